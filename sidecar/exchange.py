@@ -1,0 +1,128 @@
+"""One request's mutable state, from its head to its access-log line."""
+
+from __future__ import annotations
+
+from enum import IntFlag
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from sidecar.codec.headers import Headers
+
+
+class Flag(IntFlag):
+    """Envoy's response flags, in the order in which Envoy prints them; `FLAG_TEXT` has the short names."""
+
+    LH = 1 << 0
+    UH = 1 << 1
+    UT = 1 << 2
+    LR = 1 << 3
+    UR = 1 << 4
+    UF = 1 << 5
+    UC = 1 << 6
+    UO = 1 << 7
+    NR = 1 << 8
+    DI = 1 << 9
+    FI = 1 << 10
+    RL = 1 << 11
+    UAEX = 1 << 12
+    RLSE = 1 << 13
+    DC = 1 << 14
+    URX = 1 << 15
+    SI = 1 << 16
+    IH = 1 << 17
+    DPE = 1 << 18
+    UMSDR = 1 << 19
+    RFCF = 1 << 20
+    NFCF = 1 << 21
+    DT = 1 << 22
+    UPE = 1 << 23
+    NC = 1 << 24
+    OM = 1 << 25
+    DF = 1 << 26
+    DO = 1 << 27
+    DR = 1 << 28
+
+
+def flags_text(flags: int) -> str:
+    """`URX,UF`-style text of a flag set, `-` when it is empty. Envoy prints URX in front of what caused it."""
+    if not flags:
+        return "-"
+    cached = _FLAGS_TEXT.get(flags)
+    if cached is None:
+        names = [flag.name or "" for flag in Flag if flags & flag]
+        names.sort(key=lambda name: name != "URX")
+        cached = _FLAGS_TEXT[flags] = ",".join(names)
+    return cached
+
+
+_FLAGS_TEXT: dict[int, str] = {}
+
+
+class Exchange:
+    """What every station of a request reads and writes. Times are `loop.time()` seconds, 0.0 when not reached; sizes are
+    body bytes. `status` 0 means that no response was sent."""
+
+    __slots__ = (
+        "attempts",
+        "authority",
+        "bytes_received",
+        "bytes_sent",
+        "cluster",
+        "cluster_name",
+        "details",
+        "downstream",
+        "endpoint",
+        "flags",
+        "headers",
+        "method",
+        "original_authority",
+        "original_path",
+        "path",
+        "peer",
+        "protocol",
+        "request_id",
+        "response_headers",
+        "route",
+        "scheme",
+        "span",
+        "started",
+        "status",
+        "termination",
+        "trace",
+        "upstream_failure",
+        "upstream_local",
+        "upstream_started",
+        "virtual_host",
+    )
+
+    def __init__(self, downstream: Any, method: bytes, path: bytes, headers: Headers, started: float) -> None:
+        self.downstream = downstream  # codec.h1_server.ServerConnection: .remote, .local (Address), .direct_remote
+        self.method = method
+        self.path = path  # with the query; as it goes upstream once the route has rewritten it
+        self.original_path = b""  # set when the path was rewritten
+        self.authority = b""
+        self.original_authority = b""
+        self.scheme = b"http"
+        self.protocol = "HTTP/1.1"
+        self.headers = headers  # request headers, lower-case names, without host
+        self.request_id = b""
+        self.started = started
+        self.bytes_received = 0
+        self.bytes_sent = 0
+        self.virtual_host: Any = None  # router.table.CompiledVirtualHost
+        self.route: Any = None  # router.table.CompiledRoute: .name, .config (model.Route), .metadata
+        self.cluster: Any = None  # upstream.cluster.ClusterRuntime: .name, .config
+        self.cluster_name = ""  # what the route asked for, known even when there is no such cluster
+        self.endpoint: Any = None  # upstream.host.Host: .address (model.Address), .metadata, .peer
+        self.upstream_local = ""
+        self.upstream_started = 0.0  # when the first attempt was sent
+        self.attempts = 0
+        self.status = 0
+        self.response_headers: Headers = []
+        self.flags = 0
+        self.details = ""
+        self.termination = ""  # %CONNECTION_TERMINATION_DETAILS%
+        self.upstream_failure = ""  # %UPSTREAM_TRANSPORT_FAILURE_REASON%
+        self.peer: Any = None  # telemetry.peer.Peer of the other side, from its peer-metadata headers
+        self.trace: Any = None  # telemetry.trace.TraceContext
+        self.span: Any = None
