@@ -133,7 +133,7 @@ class Client:
                 return None
         head, self._buffer = self._buffer.split(b"\r\n\r\n", 1)
         first, *lines = head.decode("latin-1").split("\r\n")
-        version, status, reason = (first.split(" ", 2) + ["", ""])[:3]
+        version, status, reason = [*first.split(" ", 2), "", ""][:3]
         return Response(int(status), reason, version, fields(lines))
 
     async def _body(self, response: Response, method: str) -> None:

@@ -1,7 +1,7 @@
 """A scripted upstream: per request it does what its script says, byte by byte, and records what it received.
 
-A script is a list of plans; the n-th request (over all connections) gets the n-th plan, the last one repeats. A plan is a
-sequence of steps. Without a script a plan is chosen by path: `/status/503`, `/delay/0.2`, `/size/1000`, `/chunked`,
+A script is a list of plans; the n-th request (over all connections) gets the n-th plan, the last one repeats. A plan is
+a sequence of steps. Without a script a plan is chosen by path: `/status/503`, `/delay/0.2`, `/size/1000`, `/chunked`,
 `/close`, `/reset`, `/garbage`, `/truncated`; anything else answers 200 with the path as its body.
 """
 
