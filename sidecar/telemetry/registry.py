@@ -1,0 +1,206 @@
+"""The registry of Envoy's own statistics: single cells by name, and groups of cells (`sidecar.telemetry.stats`).
+
+Names and labels are put together only when somebody reads; what is written to per request are bare cells.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Iterator
+from typing import ClassVar, NamedTuple, TypeVar
+
+from sidecar.telemetry.cells import Counter, Gauge, Histogram
+
+Cell = Counter | Gauge | Histogram
+Kind = TypeVar("Kind", Counter, Gauge, Histogram)
+Labels = tuple[tuple[str, str], ...]
+
+
+class Stat(NamedTuple):
+    """A cell as a reader sees it: Envoy's flat name, and its Prometheus name (without `envoy_`) with labels taken out."""
+
+    name: str
+    cell: Cell
+    family: str
+    labels: Labels
+
+
+# Tag extraction for names that belong to no group; the first expression is Istio's, which keeps whole host names.
+_TAGS: tuple[tuple[str, re.Pattern[str]], ...] = (
+    ("envoy_cluster_name", re.compile(r"^cluster\.((.+?(\..+?\.svc\.cluster\.local)?)\.)")),
+    ("envoy_http_conn_manager_prefix", re.compile(r"^http\.((.+?)\.)(?=[a-z_]+(?:\.[a-z_0-9]+)?$)")),
+    ("envoy_tcp_prefix", re.compile(r"^tcp\.((.+?)\.)(?=[a-z_]+$)")),
+    ("envoy_listener_address", re.compile(r"^listener\.(((?:[_.0-9]+|[_\[\]a-fA-F0-9.]+))\.)")),
+)
+_CODE = re.compile(r"(?<=_rq)_(\d)(\d\d|xx)$")
+_NOT_PROMETHEUS = re.compile(r"[^a-zA-Z0-9_]")
+
+
+def _prometheus(name: str) -> tuple[str, Labels]:
+    """Splits the response code off a name and makes the rest a Prometheus name: `upstream_rq_2xx` → `upstream_rq_xx`
+    with envoy_response_code_class."""
+    labels: Labels = ()
+    if match := _CODE.search(name):
+        name = name[: match.start()]
+        if match[2] == "xx":
+            name, labels = name + "_xx", (("envoy_response_code_class", match[1]),)
+        else:
+            labels = (("envoy_response_code", match[1] + match[2]),)
+    return _NOT_PROMETHEUS.sub("_", name), labels
+
+
+def describe(name: str) -> tuple[str, Labels]:
+    """The Prometheus name (without `envoy_`) and labels of a flat stat name, by Envoy's well-known tags."""
+    found: Labels = ()
+    for tag, pattern in _TAGS:
+        if match := pattern.match(name):
+            found = ((tag, match[2]),)
+            name = name[: match.start(1)] + name[match.end(1) :]
+            break
+    family, labels = _prometheus(name)
+    return family, labels + found
+
+
+class Stats:
+    """All statistics of a process."""
+
+    def __init__(self) -> None:
+        self._cells: dict[str, Cell] = {}
+        self._computed: dict[str, Callable[[], float]] = {}
+        self._groups: dict[tuple[type[Group], str], tuple[Group, int]] = {}
+
+    def counter(self, name: str) -> Counter:
+        return self._cell(name, Counter)
+
+    def gauge(self, name: str) -> Gauge:
+        return self._cell(name, Gauge)
+
+    def histogram(self, name: str) -> Histogram:
+        return self._cell(name, Histogram)
+
+    def computed(self, name: str, read: Callable[[], float]) -> None:
+        """A gauge that is worked out when somebody looks."""
+        self._computed[name] = read
+
+    def _cell(self, name: str, kind: type[Kind]) -> Kind:
+        cell = self._cells.setdefault(name, kind())
+        if not isinstance(cell, kind):
+            raise TypeError(f"{name} is a {type(cell).__name__}")
+        return cell
+
+    def join(self, group: Group) -> Group | None:
+        """Registers a group; returns the one of the same kind and name that was there already."""
+        key = (type(group), group.name)
+        first, uses = self._groups.get(key, (group, 0))
+        self._groups[key] = first, uses + 1
+        return first if uses else None
+
+    def leave(self, group: Group) -> None:
+        key = (type(group), group.name)
+        first, uses = self._groups[key]
+        if uses > 1:
+            self._groups[key] = first, uses - 1
+        else:
+            del self._groups[key]
+
+    def groups(self) -> list[Group]:
+        return [group for group, _ in self._groups.values()]
+
+    def parts(self) -> Iterator[Iterator[Stat]]:
+        """Every stat there is, in parts small enough to look at without holding up the loop."""
+        yield self._loose()
+        for group in self.groups():
+            yield group.stats()
+
+    def _loose(self) -> Iterator[Stat]:
+        for name, read in list(self._computed.items()):
+            gauge = Gauge()
+            gauge.value = read()
+            yield Stat(name, gauge, *describe(name))
+        for name, cell in list(self._cells.items()):
+            yield Stat(name, cell, *describe(name))
+
+    def reset_counters(self) -> None:
+        """Counters and histograms to zero; gauges tell what is, and stay."""
+        for part in self.parts():
+            for stat in part:
+                if isinstance(stat.cell, Counter):
+                    stat.cell.value = 0
+                elif isinstance(stat.cell, Histogram):
+                    stat.cell.reset()
+
+    def latch(self) -> None:
+        """Ends the interval of every histogram; called every few seconds (Envoy: 5)."""
+        for part in self.parts():
+            for stat in part:
+                if isinstance(stat.cell, Histogram):
+                    stat.cell.latch()
+
+
+class Slot(NamedTuple):
+    """A cell of a group: its attribute, its kind and what its name is below the group's prefix."""
+
+    attribute: str
+    kind: type[Cell]
+    path: str
+    family: str
+    labels: Labels
+
+
+_KINDS: dict[str, type[Cell]] = {"Counter": Counter, "Gauge": Gauge, "Histogram": Histogram}
+
+
+_layouts: dict[type[Group], tuple[Slot, ...]] = {}
+
+
+def layout(group: type[Group]) -> tuple[Slot, ...]:
+    """The cells of a kind of group, from its annotations."""
+    slots = _layouts.get(group)
+    if slots is None:
+        kinds = [(name, _KINDS[note]) for name, note in group.__annotations__.items() if note in _KINDS]
+        paths = [(name, kind, group.path(name)) for name, kind in kinds]
+        slots = tuple(Slot(name, kind, path, *_prometheus(f"{group.prefix}.{path}")) for name, kind, path in paths)
+        _layouts[group] = slots
+    return slots
+
+
+class Group:
+    """Cells that belong together, under `prefix.name.`; subclasses are slotted dataclasses that annotate them."""
+
+    __slots__ = ("_registry", "name")
+
+    prefix: ClassVar[str]
+    tag: ClassVar[str]  # the Prometheus label that carries the name
+
+    def __init__(self, registry: Stats, name: str) -> None:
+        self.name = name.replace(":", "_")  # as Envoy does
+        self._registry = registry
+        first = registry.join(self)
+        for slot in layout(type(self)):
+            setattr(self, slot.attribute, getattr(first, slot.attribute) if first else slot.kind())
+        self.start(first)
+
+    @classmethod
+    def path(cls, attribute: str) -> str:
+        """What Envoy calls `attribute`, below the group's name."""
+        return attribute
+
+    def start(self, first: Group | None) -> None:
+        """Makes what a subclass has besides cells, or shares it with the `first` group of this name."""
+
+    def close(self) -> None:
+        """Gives the group up; its cells leave the registry when no other group of this name is left."""
+        self._registry.leave(self)
+
+    def stats(self) -> Iterator[Stat]:
+        start = f"{self.prefix}.{self.name}."
+        labels = ((self.tag, self.name),)
+        for slot in layout(type(self)):
+            yield Stat(start + slot.path, getattr(self, slot.attribute), slot.family, slot.labels + labels)
+        for path, counter in list(self.extra()):
+            family, code = _prometheus(f"{self.prefix}.{path}")
+            yield Stat(start + path, counter, family, code + labels)
+
+    def extra(self) -> Iterable[tuple[str, Counter]]:
+        """Counters that exist only once they were needed, by their path."""
+        return ()

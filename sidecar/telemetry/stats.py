@@ -1,0 +1,325 @@
+"""The groups of Envoy statistics that the data plane holds: one `ClusterStats` a cluster, one `HttpStats` a connection
+manager, one `ListenerStats` a listener, one `TcpStats` a TCP proxy.
+
+A group is named once, when configuration arrives; after that each attribute is a cell, called like the last part of
+Envoy's name: `stats.upstream_rq_total.value += 1`. Two groups of one kind and name share their cells, as Envoy's do: a
+changed cluster goes on counting where its predecessor stopped, and a draining one still lowers its gauges. `close()`
+gives a group up.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from sidecar.telemetry.cells import BUCKETS, Counter, Gauge, Histogram
+from sidecar.telemetry.registry import Group, Stat, Stats
+
+__all__ = [
+    "BUCKETS",
+    "ClusterStats",
+    "Counter",
+    "Gauge",
+    "Group",
+    "Histogram",
+    "HttpStats",
+    "ListenerStats",
+    "Stat",
+    "Stats",
+    "TcpStats",
+]
+
+
+@dataclass(slots=True, init=False, eq=False)
+class ClusterStats(Group):
+    """`cluster.<name>.`: what happens between this proxy and the hosts of a cluster."""
+
+    prefix = "cluster"
+    tag = "envoy_cluster_name"
+
+    upstream_cx_total: Counter
+    upstream_cx_active: Gauge
+    upstream_cx_http1_total: Counter
+    upstream_cx_http2_total: Counter
+    upstream_cx_connect_fail: Counter
+    upstream_cx_connect_timeout: Counter
+    upstream_cx_idle_timeout: Counter
+    upstream_cx_max_requests: Counter
+    upstream_cx_none_healthy: Counter
+    upstream_cx_overflow: Counter
+    upstream_cx_protocol_error: Counter
+    upstream_cx_destroy: Counter
+    upstream_cx_destroy_local: Counter
+    upstream_cx_destroy_remote: Counter
+    upstream_cx_destroy_with_active_rq: Counter
+    upstream_cx_destroy_local_with_active_rq: Counter
+    upstream_cx_destroy_remote_with_active_rq: Counter
+    upstream_cx_rx_bytes_total: Counter
+    upstream_cx_tx_bytes_total: Counter
+    upstream_cx_connect_ms: Histogram
+    upstream_cx_length_ms: Histogram
+    upstream_rq_total: Counter
+    upstream_rq_active: Gauge
+    upstream_rq_completed: Counter
+    upstream_rq_time: Histogram
+    upstream_rq_pending_total: Counter
+    upstream_rq_pending_active: Gauge
+    upstream_rq_pending_overflow: Counter
+    upstream_rq_pending_failure_eject: Counter
+    upstream_rq_active_overflow: Counter
+    upstream_rq_cancelled: Counter
+    upstream_rq_timeout: Counter
+    upstream_rq_max_duration_reached: Counter
+    upstream_rq_per_try_timeout: Counter
+    upstream_rq_rx_reset: Counter
+    upstream_rq_tx_reset: Counter
+    upstream_rq_retry: Counter
+    upstream_rq_retry_success: Counter
+    upstream_rq_retry_overflow: Counter
+    upstream_rq_retry_limit_exceeded: Counter
+    upstream_rq_retry_backoff_exponential: Counter
+    upstream_rq_retry_backoff_ratelimited: Counter
+    retry_or_shadow_abandoned: Counter
+    upstream_flow_control_paused_reading_total: Counter
+    upstream_flow_control_resumed_reading_total: Counter
+    upstream_flow_control_backed_up_total: Counter
+    upstream_flow_control_drained_total: Counter
+    upstream_internal_redirect_succeeded_total: Counter
+    upstream_internal_redirect_failed_total: Counter
+    membership_change: Counter
+    membership_total: Gauge
+    membership_healthy: Gauge
+    membership_degraded: Gauge
+    membership_excluded: Gauge
+    max_host_weight: Gauge
+    bind_errors: Counter
+    original_dst_host_invalid: Counter
+    lb_healthy_panic: Counter
+    lb_local_cluster_not_ok: Counter
+    lb_recalculate_zone_structures: Counter
+    lb_zone_cluster_too_small: Counter
+    lb_zone_no_capacity_left: Counter
+    lb_zone_routing_all_directly: Counter
+    lb_zone_routing_cross_zone: Counter
+    lb_zone_routing_sampled: Counter
+    update_attempt: Counter
+    update_success: Counter
+    update_failure: Counter
+    update_empty: Counter
+    update_no_rebuild: Counter
+    assignment_stale: Counter
+    warming_state: Gauge
+    cx_open: Gauge
+    rq_open: Gauge
+    rq_pending_open: Gauge
+    rq_retry_open: Gauge
+    cx_pool_open: Gauge
+    high_cx_open: Gauge
+    high_rq_open: Gauge
+    high_rq_pending_open: Gauge
+    high_rq_retry_open: Gauge
+    high_cx_pool_open: Gauge
+    ejections_active: Gauge
+    ejections_total: Counter
+    ejections_overflow: Counter
+    ejections_enforced_total: Counter
+    ejections_consecutive_5xx: Counter
+    ejections_enforced_consecutive_5xx: Counter
+    ejections_detected_consecutive_5xx: Counter
+    ejections_enforced_consecutive_gateway_failure: Counter
+    ejections_detected_consecutive_gateway_failure: Counter
+    ejections_enforced_consecutive_local_origin_failure: Counter
+    ejections_detected_consecutive_local_origin_failure: Counter
+    ejections_enforced_success_rate: Counter
+    ejections_detected_success_rate: Counter
+    ejections_enforced_failure_percentage: Counter
+    ejections_detected_failure_percentage: Counter
+    _codes: dict[str, Counter]  # path → counter: a status is counted from its first appearance on
+    _answers: dict[int, tuple[Counter, Counter]]  # status → (its own counter, that of its class)
+    _retries: dict[int, tuple[Counter, Counter]]
+
+    @classmethod
+    def path(cls, attribute: str) -> str:
+        if attribute.startswith("ejections_"):
+            return f"outlier_detection.{attribute}"
+        if attribute.startswith("high_"):
+            return f"circuit_breakers.high.{attribute.removeprefix('high_')}"
+        if attribute.endswith("_open"):
+            return f"circuit_breakers.default.{attribute}"
+        return attribute
+
+    def complete(self, status: int, ms: float) -> None:
+        """An upstream answered the request for good, `ms` after it was sent there."""
+        own, by_class = self._answers.get(status) or self._bind(self._answers, "upstream_rq_", status)
+        own.value += 1
+        by_class.value += 1
+        self.upstream_rq_completed.value += 1
+        self.upstream_rq_time.record(ms)
+
+    def retried(self, status: int) -> None:
+        """An answer with `status` was thrown away, and the request sent again."""
+        own, by_class = self._retries.get(status) or self._bind(self._retries, "retry.upstream_rq_", status)
+        own.value += 1
+        by_class.value += 1
+        self._code("retry.upstream_rq_completed").value += 1
+
+    def _bind(self, known: dict[int, tuple[Counter, Counter]], path: str, status: int) -> tuple[Counter, Counter]:
+        known[status] = cells = self._code(f"{path}{status}"), self._code(f"{path}{status // 100}xx")
+        return cells
+
+    def _code(self, path: str) -> Counter:
+        return self._codes.setdefault(path, Counter())
+
+    def start(self, first: Group | None) -> None:
+        other = first if isinstance(first, ClusterStats) else None
+        self._codes = other._codes if other else {}
+        self._answers = other._answers if other else {}
+        self._retries = other._retries if other else {}
+
+    def extra(self) -> Iterable[tuple[str, Counter]]:
+        return self._codes.items()
+
+
+@dataclass(slots=True, init=False, eq=False)
+class HttpStats(Group):
+    """`http.<stat_prefix>.`: what clients of a connection manager do and get."""
+
+    prefix = "http"
+    tag = "envoy_http_conn_manager_prefix"
+
+    downstream_cx_total: Counter
+    downstream_cx_active: Gauge
+    downstream_cx_http1_total: Counter
+    downstream_cx_http1_active: Gauge
+    downstream_cx_http2_total: Counter
+    downstream_cx_http2_active: Gauge
+    downstream_cx_ssl_total: Counter
+    downstream_cx_ssl_active: Gauge
+    downstream_cx_upgrades_total: Counter
+    downstream_cx_upgrades_active: Gauge
+    downstream_cx_destroy: Counter
+    downstream_cx_destroy_local: Counter
+    downstream_cx_destroy_remote: Counter
+    downstream_cx_destroy_active_rq: Counter
+    downstream_cx_destroy_local_active_rq: Counter
+    downstream_cx_destroy_remote_active_rq: Counter
+    downstream_cx_protocol_error: Counter
+    downstream_cx_idle_timeout: Counter
+    downstream_cx_max_duration_reached: Counter
+    downstream_cx_max_requests_reached: Counter
+    downstream_cx_drain_close: Counter
+    downstream_cx_delayed_close_timeout: Counter
+    downstream_cx_overload_disable_keepalive: Counter
+    downstream_cx_rx_bytes_total: Counter
+    downstream_cx_tx_bytes_total: Counter
+    downstream_cx_length_ms: Histogram
+    downstream_flow_control_paused_reading_total: Counter
+    downstream_flow_control_resumed_reading_total: Counter
+    downstream_rq_total: Counter
+    downstream_rq_active: Gauge
+    downstream_rq_http1_total: Counter
+    downstream_rq_http2_total: Counter
+    downstream_rq_completed: Counter
+    downstream_rq_1xx: Counter
+    downstream_rq_2xx: Counter
+    downstream_rq_3xx: Counter
+    downstream_rq_4xx: Counter
+    downstream_rq_5xx: Counter
+    downstream_rq_time: Histogram
+    downstream_rq_rx_reset: Counter
+    downstream_rq_tx_reset: Counter
+    downstream_rq_too_large: Counter
+    downstream_rq_non_relative_path: Counter
+    downstream_rq_failed_path_normalization: Counter
+    downstream_rq_timeout: Counter
+    downstream_rq_idle_timeout: Counter
+    downstream_rq_header_timeout: Counter
+    downstream_rq_max_duration_reached: Counter
+    downstream_rq_ws_on_non_ws_route: Counter
+    downstream_rq_response_before_rq_complete: Counter
+    downstream_rq_rejected_via_ip_detection: Counter
+    rs_too_large: Counter
+    no_route: Counter
+    no_cluster: Counter
+    rq_total: Counter
+    rq_redirect: Counter
+    rq_direct_response: Counter
+    rq_reset_after_downstream_response_started: Counter
+    aborts_injected: Counter
+    delays_injected: Counter
+    faults_overflow: Counter
+    active_faults: Gauge
+    random_sampling: Counter
+    service_forced: Counter
+    client_enabled: Counter
+    not_traceable: Counter
+    health_check: Counter
+    _classes: tuple[Counter, ...]  # by status // 100
+
+    @classmethod
+    def path(cls, attribute: str) -> str:
+        if attribute.endswith("_injected") or "faults" in attribute:
+            return f"fault.{attribute}"
+        if attribute in ("random_sampling", "service_forced", "client_enabled", "not_traceable", "health_check"):
+            return f"tracing.{attribute}"
+        return attribute
+
+    def complete(self, status: int) -> None:
+        """A response was sent to the end."""
+        self.downstream_rq_completed.value += 1
+        self._classes[status // 100].value += 1
+
+    def start(self, first: Group | None) -> None:
+        nowhere = Counter()  # where an answer of no class, such as the 0 of none at all, is counted
+        self._classes = (
+            nowhere,
+            self.downstream_rq_1xx,
+            self.downstream_rq_2xx,
+            self.downstream_rq_3xx,
+            self.downstream_rq_4xx,
+            self.downstream_rq_5xx,
+            *[nowhere] * 4,
+        )
+
+
+@dataclass(slots=True, init=False, eq=False)
+class ListenerStats(Group):
+    """`listener.<address>.`: connections, whatever is spoken on them."""
+
+    prefix = "listener"
+    tag = "envoy_listener_address"
+
+    downstream_cx_total: Counter
+    downstream_cx_active: Gauge
+    downstream_cx_destroy: Counter
+    downstream_cx_overflow: Counter
+    downstream_cx_overload_reject: Counter
+    downstream_cx_transport_socket_connect_timeout: Counter
+    downstream_global_cx_overflow: Counter
+    downstream_pre_cx_active: Gauge
+    downstream_pre_cx_timeout: Counter
+    downstream_listener_filter_error: Counter
+    downstream_listener_filter_remote_close: Counter
+    no_filter_chain_match: Counter
+    downstream_cx_length_ms: Histogram
+
+
+@dataclass(slots=True, init=False, eq=False)
+class TcpStats(Group):
+    """`tcp.<stat_prefix>.`: a TCP proxy."""
+
+    prefix = "tcp"
+    tag = "envoy_tcp_prefix"
+
+    downstream_cx_total: Counter
+    downstream_cx_no_route: Counter
+    downstream_cx_rx_bytes_total: Counter
+    downstream_cx_tx_bytes_total: Counter
+    downstream_cx_rx_bytes_buffered: Gauge
+    downstream_cx_tx_bytes_buffered: Gauge
+    downstream_flow_control_paused_reading_total: Counter
+    downstream_flow_control_resumed_reading_total: Counter
+    idle_timeout: Counter
+    max_downstream_connection_duration: Counter
+    upstream_flush_active: Gauge
+    upstream_flush_total: Counter
