@@ -1,0 +1,109 @@
+"""DestinationRule: what holds for the traffic to a host once routing is done: subsets, balancing, limits, ejection."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+from pydantic import Field
+
+from mesh.istio.model import Message
+from mesh.istio.scalars import (
+    Count,
+    DnsLabel,
+    Duration,
+    ExportTo,
+    Labels,
+    Rows,
+    WholePercent,
+    WildcardHost,
+    Word,
+)
+from mesh.istio.virtual_service import PortSelector
+
+
+class SimpleLB(StrEnum):
+    UNSPECIFIED = "UNSPECIFIED"
+    ROUND_ROBIN = "ROUND_ROBIN"
+    LEAST_REQUEST = "LEAST_REQUEST"
+    LEAST_CONN = "LEAST_CONN"  # deprecated, the same as LEAST_REQUEST
+    RANDOM = "RANDOM"
+
+
+class LoadBalancerSettings(Message):
+    simple: Word[SimpleLB] = SimpleLB.UNSPECIFIED
+
+
+class TCPSettings(Message):
+    max_connections: Count = 0
+    connect_timeout: Duration | None = None
+
+
+class HTTPSettings(Message):
+    """Zero means the default, as in Istio."""
+
+    http1_max_pending_requests: Count = 0
+    http2_max_requests: Count = 0
+    max_requests_per_connection: Count = 0
+    max_retries: Count = 0
+    idle_timeout: Duration | None = None
+
+
+class ConnectionPoolSettings(Message):
+    at_least_one = (("tcp", "http"),)
+
+    tcp: TCPSettings | None = None
+    http: HTTPSettings | None = None
+
+
+class OutlierDetection(Message):
+    """The consecutive counts are None when absent (the default holds) and 0 when switched off."""
+
+    consecutive_5xx_errors: Count | None = Field(default=None, alias="consecutive5xxErrors")
+    consecutive_gateway_errors: Count | None = None
+    split_external_local_origin_errors: bool = False
+    consecutive_local_origin_failures: Count | None = None
+    interval: Duration | None = None
+    base_ejection_time: Duration | None = None
+    max_ejection_percent: WholePercent = 0
+    min_health_percent: WholePercent = 0
+
+
+class TLSMode(StrEnum):
+    DISABLE = "DISABLE"
+
+
+class ClientTLSSettings(Message):
+    mode: Word[TLSMode] = TLSMode.DISABLE
+
+
+class PortTrafficPolicy(Message):
+    at_least_one = (("loadBalancer", "connectionPool", "outlierDetection", "tls"),)
+
+    port: PortSelector
+    load_balancer: LoadBalancerSettings | None = None
+    connection_pool: ConnectionPoolSettings | None = None
+    outlier_detection: OutlierDetection | None = None
+    tls: ClientTLSSettings | None = None
+
+
+class TrafficPolicy(Message):
+    at_least_one = (("loadBalancer", "connectionPool", "outlierDetection", "tls", "portLevelSettings"),)
+
+    load_balancer: LoadBalancerSettings | None = None
+    connection_pool: ConnectionPoolSettings | None = None
+    outlier_detection: OutlierDetection | None = None
+    tls: ClientTLSSettings | None = None
+    port_level_settings: Rows[PortTrafficPolicy] = ()
+
+
+class Subset(Message):
+    name: DnsLabel
+    labels: Labels = Field(default_factory=dict)
+    traffic_policy: TrafficPolicy | None = None
+
+
+class DestinationRule(Message):
+    host: WildcardHost
+    traffic_policy: TrafficPolicy | None = None
+    subsets: Rows[Subset] = ()
+    export_to: ExportTo = ()

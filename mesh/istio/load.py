@@ -1,0 +1,101 @@
+"""Text or JSON data → resources, or everything that is wrong with them, each problem with its file, line and field."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+from mesh.errors import ConfigError, Problem
+from mesh.istio.model import Path, shown
+from mesh.istio.resource import Key, Resource
+from mesh.istio.schema import KINDS, parse
+from mesh.istio.yaml_nodes import Node, YamlError, compose
+
+_SIMPLE_KEY = re.compile(r"[A-Za-z0-9_-]+", re.ASCII)
+
+
+def load(text: str, file: str = "") -> list[Resource]:
+    """The resources of a YAML or JSON text, in its order. Raises `ConfigError` with all problems found."""
+    loader = _Loader(file)
+    try:
+        for node in compose(text):
+            loader.add(node.data, node)
+    except YamlError as broken:
+        loader.problems.append(Problem(broken.message, "", file, broken.line))
+    return loader.finish()
+
+
+def load_documents(documents: Iterable[Any], file: str = "") -> list[Resource]:
+    """The same for plain JSON data, whose lines are not known."""
+    loader = _Loader(file)
+    for document in documents:
+        loader.add(document, None)
+    return loader.finish()
+
+
+class _Loader:
+    def __init__(self, file: str) -> None:
+        self.file = file
+        self.problems: list[Problem] = []
+        self._resources: dict[Key, Resource] = {}
+
+    def add(self, document: Any, node: Node | None) -> None:
+        """One document; an empty one is nothing, a list is its items."""
+        if document is None:
+            return
+        for path, item in _items(document):
+            if isinstance(item, dict):
+                self._add_item(item, path, node)
+            else:
+                self._report("must be a mapping (apiVersion, kind, metadata, spec), not " + shown(item), path, node)
+
+    def finish(self) -> list[Resource]:
+        if self.problems:
+            raise ConfigError(*sorted(self.problems, key=lambda problem: problem.line))
+        return list(self._resources.values())
+
+    def _add_item(self, item: dict[str, Any], path: Path, node: Node | None) -> None:
+        line = node.line_of(path) if node else 0
+        resource, found = parse(item, self.file, line)
+        for place, message in found:
+            self._report(message, (*path, *place), node)
+        if resource is None:
+            return
+        first = self._resources.setdefault(resource.key, resource)
+        if first is not resource:
+            where = f", first on line {first.line}" if first.line else ""
+            self._report(f"{resource.key} is there twice{where}", (*path, "metadata", "name"), node)
+
+    def _report(self, message: str, path: Path, node: Node | None) -> None:
+        line = node.line_of(path) if node else 0
+        self.problems.append(Problem(message, field_path(path), self.file, line))
+
+
+def _items(document: Any) -> Iterator[tuple[Path, Any]]:
+    if (
+        isinstance(document, dict)
+        and isinstance(items := document.get("items"), list)
+        and _is_list(document.get("kind"))
+    ):
+        for index, item in enumerate(items):
+            yield ("items", index), item
+    else:
+        yield (), document
+
+
+def _is_list(kind: Any) -> bool:
+    return isinstance(kind, str) and (kind == "List" or (kind.endswith("List") and kind[:-4] in KINDS))
+
+
+def field_path(path: Path) -> str:
+    """`spec.http[0].match[1].headers["x.y"]`."""
+    text = ""
+    for step in path:
+        if isinstance(step, int):
+            text += f"[{step}]"
+        elif _SIMPLE_KEY.fullmatch(step):
+            text += f".{step}" if text else step
+        else:
+            text += f'["{step}"]'
+    return text

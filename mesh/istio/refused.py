@@ -1,0 +1,110 @@
+"""What the API knows and this mesh refuses: one table, used by error messages, rendered by `python -m mesh.istio`.
+
+`field` refuses a field; `field=VALUE` refuses one value of it. A row leaves the table on the day its field works.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Final
+
+NOT_YET: Final = "known to Istio, not implemented yet"
+
+# By message, as in Istio's protobufs (nested ones by their own name).
+REFUSED: Final[Mapping[str, tuple[str, ...]]] = {
+    "VirtualService": ("tcp", "tls"),
+    "HTTPRoute": ("delegate", "mirror", "mirrors", "mirrorPercent", "mirror_percent", "mirrorPercentage", "corsPolicy"),
+    "HTTPMatchRequest": ("statPrefix",),
+    "HTTPRetry": ("retryRemoteLocalities",),
+    "FaultDelay": ("exponentialDelay",),
+    "FaultAbort": ("http2Error",),
+    "DestinationRule": ("workloadSelector",),
+    "TrafficPolicy": ("tunnel", "proxyProtocol", "retryBudget"),
+    "LoadBalancerSettings": (
+        "consistentHash",
+        "localityLbSetting",
+        "zoneAwareLbSetting",
+        "warmup",
+        "warmupDurationSecs",
+        "simple=PASSTHROUGH",
+    ),
+    "TCPSettings": ("tcpKeepalive", "maxConnectionDuration", "idleTimeout"),
+    "HTTPSettings": ("h2UpgradePolicy", "useClientProtocol", "maxConcurrentStreams", "http2KeepAlive"),
+    "OutlierDetection": ("consecutiveErrors", "outlierDetectionHttpErrorCodes"),
+    "ClientTLSSettings": (
+        "clientCertificate",
+        "privateKey",
+        "caCertificates",
+        "credentialName",
+        "subjectAltNames",
+        "sni",
+        "insecureSkipVerify",
+        "caCrl",
+        "mode=SIMPLE",
+        "mode=MUTUAL",
+        "mode=ISTIO_MUTUAL",
+    ),
+    "Server": ("bind", "tls", "defaultEndpoint", "name"),
+    "Port": (
+        "targetPort",
+        "protocol=HTTP2",
+        "protocol=GRPC",
+        "protocol=GRPC-WEB",
+        "protocol=HTTPS",
+        "protocol=TLS",
+        "protocol=TCP",
+        "protocol=MONGO",
+        "protocol=MYSQL",
+        "protocol=REDIS",
+    ),
+    "ServiceEntry": ("subjectAltNames", "resolution=DYNAMIC_DNS"),
+    "WorkloadEntry": ("network",),
+    "ServiceSpec": (
+        "allocateLoadBalancerNodePorts",
+        "externalIPs",
+        "externalName",
+        "healthCheckNodePort",
+        "loadBalancerClass",
+        "loadBalancerIP",
+        "loadBalancerSourceRanges",
+        "publishNotReadyAddresses",
+        "sessionAffinityConfig",
+        "trafficDistribution",
+        "type=ExternalName",
+        "sessionAffinity=ClientIP",
+        "externalTrafficPolicy=Local",
+        "internalTrafficPolicy=Local",
+    ),
+    "ServiceEntryPort": (
+        "protocol=GRPC-WEB",
+        "protocol=MONGO",
+        "protocol=MYSQL",
+        "protocol=REDIS",
+        "protocol=UDP",
+    ),
+    "ServicePort": ("protocol=UDP", "protocol=SCTP"),
+}
+
+# Kinds of the same API groups.
+REFUSED_KINDS: Final[Mapping[str, tuple[str, ...]]] = {
+    "": ("ConfigMap", "Endpoints", "Namespace", "Pod", "Secret", "ServiceAccount"),
+    "apps": ("Deployment", "DaemonSet", "StatefulSet"),
+    "discovery.k8s.io": ("EndpointSlice",),
+    "networking.k8s.io": ("Ingress", "IngressClass"),
+    "networking.istio.io": ("EnvoyFilter", "ProxyConfig", "Sidecar", "WorkloadGroup"),
+    "security.istio.io": ("AuthorizationPolicy", "PeerAuthentication", "RequestAuthentication"),
+    "telemetry.istio.io": ("Telemetry",),
+    "extensions.istio.io": ("WasmPlugin",),
+    "gateway.networking.k8s.io": ("Gateway", "GatewayClass", "GRPCRoute", "HTTPRoute", "ReferenceGrant"),
+}
+
+
+def refused_field(message: str, field: str) -> str:
+    """Why a known field of a message is refused, or an empty string for a field that nobody knows."""
+    return NOT_YET if field in REFUSED.get(message, ()) else ""
+
+
+def refused_values(message: str, field: str) -> tuple[str, ...]:
+    """The known values of a field that are refused."""
+    prefix = f"{field}="
+    return tuple(row[len(prefix) :] for row in REFUSED.get(message, ()) if row.startswith(prefix))

@@ -1,0 +1,174 @@
+"""The kinds of this mesh, and how a document becomes a resource."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Annotated, Any, Final
+
+from pydantic import AfterValidator, Field, ValidationError
+
+from mesh.istio.destination_rule import DestinationRule
+from mesh.istio.gateway import Gateway
+from mesh.istio.model import Found, Message, explain, shown, suggestion
+from mesh.istio.refused import NOT_YET, REFUSED_KINDS
+from mesh.istio.resource import Key, Resource
+from mesh.istio.scalars import DnsLabel, Labels, wrong
+from mesh.istio.service_entry import ServiceEntry
+from mesh.istio.virtual_service import VirtualService
+from mesh.istio.workload_entry import WorkloadEntry
+from mesh.kubernetes.service import ServiceSpec
+
+ISTIO_VERSIONS: Final = ("v1", "v1beta1", "v1alpha3")
+DEFAULT_NAMESPACE: Final = "default"
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """A kind that can be applied. `group` is empty for Kubernetes' core; `model` is the type of its `spec`."""
+
+    name: str
+    group: str
+    versions: tuple[str, ...]
+    model: type[Message]
+
+    @property
+    def api_versions(self) -> tuple[str, ...]:
+        return tuple(f"{self.group}/{version}" if self.group else version for version in self.versions)
+
+
+def _istio(name: str, model: type[Message]) -> Kind:
+    return Kind(name, "networking.istio.io", ISTIO_VERSIONS, model)
+
+
+KINDS: Final[Mapping[str, Kind]] = {
+    kind.name: kind
+    for kind in (
+        _istio("VirtualService", VirtualService),
+        _istio("DestinationRule", DestinationRule),
+        _istio("Gateway", Gateway),
+        _istio("ServiceEntry", ServiceEntry),
+        _istio("WorkloadEntry", WorkloadEntry),
+        Kind("Service", "", ("v1",), ServiceSpec),
+    )
+}
+
+_TOP_LEVEL: Final = ("apiVersion", "kind", "metadata", "spec", "status")
+
+# What a server keeps in `metadata` and `kubectl get -o yaml` prints: accepted and dropped, as `status` is.
+SERVER_SIDE: Final = frozenset(
+    (
+        "creationTimestamp",
+        "deletionGracePeriodSeconds",
+        "deletionTimestamp",
+        "finalizers",
+        "generation",
+        "managedFields",
+        "ownerReferences",
+        "resourceVersion",
+        "selfLink",
+        "uid",
+    )
+)
+_LAST_APPLIED: Final = "kubectl.kubernetes.io/last-applied-configuration"
+
+_NAME = re.compile(r"[a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?", re.ASCII)
+
+
+def _resource_name(value: str) -> str:
+    if not _NAME.fullmatch(value):
+        raise wrong(f"must be a name of lower-case letters, digits, - and ., at most 253 long, not {shown(value)}")
+    return value
+
+
+class Metadata(Message):
+    name: Annotated[str, AfterValidator(_resource_name)]
+    namespace: DnsLabel = DEFAULT_NAMESPACE
+    labels: Labels = Field(default_factory=dict)
+    annotations: dict[str, str] = Field(default_factory=dict)
+
+
+def parse(document: Mapping[str, Any], file: str = "", line: int = 0) -> tuple[Resource | None, list[Found]]:
+    """The resource that a document describes, or what is wrong with it; paths are relative to the document."""
+    found = [Found((key,), f"unknown field{suggestion(key, _TOP_LEVEL)}") for key in document if key not in _TOP_LEVEL]
+    kind = _kind_of(document, found)
+    metadata = _validate(Metadata, "metadata", _own_metadata(document.get("metadata")), found)
+    spec = _validate(kind.model, "spec", document.get("spec"), found) if kind else None
+    if found or kind is None or metadata is None or spec is None:
+        return None, found
+    cleaned = {
+        "apiVersion": document["apiVersion"],
+        "kind": kind.name,
+        "metadata": {name: value for name, value in metadata.model_dump().items() if value},
+        "spec": document["spec"],
+    }
+    key = Key(kind.name, metadata.namespace, metadata.name)
+    return Resource(key, spec, metadata.labels, metadata.annotations, cleaned, file=file, line=line), []
+
+
+def _kind_of(document: Mapping[str, Any], found: list[Found]) -> Kind | None:
+    name, version = document.get("kind"), document.get("apiVersion")
+    for field, value in (("kind", name), ("apiVersion", version)):
+        if value is None:
+            found.append(Found((field,), "is required"))
+        elif not isinstance(value, str):
+            found.append(Found((field,), f"must be a string, not {shown(value)}"))
+    if not isinstance(name, str) or not isinstance(version, str):
+        return KINDS.get(name) if isinstance(name, str) else None
+    group = version.rpartition("/")[0]
+    kind = KINDS.get(name)
+    if kind and version in kind.api_versions:
+        return kind
+    if name in REFUSED_KINDS.get(group, ()):
+        found.append(Found(("kind",), f"{name} is {NOT_YET}; {supported_kinds()}"))
+    elif kind and group not in REFUSED_KINDS:
+        found.append(Found(("apiVersion",), _version_problem(kind, version)))
+        return kind  # its fields can be checked all the same
+    elif kind and group == kind.group:
+        found.append(Found(("apiVersion",), _version_problem(kind, version)))
+        return kind
+    else:
+        found.append(
+            Found(("kind",), f'unknown kind "{name}" of {version}{suggestion(name, KINDS)}; {supported_kinds()}')
+        )
+    return None
+
+
+def _version_problem(kind: Kind, version: str) -> str:
+    return f'{kind.name} is a kind of {" or ".join(kind.api_versions)}, not of "{version}"'
+
+
+def supported_kinds() -> str:
+    return f"supported kinds are {', '.join(KINDS)}"
+
+
+def _own_metadata(metadata: Any) -> Any:
+    """Metadata without what a server adds to it."""
+    if not isinstance(metadata, dict):
+        return metadata
+    own = {key: value for key, value in metadata.items() if key not in SERVER_SIDE}
+    annotations = own.get("annotations")
+    if isinstance(annotations, dict) and _LAST_APPLIED in annotations:
+        own["annotations"] = {key: value for key, value in annotations.items() if key != _LAST_APPLIED}
+    return own
+
+
+def _validate(model: type[Message], field: str, value: Any, found: list[Found]) -> Any:
+    if value is None:
+        found.append(Found((field,), "is required"))
+        return None
+    try:
+        return model.model_validate(value)
+    except ValidationError as error:
+        found += [Found((field, *e["loc"]), explain(e)) for e in error.errors(include_url=False)]
+        return None
+
+
+def normalise(document: Any) -> Any:
+    """The same document with its keys in alphabetical order, as `kubectl` prints it: for diffs and hashes."""
+    if isinstance(document, Mapping):
+        return {key: normalise(document[key]) for key in sorted(document)}
+    if isinstance(document, (list, tuple)):
+        return [normalise(item) for item in document]
+    return document

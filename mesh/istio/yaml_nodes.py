@@ -1,0 +1,285 @@
+"""YAML as Kubernetes reads it: JSON's scalars, no duplicate keys, every value with its line.
+
+Receives text, yields one `Node` per document. Built on PyYAML's events, without recursion, so that hostile text cannot
+hurt: its length, its depth and the number of its values are capped, aliases counted as what they stand for.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+import yaml
+
+try:
+    from yaml import CSafeLoader as SafeLoader
+except ImportError:  # PyYAML without libyaml: the same events, ten times slower
+    from yaml import SafeLoader  # type: ignore[assignment]
+
+MAX_TEXT: Final = 32 * 1024 * 1024
+MAX_DEPTH: Final = 100  # the API's own depth is about 15
+MAX_VALUES: Final = 2_000_000
+
+_UNPRINTABLE = re.compile("[^\t\n\r\x20-\x7e\x85\xa0-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+_INTEGER = re.compile(r"-?(0|[1-9][0-9]*)", re.ASCII)
+_FLOAT = re.compile(r"-?(0|[1-9][0-9]*)(\.[0-9]+)?([eE][-+]?[0-9]+)?", re.ASCII)
+_LONGEST_INTEGER = 100
+_WORDS: Final[dict[str, Any]] = {
+    **dict.fromkeys(("", "~", "null", "Null", "NULL")),
+    **dict.fromkeys(("true", "True", "TRUE"), True),
+    **dict.fromkeys(("false", "False", "FALSE"), False),
+}
+_TAG = "tag:yaml.org,2002:"
+_TAG_TYPES: Final[dict[str, type]] = {"int": int, "float": float, "bool": bool, "null": type(None)}
+_SURROGATES = re.compile(r"\\u([dD][89abAB][0-9a-fA-F]{2})\\u([dD][c-fC-F][0-9a-fA-F]{2})")
+
+
+class YamlError(Exception):
+    """The text is no YAML that Kubernetes would read."""
+
+    def __init__(self, message: str, line: int) -> None:
+        super().__init__(message)
+        self.message = message
+        self.line = line
+
+
+@dataclass(slots=True, eq=False)
+class Node:
+    """A value and where it is. `data` is plain JSON data; `children` holds the nodes of a mapping's or list's values,
+    `key_lines` the lines of a mapping's keys. `size` and `height` count what it stands for, aliases expanded."""
+
+    line: int
+    data: Any
+    children: dict[str, Node] | list[Node] | None = None
+    key_lines: dict[str, int] = field(default_factory=dict)
+    size: int = 1
+    height: int = 1
+    plain: str = ""  # the text of an unquoted scalar
+    closed: bool = True
+    key: Node | None = None  # of an open mapping: the key that waits for its value
+    merged: list[Node] = field(default_factory=list)  # of an open mapping: what `<<` brings, first wins
+
+    def line_of(self, path: tuple[str | int, ...]) -> int:
+        """The line of the value at a path (of its key, in a mapping), or of the nearest value above what is missing."""
+        node, line = self, self.line
+        for step in path:
+            children = node.children
+            if isinstance(children, dict) and isinstance(step, str) and step in children:
+                line, node = node.key_lines[step], children[step]
+            elif isinstance(children, list) and isinstance(step, int) and step < len(children):
+                node = children[step]
+                line = node.line
+            else:
+                break
+        return line
+
+
+def compose(text: str) -> Iterator[Node]:
+    """The documents of a text; raises `YamlError` at the first that is broken, after yielding those before it."""
+    if len(text) > MAX_TEXT:
+        raise YamlError(f"the text has {len(text)} characters; {MAX_TEXT} is the limit", 0)
+    if bad := _UNPRINTABLE.search(text):
+        line = text.count("\n", 0, bad.start()) + 1
+        raise YamlError(f"broken YAML: the character U+{ord(bad.group()):04X} is not allowed", line)
+    if text.lstrip()[:1] in ("{", "["):
+        text = _SURROGATES.sub(_joined, text)
+    composer = _Composer()
+    try:
+        for event in yaml.parse(text, Loader=SafeLoader):
+            root = composer.take(event)
+            if root is not None:
+                yield root
+    except yaml.MarkedYAMLError as error:
+        raise _broken(error) from None
+    except (yaml.YAMLError, ValueError, OverflowError) as error:  # the pure-Python scanner's chr() and int()
+        raise YamlError(f"broken YAML: {error}", 0) from None
+
+
+def _joined(pair: re.Match[str]) -> str:
+    """JSON writes a character beyond U+FFFF as two escapes, YAML as one."""
+    high, low = (int(half, 16) for half in pair.groups())
+    return f"\\U{0x10000 + ((high - 0xD800) << 10) + (low - 0xDC00):08X}"
+
+
+def _broken(error: yaml.MarkedYAMLError) -> YamlError:
+    mark = error.problem_mark or error.context_mark
+    context = error.context or ""
+    if context and error.context_mark and mark and error.context_mark.line != mark.line:
+        context += f" that begins on line {error.context_mark.line + 1}"
+    reason = ", ".join(part for part in (context, error.problem) if part)
+    return YamlError(f"broken YAML: {reason}", mark.line + 1 if mark else 0)
+
+
+class _Composer:
+    """Builds nodes from events; `take` returns the root when its document ends."""
+
+    def __init__(self) -> None:
+        self._open: list[Node] = []
+        self._anchors: dict[str, Node] = {}
+        self._root: Node | None = None
+        self._values = 0
+
+    def take(self, event: yaml.Event) -> Node | None:
+        if isinstance(event, yaml.ScalarEvent):
+            self._add(self._anchored(event, _scalar(event)))
+        elif isinstance(event, (yaml.MappingStartEvent, yaml.SequenceStartEvent)):
+            self._begin(event)
+        elif isinstance(event, (yaml.MappingEndEvent, yaml.SequenceEndEvent)):
+            node = self._open.pop()
+            if node.merged:
+                self._merge(node)
+            node.closed = True
+            self._attach(node, node.line)
+        elif isinstance(event, yaml.AliasEvent):
+            self._alias(event)
+        elif isinstance(event, yaml.DocumentEndEvent):
+            root, self._root, self._anchors = self._root, None, {}
+            return root
+        return None
+
+    def _begin(self, event: yaml.MappingStartEvent | yaml.SequenceStartEvent) -> None:
+        line = _line(event)
+        mapping = isinstance(event, yaml.MappingStartEvent)
+        if event.tag not in (None, "!", _TAG + ("map" if mapping else "seq")):
+            raise YamlError(f'the tag "{_short_tag(event.tag)}" is not supported', line)
+        if len(self._open) >= MAX_DEPTH:
+            raise YamlError(f"more than {MAX_DEPTH} values deep", line)
+        node = Node(line, {}, {}, closed=False) if mapping else Node(line, [], [], closed=False)
+        self._count(1, line)
+        self._open.append(self._anchored(event, node))
+
+    def _anchored(self, event: Any, node: Node) -> Node:
+        if event.anchor is not None:
+            self._anchors[event.anchor] = node
+        return node
+
+    def _alias(self, event: yaml.AliasEvent) -> None:
+        line = _line(event)
+        target = self._anchors.get(str(event.anchor))
+        if target is None:
+            raise YamlError(f'the alias "*{event.anchor}" has no anchor before it', line)
+        if not target.closed:
+            raise YamlError(f'the alias "*{event.anchor}" contains itself', line)
+        if len(self._open) + target.height > MAX_DEPTH:
+            raise YamlError(f"more than {MAX_DEPTH} values deep", line)
+        self._count(target.size, line)
+        self._attach(target, line)
+
+    def _count(self, values: int, line: int) -> None:
+        self._values += values
+        if self._values > MAX_VALUES:
+            raise YamlError(f"more than {MAX_VALUES} values, aliases expanded", line)
+
+    def _add(self, node: Node) -> None:
+        self._count(1, node.line)
+        self._attach(node, node.line)
+
+    def _attach(self, node: Node, line: int) -> None:
+        if not self._open:
+            self._root = node
+            return
+        parent = self._open[-1]
+        parent.size += node.size
+        parent.height = max(parent.height, node.height + 1)
+        if isinstance(parent.children, list):
+            parent.children.append(node)
+            parent.data.append(node.data)
+        elif parent.key is None:
+            if node.children is not None:
+                raise YamlError("a key must be a string", line)
+            # An alias as a key stands where the alias is.
+            parent.key = node if node.line == line else Node(line, node.data, plain=node.plain)
+        else:
+            key, parent.key = parent.key, None
+            _put(parent, key, node)
+
+    def _merge(self, node: Node) -> None:
+        children = node.children
+        assert isinstance(children, dict)  # noqa: S101 - for the type checker: only mappings collect merges
+        for source in node.merged:
+            assert isinstance(source.children, dict)  # noqa: S101
+            self._count(source.size, node.line)
+            for name, child in source.children.items():
+                if name not in children:
+                    children[name] = child
+                    node.data[name] = child.data
+                    node.key_lines[name] = source.key_lines[name]
+
+
+def _line(event: yaml.Event) -> int:
+    mark = event.start_mark
+    return mark.line + 1 if mark else 0
+
+
+def _put(parent: Node, key: Node, value: Node) -> None:
+    children = parent.children
+    if key.plain == "<<":
+        parent.merged += _merge_sources(value, key.line)
+        return
+    name = _key_text(key)
+    if name in parent.key_lines:
+        raise YamlError(f'the key "{name}" is there twice, first on line {parent.key_lines[name]}', key.line)
+    children[name] = value  # type: ignore[index,call-overload]  # a mapping's
+    parent.data[name] = value.data
+    parent.key_lines[name] = key.line
+
+
+def _merge_sources(value: Node, line: int) -> list[Node]:
+    sources = value.children if isinstance(value.children, list) else [value]
+    if not all(isinstance(source.children, dict) for source in sources):
+        raise YamlError('"<<" merges a mapping or a list of mappings', line)
+    return sources
+
+
+def _key_text(key: Node) -> str:
+    """Kubernetes reads keys as strings, whatever they look like."""
+    data = key.data
+    if data is None:
+        raise YamlError("a key must not be null", key.line)
+    if isinstance(data, bool):
+        return "true" if data else "false"
+    return data if isinstance(data, str) else key.plain or str(data)
+
+
+def _scalar(event: yaml.ScalarEvent) -> Node:
+    line = _line(event)
+    text: str = event.value
+    tag = event.tag
+    if tag is None:
+        if event.implicit[0]:
+            return Node(line, _resolved(text, line), plain=text)
+        return Node(line, text)
+    if tag in ("!", _TAG + "str"):
+        return Node(line, text)
+    wanted = _TAG_TYPES.get(tag.removeprefix(_TAG)) if tag.startswith(_TAG) else None
+    if wanted is None:
+        raise YamlError(f'the tag "{_short_tag(tag)}" is not supported', line)
+    value = _resolved(text, line)
+    if wanted is float and type(value) is int:
+        value = float(value)
+    if type(value) is not wanted:
+        raise YamlError(f'"{text[:40]}" is not a value of the tag "{_short_tag(tag)}"', line)
+    return Node(line, value)
+
+
+def _resolved(text: str, line: int) -> Any:
+    """What an unquoted scalar is: JSON's null, true, false and numbers, else a string (`on`, `1e`, dates, `0755`)."""
+    if text in _WORDS:
+        return _WORDS[text]
+    if _INTEGER.fullmatch(text):
+        if len(text) > _LONGEST_INTEGER:
+            raise YamlError("a number out of range", line)
+        return int(text)
+    if _FLOAT.fullmatch(text):
+        number = float(text)
+        if math.isinf(number):
+            raise YamlError("a number out of range", line)
+        return number
+    return text
+
+
+def _short_tag(tag: str) -> str:
+    return f"!!{tag.removeprefix(_TAG)}" if tag.startswith(_TAG) else tag
