@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from mesh.naming import DOMAIN
+from mesh.naming import DOMAIN, INBOUND_PORT, OUTBOUND_PORT
 
 SIDECAR = "sidecar"
 ROUTER = "router"  # Istio's word for a gateway
@@ -47,7 +47,7 @@ class Locality:
 class Node:
     """A proxy's identity. `service` is the short service name (empty for a gateway or a client-only workload);
     `app_address` is where the local app listens (127.0.0.1 unless told otherwise); `generator` is "grpc" for proxyless
-    clients, else empty."""
+    clients, else empty. `outbound_port` and `inbound_port` differ from Istio's where workloads share one address."""
 
     kind: str
     address: str
@@ -63,6 +63,12 @@ class Node:
     cluster_id: str = "Kubernetes"
     mesh_id: str = DOMAIN
     generator: str = ""
+    outbound_port: int = OUTBOUND_PORT
+    inbound_port: int = INBOUND_PORT
+
+    def inbound(self, index: int) -> int:
+        """Where the proxy accepts traffic for its workload's index-th service port when nothing redirects."""
+        return self.inbound_port + 100 * index
 
     @property
     def id(self) -> str:
@@ -102,6 +108,10 @@ class Node:
             ]
         if self.generator:
             metadata["GENERATOR"] = self.generator
+        if self.outbound_port != OUTBOUND_PORT:
+            metadata["OUTBOUND_PORT"] = self.outbound_port
+        if self.inbound_port != INBOUND_PORT:
+            metadata["INBOUND_PORT"] = self.inbound_port
         node: dict[str, Any] = {
             "id": self.id,
             "cluster": f"{self.service or self.canonical_service or self.name}.{self.namespace}",
@@ -138,4 +148,6 @@ class Node:
             cluster_id=str(metadata.get("CLUSTER_ID", "Kubernetes")),
             mesh_id=str(metadata.get("MESH_ID", DOMAIN)),
             generator=str(metadata.get("GENERATOR", "")),
+            outbound_port=int(metadata.get("OUTBOUND_PORT", OUTBOUND_PORT)),
+            inbound_port=int(metadata.get("INBOUND_PORT", INBOUND_PORT)),
         )

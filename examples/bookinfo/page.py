@@ -158,6 +158,6 @@ def _document(title: str, body: str, user: str, foot: str = "") -> str:
         '<!doctype html><html lang="en"><head><meta charset="utf-8">'
         '<meta name="viewport" content="width=device-width, initial-scale=1">'
         f"<title>{escape(title)}</title><style>{STYLE}</style></head><body>"
-        f'<header><div class="bar"><a class="home" href="/productpage">📖 Bookinfo</a>{sign}</div></header>'
+        f'<header><div class="bar"><a class="home" href="/productpage">Bookinfo</a>{sign}</div></header>'
         f"<main>{body}</main><footer>{foot}</footer></body></html>"
     )
