@@ -157,6 +157,7 @@ class Upstream:
         self.open = 0
         self._served = 0
         self._tasks: set[asyncio.Task[None]] = set()
+        self._writers: set[asyncio.StreamWriter] = set()
 
     async def __aenter__(self) -> Self:
         self._server = await asyncio.start_server(self._accept, self.address, self.port, backlog=512)
@@ -167,9 +168,9 @@ class Upstream:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._server.close()
-        for task in list(self._tasks):
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        for writer in self._writers:  # cancelling the tasks instead would be reported as an error by Python 3.11
+            writer.transport.abort()
+        await asyncio.gather(*self._tasks)
 
     def reset(self, script: Sequence[Plan] = ()) -> None:
         """Forgets what was received and starts a new script."""
@@ -183,6 +184,7 @@ class Upstream:
         if task is not None:
             self._tasks.add(task)
             task.add_done_callback(self._tasks.discard)
+        self._writers.add(writer)
         number = self.connections
         self.connections += 1
         self.open += 1
@@ -202,6 +204,7 @@ class Upstream:
             pass
         finally:
             self.open -= 1
+            self._writers.discard(writer)
             writer.close()
 
     async def _serve(self, received: Received, stream: _Stream) -> None:
