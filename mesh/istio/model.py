@@ -79,8 +79,9 @@ class Message(BaseModel):
             present = [name for name in group if name in data]
             if len(present) > 1:
                 yield Found((present[1],), f"{_names(present)} exclude each other: set one of them")
+        if any(refused_field(cls.__name__, name) for name in data):
+            return  # what is refused may be what is missed here, and has a better message
         for group in (*cls.exactly_one, *cls.at_least_one):
-            # A refused member of the group has its own, better message.
             if not any(name in data for name in group):
                 yield Found((), f"one of {_names(group)} must be set")
 

@@ -105,19 +105,45 @@ def _percent_value(value: float) -> float:
     return value
 
 
-def _regex(value: str) -> str:
-    if not value:
-        raise wrong("must not be an empty regular expression")
-    if len(value) > MAX_REGEX_LENGTH:
-        raise wrong(f"is a regular expression of {len(value)} characters; {MAX_REGEX_LENGTH} is the limit")
+def _compiled(regex: str) -> Any:
     options = re2.Options()
     options.log_errors = False
+    return re2.compile(regex, options)
+
+
+def regex_problem(regex: str) -> str:
+    """Why a text is no regular expression that Istio accepts, or an empty string."""
+    if not regex:
+        return "must not be an empty regular expression"
+    if len(regex) > MAX_REGEX_LENGTH:
+        return f"is a regular expression of {len(regex)} characters; {MAX_REGEX_LENGTH} is the limit"
     try:
-        re2.compile(value, options)
+        _compiled(regex)
     except re2.error as error:
         reason = error.args[0]
         text = reason.decode(errors="replace") if isinstance(reason, bytes) else str(reason)
-        raise wrong(f"is not a regular expression that RE2 understands: {text}") from None
+        return f"is not a regular expression that RE2 understands: {text}"
+    return ""
+
+
+def rewrite_problem(regex: str, rewrite: str) -> str:
+    """Why a text cannot replace what `regex` matches (`\\1` is its first group), or an empty string."""
+    if not rewrite:
+        return "must not be empty"
+    groups = _compiled(regex).groups
+    for escape in re.findall(r"\\(.?)", rewrite, re.DOTALL):
+        if escape == "\\":
+            continue
+        if not (escape.isascii() and escape.isdigit()):
+            return f"a backslash must be followed by the number of a group or a backslash: {shown(rewrite)}"
+        if int(escape) > groups:
+            return f"there is no group \\{escape}: the expression has {groups}"
+    return ""
+
+
+def _regex(value: str) -> str:
+    if problem := regex_problem(value):
+        raise wrong(problem)
     return value
 
 
@@ -151,6 +177,17 @@ def host_problem(host: str, wildcard: bool) -> str:
     return f"is not a DNS name: {shown(host)}: {reason}" if reason else ""
 
 
+def hosts_overlap(one: str, other: str) -> bool:
+    """Whether some name belongs to both; `*` or `*.x` stands for every name that ends so."""
+    if one.startswith("*") and other.startswith("*"):
+        return one[1:].endswith(other[1:]) or other[1:].endswith(one[1:])
+    if one.startswith("*"):
+        return other.endswith(one[1:])
+    if other.startswith("*"):
+        return one.endswith(other[1:])
+    return one == other
+
+
 def is_ip(text: str) -> bool:
     try:
         ipaddress.ip_address(text)
@@ -177,6 +214,10 @@ def _wildcard_host(value: str) -> str:
     if problem := host_problem(value, wildcard=True):
         raise wrong(problem)
     return value
+
+
+def _wildcard_host_or_ip(value: str) -> str:
+    return value if is_ip(value) else _wildcard_host(value)
 
 
 def _dns_label(value: str) -> str:
@@ -211,6 +252,7 @@ def _export_to(value: tuple[str, ...]) -> tuple[str, ...]:
 
 
 Integer = Annotated[int, BeforeValidator(_integral)]
+Int32 = Annotated[int, BeforeValidator(_integral), Field(ge=0, le=2**31 - 1)]
 Count = Annotated[int, BeforeValidator(_integral), Field(ge=0, le=2**32 - 1)]
 PortNumber = Annotated[int, BeforeValidator(_integral), AfterValidator(_port)]
 Duration = Annotated[float, BeforeValidator(_duration)]
@@ -220,6 +262,7 @@ HttpStatus = Annotated[int, BeforeValidator(_integral), AfterValidator(_http_sta
 Regex = Annotated[str, AfterValidator(_regex)]
 Host = Annotated[str, AfterValidator(_host)]
 WildcardHost = Annotated[str, AfterValidator(_wildcard_host)]
+WildcardHostOrIP = Annotated[str, AfterValidator(_wildcard_host_or_ip)]
 DnsLabel = Annotated[str, AfterValidator(_dns_label)]
 OptionalDnsLabel = Annotated[str, AfterValidator(_optional_dns_label)]
 Labels = Annotated[dict[str, str], AfterValidator(_labels)]

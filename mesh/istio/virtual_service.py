@@ -2,48 +2,38 @@
 
 from __future__ import annotations
 
-from enum import StrEnum
+from collections.abc import Iterator
 
-from pydantic import Field
-
-from mesh.istio.model import Message
+from mesh.istio.model import Found, Message, shown
 from mesh.istio.scalars import (
-    Count,
     Duration,
     ExportTo,
-    HttpStatus,
-    Integer,
-    Labels,
+    Int32,
     OptionalDnsLabel,
-    Percentage,
     PortNumber,
-    Regex,
     Rows,
-    WholePercent,
     WildcardHost,
-    Word,
+    WildcardHostOrIP,
+    hosts_overlap,
 )
+from mesh.istio.virtual_service_actions import (
+    FaultAbort,
+    FaultDelay,
+    HeaderOperations,
+    Headers,
+    HTTPBody,
+    HTTPDirectResponse,
+    HTTPFaultInjection,
+    HTTPRedirect,
+    HTTPRetry,
+    HTTPRewrite,
+    Percent,
+    RedirectPortSelection,
+    RegexRewrite,
+)
+from mesh.istio.virtual_service_match import MESH_GATEWAY, GatewayName, HTTPMatchRequest, StringMatch
 
-MAX_BODY = 1024 * 1024
-MESH_GATEWAY = "mesh"
-
-
-class StringMatch(Message):
-    """One way to match a text; the empty message matches presence, in headers and query parameters."""
-
-    at_most_one = (("exact", "prefix", "regex"),)
-
-    exact: str | None = None
-    prefix: str | None = None
-    regex: str | None = None
-
-    @property
-    def empty(self) -> bool:
-        return self.exact is None and self.prefix is None and self.regex is None
-
-
-class Percent(Message):
-    value: Percentage = 0.0
+_MAX_TOTAL_WEIGHT = 2**32 - 1  # Envoy's
 
 
 class PortSelector(Message):
@@ -51,120 +41,35 @@ class PortSelector(Message):
 
 
 class Destination(Message):
-    host: str
+    host: WildcardHost
     subset: OptionalDnsLabel = ""
     port: PortSelector | None = None
 
-
-class HeaderOperations(Message):
-    set: dict[str, str] = Field(default_factory=dict)
-    add: dict[str, str] = Field(default_factory=dict)
-    remove: Rows[str] = ()
-
-
-class Headers(Message):
-    request: HeaderOperations = HeaderOperations()
-    response: HeaderOperations = HeaderOperations()
-
-
-class HTTPMatchRequest(Message):
-    name: str = ""
-    uri: StringMatch | None = None
-    scheme: StringMatch | None = None
-    method: StringMatch | None = None
-    authority: StringMatch | None = None
-    headers: dict[str, StringMatch] = Field(default_factory=dict)
-    without_headers: dict[str, StringMatch] = Field(default_factory=dict)
-    query_params: dict[str, StringMatch] = Field(default_factory=dict)
-    port: PortNumber | None = None
-    source_labels: Labels = Field(default_factory=dict)
-    source_namespace: OptionalDnsLabel = ""
-    gateways: Rows[str] = ()
-    ignore_uri_case: bool = False
+    def rules(self) -> Iterator[Found]:
+        if self.host == "*":
+            yield Found(("host",), 'must name a service, not "*"')
 
 
 class HTTPRouteDestination(Message):
+    """The share of a destination is its weight in the sum of the weights; a single one gets everything."""
+
     destination: Destination
-    weight: Count = 0
+    weight: Int32 = 0
     headers: Headers = Headers()
 
 
-class RedirectPortSelection(StrEnum):
-    FROM_PROTOCOL_DEFAULT = "FROM_PROTOCOL_DEFAULT"
-    FROM_REQUEST_PORT = "FROM_REQUEST_PORT"
-
-
-class HTTPRedirect(Message):
-    at_most_one = (("uri", "prefixRewrite"), ("port", "derivePort"))
-    at_least_one = (("uri", "prefixRewrite", "authority", "port", "derivePort", "scheme"),)
-
-    uri: str = ""
-    prefix_rewrite: str = ""
-    authority: str = ""
-    port: PortNumber | None = None
-    derive_port: Word[RedirectPortSelection] | None = None
-    scheme: str = ""
-    redirect_code: Integer = 301
-
-
-class HTTPBody(Message):
-    at_most_one = (("string", "bytes"),)
-
-    string: str | None = None
-    bytes: str | None = None
-
-
-class HTTPDirectResponse(Message):
-    status: HttpStatus
-    body: HTTPBody | None = None
-
-
-class RegexRewrite(Message):
-    match: Regex
-    rewrite: str
-
-
-class HTTPRewrite(Message):
-    at_most_one = (("uri", "uriRegexRewrite"),)
-    at_least_one = (("uri", "authority", "uriRegexRewrite"),)
-
-    uri: str = ""
-    authority: str = ""
-    uri_regex_rewrite: RegexRewrite | None = None
-
-
-class HTTPRetry(Message):
-    attempts: Count = 0
-    per_try_timeout: Duration | None = None
-    retry_on: str = ""
-    retry_ignore_previous_hosts: bool | None = None
-    backoff: Duration | None = None
-
-
-class FaultDelay(Message):
-    at_most_one = (("percent", "percentage"),)
-
-    fixed_delay: Duration
-    percentage: Percent | None = None
-    percent: WholePercent | None = None
-
-
-class FaultAbort(Message):
-    exactly_one = (("httpStatus", "grpcStatus"),)
-
-    http_status: HttpStatus | None = None
-    grpc_status: str | None = None
-    percentage: Percent | None = None
-
-
-class HTTPFaultInjection(Message):
-    at_least_one = (("delay", "abort"),)
-
-    delay: FaultDelay | None = None
-    abort: FaultAbort | None = None
-
-
 class HTTPRoute(Message):
+    """One rule: it is for a request that satisfies any of `match`, or for all when there is none."""
+
+    exactly_one = (("route", "redirect", "directResponse"),)
+    # Only what is forwarded can be rewritten or get a fault.
+    at_most_one = (
+        ("redirect", "fault"),
+        ("redirect", "rewrite"),
+        ("directResponse", "fault"),
+        ("directResponse", "rewrite"),
+    )
+
     name: str = ""
     match: Rows[HTTPMatchRequest] = ()
     route: Rows[HTTPRouteDestination] = ()
@@ -176,9 +81,70 @@ class HTTPRoute(Message):
     fault: HTTPFaultInjection | None = None
     headers: Headers = Headers()
 
+    def rules(self) -> Iterator[Found]:
+        if not (self.route or self.redirect or self.direct_response):
+            yield Found(("route",), "must have at least one destination")
+        yield from self._authority_rules()
+        total = sum(destination.weight for destination in self.route)
+        if len(self.route) > 1 and total == 0:
+            yield Found(("route",), "the weights of several destinations must not all be 0: nothing would be routed")
+        if total > _MAX_TOTAL_WEIGHT:
+            yield Found(("route",), f"the weights add up to {total}; {_MAX_TOTAL_WEIGHT} is the limit")
+        if self.redirect and self.redirect.prefix_rewrite:
+            for index, match in enumerate(self.match):
+                if match.uri is not None and match.uri.prefix is None:
+                    yield Found(("match", index, "uri"), "must be a prefix, because the redirect has a prefixRewrite")
+
+    def _authority_rules(self) -> Iterator[Found]:
+        written = ["rewrite.authority"] if self.rewrite and self.rewrite.authority else []
+        for word in self.headers.request.authority:
+            if written:
+                yield Found(("headers", "request", word), f"the authority is set by {written[0]} already")
+            written.append(f"headers.request.{word}")
+
 
 class VirtualService(Message):
-    hosts: Rows[WildcardHost]
-    gateways: Rows[str] = ()
+    """`gateways` empty means all sidecars (the reserved gateway `mesh`)."""
+
+    hosts: Rows[WildcardHostOrIP]
+    gateways: Rows[GatewayName] = ()
     http: Rows[HTTPRoute] = ()
     export_to: ExportTo = ()
+
+    def rules(self) -> Iterator[Found]:
+        if not self.http:
+            yield Found(("http",), "must have at least one route")
+        if not self.hosts:
+            yield Found(("hosts",), "must name at least one host")
+        in_mesh = not self.gateways or MESH_GATEWAY in self.gateways
+        for index, host in enumerate(self.hosts):
+            if host == "*" and in_mesh:
+                yield Found(("hosts", index), 'must not be "*" for sidecars: name the hosts, or bind to gateways only')
+            for other in self.hosts[:index]:
+                if hosts_overlap(host, other):
+                    yield Found(("hosts", index), f"{shown(host)} and {shown(other)} are the same hosts")
+
+
+__all__ = [
+    "MESH_GATEWAY",
+    "Destination",
+    "FaultAbort",
+    "FaultDelay",
+    "HTTPBody",
+    "HTTPDirectResponse",
+    "HTTPFaultInjection",
+    "HTTPMatchRequest",
+    "HTTPRedirect",
+    "HTTPRetry",
+    "HTTPRewrite",
+    "HTTPRoute",
+    "HTTPRouteDestination",
+    "HeaderOperations",
+    "Headers",
+    "Percent",
+    "PortSelector",
+    "RedirectPortSelection",
+    "RegexRewrite",
+    "StringMatch",
+    "VirtualService",
+]
