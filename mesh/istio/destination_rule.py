@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from enum import StrEnum
 
 from pydantic import Field
 
-from mesh.istio.model import Message
+from mesh.istio.model import Found, Message
 from mesh.istio.scalars import (
     Count,
     DnsLabel,
     Duration,
     ExportTo,
+    Int32,
     Labels,
     Rows,
     WholePercent,
@@ -34,17 +36,17 @@ class LoadBalancerSettings(Message):
 
 
 class TCPSettings(Message):
-    max_connections: Count = 0
+    max_connections: Int32 = 0
     connect_timeout: Duration | None = None
 
 
 class HTTPSettings(Message):
     """Zero means the default, as in Istio."""
 
-    http1_max_pending_requests: Count = 0
-    http2_max_requests: Count = 0
-    max_requests_per_connection: Count = 0
-    max_retries: Count = 0
+    http1_max_pending_requests: Int32 = 0
+    http2_max_requests: Int32 = 0
+    max_requests_per_connection: Int32 = 0
+    max_retries: Int32 = 0
     idle_timeout: Duration | None = None
 
 
@@ -66,6 +68,11 @@ class OutlierDetection(Message):
     base_ejection_time: Duration | None = None
     max_ejection_percent: WholePercent = 0
     min_health_percent: WholePercent = 0
+
+    def rules(self) -> Iterator[Found]:
+        if self.consecutive_local_origin_failures and not self.split_external_local_origin_errors:
+            message = "takes effect only with splitExternalLocalOriginErrors: true"
+            yield Found(("consecutiveLocalOriginFailures",), message)
 
 
 class TLSMode(StrEnum):
@@ -95,6 +102,12 @@ class TrafficPolicy(Message):
     tls: ClientTLSSettings | None = None
     port_level_settings: Rows[PortTrafficPolicy] = ()
 
+    def rules(self) -> Iterator[Found]:
+        ports = [settings.port.number for settings in self.port_level_settings]
+        for index, port in enumerate(ports):
+            if port in ports[:index]:
+                yield Found(("portLevelSettings", index, "port", "number"), f"port {port} has settings already")
+
 
 class Subset(Message):
     name: DnsLabel
@@ -107,3 +120,9 @@ class DestinationRule(Message):
     traffic_policy: TrafficPolicy | None = None
     subsets: Rows[Subset] = ()
     export_to: ExportTo = ()
+
+    def rules(self) -> Iterator[Found]:
+        names = [subset.name for subset in self.subsets]
+        for index, name in enumerate(names):
+            if name in names[:index]:
+                yield Found(("subsets", index, "name"), f'there is a subset "{name}" already')

@@ -15,7 +15,7 @@ from pydantic import BaseModel, ConfigDict, ModelWrapValidatorHandler, Validatio
 from pydantic.alias_generators import to_camel
 from pydantic_core import InitErrorDetails, PydanticCustomError
 
-from mesh.istio.refused import NOT_YET, refused_field
+from mesh.istio.refused import NOT_YET, refused_field, refused_values
 
 PROBLEM = "problem"  # the error type of a problem whose message is final
 
@@ -92,7 +92,7 @@ class Message(BaseModel):
             reason = refused_field(cls.__name__, name)
             return reason or f"unknown field{suggestion(name, cls.field_names())}"
         if error["type"] == "enum":
-            return _explain_enum(error)
+            return _explain_enum(error, refused_values(cls.__name__, str(error["loc"][0])))
         return explain(error)
 
 
@@ -112,9 +112,12 @@ def suggestion(name: str, known: Iterable[str]) -> str:
     return f'; did you mean "{by_lower[near[0]]}"?' if near else ""
 
 
-def _explain_enum(error: Any) -> str:
+def _explain_enum(error: Any, refused: tuple[str, ...]) -> str:
     expected = [word.strip("' ") for word in str(error["ctx"]["expected"]).replace(" or ", ", ").split(",")]
+    expected = [word or '""' for word in expected]
     value = error["input"]
+    if value in refused:
+        return f"{value} is {NOT_YET}; implemented: {', '.join(expected)}"
     hint = suggestion(value, expected) if isinstance(value, str) else ""
     return f"must be one of {', '.join(expected)}, not {shown(value)}{hint}"
 
@@ -182,4 +185,4 @@ def shown(value: Any) -> str:
     return text if len(text) <= 60 else f"{text[:56]}…" + ('"' if isinstance(value, str) else "")
 
 
-__all__ = ["NOT_YET", "PROBLEM", "Found", "Message", "Path", "explain", "shown", "suggestion"]
+__all__ = ["PROBLEM", "Found", "Message", "Path", "explain", "shown", "suggestion"]

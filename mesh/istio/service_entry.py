@@ -2,13 +2,27 @@
 
 from __future__ import annotations
 
+import ipaddress
+from collections.abc import Iterator
 from enum import StrEnum
 from typing import Annotated
 
-from pydantic import BeforeValidator
+from pydantic import AfterValidator, BeforeValidator
 
-from mesh.istio.model import Message
-from mesh.istio.scalars import ExportTo, Labels, PortNumber, Rows, WildcardHost, Word, upper
+from mesh.istio.model import Found, Message, shown
+from mesh.istio.scalars import (
+    DnsLabel,
+    ExportTo,
+    Labels,
+    PortNumber,
+    Rows,
+    WildcardHost,
+    Word,
+    host_problem,
+    is_ip,
+    upper,
+    wrong,
+)
 from mesh.istio.workload_entry import WorkloadEntry
 
 
@@ -25,6 +39,8 @@ class Resolution(StrEnum):
 
 
 class Protocol(StrEnum):
+    """UNSPECIFIED is a port whose protocol is to be detected."""
+
     UNSPECIFIED = ""
     HTTP = "HTTP"
     HTTP2 = "HTTP2"
@@ -33,10 +49,15 @@ class Protocol(StrEnum):
     TLS = "TLS"
     TCP = "TCP"
 
+    @property
+    def tells_hosts_apart(self) -> bool:
+        """Whether a connection says which host it is for (authority or SNI)."""
+        return self not in (Protocol.UNSPECIFIED, Protocol.TCP)
+
 
 class ServiceEntryPort(Message):
     number: PortNumber
-    name: str
+    name: DnsLabel
     protocol: Annotated[Word[Protocol], BeforeValidator(upper)] = Protocol.UNSPECIFIED
     target_port: PortNumber | None = None
 
@@ -44,15 +65,74 @@ class ServiceEntryPort(Message):
 class WorkloadSelector(Message):
     labels: Labels
 
+    def rules(self) -> Iterator[Found]:
+        if not self.labels:
+            yield Found(("labels",), "must have at least one label: without any, every workload would be selected")
+
+
+def _subnet(value: str) -> str:
+    try:
+        ipaddress.ip_network(value, strict=False)
+    except ValueError:
+        raise wrong(f"must be an IP address or a CIDR block, not {shown(value)}") from None
+    return value
+
 
 class ServiceEntry(Message):
     at_most_one = (("endpoints", "workloadSelector"),)
 
     hosts: Rows[WildcardHost]
-    addresses: Rows[str] = ()
+    addresses: Rows[Annotated[str, AfterValidator(_subnet)]] = ()
     ports: Rows[ServiceEntryPort] = ()
     location: Word[Location] = Location.MESH_EXTERNAL
     resolution: Word[Resolution] = Resolution.NONE
     endpoints: Rows[WorkloadEntry] = ()
     workload_selector: WorkloadSelector | None = None
     export_to: ExportTo = ()
+
+    def rules(self) -> Iterator[Found]:
+        yield from self._host_rules()
+        yield from self._port_rules()
+        yield from self._endpoint_rules()
+        if self.resolution not in (Resolution.NONE, Resolution.STATIC):
+            for index, address in enumerate(self.addresses):
+                if "/" in address:
+                    message = f"a CIDR block needs resolution NONE or STATIC, not {self.resolution}"
+                    yield Found(("addresses", index), message)
+
+    def _host_rules(self) -> Iterator[Found]:
+        if not self.hosts:
+            yield Found(("hosts",), "must name at least one host")
+        by_name = self.resolution in (Resolution.DNS, Resolution.DNS_ROUND_ROBIN) and not self.endpoints
+        for index, host in enumerate(self.hosts):
+            if host == "*":
+                yield Found(("hosts", index), 'must not be "*"')
+            elif by_name and host_problem(host, wildcard=False):
+                message = f"{shown(host)} cannot be looked up: with resolution {self.resolution}, give endpoints"
+                yield Found(("hosts", index), message)
+
+    def _port_rules(self) -> Iterator[Found]:
+        names, numbers = [port.name for port in self.ports], [port.number for port in self.ports]
+        for index, port in enumerate(self.ports):
+            if port.name in names[:index]:
+                yield Found(("ports", index, "name"), f'there is a port "{port.name}" already')
+            if port.number in numbers[:index]:
+                yield Found(("ports", index, "number"), f"there is a port {port.number} already")
+            if len(self.hosts) > 1 and self.resolution != Resolution.NONE and not port.protocol.tells_hosts_apart:
+                message = "several hosts need a protocol that tells them apart: HTTP, HTTP2, GRPC, HTTPS or TLS"
+                yield Found(("ports", index, "protocol"), message)
+
+    def _endpoint_rules(self) -> Iterator[Found]:
+        if self.resolution == Resolution.NONE and (self.endpoints or self.workload_selector):
+            field = "endpoints" if self.endpoints else "workloadSelector"
+            yield Found((field,), "takes effect only with another resolution than NONE")
+        if self.resolution == Resolution.DNS_ROUND_ROBIN and len(self.endpoints) > 1:
+            yield Found(("endpoints", 1), "resolution DNS_ROUND_ROBIN takes one endpoint at the most")
+        names = {port.name for port in self.ports}
+        for index, endpoint in enumerate(self.endpoints):
+            if self.resolution == Resolution.STATIC and not is_ip(endpoint.address):
+                message = f"must be an IP address with resolution STATIC, not {shown(endpoint.address)}"
+                yield Found(("endpoints", index, "address"), message)
+            for name in endpoint.ports:
+                if name not in names:
+                    yield Found(("endpoints", index, "ports", name), "is no port of this service entry")

@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Iterator
 from enum import StrEnum
-from typing import Annotated, Any
+from typing import Annotated, Any, Final
 
-from pydantic import Field, PlainValidator
+from pydantic import AfterValidator, Field, PlainValidator
 
-from mesh.istio.model import Message, shown
-from mesh.istio.scalars import Labels, PortNumber, Rows, Word, wrong
+from mesh.istio.model import Found, Message, shown
+from mesh.istio.scalars import Count, Labels, OptionalDnsLabel, PortNumber, Rows, Word, is_ip, wrong
+
+HEADLESS: Final = "None"
+
+_PORT_NAME = re.compile(r"(?=.*[a-z])[a-z0-9]([-a-z0-9]{0,13}[a-z0-9])?", re.ASCII)
 
 
 class ServiceType(StrEnum):
@@ -34,7 +40,19 @@ def _target_port(value: Any) -> Any:
         raise wrong(f"must be a port number or a port's name, not {shown(value)}")
     if isinstance(value, int) and not 1 <= value <= 65535:
         raise wrong(f"must be a port number from 1 to 65535, not {value}")
+    if isinstance(value, str) and not _PORT_NAME.fullmatch(value):
+        hint = "; leave out the quotes" if value.isascii() and value.isdigit() else ""
+        raise wrong(f"must be a port number or a port's name, not {shown(value)}{hint}")
     return value
+
+
+def _cluster_ip(value: str) -> str:
+    if value not in ("", HEADLESS) and not is_ip(value):
+        raise wrong(f"must be an IP address or None, not {shown(value)}")
+    return value
+
+
+ClusterIP = Annotated[str, AfterValidator(_cluster_ip)]
 
 
 class ServicePort(Message):
@@ -42,22 +60,36 @@ class ServicePort(Message):
     the service's protocol follows from `app_protocol`, else from the prefix of `name` (`http-web`)."""
 
     port: PortNumber
-    name: str = ""
+    name: OptionalDnsLabel = ""
     target_port: Annotated[int | str | None, PlainValidator(_target_port)] = None
     protocol: Word[TransportProtocol] = TransportProtocol.TCP
     app_protocol: str = ""
-    node_port: int = 0
+    node_port: Count = 0
 
 
 class ServiceSpec(Message):
+    """`selector` empty picks nothing: the endpoints come from elsewhere."""
+
     ports: Rows[ServicePort] = ()
     selector: Labels = Field(default_factory=dict)
     type: Word[ServiceType] = ServiceType.CLUSTER_IP
-    cluster_ip: str = Field(default="", alias="clusterIP")
-    cluster_ips: Rows[str] = Field(default=(), alias="clusterIPs")
-    # Accepted, no effect.
+    cluster_ip: ClusterIP = Field(default="", alias="clusterIP")
+    cluster_ips: Rows[ClusterIP] = Field(default=(), alias="clusterIPs")
+    # What a server fills in: only the values that change nothing.
     ip_families: Rows[str] = ()
     ip_family_policy: str = ""
     session_affinity: Word[SessionAffinity] = SessionAffinity.NONE
     internal_traffic_policy: Word[TrafficScope] = TrafficScope.CLUSTER
     external_traffic_policy: Word[TrafficScope] = TrafficScope.CLUSTER
+
+    def rules(self) -> Iterator[Found]:
+        if not self.ports and self.cluster_ip != HEADLESS:
+            yield Found(("ports",), "must have at least one port")
+        names, numbers = [port.name for port in self.ports], [port.port for port in self.ports]
+        for index, port in enumerate(self.ports):
+            if not port.name and len(self.ports) > 1:
+                yield Found(("ports", index, "name"), "is required where there are several ports")
+            elif port.name in names[:index]:
+                yield Found(("ports", index, "name"), f'there is a port "{port.name}" already')
+            if port.port in numbers[:index]:
+                yield Found(("ports", index, "port"), f"there is a port {port.port} already")
