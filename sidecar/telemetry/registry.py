@@ -17,7 +17,7 @@ Labels = tuple[tuple[str, str], ...]
 
 
 class Stat(NamedTuple):
-    """A cell as a reader sees it: Envoy's flat name, and its Prometheus name (without `envoy_`) with labels taken out."""
+    """A cell as a reader sees it: Envoy's flat name, and its Prometheus name (no `envoy_`) with the labels split off."""
 
     name: str
     cell: Cell

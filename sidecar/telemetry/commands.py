@@ -1,0 +1,387 @@
+"""Each `%COMMAND%` as a Python expression over `x` (the exchange) and `n` (now, in loop seconds).
+
+`formatter` puts the expressions into one function. An expression may use the names that `namespace` provides and the
+constants of its `Scope`; nothing of a configuration's text becomes source except as `repr()` of a constant.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import socket
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from mesh.clock import Clock
+from mesh.errors import ConfigError, Problem
+from sidecar.codec.headers import Headers
+from sidecar.exchange import flags_text
+
+BYTES = "bytes"  # as it came off the wire, or None
+TEXT = "text"  # a str that JSON has to quote
+PLAIN = "plain"  # a str without anything to quote
+NUMBER = "number"
+
+# Where headers are: attributes of the exchange.
+REQUEST = "headers"
+RESPONSE = "response_headers"
+
+
+@dataclass(frozen=True, slots=True)
+class Expression:
+    """`optional` ones may be not there: None, or for `empty_is_none` anything false."""
+
+    source: str
+    kind: str
+    optional: bool = False
+    empty_is_none: bool = False
+
+
+@dataclass(slots=True)
+class Scope:
+    """The names an expression may use, and the `wanted` headers, looked up beforehand: the first one of the request is
+    `headers0`, of the response `response_headers0`."""
+
+    clock: Clock
+    names: dict[str, Any] = field(default_factory=dict)
+    wanted: dict[str, list[bytes]] = field(default_factory=lambda: {REQUEST: [], RESPONSE: []})
+
+    def header(self, which: str, name: bytes) -> str:
+        wanted = self.wanted[which]
+        if name not in wanted:
+            wanted.append(name)
+        return f"{which}{wanted.index(name)}"
+
+    def constant(self, value: Any) -> str:
+        name = f"k{len(self.names)}"
+        self.names[name] = value
+        return name
+
+
+_FLAG_NAMES = {
+    "UH": "NoHealthyUpstream", "UF": "UpstreamConnectionFailure", "UO": "UpstreamOverflow", "NR": "NoRouteFound",
+    "URX": "UpstreamRetryLimitExceeded", "NC": "NoClusterFound", "DT": "DurationTimeout",
+    "DC": "DownstreamConnectionTermination", "LH": "FailedLocalHealthCheck", "UT": "UpstreamRequestTimeout",
+    "LR": "LocalReset", "UR": "UpstreamRemoteReset", "UC": "UpstreamConnectionTermination", "DI": "DelayInjected",
+    "FI": "FaultInjected", "RL": "RateLimited", "UAEX": "UnauthorizedExternalService",
+    "RLSE": "RateLimitServiceError", "IH": "InvalidEnvoyRequestHeaders", "SI": "StreamIdleTimeout",
+    "DPE": "DownstreamProtocolError", "UPE": "UpstreamProtocolError", "UMSDR": "UpstreamMaxStreamDurationReached",
+    "OM": "OverloadManagerTerminated", "DF": "DnsResolutionFailed", "DO": "DropOverload",
+    "DR": "DownstreamRemoteReset", "RFCF": "ResponseFromCacheFilter", "NFCF": "NoFilterConfigFound",
+}  # fmt: skip
+
+# Headers whose repetitions Envoy joins as it reads them; of any other header it logs the first.
+_JOINED = frozenset(
+    (b"accept", b"content-type", b"forwarded", b"origin", b"referer", b"user-agent", b"via", b"x-forwarded-for")
+)
+_HEADER_NAME = re.compile(r":?[!#$&'*+.^_`|~0-9A-Za-z-]+")
+
+
+def by_name(headers: Headers) -> Mapping[bytes, bytes]:
+    """Headers for several look-ups."""
+    found = dict(headers)
+    if len(found) != len(headers):
+        found = {}
+        for name, value in headers:
+            if name not in found:
+                found[name] = value
+            elif name in _JOINED:
+                found[name] += b"," + value
+    return found
+
+
+def _address(source: str) -> str:
+    """model.Address.__str__, in place: a line has three of them."""
+    return f"((i + ':' if ':' not in (i := (a := {source}).host) else '[' + i + ']:') + str(a.port))"
+
+
+def long_flags_text(flags: int) -> str:
+    if not flags:
+        return "-"
+    return ",".join(_FLAG_NAMES[name] for name in flags_text(flags).split(","))
+
+
+_MILLISECONDS = tuple(f"{n:03d}Z" for n in range(1000))
+
+
+def start_time(clock: Clock) -> Callable[[float], str]:
+    """`%START_TIME%` of a loop moment: ISO 8601 in UTC with milliseconds; the rest is rendered once a second."""
+    offset, second, prefix = 0.0, -1, ""
+
+    def render(moment: float) -> str:
+        nonlocal offset, second, prefix
+        wall = moment + offset
+        if int(wall) != second:
+            offset = clock.wall() - clock.monotonic()  # somebody may have set the clock
+            wall = moment + offset
+            second = int(wall)
+            prefix = time.strftime("%Y-%m-%dT%H:%M:%S.", time.gmtime(second))
+        return prefix + _MILLISECONDS[int((wall - second) * 1000)]
+
+    return render
+
+
+class FormattedTime:
+    """`%START_TIME(FORMAT)%`: strftime's letters, `%s` Unix seconds, `%f` and `%1f` … `%9f` digits of the second."""
+
+    _FRACTION = re.compile(r"%([1-9]?)f|%s")
+
+    def __init__(self, clock: Clock, pattern: str, local: bool) -> None:
+        self._clock = clock
+        self._local = local
+        self._parts: list[tuple[str, str]] = []  # (strftime text, what follows it: "s", digits or "")
+        position = 0
+        for match in self._FRACTION.finditer(pattern):
+            follows = "s" if match[0] == "%s" else match[1] or "9"
+            self._parts.append((pattern[position : match.start()], follows))
+            position = match.end()
+        self._parts.append((pattern[position:], ""))
+
+    def __call__(self, moment: float) -> str:
+        nanoseconds = int((moment + self._clock.wall() - self._clock.monotonic()) * 1_000_000) * 1_000
+        second, fraction = divmod(nanoseconds, 1_000_000_000)
+        broken_down = time.localtime(second) if self._local else time.gmtime(second)
+        text = ""
+        for plain, follows in self._parts:
+            text += time.strftime(plain, broken_down) if "%" in plain else plain
+            if follows == "s":
+                text += str(second)
+            elif follows:
+                text += f"{fraction:09d}"[: int(follows)]
+        return text
+
+
+# ── commands without parameters ───────────────────────────────────────────────────────────────────────────────────────
+
+_DOWNSTREAM = {
+    "DOWNSTREAM_REMOTE": "x.downstream.remote",
+    "DOWNSTREAM_LOCAL": "x.downstream.local",
+    "DOWNSTREAM_DIRECT_REMOTE": "x.downstream.direct_remote",
+    "DOWNSTREAM_DIRECT_LOCAL": "x.downstream.local",
+}
+
+_PLAIN_COMMANDS: dict[str, Expression] = {
+    "PROTOCOL": Expression("x.protocol", PLAIN, True, True),
+    "RESPONSE_CODE": Expression("x.status", NUMBER),
+    "RESPONSE_FLAGS": Expression("flags_text(x.flags) if x.flags else '-'", PLAIN),
+    "RESPONSE_FLAGS_LONG": Expression("long_flags_text(x.flags)", PLAIN),
+    "CONNECTION_TERMINATION_DETAILS": Expression("x.termination", TEXT, True, True),
+    "UPSTREAM_TRANSPORT_FAILURE_REASON": Expression("x.upstream_failure", TEXT, True, True),
+    "BYTES_RECEIVED": Expression("x.bytes_received", NUMBER),
+    "BYTES_SENT": Expression("x.bytes_sent", NUMBER),
+    "DURATION": Expression("int((n - x.started) * 1000)", NUMBER),
+    "UPSTREAM_HOST": Expression(f"{_address('e.address')} if (e := x.endpoint) else None", PLAIN, True),
+    "UPSTREAM_REMOTE_ADDRESS": Expression(f"{_address('e.address')} if (e := x.endpoint) else None", PLAIN, True),
+    "UPSTREAM_REMOTE_ADDRESS_WITHOUT_PORT": Expression("e.address.host if (e := x.endpoint) else None", TEXT, True),
+    "UPSTREAM_REMOTE_PORT": Expression("e.address.port if (e := x.endpoint) else None", NUMBER, True),
+    "UPSTREAM_CLUSTER": Expression("(c.config.alt_stat_name or c.name) if (c := x.cluster) else None", TEXT, True),
+    "UPSTREAM_CLUSTER_RAW": Expression("c.name if (c := x.cluster) else None", TEXT, True),
+    "UPSTREAM_LOCAL_ADDRESS": Expression("x.upstream_local", PLAIN, True, True),
+    "UPSTREAM_LOCAL_ADDRESS_WITHOUT_PORT": Expression("host_of(x.upstream_local)", PLAIN, True),
+    "UPSTREAM_LOCAL_PORT": Expression("port_of(x.upstream_local)", NUMBER, True),
+    "UPSTREAM_REQUEST_ATTEMPT_COUNT": Expression("x.attempts", NUMBER),
+    "REQUESTED_SERVER_NAME": Expression("getattr(x.downstream, 'server_name', '')", TEXT, True, True),
+    "ROUTE_NAME": Expression("t.name if (t := x.route) else None", TEXT, True, True),
+    "VIRTUAL_CLUSTER_NAME": Expression("None", TEXT, True),
+    "STREAM_ID": Expression("x.request_id", BYTES, True, True),
+    "TRACE_ID": Expression("t.trace_id if (t := x.trace) else None", PLAIN, True),
+    "ACCESS_LOG_TYPE": Expression("'DownstreamEnd'", PLAIN),
+}  # fmt: skip
+for _name, _source in _DOWNSTREAM.items():
+    _PLAIN_COMMANDS[f"{_name}_ADDRESS"] = Expression(_address(_source), PLAIN)
+    _PLAIN_COMMANDS[f"{_name}_ADDRESS_WITHOUT_PORT"] = Expression(f"{_source}.host", TEXT)
+    _PLAIN_COMMANDS[f"{_name}_PORT"] = Expression(f"{_source}.port", NUMBER)
+
+_REQUEST_PSEUDO = {
+    ":method": "x.method or None",
+    ":path": "x.path or None",
+    ":authority": "x.authority or None",
+    "host": "x.authority or None",
+    ":scheme": "x.scheme or None",
+    # Both live in the exchange: the headers that go upstream hold them only from the rewrite on.
+    "x-envoy-original-path": "x.original_path or {lookup}",
+    "x-request-id": "x.request_id or {lookup}",
+}
+_ADDRESS = re.compile(r"(.*):(\d+)")
+
+
+def _host_of(address: str) -> str | None:
+    match = _ADDRESS.fullmatch(address)
+    return match[1].strip("[]") if match else None
+
+
+def _port_of(address: str) -> int | None:
+    match = _ADDRESS.fullmatch(address)
+    return int(match[2]) if match else None
+
+
+def namespace(scope: Scope) -> dict[str, Any]:
+    """What generated functions see."""
+    return {
+        "by_name": by_name,
+        "flags_text": flags_text,
+        "host_of": _host_of,
+        "long_flags_text": long_flags_text,
+        "lookup_metadata": lookup_metadata,
+        "port_of": _port_of,
+        "query_parameter": query_parameter,
+        **scope.names,
+    }
+
+
+# ── commands with parameters ──────────────────────────────────────────────────────────────────────────────────────────
+
+
+def query_parameter(path: bytes, name: bytes) -> bytes | None:
+    """The first value of a query parameter, as it stands in the path."""
+    _, found, query = path.partition(b"?")
+    if found:
+        for pair in query.split(b"&"):
+            key, _, value = pair.partition(b"=")
+            if key == name:
+                return value
+    return None
+
+
+def lookup_metadata(metadata: Any, keys: tuple[str, ...]) -> str | None:
+    """A value deep in filter metadata, as text."""
+    for key in keys:
+        if not isinstance(metadata, Mapping) or key not in metadata:
+            return None
+        metadata = metadata[key]
+    return metadata if isinstance(metadata, str) else str(metadata)
+
+
+def _refuse(reason: str) -> ConfigError:
+    return ConfigError(Problem(reason))
+
+
+def _header(scope: Scope, argument: str, length: int | None, which: str) -> Expression:
+    names = argument.split("?")
+    if len(names) > 2:
+        raise _refuse(f"more than one alternative header in {argument!r}")
+    for name in names:
+        if not _HEADER_NAME.fullmatch(name):
+            raise _refuse(f"{name!r} is not a header name")
+    sources = [_one_header(scope, name.lower(), which) for name in names]
+    if len(sources) == 1:
+        source = sources[0]
+    else:
+        source = f"v if (v := {sources[0]}) is not None else {sources[1]}"
+    if length is not None:
+        source = f"v[:{length}] if (v := ({source})) is not None else None"
+    return Expression(source, BYTES, True)
+
+
+def _one_header(scope: Scope, name: str, which: str) -> str:
+    if which == RESPONSE and name == ":status":
+        return "(b'%d' % x.status if x.status else None)"
+    pseudo = _REQUEST_PSEUDO.get(name) if which == REQUEST else None
+    if pseudo and "{lookup}" not in pseudo:
+        return f"({pseudo})"
+    lookup = scope.header(which, name.encode())
+    return f"({pseudo.format(lookup=lookup)})" if pseudo else lookup
+
+
+def _request_header(scope: Scope, argument: str, length: int | None) -> Expression:
+    return _header(scope, argument, length, REQUEST)
+
+
+def _response_header(scope: Scope, argument: str, length: int | None) -> Expression:
+    return _header(scope, argument, length, RESPONSE)
+
+
+def _environment(scope: Scope, argument: str, length: int | None) -> Expression:
+    value = os.environ.get(argument)
+    return Expression(scope.constant(value[:length] if value is not None else "-"), TEXT)
+
+
+def _query_param(scope: Scope, argument: str, length: int | None) -> Expression:
+    source = f"query_parameter(x.original_path or x.path, {scope.constant(argument.encode())})"
+    return Expression(_cut(source, length), BYTES, True)
+
+
+_METADATA_OWNERS = {
+    "ROUTE": "(x.route.metadata if x.route else None)",
+    "CLUSTER": "(x.cluster.config.metadata if x.cluster else None)",
+    "UPSTREAM_HOST": "(x.endpoint.endpoint.metadata if x.endpoint else None)",
+}
+
+
+def _metadata(scope: Scope, argument: str, length: int | None) -> Expression:
+    owner, *keys = argument.split(":")
+    if owner not in _METADATA_OWNERS or not keys:
+        raise _refuse(f"METADATA({argument}): only {', '.join(_METADATA_OWNERS)} with a namespace are known")
+    return Expression(_cut(f"lookup_metadata({_METADATA_OWNERS[owner]}, {tuple(keys)!r})", length), TEXT, True)
+
+
+def _owned_metadata(owner: str) -> Callable[[Scope, str, int | None], Expression]:
+    return lambda scope, argument, length: _metadata(scope, f"{owner}:{argument}", length)
+
+
+def _cut(source: str, length: int | None) -> str:
+    return source if length is None else f"v[:{length}] if (v := {source}) is not None else None"
+
+
+_PARAMETER_COMMANDS: dict[str, Callable[[Scope, str, int | None], Expression]] = {
+    "REQ": _request_header,
+    "REQUEST_HEADER": _request_header,
+    "RESP": _response_header,
+    "RESPONSE_HEADER": _response_header,
+    "ENVIRONMENT": _environment,
+    "QUERY_PARAM": _query_param,
+    "METADATA": _metadata,
+    "CLUSTER_METADATA": _owned_metadata("CLUSTER"),
+    "UPSTREAM_METADATA": _owned_metadata("UPSTREAM_HOST"),
+}
+
+
+def _start_time(scope: Scope, argument: str | None, local: bool) -> Expression:
+    call: Callable[[float], str]
+    if argument is None and not local:
+        call = start_time(scope.clock)
+    else:
+        call = FormattedTime(scope.clock, argument or "%Y-%m-%dT%H:%M:%S.%3f%z", local)
+    return Expression(f"{scope.constant(call)}(x.started)", TEXT if argument else PLAIN)
+
+
+def _path(argument: str | None, length: int | None) -> Expression:
+    """`PATH(WQ|NQ[:ORIG|PATH|ORIG_OR_PATH])`."""
+    query, _, which = (argument or "WQ").partition(":")
+    sources = {"PATH": "x.path", "ORIG": "(x.original_path or None)", "ORIG_OR_PATH": "(x.original_path or x.path)"}
+    if query not in ("WQ", "NQ") or (which or "ORIG_OR_PATH") not in sources:
+        raise _refuse(f"PATH({argument}): expected WQ or NQ, and PATH, ORIG or ORIG_OR_PATH")
+    source = sources[which or "ORIG_OR_PATH"]
+    if query == "NQ":
+        source = f"(v.partition(b'?')[0] if (v := {source}) is not None else None)"
+    return Expression(_cut(source, length), BYTES, True)
+
+
+def _details(argument: str | None) -> Expression:
+    """Spaces become underscores, so that the words of a line can be counted, unless the log asks for them."""
+    if argument is None:
+        return Expression("d if ' ' not in (d := x.details) else d.replace(' ', '_')", TEXT, True, True)
+    if argument != "ALLOW_WHITESPACES":
+        raise _refuse(f"RESPONSE_CODE_DETAILS({argument}): expected ALLOW_WHITESPACES")
+    return Expression("x.details", TEXT, True, True)
+
+
+def compile_command(scope: Scope, name: str, argument: str | None, length: int | None) -> Expression:
+    """The expression of one command; ConfigError names what is unknown or wrong."""
+    if name in ("START_TIME", "START_TIME_LOCAL") and length is None:
+        return _start_time(scope, argument, name.endswith("LOCAL"))
+    if name == "PATH":
+        return _path(argument, length)
+    if name == "RESPONSE_CODE_DETAILS" and length is None:
+        return _details(argument)
+    if name in _PARAMETER_COMMANDS:
+        if not argument:
+            raise _refuse(f"{name} requires parameters")
+        return _PARAMETER_COMMANDS[name](scope, argument, length)
+    if name in _PLAIN_COMMANDS or name in ("HOSTNAME", "RESPONSE_CODE_DETAILS", "START_TIME", "START_TIME_LOCAL"):
+        if argument is not None or length is not None:
+            raise _refuse(f"{name} does not take any parameters or length")
+        return _PLAIN_COMMANDS.get(name) or Expression(scope.constant(socket.gethostname()), TEXT)
+    raise _refuse(f"unknown command %{name}%")
