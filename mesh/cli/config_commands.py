@@ -1,0 +1,246 @@
+"""apply, diff, delete, get, history, rollback: the configuration that the control plane keeps."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from mesh.cli.client import ControlPlane
+from mesh.cli.errors import FAILED, USAGE, CliError, RefusedError
+from mesh.cli.files import read_files
+from mesh.cli.kinds import ALL, parse_target
+from mesh.cli.options import (
+    DEFAULT_NAMESPACE,
+    DEFAULT_SERVER,
+    Files,
+    Namespace,
+    Output,
+    Recursive,
+    Server,
+    Wait,
+    WaitSeconds,
+)
+from mesh.cli.output import Format, age, print_data, print_diff, print_table
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+WAIT_SECONDS = 10.0
+DIFF_FAILED = 2  # as kubectl's and diff's: 1 means that there are differences
+
+Target = Annotated[
+    list[str], typer.Argument(metavar="KIND [NAME]", help="As kubectl: vs, dr, gw, se, we, svc, or all.")
+]
+
+
+def apply(
+    files: Files,
+    wait: Wait = False,
+    timeout: WaitSeconds = WAIT_SECONDS,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Check only; change nothing.")] = False,
+    recursive: Recursive = False,
+    server: Server = DEFAULT_SERVER,
+) -> None:
+    """Make the mesh follow these files. All of them, or none if one has an error.
+
+    \b
+      mesh apply -f examples/bookinfo/networking/reviews-90-10.yaml --wait
+      cat route.yaml | mesh apply -f -
+    """
+    plane = ControlPlane(server)
+    answer = _sent(lambda: plane.apply(read_files(files, recursive), dry_run))
+    _print_results(answer, " (dry run: nothing changed)" if dry_run else "")
+    if wait and not dry_run:
+        wait_for(plane, answer["revision"], timeout)
+
+
+def diff(files: Files, recursive: Recursive = False, server: Server = DEFAULT_SERVER) -> None:
+    """Show what `apply` would change. Exit code 0: nothing, 1: something, 2: it would be refused."""
+    try:
+        diffs = ControlPlane(server).diff(read_files(files, recursive))
+    except RefusedError as error:
+        error.code = DIFF_FAILED
+        raise
+    changed = [entry["diff"] for entry in diffs if entry["diff"]]
+    for text in changed:
+        print_diff(text)
+    raise typer.Exit(1 if changed else 0)
+
+
+def delete(
+    target: Annotated[
+        list[str] | None, typer.Argument(metavar="[KIND NAME]", help="What to delete: vs reviews.")
+    ] = None,
+    files: Annotated[
+        list[str] | None, typer.Option("--file", "-f", metavar="FILE", help="Delete what is in it.")
+    ] = None,
+    namespace: Namespace = DEFAULT_NAMESPACE,
+    wait: Wait = False,
+    timeout: WaitSeconds = WAIT_SECONDS,
+    recursive: Recursive = False,
+    server: Server = DEFAULT_SERVER,
+) -> None:
+    """Take resources out of the mesh: `mesh delete vs reviews`, or `mesh delete -f FILE`."""
+    plane = ControlPlane(server)
+    if files and not target:
+        answer = plane.delete_files(read_files(files, recursive))
+    elif target and not files:
+        kind, name = parse_target(target)
+        if not kind or not name:
+            raise CliError("name one resource: mesh delete KIND NAME", "or a file: mesh delete -f FILE", code=USAGE)
+        answer = plane.delete(kind, namespace, name)
+    else:
+        raise CliError("name either KIND NAME or -f FILE", code=USAGE)
+    _print_results(answer)
+    if wait:
+        wait_for(plane, answer["revision"], timeout)
+
+
+def get(
+    target: Target = [ALL],  # noqa: B006  (typer copies it)
+    namespace: Namespace = "",
+    output: Output = Format.TABLE,
+    server: Server = DEFAULT_SERVER,
+) -> None:
+    """Show resources, of all namespaces unless one is named.
+
+    \b
+      mesh get vs
+      mesh get dr reviews -o yaml
+    """
+    kind, name = parse_target(target)
+    items = ControlPlane(server).resources(kind, namespace, name)
+    if name and not items:
+        place = f" in namespace {namespace}" if namespace else ""
+        raise CliError(f"there is no {kind} {name}{place}", f"what there is: mesh get {kind.lower()}")
+    if output is not Format.TABLE:
+        documents = [item["document"] for item in items]
+        print_data(documents[0] if name and len(documents) == 1 else documents, output)
+        return
+    rows = [_row(item, with_kind=not kind) for item in items]
+    headings = [*(() if kind else ("KIND",)), "NAME", "NAMESPACE", "SUMMARY", "REVISION", "AGE"]
+    print_table(headings, rows, nothing=f"no {kind or 'resources'} found")
+
+
+def history(
+    target: Target = [ALL],  # noqa: B006
+    namespace: Namespace = "",
+    limit: Annotated[int, typer.Option("--limit", "-l", min=1, help="How many changes.")] = 20,
+    output: Output = Format.TABLE,
+    server: Server = DEFAULT_SERVER,
+) -> None:
+    """Show the changes of the configuration, newest first; `mesh rollback REVISION` goes back to one."""
+    kind, name = parse_target(target)
+    items = ControlPlane(server).history(kind, namespace, name, limit)
+    if output is not Format.TABLE:
+        print_data(items, output)
+        return
+    rows = [
+        [str(item["revision"]), age(item["time"]), item["action"], item["kind"], item["name"], item["namespace"]]
+        for item in items
+    ]
+    print_table(["REVISION", "AGE", "ACTION", "KIND", "NAME", "NAMESPACE"], rows, nothing="no changes yet")
+
+
+def rollback(
+    revision: Annotated[int, typer.Argument(help="As `mesh history` shows it.", min=0)],
+    wait: Wait = False,
+    timeout: WaitSeconds = WAIT_SECONDS,
+    server: Server = DEFAULT_SERVER,
+) -> None:
+    """Bring the whole configuration back to what it was at a revision. That is a change, too: it can be undone."""
+    plane = ControlPlane(server)
+    answer = plane.rollback(revision)
+    _print_results(answer)
+    if wait:
+        wait_for(plane, answer["revision"], timeout)
+
+
+def wait_for(plane: ControlPlane, revision: int, timeout: float) -> None:
+    """Waits for the proxies and prints how long they took; CliError when one refuses or the time is over."""
+    answer = plane.convergence(revision, timeout)
+    state, affected, acked = answer["state"], answer["affected"], answer["acked"]
+    if state == "nacked":
+        problems = [
+            f"{nack['proxy']}: {nack['type']} {nack['resource']}: {nack['message']}" for nack in answer["nacks"]
+        ]
+        raise RefusedError(
+            f"revision {revision} was refused by a proxy, which goes on with what it had",
+            problems,
+            "back to the last state: mesh history, mesh rollback REVISION",
+        )
+    if state != "converged":
+        raise CliError(
+            f"{acked} of {affected} proxies have revision {revision} after {timeout:g} s",
+            "who is behind: mesh proxy-status",
+            code=FAILED,
+        )
+    if affected:
+        print(f"in effect on {acked} of {affected} proxies after {answer['seconds']:.2f} s")
+    else:
+        print("in effect: no connected proxy is concerned")
+
+
+def _sent(send: Any) -> Any:
+    try:
+        return send()
+    except RefusedError as error:
+        raise RefusedError("refused, and nothing was changed", error.problems) from error
+
+
+def _print_results(answer: Mapping[str, Any], note: str = "") -> None:
+    for result in answer["results"]:
+        place = "" if result["namespace"] == DEFAULT_NAMESPACE else f" in namespace {result['namespace']}"
+        print(f"{result['kind'].lower()}/{result['name']}{place} {result['action']}{note}")
+    if not answer["results"]:
+        print("nothing to do")
+
+
+def _row(item: Mapping[str, Any], with_kind: bool) -> list[str]:
+    document = item["document"]
+    metadata = document.get("metadata", {})
+    kind = document.get("kind", "")
+    return [
+        *((kind,) if with_kind else ()),
+        metadata.get("name", ""),
+        metadata.get("namespace", DEFAULT_NAMESPACE),
+        summary(kind, document.get("spec", {})),
+        str(item["revision"]),
+        age(item["created"]),
+    ]
+
+
+def summary(kind: str, spec: Mapping[str, Any]) -> str:
+    """A line about what a resource does."""
+    if kind == "VirtualService":
+        gateways = spec.get("gateways", [])
+        return _listed(spec.get("hosts", [])) + (f" via {_listed(gateways)}" if gateways else "") + _split(spec)
+    if kind == "DestinationRule":
+        subsets = [subset.get("name", "") for subset in spec.get("subsets", [])]
+        return str(spec.get("host", "")) + (f" subsets {_listed(subsets)}" if subsets else "")
+    if kind == "Gateway":
+        servers = spec.get("servers", [])
+        return _listed([f"{s.get('port', {}).get('number')}/{s.get('port', {}).get('protocol')}" for s in servers])
+    if kind == "ServiceEntry":
+        return f"{_listed(spec.get('hosts', []))} {spec.get('resolution', 'NONE')}"
+    if kind == "WorkloadEntry":
+        return str(spec.get("address", ""))
+    if kind == "Service":
+        return _listed([f"{p.get('port')}/{p.get('name', p.get('protocol', 'TCP'))}" for p in spec.get("ports", [])])
+    return ""
+
+
+def _split(spec: Mapping[str, Any]) -> str:
+    """Where the last http route, the one without conditions, sends requests: ` → v1 90 %, v2 10 %`."""
+    routes = spec.get("http") or []
+    targets = routes[-1].get("route", []) if routes else []
+    names = [t.get("destination", {}).get("subset") or t.get("destination", {}).get("host", "") for t in targets]
+    if len(targets) > 1:
+        names = [f"{name} {target.get('weight', 0)} %" for name, target in zip(names, targets, strict=True)]
+    more = f" (+{len(routes) - 1} more)" if len(routes) > 1 else ""
+    return f" → {', '.join(names)}{more}" if names else ""
+
+
+def _listed(names: Sequence[str]) -> str:
+    return ", ".join(map(str, names))

@@ -1,0 +1,38 @@
+"""How a command fails: a message that says what to do, and an exit code."""
+
+from __future__ import annotations
+
+from mesh.errors import MeshError
+
+FAILED = 1
+USAGE = 2
+UNREACHABLE = 3
+
+
+class CliError(MeshError):
+    """Ends the command; `hint` lines follow the message."""
+
+    def __init__(self, message: str, *hints: str, code: int = FAILED) -> None:
+        super().__init__(message)
+        self.hints = hints
+        self.code = code
+
+
+class RefusedError(CliError):
+    """The control plane refused the request; `problems` are its own words, one a problem."""
+
+    def __init__(self, message: str, problems: list[str], *hints: str) -> None:
+        super().__init__(message, *problems, *hints)
+        self.problems = problems
+
+
+class UnreachableError(CliError):
+    """Nobody answers where the control plane should be."""
+
+    def __init__(self, server: str, reason: str) -> None:
+        super().__init__(
+            f"cannot reach the control plane at {server}: {reason}",
+            "start one:     mesh demo            (with example services), or mesh-control-plane",
+            "is it elsewhere?   --server URL, or set MESH_SERVER",
+            code=UNREACHABLE,
+        )

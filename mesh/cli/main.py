@@ -1,0 +1,78 @@
+"""The `mesh` command: its commands by name, and what becomes of their errors."""
+
+from __future__ import annotations
+
+import os
+import sys
+
+import typer
+
+from mesh.cli import (
+    config_commands,
+    iptables_command,
+    proxy_commands,
+    run_command,
+)
+from mesh.cli.errors import CliError
+from mesh.cli.output import print_error
+from mesh.errors import MeshError
+
+CONFIGURE, LOOK, RUN = "Configure the mesh", "Look into it", "Run it"
+INTERRUPTED = 130
+
+app = typer.Typer(
+    name="mesh",
+    help="A service mesh on your machine: sidecars, live routing rules, Istio's API.\n\n"
+    "Begin with `mesh demo`. Commands talk to the control plane at --server or MESH_SERVER "
+    "(http://127.0.0.1:15080 if neither is set).",
+    epilog="Exit codes: 0 done, 1 failed or refused, 2 wrong usage, 3 no control plane.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="rich",
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+for panel, commands in {
+    CONFIGURE: (
+        config_commands.apply,
+        config_commands.get,
+        config_commands.delete,
+        config_commands.diff,
+        config_commands.history,
+        config_commands.rollback,
+    ),
+    LOOK: (proxy_commands.proxy_status, proxy_commands.proxy_config, proxy_commands.workloads),
+    RUN: (run_command.bootstrap, iptables_command.iptables),
+}.items():
+    for command in commands:
+        app.command(rich_help_panel=panel)(command)
+app.command(rich_help_panel=RUN, context_settings={"ignore_unknown_options": False})(run_command.run)
+
+
+@app.command(rich_help_panel=LOOK)
+def version() -> None:
+    """Show the version."""
+    from importlib.metadata import version as of
+
+    print(f"mesh {of('asyncmesh')}")
+
+
+def main() -> None:
+    """The console script. Errors that are meant for a person are printed as such; any other keeps its traceback."""
+    try:
+        app()
+    except CliError as error:
+        print_error(error)
+        sys.exit(error.code)
+    except MeshError as error:
+        print_error(CliError(str(error)))
+        sys.exit(1)
+    except KeyboardInterrupt:
+        sys.exit(INTERRUPTED)
+    except BrokenPipeError:  # `mesh get | head`: the reader has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(0)
+
+
+if __name__ == "__main__":
+    main()

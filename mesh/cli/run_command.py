@@ -1,0 +1,111 @@
+"""run: an app with a sidecar beside it. bootstrap: the file that such a sidecar starts from."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from mesh.cli.workload import DEFAULT_XDS, Interception, Protocol, Workload, describe
+
+READY_SECONDS = 60.0
+
+Service = Annotated[str, typer.Option("--service", metavar="NAME", help="The service that it is an instance of.")]
+Version = Annotated[str, typer.Option("--version", metavar="VERSION", help="Its label `version`.")]
+Port = Annotated[
+    list[str] | None,
+    typer.Option("--port", metavar="PORT[:APP]", help="The service's port, and the app's if it differs. Repeatable."),
+]
+Address = Annotated[
+    str, typer.Option("--address", metavar="IP", help="The workload's own address. [default: a free one]")
+]
+AppAddress = Annotated[str, typer.Option("--app-address", metavar="IP", help="Where the app listens.")]
+Label = Annotated[list[str] | None, typer.Option("--label", metavar="KEY=VALUE", help="More labels. Repeatable.")]
+NamespaceOf = Annotated[str, typer.Option("--namespace", "-n", metavar="NAME", help="The workload's namespace.")]
+ProtocolOf = Annotated[Protocol, typer.Option("--protocol", help="What is spoken on --port.")]
+Xds = Annotated[
+    str, typer.Option("--xds", envvar="MESH_XDS", metavar="HOST:PORT", help="The control plane's xDS address.")
+]
+Name = Annotated[str, typer.Option("--name", metavar="NAME", help="The workload's name. [default: SERVICE-VERSION]")]
+LocalityOf = Annotated[str, typer.Option("--locality", metavar="REGION/ZONE/SUBZONE", help="Where it is.")]
+InterceptionOf = Annotated[
+    Interception,
+    typer.Option("--interception", help="none: the app uses http_proxy; redirect: iptables sends everything."),
+]
+
+
+def run(
+    command: Annotated[list[str], typer.Argument(metavar="-- COMMAND", help="The app and its arguments.")],
+    service: Service = "",
+    version: Version = "",
+    port: Port = None,
+    address: Address = "",
+    app_address: AppAddress = "127.0.0.1",
+    label: Label = None,
+    namespace: NamespaceOf = "default",
+    protocol: ProtocolOf = Protocol.HTTP,
+    xds: Xds = DEFAULT_XDS,
+    name: Name = "",
+    locality: LocalityOf = "",
+    interception: InterceptionOf = Interception.NONE,
+    ready_timeout: Annotated[
+        float, typer.Option("--ready-timeout", metavar="SECONDS", min=0, help="How long to wait for the sidecar.")
+    ] = READY_SECONDS,
+    proxy: Annotated[
+        str, typer.Option("--proxy", metavar="PROGRAM", help="A real Envoy, say, in place of our sidecar.")
+    ] = "",
+    proxy_log: Annotated[
+        str, typer.Option("--proxy-log", metavar="FILE", help="Keep what the sidecar writes here; - is our own output.")
+    ] = "",
+) -> None:
+    """Run an app with a sidecar: it starts when the sidecar has its configuration, and both end together.
+
+    The app's plain HTTP calls go through the mesh because `http_proxy` is set for it (Python's aiohttp wants
+    `trust_env=True`). The exit code is the app's.
+
+    \b
+      mesh run --service reviews --version v1 --port 9080 -- python app.py
+      mesh run --service client -- curl http://reviews:9080/reviews/0
+    """
+    from mesh.cli.runner import run_workload
+
+    workload = Workload(
+        service, version, tuple(port or ()), address, app_address, tuple(label or ()), namespace, protocol, xds, name,
+        locality, interception,
+    )  # fmt: skip
+    raise typer.Exit(run_workload(workload, command, ready_timeout, proxy, proxy_log))
+
+
+def bootstrap(
+    service: Service = "",
+    version: Version = "",
+    port: Port = None,
+    address: Address = "",
+    app_address: AppAddress = "127.0.0.1",
+    label: Label = None,
+    namespace: NamespaceOf = "default",
+    protocol: ProtocolOf = Protocol.HTTP,
+    xds: Xds = DEFAULT_XDS,
+    name: Name = "",
+    locality: LocalityOf = "",
+    interception: InterceptionOf = Interception.NONE,
+    gateway: Annotated[
+        bool, typer.Option("--gateway", help="An ingress gateway (label istio=ingressgateway), not a sidecar.")
+    ] = False,
+) -> None:
+    """Print the Envoy bootstrap file of a workload. Our sidecar and a real Envoy start from the same file.
+
+    \b
+      mesh bootstrap --service reviews --version v1 --port 9080 --address 127.0.1.9 > reviews.yaml
+      mesh-sidecar -c reviews.yaml        or        envoy -c reviews.yaml
+    """
+    from mesh.bootstrap import bootstrap as make
+    from mesh.bootstrap import render
+
+    workload = Workload(
+        service, version, tuple(port or ()), address, app_address, tuple(label or ()), namespace, protocol, xds, name,
+        locality, interception, gateway,
+    )  # fmt: skip
+    described = describe(workload)
+    described.reservation.release()
+    print(render(make(described.node, *described.xds, described.reservation.ports)), end="")

@@ -1,0 +1,120 @@
+"""What the options of `mesh run` and `mesh bootstrap` say about a workload, as a `Node`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from enum import StrEnum
+
+from mesh.cli.addresses import Reservation, choose, parse_host_port
+from mesh.cli.errors import USAGE, CliError
+from mesh.naming import XDS_PORT
+from mesh.node import INTERCEPT_NONE, INTERCEPT_REDIRECT, ROUTER, SIDECAR, Locality, Node, ServicePort
+
+DEFAULT_XDS = f"127.0.0.1:{XDS_PORT}"
+GATEWAY_NAME = "istio-ingressgateway"
+GATEWAY_LABELS = {"app": GATEWAY_NAME, "istio": "ingressgateway"}
+
+
+class Protocol(StrEnum):
+    HTTP = "http"
+    TCP = "tcp"
+
+
+class Interception(StrEnum):
+    NONE = "none"
+    REDIRECT = "redirect"
+
+
+@dataclass(frozen=True, slots=True)
+class Workload:
+    """The options as they were given."""
+
+    service: str = ""
+    version: str = ""
+    ports: tuple[str, ...] = ()
+    address: str = ""
+    app_address: str = "127.0.0.1"
+    labels: tuple[str, ...] = ()
+    namespace: str = "default"
+    protocol: Protocol = Protocol.HTTP
+    xds: str = DEFAULT_XDS
+    name: str = ""
+    locality: str = ""
+    interception: Interception = Interception.NONE
+    gateway: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Described:
+    node: Node
+    xds: tuple[str, int]
+    reservation: Reservation
+
+
+def describe(workload: Workload) -> Described:
+    """The node of a workload, with its address settled; CliError for options that do not fit together."""
+    if workload.gateway and (workload.service or workload.ports):
+        raise CliError("--gateway has no --service and no --port: its ports are those of Gateway resources", code=USAGE)
+    if not workload.gateway and not (workload.service or workload.name):
+        raise CliError(
+            "which workload is it?", "--service NAME, or --name NAME for one that serves nothing", code=USAGE
+        )
+    if workload.ports and not workload.service:
+        raise CliError("--port is a service's: --service NAME is missing", code=USAGE)
+    xds = parse_host_port(workload.xds, XDS_PORT, "--xds")
+    ports = tuple(parse_port(text, workload.protocol) for text in workload.ports)
+    labels = parse_labels(workload.labels)
+    reservation = choose(workload.address, xds[0])
+    return Described(_node(workload, reservation.address, ports, labels), xds, reservation)
+
+
+def _node(workload: Workload, address: str, ports: tuple[ServicePort, ...], labels: dict[str, str]) -> Node:
+    own = dict(GATEWAY_LABELS) if workload.gateway else {}
+    if workload.service:
+        own["app"] = workload.service
+    if workload.version:
+        own["version"] = workload.version
+    name = workload.name or (
+        GATEWAY_NAME if workload.gateway else "-".join(filter(None, (workload.service, workload.version)))
+    )
+    redirect = workload.interception is Interception.REDIRECT
+    return Node(
+        kind=ROUTER if workload.gateway else SIDECAR,
+        address=address,
+        name=name,
+        namespace=workload.namespace,
+        service=workload.service,
+        labels=own | labels,
+        ports=ports,
+        workload=name,
+        locality=parse_locality(workload.locality),
+        interception=INTERCEPT_REDIRECT if redirect else INTERCEPT_NONE,
+        app_address=workload.app_address,
+    )
+
+
+def parse_port(text: str, protocol: Protocol) -> ServicePort:
+    """`9080`, or `80:8080` where the app listens on another port than the service."""
+    number, _, target = text.partition(":")
+    for part in (number, target or number):
+        if not part.isdigit() or not 0 < int(part) < 65536:
+            raise CliError(f"--port {text}: expected PORT or PORT:APP_PORT, each 1 to 65535", code=USAGE)
+    return ServicePort(int(number), protocol.value, protocol.value.upper(), int(target or number))
+
+
+def parse_labels(texts: Iterable[str]) -> dict[str, str]:
+    labels: dict[str, str] = {}
+    for text in texts:
+        key, equals, value = text.partition("=")
+        if not key or not equals:
+            raise CliError(f"--label {text}: expected KEY=VALUE", code=USAGE)
+        labels[key] = value
+    return labels
+
+
+def parse_locality(text: str) -> Locality:
+    parts = text.split("/") if text else []
+    if len(parts) > 3:
+        raise CliError(f"--locality {text}: expected REGION, REGION/ZONE or REGION/ZONE/SUBZONE", code=USAGE)
+    return Locality(*parts)
