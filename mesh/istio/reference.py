@@ -1,0 +1,68 @@
+"""The reference page of the API as this mesh has it, made from the models and the table of refusals."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from enum import Enum
+from typing import Any, get_args
+
+from mesh.istio.model import Message
+from mesh.istio.refused import NARROWED, NO_EFFECT, REFUSED, REFUSED_KINDS
+from mesh.istio.schema import KINDS, Kind
+
+
+def markdown() -> str:
+    """The whole page: a table a kind, a row a message."""
+    lines: list[str] = []
+    for kind in KINDS.values():
+        lines += [f"### {kind.name}", "", _api_versions(kind), ""]
+        lines += ["| Message | Fields | Refused, not implemented yet |", "|---|---|---|"]
+        lines += [_row(message) for message in messages(kind.model)]
+        lines += [""]
+    lines += ["### Kinds not implemented yet", "", "| API group | Kinds |", "|---|---|"]
+    lines += [f"| {f'`{group}`' if group else 'core'} | {', '.join(names)} |" for group, names in REFUSED_KINDS.items()]
+    return "\n".join(lines) + "\n"
+
+
+def messages(model: type[Message]) -> list[type[Message]]:
+    """A message and all those below it, each once, in the order of the fields."""
+    found: list[type[Message]] = [model]
+    for message in found:
+        for field in message.model_fields.values():
+            found += [inner for inner in _types(field.annotation) if issubclass(inner, Message) and inner not in found]
+    return found
+
+
+def _api_versions(kind: Kind) -> str:
+    return f"`apiVersion`: {', '.join(f'`{version}`' for version in kind.api_versions)}"
+
+
+def _row(message: type[Message]) -> str:
+    name = message.__name__
+    fields = [_field(message, key, field.alias or key) for key, field in message.model_fields.items()]
+    refused = [f"`{refusal.replace('=', ': ')}`" for refusal in REFUSED.get(name, ())]
+    return f"| {name} | {', '.join(fields)} | {', '.join(refused)} |"
+
+
+def _field(message: type[Message], key: str, alias: str) -> str:
+    notes = [f"`{value}`" for value in _values(message.model_fields[key].annotation)]
+    if note := NARROWED.get(message.__name__, {}).get(alias):
+        notes.append(note)
+    if note := NO_EFFECT.get(message.__name__, {}).get(alias):
+        notes.append(f"no effect: {note}")
+    return f"`{alias}` ({', '.join(notes)})" if notes else f"`{alias}`"
+
+
+def _values(annotation: Any) -> Iterator[str]:
+    for inner in _types(annotation):
+        if issubclass(inner, Enum):
+            yield from (member.value for member in inner if member.value)
+
+
+def _types(annotation: Any) -> Iterator[type]:
+    """The classes in an annotation, inside of its optionals, lists and mappings."""
+    if arguments := get_args(annotation):
+        for argument in arguments:
+            yield from _types(argument)
+    elif isinstance(annotation, type):
+        yield annotation
