@@ -1,0 +1,203 @@
+"""All connected proxies: every new World is translated for each of them, one after the other, and pushed."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Iterable
+from typing import Any, Final, Protocol
+from weakref import WeakValueDictionary
+
+from control_plane.ads.convergence import Ledger, Publication, report
+from control_plane.ads.push import Variant
+from control_plane.ads.status import CONVERGED, PENDING, Convergence, Metrics, NoMetrics, ProxyStatus, proxy_status
+from control_plane.ads.stream import ProxyStream, SendPlaces, Write
+from control_plane.ads.subscription import Request, Verdict
+from control_plane.snapshot.build import Build, Interned, Snapshots, differences
+from control_plane.world import World
+from mesh.clock import Clock, SystemClock
+from mesh.errors import MeshError
+from mesh.node import Node
+from mesh.tasks import TaskOwner
+from mesh.xds import CLUSTER, ENDPOINT, LISTENER, ROUTE
+
+log = logging.getLogger(__name__)
+
+CONFIG_TYPES: Final = {"clusters": CLUSTER, "listeners": LISTENER, "routes": ROUTE, "endpoints": ENDPOINT}
+
+
+class Registry(Protocol):
+    """Is told which workloads are there."""
+
+    def connected(self, node: Node) -> None: ...
+    def disconnected(self, node: Node) -> None: ...
+
+
+class UnknownProxyError(MeshError):
+    """No connected proxy of that name, or several."""
+
+
+class PushHub:
+    """Lives on one event loop; only `convergence` and `close` wait. `changed_at`, like every time in here, is the
+    clock's monotonic one."""
+
+    def __init__(
+        self,
+        build: Build,
+        registry: Registry | None = None,
+        metrics: Metrics | None = None,
+        clock: Clock | None = None,
+    ) -> None:
+        self._build = build
+        self._registry = registry
+        self._metrics: Metrics = metrics or NoMetrics()
+        self._clock: Clock = clock or SystemClock()
+        self._places = SendPlaces()
+        self._tasks = TaskOwner("ads")
+        self._streams: list[ProxyStream] = []
+        self._ledger = Ledger()
+        self._interned: Interned = WeakValueDictionary()
+        self._snapshots: Snapshots | None = None
+        self._queue: dict[ProxyStream, None] = {}
+        self._translating = False
+        self._news = asyncio.Event()
+        self._closing = False
+
+    # ── worlds in ─────────────────────────────────────────────────────────────────────────────────────────────────────
+
+    def publish(self, world: World, changed_at: float | None = None) -> None:
+        """Pushes `world` to every connected proxy that it changes something for."""
+        now = self._clock.monotonic()
+        self._snapshots = Snapshots(self._build, world, self._interned)
+        self._queue.update(dict.fromkeys(self._streams))
+        when = now if changed_at is None else changed_at
+        self._announce(self._ledger.publish(world.revision, when, self._streams, now))
+        if self._queue and not self._translating:
+            self._translating = True
+            self._tasks.start(self._translate_queue(), "translate")
+
+    async def _translate_queue(self) -> None:
+        """One proxy at a time, in a task of its own: the loop goes round between two, and one that fails leaves the
+        others alone."""
+        try:
+            while self._queue:
+                stream = next(iter(self._queue))
+                del self._queue[stream]
+                task = self._tasks.start(self._translate(stream), f"translate {stream.id}")
+                await asyncio.wait([task])
+                if not task.cancelled() and (error := task.exception()) is not None:
+                    message = f"its configuration could not be made: {type(error).__name__}: {error}"
+                    self._announce(self._ledger.failed(stream, message, self._clock.monotonic()))
+        finally:
+            self._translating = False
+
+    async def _translate(self, stream: ProxyStream) -> None:
+        if self._snapshots is None:
+            return
+        snapshot = self._snapshots.of(stream.node)
+        changes = differences(stream.core.target, snapshot)
+        stream.retarget(snapshot)
+        self._announce(self._ledger.translated(stream, changes, self._clock.monotonic()))
+
+    # ── proxies in ────────────────────────────────────────────────────────────────────────────────────────────────────
+
+    def join(self, node: Node, variant: Variant, write: Write) -> ProxyStream:
+        """A proxy connects: it gets the current world at once, and its workload is registered."""
+        stream = ProxyStream(node, variant, write, self._clock, self._places, self._metrics)
+        if self._snapshots is not None:
+            stream.retarget(self._snapshots.of(node))
+            stream.generation = self._ledger.generation
+        self._streams.append(stream)
+        self._metrics.proxies(len(self._streams))
+        if self._registry is not None:
+            self._registry.connected(node)
+        return stream
+
+    def received(self, stream: ProxyStream, request: Request) -> None:
+        """A request of a joined proxy."""
+        verdict = stream.receive(request)
+        if verdict is Verdict.NACK:
+            error = getattr(request, "error", "")
+            log.warning("%s rejected %s: %s", stream.id, request.type_url.rpartition(".")[2], error)
+        if verdict is not Verdict.STALE:
+            self._announce(self._ledger.progressed(stream, self._clock.monotonic()))
+
+    def leave(self, stream: ProxyStream) -> None:
+        """A proxy's stream ended. Its workload counts as lost when that was the last of its streams, and not when it is
+        we who go."""
+        self._streams.remove(stream)
+        self._queue.pop(stream, None)
+        self._metrics.proxies(len(self._streams))
+        self._announce(self._ledger.left(stream, self._clock.monotonic()))
+        again = any(other.id == stream.id for other in self._streams)
+        if self._registry is not None and not self._closing and not again:
+            self._registry.disconnected(stream.node)
+
+    # ── answers out ───────────────────────────────────────────────────────────────────────────────────────────────────
+
+    def proxies(self) -> list[ProxyStatus]:
+        """Every connected proxy, by id; of several streams with one id the latest."""
+        epoch = self._clock.wall() - self._clock.monotonic()
+        latest = {stream.id: stream for stream in self._streams}
+        return [proxy_status(s.node, s.since, s.core, epoch) for _, s in sorted(latest.items())]
+
+    def proxy_config(self, proxy: str, type_name: str) -> list[dict[str, Any]]:
+        """What was pushed to a proxy (its id, NAME or NAME.NAMESPACE), as protobuf JSON. Raises UnknownProxyError, and
+        KeyError for a type other than those of CONFIG_TYPES."""
+        type_url = CONFIG_TYPES[type_name]
+        subscription = self._find(proxy).core.subscriptions.get(type_url)
+        if subscription is None:
+            return []
+        return [_json(resource.packed) for _, resource in sorted(subscription.told.items()) if resource.known]
+
+    def _find(self, proxy: str) -> ProxyStream:
+        by_id = {s.id: s for s in self._streams if proxy in (s.id, s.node.name, f"{s.node.name}.{s.node.namespace}")}
+        if len(by_id) == 1:
+            return next(iter(by_id.values()))
+        if by_id:
+            raise UnknownProxyError(f"{proxy} means several proxies: {', '.join(sorted(by_id))}")
+        known = ", ".join(sorted({f"{s.node.name}.{s.node.namespace}" for s in self._streams})) or "none"
+        raise UnknownProxyError(f"no connected proxy {proxy}; connected: {known}")
+
+    async def convergence(self, revision: int, timeout: float) -> Convergence:  # noqa: ASYNC109 - it is an answer, not an error
+        """Waits until every proxy that `revision` changed something for has acknowledged it, or one rejected it, or
+        `timeout` seconds have passed."""
+        deadline = asyncio.get_running_loop().time() + timeout
+        while True:
+            publication = self._ledger.find(revision)
+            if publication is not None and publication.state != PENDING:
+                break
+            news = self._news
+            try:
+                async with asyncio.timeout_at(deadline):
+                    await news.wait()
+            except TimeoutError:
+                break
+        return report(revision, self._ledger.find(revision), self._clock.monotonic())
+
+    async def close(self) -> None:
+        """Ends the hub's own work; streams end with their server. From now on no workload counts as lost."""
+        self._closing = True
+        await self._tasks.close()
+
+    def _announce(self, publications: Iterable[Publication]) -> None:
+        """Wakes those who wait for a change to arrive."""
+        changed = list(publications)
+        if not changed:
+            return
+        for publication in changed:
+            if publication.state == CONVERGED and publication.affected and publication.done_at is not None:
+                self._metrics.converged(publication.done_at - publication.changed_at)
+        self._news.set()
+        self._news = asyncio.Event()
+
+
+def _json(packed: bytes) -> dict[str, Any]:
+    from google.protobuf import descriptor_pool, message_factory
+    from google.protobuf.any_pb2 import Any as AnyMessage
+    from google.protobuf.json_format import MessageToDict
+
+    envelope = AnyMessage.FromString(packed)
+    descriptor = descriptor_pool.Default().FindMessageTypeByName(envelope.TypeName())
+    message = message_factory.GetMessageClass(descriptor).FromString(envelope.value)
+    return dict(MessageToDict(message, preserving_proto_field_name=True))

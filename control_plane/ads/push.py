@@ -1,0 +1,324 @@
+"""What goes out to one proxy now: the order in which configuration changes, decided without any I/O.
+
+Make before break: clusters and their endpoints first; listeners and routes once those are acknowledged; what nothing
+points to any more is removed last. Each wait is bounded, and what a proxy rejected holds back only what needs it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from enum import Enum
+from typing import Final
+
+from control_plane.ads.subscription import (
+    DeltaRequest,
+    Flight,
+    Request,
+    Subscription,
+    Verdict,
+    interest_after,
+    judge,
+)
+from control_plane.snapshot.build import Snapshot, set_version
+from control_plane.snapshot.resource import ASKED, Versioned
+from mesh.xds import CLUSTER, ENDPOINT, LISTENER, ROUTE
+
+# Envoy gives a resource 15 s to arrive; a proxy silent for 10 s is not going to be broken by our going on.
+ACK_WAIT: Final = 10.0
+# Envoy asks for the endpoints of a new cluster before it acknowledges the cluster; other clients may take a moment.
+ASK_WAIT: Final = 1.0
+
+BACK: Final = (CLUSTER, ENDPOINT)
+FRONT: Final = (LISTENER, ROUTE)
+# In state-of-the-world these responses hold everything, and what they do not hold is gone; the others hold a part.
+WHOLE_TYPES: Final = frozenset({CLUSTER, LISTENER})
+
+
+class Variant(Enum):
+    SOTW = "sotw"
+    DELTA = "delta"
+
+
+class Progress(Enum):
+    """Of one resource on its way to one client."""
+
+    DONE = "done"  # acknowledged
+    UNWANTED = "unwanted"  # the client has not asked for it
+    WAITING = "waiting"
+    REJECTED = "rejected"
+
+
+@dataclass(frozen=True, slots=True)
+class Push:
+    """One response to be sent."""
+
+    type_url: str
+    nonce: str
+    version: str
+    resources: tuple[Versioned, ...]
+    removed: tuple[str, ...] = ()
+
+
+class PushCore:
+    """One stream's subscriptions and the snapshot that its proxy is to have. `receive` and `retarget` take in what
+    happened, `step` returns what is to be sent in consequence, `deadline` says when to step again if nothing does."""
+
+    def __init__(self, variant: Variant, ack_wait: float = ACK_WAIT, ask_wait: float = ASK_WAIT) -> None:
+        self.variant = variant
+        self.target = Snapshot()
+        self.subscriptions: dict[str, Subscription] = {}
+        self._ack_wait = ack_wait
+        self._ask_wait = ask_wait
+        self._nonces = 0
+        # By type: names that the client is going to ask for because of what it was sent, and since when. Endpoints in
+        # here are sent even if the client has the same already: Envoy keeps a changed cluster warming until then.
+        self._awaited: dict[str, dict[str, float]] = {ENDPOINT: {}, ROUTE: {}}
+
+    # ── what happened ─────────────────────────────────────────────────────────────────────────────────────────────────
+
+    def retarget(self, snapshot: Snapshot) -> None:
+        """From now on the proxy is to have `snapshot`; what was still due for an older one is not sent any more."""
+        for type_url, subscription in self.subscriptions.items():
+            if snapshot.of(type_url) is not self.target.of(type_url):
+                subscription.changed = True
+        for type_url, names in self._awaited.items():
+            there = snapshot.of(type_url)
+            self._awaited[type_url] = {name: since for name, since in names.items() if name in there}
+        self.target = snapshot
+
+    def receive(self, request: Request, now: float) -> Verdict:
+        """Takes in one request and says what it was."""
+        known = self.subscriptions.get(request.type_url)
+        verdict = judge(known, request)
+        interest = interest_after(known, request)
+        subscription = known or Subscription(request.type_url)
+        if known is None:
+            self.subscriptions[request.type_url] = subscription
+            subscription.owes_reply = interest.wildcard
+        before, subscription.interest = subscription.interest, interest
+        if verdict is Verdict.ACK:
+            subscription.accept(request.nonce, now)
+        elif verdict is Verdict.NACK:
+            subscription.reject(request.nonce, request.error or "rejected without a reason")
+        if interest is not before:
+            subscription.asked |= interest.asked
+            subscription.changed = True
+            for name in [name for name in subscription.told if not interest.wants(name)]:
+                subscription.forget(name)
+        if known is None and isinstance(request, DeltaRequest):
+            self._remember(subscription, request.initial)
+        return verdict
+
+    def _remember(self, subscription: Subscription, initial: Mapping[str, str]) -> None:
+        """What a client still has from an earlier stream need not be sent again, unless it is awaited."""
+        target = self.target.of(subscription.type_url)
+        for name, version in initial.items():
+            if subscription.interest.wants(name):
+                current = target.get(name)
+                same = current is not None and current.version == version
+                had = current if same and current is not None else Versioned(name, version)
+                subscription.told[name] = subscription.accepted[name] = had
+                subscription.asked.discard(name)
+
+    # ── what to send ──────────────────────────────────────────────────────────────────────────────────────────────────
+
+    def step(self, now: float) -> list[Push]:
+        """Everything that can go out now, in order."""
+        pushes: list[Push] = []
+        for type_url in self.subscriptions:
+            if type_url not in BACK and type_url not in FRONT:
+                pushes += self._changes(type_url, now)
+        for type_url in BACK:
+            pushes += self._changes(type_url, now)
+        if not self._settled(BACK, now):
+            return pushes
+        for type_url in FRONT:
+            pushes += self._changes(type_url, now)
+        if self._settled(FRONT, now):
+            pushes += self._removals(now)
+        return pushes
+
+    def deadline(self, now: float) -> float | None:
+        """When a wait of now ends, None if nothing is waited for."""
+        ends = [f.sent_at + self._ack_wait for s in self.subscriptions.values() for f in s.flights.values()]
+        ends += [since + self._ask_wait for names in self._awaited.values() for since in names.values()]
+        return min((end for end in ends if end > now), default=None)
+
+    def _changes(self, type_url: str, now: float) -> list[Push]:
+        """New and changed resources of one type, and the answers to what was asked."""
+        subscription = self.subscriptions.get(type_url)
+        if subscription is None:
+            return []
+        self._compare(subscription)
+        due = {name: r for name, r in subscription.due.items() if not self._held(type_url, r)}
+        if self._in_flight(subscription, now):
+            # One push at a time, but a client that asked, or that warms a cluster, is not kept waiting.
+            urgent = subscription.asked | self._awaited.get(type_url, {}).keys()
+            due = {name: r for name, r in due.items() if name in urgent} if self._partial(type_url) else {}
+            if not due:
+                return []
+        absent = subscription.absent if self.variant is Variant.DELTA else set()
+        removed = absent | self._in_the_way(subscription, due)
+        if not due and not removed and not subscription.owes_reply:
+            return []
+        return [self._push(subscription, due, removed, now)]
+
+    def _removals(self, now: float) -> list[Push]:
+        """What the snapshot no longer holds, from the front to the back: each type once nothing points to it."""
+        pushes: list[Push] = []
+        for type_url, front in ((LISTENER, None), (ROUTE, LISTENER), (CLUSTER, ROUTE), (ENDPOINT, CLUSTER)):
+            subscription = self.subscriptions.get(type_url)
+            if subscription is None or not subscription.gone or self._flying(front) or self._flying(type_url):
+                continue
+            gone = self._unused_clusters(subscription.gone) if type_url == CLUSTER else set(subscription.gone)
+            if not gone:
+                continue
+            if self.variant is Variant.SOTW and type_url not in WHOLE_TYPES:
+                for name in gone:  # there is no way to say it: the client unsubscribes by itself
+                    subscription.forget(name)
+                continue
+            pushes.append(self._push(subscription, {}, gone, now))
+        return pushes
+
+    def _push(self, subscription: Subscription, due: Mapping[str, Versioned], removed: set[str], now: float) -> Push:
+        type_url = subscription.type_url
+        self._nonces += 1
+        nonce = f"{self._nonces:x}"
+        items: dict[str, Versioned | None] = {**due, **dict.fromkeys(removed)}
+        for name, resource in due.items():
+            self._await_asks(type_url, resource, subscription.told.get(name), now)
+            self._awaited.get(type_url, {}).pop(name, None)
+        for name in removed:
+            for asked in subscription.told[name].asks if name in subscription.told else ():
+                self._awaited[ASKED[type_url]].pop(asked, None)
+        whole = self.variant is Variant.SOTW and type_url in WHOLE_TYPES
+        resources = {n: r for n, r in {**subscription.told, **due}.items() if n not in removed} if whole else due
+        subscription.absent = set()
+        subscription.owes_reply = False
+        version = set_version(resources.values()) if self.variant is Variant.SOTW else self.target.version(type_url)
+        subscription.sent(nonce, Flight(version, now, items))
+        subscription.pushed_at = now
+        return Push(type_url, nonce, version, tuple(resources.values()), tuple(sorted(removed)))
+
+    # ── what there is to send ─────────────────────────────────────────────────────────────────────────────────────────
+
+    def _compare(self, subscription: Subscription) -> None:
+        """Finds `due`, `absent` and `gone` anew if they may have changed."""
+        if not subscription.changed:
+            return
+        subscription.changed = False
+        target = self.target.of(subscription.type_url)
+        told, asked = subscription.told, subscription.asked
+        forced = asked | self._awaited.get(subscription.type_url, {}).keys()
+        wanted: Iterable[str] = target if subscription.interest.wildcard else subscription.interest.names
+        due = {}
+        for name in wanted:
+            if (resource := target.get(name)) is not None:
+                had = told.get(name)
+                if had is None or had.version != resource.version or name in forced:
+                    due[name] = resource
+        subscription.due = due
+        subscription.absent = {name for name in asked if name not in target and name not in told}
+        subscription.asked = {name for name in asked if name in due or name in subscription.absent}
+        subscription.gone = {name for name in told if name not in target}
+
+    def _await_asks(self, type_url: str, resource: Versioned, had: Versioned | None, now: float) -> None:
+        """The client will ask for what a new resource refers to. A changed cluster needs its endpoints again in any
+        case; routes that are there already serve a changed listener too."""
+        asked_type = ASKED.get(type_url)
+        if asked_type is None:
+            return
+        asked = self.subscriptions.get(asked_type)
+        for name in resource.asks:
+            if asked_type == ENDPOINT or asked is None or name not in asked.told:
+                self._awaited[asked_type][name] = now
+                if asked is not None:
+                    asked.changed = True
+
+    # ── what has to wait ──────────────────────────────────────────────────────────────────────────────────────────────
+
+    def _settled(self, types: Iterable[str], now: float) -> bool:
+        """The client has all of these types that it asks for, or had time enough."""
+        for type_url in types:
+            if any(now - since < self._ask_wait for since in self._awaited.get(type_url, {}).values()):
+                return False
+            subscription = self.subscriptions.get(type_url)
+            if subscription is not None and self._in_flight(subscription, now):
+                return False
+        return True
+
+    def _in_flight(self, subscription: Subscription, now: float) -> bool:
+        return any(now - flight.sent_at < self._ack_wait for flight in subscription.flights.values())
+
+    def _flying(self, type_url: str | None) -> bool:
+        subscription = self.subscriptions.get(type_url) if type_url is not None else None
+        return subscription is not None and bool(subscription.flights)
+
+    def _partial(self, type_url: str) -> bool:
+        return self.variant is Variant.DELTA or type_url not in WHOLE_TYPES
+
+    def _held(self, type_url: str, resource: Versioned) -> bool:
+        return self.held_by(type_url, resource) is not None
+
+    def held_by(self, type_url: str, resource: Versioned) -> str | None:
+        """The new cluster that this listener or route needs and that the client rejected: sent nevertheless, it would
+        turn working traffic into errors."""
+        clusters = self.subscriptions.get(CLUSTER)
+        if clusters is None or not clusters.rejected or type_url not in FRONT:
+            return None
+        for name in clusters.rejected:
+            if name not in clusters.accepted and name.encode() in resource.packed:
+                return name
+        return None
+
+    def _unused_clusters(self, names: set[str]) -> set[str]:
+        """Those of `names` that no listener or route that the client may still be using refers to."""
+        stale = [
+            resource
+            for type_url in FRONT
+            if (subscription := self.subscriptions.get(type_url)) is not None
+            for name, resource in subscription.accepted.items()
+            if (current := self.target.of(type_url).get(name)) is None or current.version != resource.version
+        ]
+        if not all(resource.known for resource in stale):
+            return set()
+        return {name for name in names if not any(name.encode() in resource.packed for resource in stale)}
+
+    def _in_the_way(self, listeners: Subscription, due: Mapping[str, Versioned]) -> set[str]:
+        """Listeners that go and whose address a new one takes: two on one address are refused, so that these go at
+        once. One of which only the version is known may be on any address."""
+        if listeners.type_url != LISTENER or not due or not listeners.gone:
+            return set()
+        taken = frozenset().union(*(resource.binds for resource in due.values()))
+        told = listeners.told
+        return {name for name in listeners.gone if not told[name].known or told[name].binds & taken}
+
+    # ── what the client has ───────────────────────────────────────────────────────────────────────────────────────────
+
+    def synced(self, type_url: str) -> bool:
+        """Whether the client has acknowledged all of this type that it asked for, and nothing is left to be removed."""
+        subscription = self.subscriptions[type_url]
+        self._compare(subscription)
+        return not (subscription.flights or subscription.due or subscription.gone)
+
+    def progress(self, type_url: str, name: str) -> tuple[Progress, str]:
+        """How far the client is with one resource of the snapshot, or with the removal of one; and why it refused."""
+        subscription = self.subscriptions.get(type_url)
+        if subscription is None:
+            return (Progress.UNWANTED, "")
+        resource = self.target.of(type_url).get(name)
+        if resource is None:
+            removing = any(name in flight.items for flight in subscription.flights.values())
+            return (Progress.WAITING if removing or name in subscription.told else Progress.DONE, "")
+        if not subscription.interest.wants(name):
+            expected = name in self._awaited.get(type_url, {})
+            return (Progress.WAITING if expected else Progress.UNWANTED, "")
+        if (rejection := subscription.rejected.get(name)) is not None and rejection.version == resource.version:
+            return (Progress.REJECTED, rejection.message)
+        accepted = subscription.accepted.get(name)
+        if accepted is not None and accepted.version == resource.version:
+            return (Progress.DONE, "")
+        if (cluster := self.held_by(type_url, resource)) is not None:
+            return (Progress.REJECTED, f"held back: it needs cluster {cluster}, which this proxy rejected")
+        return (Progress.WAITING, "")

@@ -1,0 +1,81 @@
+"""The aggregated discovery service on grpc.aio: state-of-the-world and delta streams, bytes in and out of the hub."""
+
+from __future__ import annotations
+
+import functools
+import logging
+from typing import Any, Final
+
+import grpc
+import grpc.aio
+
+from control_plane.ads.hub import PushHub
+from control_plane.ads.push import Variant
+from control_plane.ads.wire import METHODS, SERVICE, NodeError, read_node, read_request, request_reader
+from mesh.tasks import TaskOwner
+
+log = logging.getLogger(__name__)
+
+OPTIONS: Final = (
+    # Clients ping as often as they like: a keepalive of 2 s would otherwise cost them the stream after 8 s.
+    ("grpc.http2.min_recv_ping_interval_without_data_ms", 500),
+    ("grpc.http2.max_ping_strikes", 0),
+    ("grpc.keepalive_permit_without_calls", 1),
+    # A proxy whose machine is gone says nothing: ask.
+    ("grpc.keepalive_time_ms", 10_000),
+    ("grpc.keepalive_timeout_ms", 5_000),
+    ("grpc.http2.max_pings_without_data", 0),
+    # A second control plane on the same port is an error, not a colleague.
+    ("grpc.so_reuseport", 0),
+    # 10,000 routes are more than 4 MB.
+    ("grpc.max_send_message_length", -1),
+    ("grpc.max_receive_message_length", 64 * 1024 * 1024),
+)
+
+
+class AdsServer:
+    """Serves `hub` on `address` (HOST:PORT; port 0 takes a free one, `port` tells which)."""
+
+    def __init__(self, hub: PushHub, address: str) -> None:
+        self._hub = hub
+        self._address = address
+        self._server: Any = None
+        self.port = 0
+
+    async def start(self) -> None:
+        """Raises RuntimeError when the address cannot be bound."""
+        self._server = grpc.aio.server(options=OPTIONS)
+        handlers = {
+            name: grpc.stream_stream_rpc_method_handler(
+                functools.partial(self._serve, variant), request_deserializer=request_reader(variant)
+            )
+            for variant, name in METHODS.items()
+        }
+        self._server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(SERVICE, handlers),))
+        self.port = self._server.add_insecure_port(self._address)
+        await self._server.start()
+
+    async def stop(self, grace: float | None = None) -> None:
+        """Ends the hub and every stream; streams never end by themselves, so `grace` is for those that just begin."""
+        await self._hub.close()
+        await self._server.stop(grace)
+
+    async def _serve(self, variant: Variant, _requests: Any, context: Any) -> None:
+        message = await context.read()
+        if message is grpc.aio.EOF:
+            return
+        try:
+            node = read_node(message)
+        except NodeError as error:
+            log.warning("refused a stream from %s: %s", context.peer(), error)
+            await context.abort(grpc.StatusCode.INVALID_ARGUMENT, str(error))
+        stream = self._hub.join(node, variant, context.write)
+        writer = TaskOwner(f"ads {node.id}")
+        try:
+            writer.start(stream.run(), "write")
+            while message is not grpc.aio.EOF:
+                self._hub.received(stream, read_request(message, variant))
+                message = await context.read()
+        finally:
+            self._hub.leave(stream)
+            await writer.close()

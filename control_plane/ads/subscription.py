@@ -1,0 +1,215 @@
+"""One client's interest in one type of resource, and what its requests mean: the rules of xDS for acknowledgements,
+nonces and names, the same for state-of-the-world and delta as far as they go. Decisions mutate nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import Enum
+from typing import Final
+
+from control_plane.snapshot.resource import Versioned
+from mesh.xds import CLUSTER, LISTENER
+
+WILDCARD: Final = "*"
+WILDCARD_TYPES: Final = frozenset({CLUSTER, LISTENER})
+
+
+class Verdict(Enum):
+    """What a request says about the responses before it."""
+
+    FIRST = "first"  # of its type on this stream
+    ASK = "ask"  # says nothing about any response; may change the names
+    ACK = "ack"
+    NACK = "nack"
+    STALE = "stale"  # about a response that a later one has replaced
+
+
+@dataclass(frozen=True, slots=True)
+class SotwRequest:
+    """`names` is everything that the client wants now."""
+
+    type_url: str
+    names: tuple[str, ...] = ()
+    version: str = ""
+    nonce: str = ""
+    error: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class DeltaRequest:
+    """`initial` are the versions that the client still has from an earlier stream."""
+
+    type_url: str
+    subscribe: tuple[str, ...] = ()
+    unsubscribe: tuple[str, ...] = ()
+    initial: Mapping[str, str] = field(default_factory=dict)
+    nonce: str = ""
+    error: str | None = None
+
+
+Request = SotwRequest | DeltaRequest
+
+
+@dataclass(frozen=True, slots=True)
+class Flight:
+    """A response that is not acknowledged yet: what it held, None for what it removed."""
+
+    version: str
+    sent_at: float
+    items: Mapping[str, Versioned | None]
+
+
+@dataclass(frozen=True, slots=True)
+class Rejection:
+    version: str
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class Interest:
+    """What a client wants: everything (`wildcard`), or `names`, or both. `legacy` is the wildcard of a client that has
+    never named anything. `asked` are names that the request wants an answer for even if the client was told already."""
+
+    wildcard: bool = False
+    legacy: bool = False
+    names: frozenset[str] = frozenset()
+    asked: frozenset[str] = frozenset()
+
+    def wants(self, name: str) -> bool:
+        return self.wildcard or name in self.names
+
+
+@dataclass(slots=True)
+class Subscription:
+    """The state of one type on one stream. `told` is what the client was sent last under each name, `accepted` what it
+    has acknowledged, `rejected` what it refused and why. `due`, `absent` and `gone` are what `push` finds out by
+    comparing `told` with the proxy's snapshot: to be sent, asked for and not there, no longer there."""
+
+    type_url: str
+    interest: Interest = Interest()
+    told: dict[str, Versioned] = field(default_factory=dict)
+    accepted: dict[str, Versioned] = field(default_factory=dict)
+    rejected: dict[str, Rejection] = field(default_factory=dict)
+    flights: dict[str, Flight] = field(default_factory=dict)
+    nonce: str = ""
+    version: str = ""
+    acked_version: str = ""
+    error: str = ""
+    pushed_at: float | None = None
+    acked_at: float | None = None
+    owes_reply: bool = False
+    asked: set[str] = field(default_factory=set)
+    changed: bool = True  # since `due`, `absent` and `gone` were found
+    due: dict[str, Versioned] = field(default_factory=dict)
+    absent: set[str] = field(default_factory=set)
+    gone: set[str] = field(default_factory=set)
+
+    def sent(self, nonce: str, flight: Flight) -> None:
+        """A response went out; what it held and removed is what the client knows from now on."""
+        self.nonce = nonce
+        self.version = flight.version
+        self.flights[nonce] = flight
+        for name, resource in flight.items.items():
+            self.asked.discard(name)
+            if resource is None:
+                self.told.pop(name, None)
+                self.gone.discard(name)
+            else:
+                self.told[name] = resource
+                self.due.pop(name, None)
+
+    def forget(self, name: str) -> None:
+        """The client no longer has it, and knows."""
+        for held in (self.told, self.accepted, self.rejected, self.due):
+            held.pop(name, None)
+        self.asked.discard(name)
+        self.gone.discard(name)
+
+    def accept(self, nonce: str, now: float) -> None:
+        """The client acknowledged this response and, implicitly, those before it: a client that has read two may
+        answer with one."""
+        version = self._settle(nonce, accept_last=True).version
+        self.acked_version, self.acked_at, self.error = version, now, ""
+
+    def reject(self, nonce: str, message: str) -> None:
+        """The client refused at least one resource of this response. Clients use the good ones nevertheless, so those
+        that the message does not name count as accepted when it names any."""
+        flight = self._settle(nonce, accept_last=False)
+        self.error = message
+        sent = {name: resource for name, resource in flight.items.items() if resource is not None}
+        fresh = {n: r for n, r in sent.items() if (had := self.accepted.get(n)) is None or had.version != r.version}
+        blamed = [name for name in (fresh or sent) if name in message] or list(fresh or sent)
+        for name, resource in flight.items.items():
+            if name not in blamed:
+                self._accept_one(name, resource)
+            elif resource is not None:
+                self.rejected[name] = Rejection(resource.version, message)
+
+    def _settle(self, nonce: str, accept_last: bool) -> Flight:
+        for earlier in list(self.flights):
+            flight = self.flights.pop(earlier)
+            if earlier != nonce or accept_last:
+                for name, resource in flight.items.items():
+                    self._accept_one(name, resource)
+            if earlier == nonce:
+                return flight
+        raise KeyError(nonce)
+
+    def _accept_one(self, name: str, resource: Versioned | None) -> None:
+        if resource is None:
+            if name not in self.told:
+                self.accepted.pop(name, None)
+                self.rejected.pop(name, None)
+        elif name in self.told:  # else unsubscribed meanwhile
+            self.accepted[name] = resource
+            self.rejected.pop(name, None)
+
+
+def judge(subscription: Subscription | None, request: Request) -> Verdict:
+    """What the request says about earlier responses of its type. A nonce that was never sent on this stream, or was
+    answered long ago, says nothing that still counts."""
+    if subscription is None:
+        return Verdict.FIRST
+    if not request.nonce:
+        return Verdict.ASK
+    flight = subscription.flights.get(request.nonce)
+    if flight is None:
+        return Verdict.ASK if request.nonce == subscription.nonce else Verdict.STALE
+    if request.error is not None:
+        return Verdict.NACK
+    if isinstance(request, SotwRequest) and request.version != flight.version:
+        return Verdict.ASK  # names changed before the response was dealt with: neither word on it
+    return Verdict.ACK
+
+
+def interest_after(subscription: Subscription | None, request: Request) -> Interest:
+    """What the client wants once the request is read; the very object of before if that is the same."""
+    before = subscription.interest if subscription is not None else None
+    if isinstance(request, DeltaRequest):
+        unchanged = before is not None and not request.subscribe and not request.unsubscribe
+        return before if unchanged and before is not None else _delta_interest(before, request)
+    if subscription is not None and request.nonce not in ("", subscription.nonce):
+        return subscription.interest  # stale: the answer to the latest response brings the names of then
+    interest = _sotw_interest(before, request)
+    return before if before is not None and interest == before else interest
+
+
+def _sotw_interest(before: Interest | None, request: SotwRequest) -> Interest:
+    names = frozenset(request.names)
+    if not names and (before is None or before.legacy) and request.type_url in WILDCARD_TYPES:
+        return Interest(wildcard=True, legacy=True)
+    return Interest(wildcard=WILDCARD in names, names=names - {WILDCARD})
+
+
+def _delta_interest(before: Interest | None, request: DeltaRequest) -> Interest:
+    subscribe, unsubscribe = frozenset(request.subscribe), frozenset(request.unsubscribe)
+    if before is None:
+        if not subscribe and request.type_url in WILDCARD_TYPES:
+            return Interest(wildcard=True, legacy=True)
+        before = Interest()
+    wildcard = (before.wildcard or WILDCARD in subscribe) and WILDCARD not in unsubscribe - subscribe
+    names = (before.names - unsubscribe | subscribe) - {WILDCARD}
+    # A name dropped under the wildcard gets an answer: the client cannot know whether the wildcard still covers it.
+    dropped = (before.names & unsubscribe) - names if wildcard else frozenset()
+    return Interest(wildcard, before.legacy and wildcard, names, (subscribe - {WILDCARD}) | dropped)

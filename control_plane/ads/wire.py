@@ -1,0 +1,74 @@
+"""Between xDS messages and our words. Responses are assembled from bytes that were serialised once."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from control_plane.ads.push import Push, Variant
+from control_plane.ads.subscription import DeltaRequest, Request, SotwRequest
+from control_plane.snapshot.resource import delimited
+from mesh.errors import MeshError
+from mesh.node import Locality, Node
+
+SERVICE: Final = "envoy.service.discovery.v3.AggregatedDiscoveryService"
+METHODS: Final = {Variant.SOTW: "StreamAggregatedResources", Variant.DELTA: "DeltaAggregatedResources"}
+
+# Protobuf keys of DiscoveryResponse and DeltaDiscoveryResponse, which agree but for the last.
+_VERSION: Final = b"\x0a"
+_TYPE_URL: Final = b"\x22"
+_NONCE: Final = b"\x2a"
+_REMOVED: Final = b"\x32"
+
+
+class NodeError(MeshError):
+    """A first request whose node cannot be read."""
+
+
+def encode(push: Push, variant: Variant) -> bytes:
+    """The serialised response."""
+    parts = [delimited(_VERSION, push.version.encode())]
+    for resource in push.resources:
+        parts += (resource.sotw_head if variant is Variant.SOTW else resource.delta_head, resource.packed)
+    parts.append(delimited(_TYPE_URL, push.type_url.encode()))
+    parts.append(delimited(_NONCE, push.nonce.encode()))
+    if variant is Variant.DELTA:
+        parts += (delimited(_REMOVED, name.encode()) for name in push.removed)
+    return b"".join(parts)
+
+
+def read_request(message: Any, variant: Variant) -> Request:
+    """A DiscoveryRequest or DeltaDiscoveryRequest."""
+    error = message.error_detail.message if message.HasField("error_detail") else None
+    if variant is Variant.SOTW:
+        return SotwRequest(
+            message.type_url, tuple(message.resource_names), message.version_info, message.response_nonce, error
+        )
+    return DeltaRequest(
+        message.type_url,
+        tuple(message.resource_names_subscribe),
+        tuple(message.resource_names_unsubscribe),
+        dict(message.initial_resource_versions),
+        message.response_nonce,
+        error,
+    )
+
+
+def read_node(message: Any) -> Node:
+    """The proxy behind the first request of a stream. Raises NodeError."""
+    from google.protobuf.json_format import MessageToDict
+
+    if not message.HasField("node") or not message.node.id:
+        raise NodeError("the first request on a stream must carry a node with an id")
+    node = message.node
+    locality = Locality(node.locality.region, node.locality.zone, node.locality.sub_zone)
+    try:
+        return Node.from_xds(node.id, MessageToDict(node.metadata), locality)
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise NodeError(f"node {node.id!r}: its metadata cannot be read: {type(error).__name__}: {error}") from error
+
+
+def request_reader(variant: Variant) -> Any:
+    """The deserialiser of a method's requests."""
+    from envoy.service.discovery.v3.discovery_pb2 import DeltaDiscoveryRequest, DiscoveryRequest
+
+    return (DiscoveryRequest if variant is Variant.SOTW else DeltaDiscoveryRequest).FromString

@@ -1,0 +1,1 @@
+"""The xDS server on real sockets: scripted clients, and the real Envoy."""
