@@ -12,7 +12,7 @@ from mesh.istio.resource import Key, Resource
 from mesh.istio.schema import KINDS, parse
 from mesh.istio.yaml_nodes import Node, YamlError, compose
 
-_SIMPLE_KEY = re.compile(r"[A-Za-z0-9_-]+", re.ASCII)
+_SIMPLE_KEY = re.compile(r"[A-Za-z0-9_-]{1,100}", re.ASCII)
 
 
 def load(text: str, file: str = "") -> list[Resource]:
@@ -88,6 +88,9 @@ def _is_list(kind: Any) -> bool:
     return isinstance(kind, str) and (kind == "List" or (kind.endswith("List") and kind[:-4] in KINDS))
 
 
+_LONGEST_STEP = 100
+
+
 def field_path(path: Path) -> str:
     """`spec.http[0].match[1].headers["x.y"]`."""
     text = ""
@@ -97,5 +100,5 @@ def field_path(path: Path) -> str:
         elif _SIMPLE_KEY.fullmatch(step):
             text += f".{step}" if text else step
         else:
-            text += f'["{step}"]'
+            text += f'["{step[:_LONGEST_STEP]}"]'
     return text

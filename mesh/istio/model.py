@@ -61,7 +61,8 @@ class Message(BaseModel):
     def _report_everything(cls, data: Any, handler: ModelWrapValidatorHandler[Self]) -> Self:
         if not isinstance(data, dict):
             return handler(data)
-        data = {key: value for key, value in data.items() if value is not None}
+        if None in data.values():
+            data = {key: value for key, value in data.items() if value is not None}
         details = [_detail(found, data) for found in cls._presence(data)]
         try:
             message = handler(data)
@@ -79,10 +80,9 @@ class Message(BaseModel):
             present = [name for name in group if name in data]
             if len(present) > 1:
                 yield Found((present[1],), f"{_names(present)} exclude each other: set one of them")
-        if any(refused_field(cls.__name__, name) for name in data):
-            return  # what is refused may be what is missed here, and has a better message
         for group in (*cls.exactly_one, *cls.at_least_one):
-            if not any(name in data for name in group):
+            # What is refused may be what is missed here, and has a better message.
+            if not any(name in data for name in group) and not any(refused_field(cls.__name__, name) for name in data):
                 yield Found((), f"one of {_names(group)} must be set")
 
     @classmethod

@@ -122,12 +122,9 @@ def _kind_of(document: Mapping[str, Any], found: list[Found]) -> Kind | None:
         return kind
     if name in REFUSED_KINDS.get(group, ()):
         found.append(Found(("kind",), f"{name} is {NOT_YET}; {supported_kinds()}"))
-    elif kind and group not in REFUSED_KINDS:
+    elif kind:
         found.append(Found(("apiVersion",), _version_problem(kind, version)))
         return kind  # its fields can be checked all the same
-    elif kind and group == kind.group:
-        found.append(Found(("apiVersion",), _version_problem(kind, version)))
-        return kind
     else:
         found.append(
             Found(("kind",), f'unknown kind "{name}" of {version}{suggestion(name, KINDS)}; {supported_kinds()}')

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from pydantic import Field
+
 from mesh.istio.model import Found, Message, shown
 from mesh.istio.scalars import (
     Duration,
@@ -30,6 +32,7 @@ from mesh.istio.virtual_service_actions import (
     Percent,
     RedirectPortSelection,
     RegexRewrite,
+    no_headers,
 )
 from mesh.istio.virtual_service_match import MESH_GATEWAY, GatewayName, HTTPMatchRequest, StringMatch
 
@@ -55,7 +58,7 @@ class HTTPRouteDestination(Message):
 
     destination: Destination
     weight: Int32 = 0
-    headers: Headers = Headers()
+    headers: Headers = Field(default_factory=no_headers)
 
 
 class HTTPRoute(Message):
@@ -79,7 +82,7 @@ class HTTPRoute(Message):
     timeout: Duration | None = None
     retries: HTTPRetry | None = None
     fault: HTTPFaultInjection | None = None
-    headers: Headers = Headers()
+    headers: Headers = Field(default_factory=no_headers)
 
     def rules(self) -> Iterator[Found]:
         if not (self.route or self.redirect or self.direct_response):

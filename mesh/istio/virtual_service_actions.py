@@ -89,9 +89,13 @@ class HeaderOperations(Message):
         return {word: values[name] for word, values in operations for name in values if name.lower() in _AUTHORITY}
 
 
+# Shared by a factory, because pydantic makes deep copies of plain defaults: half of the time of loading.
+_NO_OPERATIONS: Final = HeaderOperations()
+
+
 class Headers(Message):
-    request: HeaderOperations = HeaderOperations()
-    response: HeaderOperations = HeaderOperations()
+    request: HeaderOperations = Field(default_factory=lambda: _NO_OPERATIONS)
+    response: HeaderOperations = Field(default_factory=lambda: _NO_OPERATIONS)
 
     def rules(self) -> Iterator[Found]:
         for direction, operations in (("request", self.request), ("response", self.response)):
@@ -105,6 +109,13 @@ class Headers(Message):
             for index, name in enumerate(operations.remove):
                 if problem := _header_name_problem(name):
                     yield Found((direction, "remove", index), problem)
+
+
+_NO_HEADERS: Final = Headers()
+
+
+def no_headers() -> Headers:
+    return _NO_HEADERS
 
 
 def _header_name_problem(name: str) -> str:
