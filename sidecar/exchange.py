@@ -59,8 +59,11 @@ _FLAGS_TEXT: dict[int, str] = {}
 
 
 class Exchange:
-    """What every station of a request reads and writes. Times are `loop.time()` seconds, 0.0 when not reached; sizes are
-    body bytes. `status` 0 means that no response was sent."""
+    """What every station of a request reads and writes.
+
+    Times are `time.monotonic()` seconds, 0.0 when not reached; sizes are body bytes. `status` 0 means that no response
+    was sent.
+    """
 
     __slots__ = (
         "attempts",
@@ -75,6 +78,7 @@ class Exchange:
         "flags",
         "headers",
         "method",
+        "noted",
         "original_authority",
         "original_path",
         "path",
@@ -85,6 +89,7 @@ class Exchange:
         "route",
         "scheme",
         "span",
+        "special",
         "started",
         "status",
         "termination",
@@ -104,7 +109,9 @@ class Exchange:
         self.original_authority = b""
         self.scheme = b"http"
         self.protocol = "HTTP/1.1"
-        self.headers = headers  # request headers, lower-case names, without host
+        self.headers = headers  # request headers, lower-case names, in order; without those in `special`
+        self.special: dict[bytes, bytes] = {}  # codec.heads.SPECIAL fields, as the client sent them
+        self.noted: dict[bytes, bytes] = {}  # codec.heads.NOTED fields, as the client sent them
         self.request_id = b""
         self.started = started
         self.bytes_received = 0
@@ -126,3 +133,21 @@ class Exchange:
         self.peer: Any = None  # telemetry.peer.Peer of the other side, from its peer-metadata headers
         self.trace: Any = None  # telemetry.trace.TraceContext
         self.span: Any = None
+
+    def header(self, name: bytes) -> bytes | None:
+        """A request header for matchers: repeated ones joined with commas, pseudo-headers included, None when absent."""
+        found = [value for key, value in self.headers if key == name]
+        if found:
+            return found[0] if len(found) == 1 else b",".join(found)
+        if name[:1] == b":" or name == b"host":
+            return self._pseudo(name)
+        return self.special.get(name)
+
+    def _pseudo(self, name: bytes) -> bytes | None:
+        if name in (b":authority", b"host"):
+            return self.authority
+        if name == b":path":
+            return self.path
+        if name == b":method":
+            return self.method
+        return self.scheme if name == b":scheme" else None

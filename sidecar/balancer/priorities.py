@@ -1,0 +1,90 @@
+"""Priorities and panic: which hosts may be picked at all (Envoy's load_balancers/priority and panic_threshold).
+
+A priority level takes traffic in proportion to its health times the overprovisioning factor; what it cannot take spills
+to the next. A level whose share of healthy hosts is below the panic threshold uses all its hosts, healthy or not.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Sequence
+from itertools import accumulate
+from typing import Any
+
+from sidecar.balancer.pickers import Picker, make, nobody
+from sidecar.config.model import LbPolicy
+from sidecar.upstream.host import Host
+
+
+def build(
+    levels: Sequence[Sequence[Host]],
+    *,
+    policy: LbPolicy,
+    choice_count: int,
+    overprovisioning: int,
+    panic_threshold: float,
+    rng: random.Random,
+    on_panic: Callable[[], None],
+) -> Picker:
+    """The picker of a cluster. `levels` are the hosts by priority, 0 first; `on_panic` is called for each pick made in
+    panic (a counter)."""
+    if not any(levels):
+        return nobody
+
+    def picker_of(level: Sequence[Host]) -> Picker:
+        healthy = [host for host in level if host.healthy]
+        if level and 100.0 * len(healthy) / len(level) < panic_threshold:
+            return _counted(make(policy, choice_count, level, rng), on_panic)
+        return make(policy, choice_count, healthy, rng)
+
+    if len(levels) == 1:
+        return picker_of(levels[0])
+    shares = loads([_health(level, overprovisioning) for level in levels])
+    if sum(shares) == 0:  # nobody is healthy anywhere: the first level decides, in panic or with nobody
+        return picker_of(next(level for level in levels if level))
+    used = [(picker_of(level), share) for level, share in zip(levels, shares, strict=True) if share]
+    if len(used) == 1:
+        return used[0][0]
+    pickers, limits = [picker for picker, _ in used], list(accumulate(share for _, share in used))
+    draw, total = rng.random, limits[-1]
+
+    def pick(wanted_for: Any) -> Host | None:
+        at = draw() * total
+        for picker, limit in zip(pickers, limits, strict=True):
+            if at < limit:
+                return picker(wanted_for)
+        return pickers[-1](wanted_for)
+
+    return pick
+
+
+def _health(level: Sequence[Host], overprovisioning: int) -> int:
+    """Percent of its full load that a level can take, at most 100."""
+    if not level:
+        return 0
+    healthy = sum(1 for host in level if host.healthy)
+    return min(100, overprovisioning * healthy // len(level))
+
+
+def loads(healths: Sequence[int]) -> list[int]:
+    """Percent of the traffic for each level: in order, each as much as its health allows, scaled up when all of them
+    together are below 100."""
+    total = min(100, sum(healths))
+    if total == 0:
+        return [0] * len(healths)
+    left, shares = 100, []
+    for health in healths:
+        share = min(left, health * 100 // total)
+        shares.append(share)
+        left -= share
+    if left:  # rounding: Envoy gives the rest to the first level that has any health
+        shares[next(i for i, health in enumerate(healths) if health)] += left
+    return shares
+
+
+def _counted(picker: Picker, on_panic: Callable[[], None]) -> Picker:
+    def pick(wanted_for: Any) -> Host | None:
+        on_panic()
+        return picker(wanted_for)
+
+    return pick

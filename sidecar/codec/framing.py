@@ -1,0 +1,148 @@
+"""How long a message's body is (RFC 9112 §6), and the chunked transfer coding.
+
+A body length is an int: bytes still to come, or one of CHUNKED and UNTIL_CLOSE.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+CHUNKED = -1
+UNTIL_CLOSE = -2
+
+# A chunk-size line with its extensions, and a trailer section: nobody honest sends more.
+MAX_CHUNK_LINE = 4096
+MAX_TRAILERS = 60 * 1024
+
+_HEX = frozenset(b"0123456789abcdefABCDEF")
+
+
+class FramingError(Exception):
+    """A body that cannot be delimited; the message is Envoy's code detail (`http1.…`)."""
+
+
+def request_length(special: Mapping[bytes, bytes]) -> int:
+    """The body length of a request with these framing headers. Raises FramingError as Envoy's codec would."""
+    coding = special.get(b"transfer-encoding")
+    length = special.get(b"content-length")
+    if coding is None:
+        return 0 if length is None else _content_length(length)
+    if length is not None:
+        raise FramingError("http1.content_length_and_chunked_not_allowed")
+    if coding.lower() != b"chunked":
+        raise FramingError("http1.invalid_transfer_encoding")
+    return CHUNKED
+
+
+def response_length(status: int, method: bytes, special: Mapping[bytes, bytes]) -> int:
+    """The body length of a final response to `method`. Raises FramingError."""
+    if method == b"HEAD" or status == 204 or status == 304:
+        return 0
+    coding = special.get(b"transfer-encoding")
+    length = special.get(b"content-length")
+    if coding is not None:
+        if length is not None:
+            raise FramingError("http1.content_length_and_chunked_not_allowed")
+        if coding.lower() != b"chunked":
+            raise FramingError("http1.invalid_transfer_encoding")
+        return CHUNKED
+    return UNTIL_CLOSE if length is None else _content_length(length)
+
+
+def _content_length(value: bytes) -> int:
+    if not value.isdigit() or len(value) > 18:
+        raise FramingError("http1.invalid_content_length")
+    return int(value)
+
+
+class ChunkedDecoder:
+    """Takes the chunked coding off, piece by piece.
+
+    `feed(data)` returns the payload found in `data`; afterwards `done` says that the body is over, `rest` then holds the
+    bytes behind it and `trailers` the trailer section's raw lines.
+    """
+
+    __slots__ = ("_expect", "_line", "_left", "done", "rest", "trailers")
+
+    def __init__(self) -> None:
+        self._left = 0  # payload bytes of the current chunk still to come
+        self._line = b""  # the beginning of a line whose end has not come yet
+        self._expect = _SIZE
+        self.done = False
+        self.rest = b""
+        self.trailers: list[bytes] = []
+
+    def feed(self, data: bytes) -> bytes:
+        if self._expect is _DATA and len(data) < self._left:  # the middle of a large chunk: nothing to look for
+            self._left -= len(data)
+            return data
+        pieces = []
+        if self._line:
+            data = self._line + data
+            self._line = b""
+        at, size = 0, len(data)
+        while at < size:
+            if self._expect is _DATA:
+                piece = data[at : at + self._left]
+                pieces.append(piece)
+                at += len(piece)
+                self._left -= len(piece)
+                if not self._left:
+                    self._expect = _DATA_END
+                continue
+            end = data.find(b"\n", at)
+            if end < 0:
+                self._keep(data[at:])
+                break
+            line = data[at:end]
+            at = end + 1
+            if self._on_line(line):
+                self.done = True
+                self.rest = data[at:]
+                break
+        return pieces[0] if len(pieces) == 1 else b"".join(pieces)
+
+    def _keep(self, line: bytes) -> None:
+        limit = MAX_TRAILERS if self._expect is _TRAILER else MAX_CHUNK_LINE
+        if len(line) > limit:
+            raise FramingError("http1.codec_error")
+        self._line = line
+
+    def _on_line(self, line: bytes) -> bool:
+        """One line without its LF; True when it ends the body."""
+        if not line.endswith(b"\r"):
+            raise FramingError("http1.codec_error")
+        line = line[:-1]
+        if self._expect is _SIZE:
+            self._left = _chunk_size(line)
+            self._expect = _DATA if self._left else _TRAILER
+            return False
+        if self._expect is _DATA_END:
+            if line:
+                raise FramingError("http1.codec_error")
+            self._expect = _SIZE
+            return False
+        if not line:
+            return True
+        self.trailers.append(line)
+        if sum(map(len, self.trailers)) > MAX_TRAILERS:
+            raise FramingError("http1.codec_error")
+        return False
+
+
+_SIZE, _DATA, _DATA_END, _TRAILER = range(4)
+
+
+def _chunk_size(line: bytes) -> int:
+    digits = line.partition(b";")[0].rstrip(b" \t")
+    if not digits or len(digits) > 16 or not _HEX.issuperset(digits):
+        raise FramingError("http1.codec_error")
+    return int(digits, 16)
+
+
+LAST_CHUNK = b"0\r\n\r\n"
+
+
+def chunk(data: bytes) -> bytes:
+    """`data` (not empty: an empty chunk would end the body) in the chunked coding."""
+    return b"%x\r\n%b\r\n" % (len(data), data)

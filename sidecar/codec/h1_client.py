@@ -1,0 +1,279 @@
+"""The HTTP/1.1 client side of the proxy: one connection to an upstream host, one request at a time.
+
+Callbacks call the stream directly; there is no task, future or event object per request or chunk.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from time import monotonic
+from typing import TYPE_CHECKING, Any
+
+from sidecar.codec.framing import CHUNKED, UNTIL_CLOSE, ChunkedDecoder, FramingError, response_length
+from sidecar.codec.heads import HeadError, ResponseParser
+
+if TYPE_CHECKING:
+    from sidecar.timers import Deadlines
+    from sidecar.upstream.limits import Budget
+
+# Envoy's default for a response's head.
+MAX_HEAD = 60 * 1024
+
+_HEAD, _BODY, _CHUNKS, _UNTIL_CLOSE, _TUNNEL, _IDLE = range(6)
+
+# Reset reasons, as Envoy's access log and replies word them.
+CONNECTION_TERMINATION = "connection termination"
+PROTOCOL_ERROR = "protocol error"
+
+
+class ClientConnection(asyncio.Protocol):
+    """A connection of a pool. The stream that holds it calls `send`, `write` and `abandon`; it calls the stream's
+    `on_response`, `on_response_body`, `on_upstream_reset` and the flow-control pair."""
+
+    def __init__(self, pool: Any, *, max_requests: int, idle_timeout: float, deadlines: Deadlines) -> None:
+        self.pool = pool
+        self.transport: Any = None
+        self.budget: Budget = None  # type: ignore[assignment]  # set by the pool before the connection is used
+        self.stream: Any = None
+        self.local = ""
+        self.lost = False
+        self.deadline = 0.0
+        self.requests = 0
+        self._max_requests = max_requests
+        self._idle_timeout = idle_timeout
+        self._deadlines = deadlines
+        self._idle_since = 0.0
+        self._state = _IDLE
+        self._buffer = b""
+        self._left = 0
+        self._decoder: ChunkedDecoder | None = None
+        self._keep_alive = True
+        self._request_sent = True
+
+    # ── asyncio's side ────────────────────────────────────────────────────────────────────────────────────────────────
+
+    def connection_made(self, transport: Any) -> None:
+        self.transport = transport
+        local = transport.get_extra_info("sockname")
+        self.local = f"{local[0]}:{local[1]}" if local else ""
+        if self._idle_timeout:
+            self._idle_since = monotonic()
+            self.deadline = self._idle_since + self._idle_timeout
+            self._deadlines.add(self)
+
+    def data_received(self, data: bytes) -> None:
+        state = self._state
+        if state == _HEAD:
+            self._on_head(data)
+        elif state == _BODY:
+            self._on_sized(data)
+        elif state == _CHUNKS:
+            self._on_chunks(data)
+        elif state == _IDLE:
+            self._fail(PROTOCOL_ERROR)  # bytes that nobody asked for
+        else:
+            self.stream.on_response_body(data, False)
+
+    def eof_received(self) -> bool:
+        if self._state == _TUNNEL:
+            self.stream.on_upstream_half_closed()
+            return True
+        return False
+
+    def connection_lost(self, error: Exception | None) -> None:
+        self.lost = True
+        self._deadlines.remove(self)
+        stream, self.stream = self.stream, None
+        state, self._state = self._state, _IDLE
+        self.pool.closed(self)
+        if stream is None:
+            return
+        if state == _UNTIL_CLOSE and error is None:
+            stream.on_response_body(b"", True)
+        elif state == _TUNNEL:
+            stream.on_upstream_closed(error)
+        elif state == _HEAD or error is not None:
+            stream.on_upstream_reset(CONNECTION_TERMINATION, self)
+        else:
+            stream.on_upstream_reset(PROTOCOL_ERROR, self)  # an orderly end in the middle of a body
+
+    def pause_writing(self) -> None:
+        if self.stream is not None:
+            self.stream.on_upstream_blocked()
+
+    def resume_writing(self) -> None:
+        if self.stream is not None:
+            self.stream.on_upstream_ready()
+
+    def on_deadline(self, now: float) -> None:
+        """The idle time-out: looked at when it may have come, so that a request need not touch it."""
+        if self.stream is not None:
+            self.deadline = now + self._idle_timeout
+        elif now - self._idle_since >= self._idle_timeout:
+            self.close()
+        else:
+            self.deadline = self._idle_since + self._idle_timeout
+
+    # ── the stream's side ─────────────────────────────────────────────────────────────────────────────────────────────
+
+    @property
+    def reused(self) -> bool:
+        return self.requests > 1
+
+    def send(self, stream: Any, data: bytes, complete: bool) -> None:
+        """Begins a request: its head and what is there of its body; `complete` when nothing follows."""
+        self.stream = stream
+        self.requests += 1
+        self._state = _HEAD
+        self._request_sent = complete
+        self.transport.write(data)
+
+    def write(self, data: bytes, complete: bool) -> None:
+        self._request_sent = complete
+        if data:
+            self.transport.write(data)
+
+    def tunnel(self, stream: Any) -> None:
+        """From here on bytes pass as they are."""
+        self.stream = stream
+        self._state = _TUNNEL
+        if self._buffer:
+            data, self._buffer = self._buffer, b""
+            stream.on_response_body(data, False)
+
+    def write_eof(self) -> None:
+        if not self.lost and self.transport.can_write_eof():
+            self.transport.write_eof()
+
+    def abandon(self) -> None:
+        """The stream no longer wants its response: the connection cannot be used again."""
+        self.stream = None
+        self._state = _IDLE
+        self.transport.abort()
+
+    def close(self) -> None:
+        self.stream = None
+        self._state = _IDLE
+        if self.transport is not None:
+            self.transport.close()
+
+    # ── the response ──────────────────────────────────────────────────────────────────────────────────────────────────
+
+    def _on_head(self, data: bytes) -> None:
+        if self._buffer:
+            data = self._buffer + data
+            self._buffer = b""
+        end = data.find(b"\r\n\r\n")
+        if end < 0:
+            self._head_incomplete(data)
+            return
+        end += 4
+        head = ResponseParser()
+        try:
+            head.parse(data[:end])
+            if head.status < 200:
+                self._on_informational(head, data[end:])
+                return
+            left = response_length(head.status, self.stream.method, head.special)
+        except (HeadError, FramingError):
+            self._fail(PROTOCOL_ERROR)
+            return
+        self._keep_alive = head.keep_alive and left != UNTIL_CLOSE
+        if left >= 0:
+            self._sized(head, left, data[end:])
+        elif left == CHUNKED:
+            self._chunked(head, data[end:])
+        else:
+            self._state = _UNTIL_CLOSE
+            self.stream.on_response(head, left, data[end:], False)
+
+    def _head_incomplete(self, data: bytes) -> None:
+        plausible = data.startswith(b"HTTP/1."[: len(data)])
+        if not plausible or len(data) > MAX_HEAD:
+            self._fail(PROTOCOL_ERROR)
+        else:
+            self._buffer = data
+
+    def _on_informational(self, head: ResponseParser, rest: bytes) -> None:
+        """A 1xx: a switch of protocols is the response; the others only precede it (we answered 100 ourselves)."""
+        if head.status == 101:
+            self._buffer = rest
+            self.stream.on_switching(head)
+        elif rest:
+            self._on_head(rest)
+
+    def _sized(self, head: ResponseParser, left: int, body: bytes) -> None:
+        have = len(body)
+        if have < left:
+            self._state = _BODY
+            self._left = left - have
+            self.stream.on_response(head, left, body, False)
+            return
+        if have > left:  # more than was announced: nothing after this can be trusted
+            body = body[:left]
+            self._keep_alive = False
+        stream = self.stream
+        self._finish()
+        stream.on_response(head, left, body, True)
+
+    def _chunked(self, head: ResponseParser, data: bytes) -> None:
+        self._state = _CHUNKS
+        self._decoder = decoder = ChunkedDecoder()
+        stream = self.stream
+        try:
+            payload = decoder.feed(data)
+        except FramingError:
+            stream.on_response(head, CHUNKED, b"", False)
+            self._fail(PROTOCOL_ERROR)
+            return
+        if decoder.done:
+            self._finish_chunked(decoder)
+        stream.on_response(head, CHUNKED, payload, decoder.done)
+
+    def _on_sized(self, data: bytes) -> None:
+        stream, left = self.stream, self._left - len(data)
+        if left > 0:
+            self._left = left
+            stream.on_response_body(data, False)
+            return
+        if left < 0:
+            data = data[:left]
+            self._keep_alive = False
+        self._finish()
+        stream.on_response_body(data, True)
+
+    def _on_chunks(self, data: bytes) -> None:
+        decoder, stream = self._decoder, self.stream
+        assert decoder is not None  # noqa: S101  # the state says so
+        try:
+            payload = decoder.feed(data)
+        except FramingError:
+            self._fail(PROTOCOL_ERROR)
+            return
+        if decoder.done:
+            self._finish_chunked(decoder)
+        if payload or decoder.done:
+            stream.on_response_body(payload, decoder.done)
+
+    def _finish_chunked(self, decoder: ChunkedDecoder) -> None:
+        self._decoder = None
+        if decoder.rest:
+            self._keep_alive = False
+        self._finish()
+
+    def _finish(self) -> None:
+        """The response is complete: the connection rests, or ends when it cannot be used again."""
+        self.stream = None
+        self._state = _IDLE
+        if not self._keep_alive or not self._request_sent or self.requests == self._max_requests:
+            self.transport.close()
+            return
+        self._idle_since = monotonic()
+        self.pool.release(self)
+
+    def _fail(self, reason: str) -> None:
+        stream, self.stream = self.stream, None
+        self._state = _IDLE
+        self.transport.abort()
+        if stream is not None:
+            stream.on_upstream_reset(reason, self)

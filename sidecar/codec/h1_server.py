@@ -1,0 +1,375 @@
+"""The HTTP/1.1 server side of the proxy: one downstream connection, requests in order (pipelined ones wait).
+
+Heads are found here, parsed by `heads`, and become a `Stream`; bodies are framed here and handed on piece by piece.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from time import monotonic
+from typing import TYPE_CHECKING, Any
+
+from sidecar.codec import lenient
+from sidecar.codec.framing import CHUNKED, LAST_CHUNK, ChunkedDecoder, FramingError, chunk, request_length
+from sidecar.codec.headers import Headers
+from sidecar.codec.heads import HeadError, RequestParser
+from sidecar.codec.render import response_head
+from sidecar.config.model import Address
+from sidecar.forward import Stream
+
+if TYPE_CHECKING:
+    from sidecar.connection_manager import ConnectionManager
+
+# What a client may send ahead of its turn before its reading is paused. It is not paused for merely having a request in
+# flight: a paused transport sees neither FIN nor RST.
+MAX_AHEAD = 64 * 1024
+
+_CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
+
+_HEAD, _BODY, _CHUNKS, _WAIT, _TUNNEL, _CLOSING = range(6)
+
+
+class ServerConnection(asyncio.Protocol):
+    """A downstream connection. The stream in progress calls `respond`, `send_body`, `tunnel`, `cut`, `pause_reading` and
+    `resume_reading`; it is told of body pieces, of flow control, and of the client's leaving."""
+
+    def __init__(self, manager: ConnectionManager) -> None:
+        self.manager = manager
+        self.transport: Any = None
+        self.remote = Address("", 0)
+        self.local = Address("", 0)
+        self.deadline = 0.0
+        self._parser = RequestParser()
+        self._state = _HEAD
+        self._buffer = b""
+        self._left = 0
+        self._decoder: ChunkedDecoder | None = None
+        self._stream: Stream | None = None
+        self._request_done = True  # the body of the current request has been read to its end
+        self._http10 = False
+        self._close_after = False
+        self._close_slowly = False
+        self._chunked = False
+        self._requests = 0
+        self._opened = 0.0
+        self._idle_since = 0.0
+        self._paused = False
+        self._busy = False
+        self._delayed_close: asyncio.TimerHandle | None = None
+
+    # ── asyncio's side ────────────────────────────────────────────────────────────────────────────────────────────────
+
+    def connection_made(self, transport: Any) -> None:
+        self.transport = transport
+        self.remote = _address(transport.get_extra_info("peername"))
+        self.local = _address(transport.get_extra_info("sockname"))
+        self._opened = self._idle_since = monotonic()
+        self.manager.opened(self)
+
+    def data_received(self, data: bytes) -> None:
+        state = self._state
+        if state == _HEAD:
+            self._buffer = self._buffer + data if self._buffer else data
+            if not self._busy:
+                self._next()
+        elif state == _BODY:
+            self._on_sized(data)
+        elif state == _CHUNKS:
+            self._on_chunks(data)
+        elif state == _WAIT:
+            self._buffer += data
+            if len(self._buffer) > MAX_AHEAD:
+                self.pause_reading()
+        elif state == _TUNNEL and self._stream is not None:
+            self._stream.on_request_body(data, False)
+
+    def eof_received(self) -> bool:
+        if self._state == _TUNNEL and self._stream is not None:
+            self._stream.on_client_half_closed()
+            return True
+        return False
+
+    def connection_lost(self, error: Exception | None) -> None:
+        self._state = _CLOSING
+        if self._delayed_close is not None:
+            self._delayed_close.cancel()
+        stream, self._stream = self._stream, None
+        if stream is not None:
+            stream.on_client_gone()
+        self.manager.closed(self, monotonic() - self._opened)
+
+    def pause_writing(self) -> None:
+        if self._stream is not None:
+            self._stream.on_client_blocked()
+
+    def resume_writing(self) -> None:
+        if self._stream is not None:
+            self._stream.on_client_ready()
+
+    def on_deadline(self, now: float) -> None:
+        """Looked at when a limit of an idle or half-sent head may have come."""
+        config = self.manager.config
+        if self._stream is not None or self._state == _CLOSING:
+            self.deadline = now + 1.0
+        elif self._buffer and config.request_headers_timeout:
+            if now - self._idle_since >= config.request_headers_timeout:
+                self.manager.stats.downstream_rq_header_timeout.value += 1
+                self._refuse(408, b"stream timeout", "request_header_timeout", flags=lenient.NO_FLAG)
+            self.deadline = now + 1.0
+        elif config.idle_timeout and now - self._idle_since >= config.idle_timeout:
+            self.manager.stats.downstream_cx_idle_timeout.value += 1
+            self._close()
+        else:
+            self.deadline = self.manager.next_look(now, self._idle_since)
+
+    # ── requests ──────────────────────────────────────────────────────────────────────────────────────────────────────
+
+    def _next(self) -> None:
+        """Begins as many requests as the buffer holds; each has to be answered before the next one begins."""
+        self._busy = True
+        while self._buffer and self._state == _HEAD:
+            if not self._begin():
+                break
+        self._busy = False
+        if self._paused and len(self._buffer) <= MAX_AHEAD:
+            self.resume_reading()
+
+    def _begin(self) -> bool:
+        """One request from the buffer's beginning; False when its head is not complete yet."""
+        data = self._buffer
+        if data[:1] in b"\r\n":
+            data = self._buffer = data.lstrip(b"\r\n")
+            if not data:
+                return False
+        end = data.find(b"\r\n\r\n") + 4
+        if end == 3:
+            end = lenient.head_end(data)
+            if end < 0:
+                return self._head_incomplete(data)
+        parser = self._parser
+        try:
+            if end == len(data):
+                self._buffer = b""
+                head = data
+            else:
+                head, self._buffer = data[:end], data[end:]
+            if end > self.manager.max_head:
+                raise HeadError("http1.headers_too_large")
+            try:
+                parser.parse(head)
+            except HeadError:
+                lenient.parse(head, parser)  # llhttp is stricter than Envoy in places: our own parser decides
+            length = request_length(parser.special) if parser.special else 0
+        except (HeadError, FramingError) as error:
+            self._refuse_head(str(error))
+            return False
+        self._start(parser, length)
+        return True
+
+    def _head_incomplete(self, data: bytes) -> bool:
+        if len(data) > self.manager.max_head:
+            self._refuse_head("http1.headers_too_large")
+        elif (detail := lenient.hopeless(data)) is not None:
+            self._refuse_head(detail)
+        return False
+
+    def _start(self, parser: RequestParser, length: int) -> None:
+        self._requests += 1
+        self._http10 = parser.http10
+        self._close_after = not parser.keep_alive or not self.manager.keeps(self._requests)
+        stream = Stream(self, parser, length, monotonic())
+        self._stream = stream
+        special = parser.special
+        if special and b"expect" in special and special[b"expect"].lower() == b"100-continue":
+            self.transport.write(_CONTINUE)
+        if length == 0:
+            self._request_done = True
+            self._state = _WAIT
+            stream.start(self.manager)
+            return
+        self._request_done = False
+        if length == CHUNKED:
+            self._state = _CHUNKS
+            self._decoder = ChunkedDecoder()
+        else:
+            self._state = _BODY
+            self._left = length
+        rest, self._buffer = self._buffer, b""
+        # The first piece of the body is known before the stream starts, so that head and body leave in one write.
+        if rest:
+            stream.hold = True
+            self.data_received(rest)
+            stream.hold = False
+        if self._stream is stream:
+            stream.start(self.manager)
+
+    def _refuse_head(self, detail: str) -> None:
+        """A head that is not HTTP as Envoy knows it: answered, logged, and the connection ends."""
+        status, body = lenient.answer(detail)
+        self.manager.stats.downstream_cx_protocol_error.value += 1
+        self._refuse(status, body, detail)
+
+    def _refuse(self, status: int, body: bytes, detail: str, flags: int = lenient.PROTOCOL_ERROR) -> None:
+        self._buffer = b""
+        self._request_done = False
+        self._close_after = True
+        stream = Stream.refused(self, self.manager, monotonic())
+        self._stream = stream
+        self._state = _WAIT
+        stream.reply(status, body, detail, flags)
+
+    # ── request bodies ────────────────────────────────────────────────────────────────────────────────────────────────
+
+    def _on_sized(self, data: bytes) -> None:
+        left = self._left - len(data)
+        if left > 0:
+            self._left = left
+            self._stream.on_request_body(data, False)  # type: ignore[union-attr]
+            return
+        if left < 0:
+            data, self._buffer = data[:left], data[left:]
+        self._body_done()
+        self._stream.on_request_body(data, True)  # type: ignore[union-attr]
+
+    def _on_chunks(self, data: bytes) -> None:
+        decoder, stream = self._decoder, self._stream
+        if decoder is None or stream is None:
+            return
+        try:
+            payload = decoder.feed(data)
+        except FramingError as error:
+            self._state = _CLOSING
+            self._close_after = True
+            self.manager.stats.downstream_cx_protocol_error.value += 1
+            stream.on_bad_body(str(error))
+            return
+        if decoder.done:
+            self._buffer = decoder.rest
+            self._decoder = None
+            self._body_done()
+            stream.on_request_body(payload, True)
+        elif payload:
+            stream.on_request_body(payload, False)
+
+    def _body_done(self) -> None:
+        self._request_done = True
+        self._state = _WAIT
+
+    # ── the stream's side ─────────────────────────────────────────────────────────────────────────────────────────────
+
+    def respond(self, status: int, headers: Headers, length: bytes | None, body: bytes, end: bool) -> None:
+        """Sends the response's head and what is there of its body. `length` is the content-length to announce, None for
+        a body of unknown length (chunked; until close for HTTP/1.0); b"" for a response without any framing."""
+        self._chunked = False
+        if length is None:
+            if self._http10:
+                self._close_after = True
+            else:
+                self._chunked = True
+                headers.append((b"transfer-encoding", b"chunked"))
+        elif length:
+            headers.append((b"content-length", length))
+        if self._close_after or self.manager.draining or not self._request_done:
+            self._close_after = True
+            headers.append((b"connection", b"close"))
+        elif self._http10:
+            headers.append((b"connection", b"keep-alive"))
+        data = response_head(status, headers)
+        if self._http10:
+            data = b"HTTP/1.0" + data[8:]
+        if body:
+            data += chunk(body) if self._chunked else body
+        if end:
+            if self._chunked:
+                data += LAST_CHUNK
+            self.transport.write(data)
+            self._response_done()
+        else:
+            self.transport.write(data)
+
+    def respond_without_body(self, status: int, headers: Headers, length: bytes | None) -> None:
+        """The answer to a HEAD: framed as if the body followed."""
+        if length is None and not self._http10:
+            headers.append((b"transfer-encoding", b"chunked"))
+        self.respond(status, headers, length or b"", b"", True)
+
+    def send_body(self, data: bytes, end: bool) -> None:
+        if self._chunked:
+            if data:
+                data = chunk(data)
+            if end:
+                data += LAST_CHUNK
+        if data:
+            self.transport.write(data)
+        if end:
+            self._response_done()
+
+    def switch(self, head: bytes) -> None:
+        """Answers with `head`; from here on bytes pass as they are."""
+        self._state = _TUNNEL
+        self.transport.write(head)
+        if self._buffer and self._stream is not None:
+            data, self._buffer = self._buffer, b""
+            self._stream.on_request_body(data, False)
+
+    def write_eof(self) -> None:
+        if self.transport.can_write_eof():
+            self.transport.write_eof()
+
+    def write_raw(self, data: bytes) -> None:
+        self.transport.write(data)
+
+    def end_after_this(self) -> None:
+        """The answer about to be sent is the connection's last; the client gets time to read it."""
+        self._close_after = self._close_slowly = True
+
+    def cut(self) -> None:
+        """The response cannot be completed: what was written goes out, then the connection ends."""
+        self._stream = None
+        self._close()
+
+    def pause_reading(self) -> None:
+        if not self._paused and not self.transport.is_closing():
+            self._paused = True
+            self.transport.pause_reading()
+
+    def resume_reading(self) -> None:
+        if self._paused and not self.transport.is_closing():
+            self._paused = False
+            self.transport.resume_reading()
+
+    def drain(self) -> None:
+        """Ends the connection as soon as nothing is in flight."""
+        self._close_after = True
+        if self._stream is None and self._state == _HEAD:
+            self._close()
+
+    def _response_done(self) -> None:
+        self._stream = None
+        if self._close_after:
+            if self._request_done and not self._close_slowly:
+                self._close()
+            else:
+                self._close_later()
+            return
+        self._state = _HEAD
+        self._idle_since = monotonic()
+        if (self._buffer or self._paused) and not self._busy:
+            self._next()
+
+    def _close(self) -> None:
+        self._state = _CLOSING
+        self.transport.close()
+
+    def _close_later(self) -> None:
+        """Lets the client read the answer before the FIN: what it still sends is dropped meanwhile, for a RST on unread
+        bytes would take the answer with it."""
+        self._state = _CLOSING
+        self._buffer = b""
+        self.resume_reading()
+        delay = self.manager.config.delayed_close_timeout
+        self._delayed_close = self.manager.loop.call_later(delay, self.transport.close)
+
+
+def _address(name: Any) -> Address:
+    return Address(name[0], name[1]) if isinstance(name, tuple) else Address(str(name or ""), 0)

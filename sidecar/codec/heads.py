@@ -1,0 +1,173 @@
+"""Message heads: bytes up to the empty line → method, target, headers.
+
+httptools (llhttp) parses; it is fed exactly one head, because it cannot pause and because bodies are framed by
+`sidecar.codec.framing`. Names are lower-cased on the way. Headers that the proxy itself acts on, and that never travel
+on as they came (framing, connection management, host), go to `special`; all others to `headers`, in order. `noted` has
+the values of those that some station will look for.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import httptools
+
+from sidecar.codec.headers import Headers
+
+# Request fields that never travel on as they came: hop-by-hop ones (RFC 9110 §7.6.1) and those that the proxy renders.
+SPECIAL = frozenset(
+    (
+        b"connection",
+        b"content-length",
+        b"expect",
+        b"host",
+        b"keep-alive",
+        b"proxy-connection",
+        b"te",
+        b"transfer-encoding",
+        b"upgrade",
+        b"x-envoy-peer-metadata",
+        b"x-envoy-peer-metadata-id",
+    )
+)
+
+# Request fields that travel on and that some station asks for: found here without a walk through the list.
+NOTED = frozenset(
+    (
+        b"b3",
+        b"content-type",
+        b"traceparent",
+        b"x-b3-traceid",
+        b"x-client-trace-id",
+        b"x-envoy-attempt-count",
+        b"x-envoy-force-trace",
+        b"x-envoy-internal",
+        b"x-envoy-max-retries",
+        b"x-envoy-original-path",
+        b"x-envoy-retriable-status-codes",
+        b"x-envoy-retry-grpc-on",
+        b"x-envoy-retry-on",
+        b"x-envoy-upstream-rq-per-try-timeout-ms",
+        b"x-envoy-upstream-rq-timeout-ms",
+        b"x-forwarded-for",
+        b"x-forwarded-proto",
+        b"x-request-id",
+    )
+)
+_INTEREST = SPECIAL | NOTED
+
+RESPONSE_SPECIAL = frozenset(
+    (
+        b"connection",
+        b"content-length",
+        b"date",
+        b"keep-alive",
+        b"proxy-connection",
+        b"server",
+        b"transfer-encoding",
+        b"upgrade",
+        b"x-envoy-peer-metadata",
+        b"x-envoy-peer-metadata-id",
+        b"x-envoy-upstream-service-time",
+    )
+)
+
+
+class HeadError(Exception):
+    """A head that is refused; the message is Envoy's code detail."""
+
+
+class RequestParser:
+    """Parses request heads, one `parse` each; the results stand in the attributes until the next one."""
+
+    __slots__ = ("_llhttp", "headers", "http10", "keep_alive", "method", "noted", "special", "target")
+
+    def __init__(self) -> None:
+        self._llhttp: Any = None
+        self.headers: Headers = []
+        self.special: dict[bytes, bytes] = {}
+        self.noted: dict[bytes, bytes] = {}
+        self.target = b""
+        self.method = b""
+        self.http10 = False
+        self.keep_alive = True
+
+    def reset(self) -> None:
+        self.headers = []
+        self.special = {}
+        self.noted = {}
+        self.target = b""
+
+    def on_url(self, url: bytes) -> None:
+        self.target += url
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        name = name.lower()
+        if name in _INTEREST:
+            found = self.special if name in SPECIAL else self.noted
+            if name in found:
+                found[name] += b"," + value  # repeated fields read as one (RFC 9110 §5.3)
+            else:
+                found[name] = value
+            if found is self.special:
+                return
+        self.headers.append((name, value))
+
+    def parse(self, head: bytes) -> None:
+        """Raises HeadError."""
+        self.reset()
+        special = self.special
+        llhttp = self._llhttp
+        if llhttp is None:
+            llhttp = httptools.HttpRequestParser(self)
+        try:
+            llhttp.feed_data(head)
+        except httptools.HttpParserUpgrade:
+            pass
+        except httptools.HttpParserError as error:
+            self._llhttp = None
+            raise HeadError("http1.codec_error") from error
+        self.method = llhttp.get_method()
+        version = llhttp.get_http_version()
+        self.http10 = version != "1.1"
+        if version not in ("1.1", "1.0"):
+            raise HeadError("http1.codec_error")
+        self.keep_alive = llhttp.should_keep_alive()
+        # llhttp now waits for a body that it will never see: the next head needs a new one (0.35 µs).
+        ends_here = not special or special.keys().isdisjoint(_LEAVES_LLHTTP_WAITING)
+        self._llhttp = llhttp if ends_here else None
+
+
+_LEAVES_LLHTTP_WAITING = frozenset((b"content-length", b"transfer-encoding", b"upgrade", b"connection"))
+
+
+class ResponseParser:
+    """Parses one response head; make a new one for each."""
+
+    __slots__ = ("headers", "keep_alive", "special", "status")
+
+    def __init__(self) -> None:
+        self.headers: Headers = []
+        self.special: dict[bytes, bytes] = {}
+        self.status = 0
+        self.keep_alive = True
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        name = name.lower()
+        if name in RESPONSE_SPECIAL:
+            special = self.special
+            special[name] = special[name] + b"," + value if name in special else value
+        else:
+            self.headers.append((name, value))
+
+    def parse(self, head: bytes) -> None:
+        """Raises HeadError."""
+        llhttp = httptools.HttpResponseParser(self)
+        try:
+            llhttp.feed_data(head)
+        except httptools.HttpParserUpgrade:
+            pass
+        except httptools.HttpParserError as error:
+            raise HeadError("http1.codec_error") from error
+        self.status = llhttp.get_status_code()
+        self.keep_alive = llhttp.should_keep_alive()

@@ -1,0 +1,123 @@
+"""The second opinion on request heads: a small parser that judges as Envoy's does.
+
+llhttp refuses some heads that Envoy accepts (bare LF, a folded line, a CR inside a value), and says why only in English. A
+head that it refuses comes here; what is refused here as well gets Envoy's code detail. Not on the path of ordinary
+requests.
+"""
+
+from __future__ import annotations
+
+import re
+
+from sidecar.codec.heads import HeadError, RequestParser
+from sidecar.exchange import Flag
+
+PROTOCOL_ERROR = int(Flag.DPE)
+NO_FLAG = 0
+
+_METHODS = frozenset(
+    b"DELETE GET HEAD POST PUT CONNECT OPTIONS TRACE COPY LOCK MKCOL MOVE PROPFIND PROPPATCH SEARCH UNLOCK BIND REBIND "
+    b"UNBIND ACL REPORT MKACTIVITY CHECKOUT MERGE M-SEARCH NOTIFY SUBSCRIBE UNSUBSCRIBE PATCH PURGE MKCALENDAR LINK "
+    b"UNLINK SOURCE".split()
+)
+_NAME = re.compile(rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
+_LINE_END = re.compile(rb"\r?\n")
+_HEAD_END = re.compile(rb"\n\r?\n")
+_CONTROL = re.compile(rb"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
+
+_ANSWERS = {
+    "http1.headers_too_large": (431, b"Request Header Fields Too Large"),
+    "http1.too_many_headers": (431, b"Request Header Fields Too Large"),
+    "http1.invalid_transfer_encoding": (501, b"Not Implemented"),
+    "low_version": (426, b"Upgrade Required"),
+}
+
+
+def answer(detail: str) -> tuple[int, bytes]:
+    """The status and body that Envoy answers for a refused head."""
+    return _ANSWERS.get(detail, (400, b"Bad Request"))
+
+
+def head_end(data: bytes) -> int:
+    """Where a head with bare line feeds ends, -1 when it does not yet."""
+    found = _HEAD_END.search(data)
+    return found.end() if found else -1
+
+
+def hopeless(data: bytes) -> str | None:
+    """The code detail for bytes that cannot become a head, however many follow; None while they still can.
+
+    Envoy answers as soon as the request line is wrong, without waiting for the rest.
+    """
+    line, newline, _ = data.partition(b"\n")
+    if not newline:
+        word = line.partition(b" ")[0]
+        return None if any(method.startswith(word) for method in _METHODS) else "http1.codec_error"
+    try:
+        _request_line(line.rstrip(b"\r"))
+    except HeadError as error:
+        return str(error)
+    return None
+
+
+def parse(head: bytes, into: RequestParser) -> None:
+    """Parses `head` leniently into the parser's attributes. Raises HeadError with Envoy's code detail."""
+    lines = _LINE_END.split(head)
+    method, target, version = _request_line(lines[0])
+    into.reset()
+    for name, value in _fields(lines[1:]):
+        into.on_header(name, value)
+    into.method, into.target, into.http10 = method, target, version == b"HTTP/1.0"
+    connection = into.special.get(b"connection", b"").lower()
+    into.keep_alive = b"keep-alive" in connection if into.http10 else b"close" not in connection
+
+
+def _request_line(line: bytes) -> tuple[bytes, bytes, bytes]:
+    if _CONTROL.search(line):
+        raise HeadError("http1.invalid_characters" if line.count(b" ") == 2 else "http1.codec_error")
+    words = line.split()
+    if len(words) not in (2, 3) or words[0] not in _METHODS:
+        raise HeadError("http1.codec_error")
+    if len(words) == 2:
+        raise HeadError("low_version" if words[1].startswith(b"/") else "http1.codec_error")
+    method, target, version = words
+    if not version.startswith(b"HTTP/"):
+        raise HeadError("http1.codec_error")
+    if version not in (b"HTTP/1.1", b"HTTP/1.0"):
+        raise HeadError("low_version")
+    if any(byte >= 0x80 for byte in target):
+        raise HeadError("http1.codec_error")
+    if method == b"CONNECT":
+        if not re.fullmatch(rb"[^/:]+:\d+|\[[0-9a-fA-F:]+\]:\d+", target):
+            raise HeadError("http1.invalid_url")
+    elif target == b"*" and method != b"OPTIONS":
+        raise HeadError("http1.invalid_url")
+    elif not target.startswith(b"/") and b"://" not in target and target != b"*":
+        raise HeadError("http1.codec_error")
+    return method, target, version
+
+
+def _fields(lines: list[bytes]) -> list[tuple[bytes, bytes]]:
+    fields: list[tuple[bytes, bytes]] = []
+    seen_length = False
+    for line in lines:
+        if not line:
+            continue
+        if line[:1] in (b" ", b"\t"):  # a folded line belongs to the value before it
+            if not fields:
+                raise HeadError("http1.codec_error")
+            name, value = fields[-1]
+            fields[-1] = (name, value + line.rstrip())
+            continue
+        name, colon, value = line.partition(b":")
+        if not colon or not _NAME.fullmatch(name):
+            raise HeadError("http1.codec_error")
+        value = value.strip(b" \t").replace(b"\r", b"")
+        if _CONTROL.search(value):
+            raise HeadError("http1.invalid_characters")
+        if name.lower() == b"content-length":
+            if seen_length or not value.isdigit() or len(value) > 18:
+                raise HeadError("http1.codec_error")
+            seen_length = True
+        fields.append((name, value))
+    return fields

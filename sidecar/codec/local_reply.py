@@ -1,0 +1,42 @@
+"""Replies that the proxy makes itself, as Envoy words them.
+
+gRPC requests are answered in gRPC's way: HTTP 200 with a grpc-status, the body as its message.
+"""
+
+from __future__ import annotations
+
+from urllib.parse import quote
+
+from sidecar.codec.headers import Headers
+
+# Envoy's mapping of HTTP statuses to gRPC codes for local replies; everything else is 2 (unknown).
+_GRPC_STATUS = {400: 13, 401: 16, 403: 7, 404: 12, 429: 14, 502: 14, 503: 14, 504: 14}
+
+RESET_TEXT = "upstream connect error or disconnect/reset before headers. "
+
+
+def is_grpc(content_type: bytes | None) -> bool:
+    return content_type is not None and content_type.startswith(b"application/grpc") and content_type[16:17] in b"+;"
+
+
+def reply_headers(status: int, body: bytes, grpc: bool, grpc_status: int | None = None) -> tuple[int, Headers, bytes]:
+    """The status, headers and body that go out for a local reply of `status` with `body`."""
+    if grpc:
+        code = _GRPC_STATUS.get(status, 2) if grpc_status is None else grpc_status
+        headers: Headers = [
+            (b"content-type", b"application/grpc"),
+            (b"grpc-status", b"%d" % code),
+            (b"content-length", b"0"),
+        ]
+        if body:
+            headers.insert(2, (b"grpc-message", quote(body, safe=" !\"#$&'()*+,/:;<=>?@[\\]^`{|}").encode()))
+        return 200, headers, b""
+    if not body:
+        return status, [(b"content-length", b"0")], b""
+    return status, [(b"content-length", b"%d" % len(body)), (b"content-type", b"text/plain")], body
+
+
+def reset_body(reason: str, retried: bool) -> bytes:
+    """What a client reads when no response came."""
+    which = "retried and the latest reset reason: " if retried else "reset reason: "
+    return (RESET_TEXT + which + reason).encode()

@@ -1,0 +1,70 @@
+"""envoy.filters.http.fault: delays and aborts, drawn independently for each request.
+
+The filter sits before the router: route time-outs and retries do not see what it injects.
+"""
+
+from __future__ import annotations
+
+import random
+
+from sidecar.config.model import MILLION, FaultConfig
+from sidecar.exchange import Exchange, Flag
+from sidecar.filters import Decision, Delay, Reply, Step
+from sidecar.telemetry.stats import HttpStats
+
+
+class FaultFilter:
+    """One connection manager's fault filter; faults in progress are counted over all its routes."""
+
+    def __init__(self, config: FaultConfig | None, stats: HttpStats, rng: random.Random) -> None:
+        self._config = config or FaultConfig()
+        self._stats = stats
+        self._rng = rng
+
+    def bind(self, override: FaultConfig | None) -> tuple[Step, ...]:
+        config = override or self._config
+        steps: list[Step] = []
+        if config.delay_chance and config.delay:
+            steps.append(self._delay_step(config))
+        if config.abort_chance and (config.abort_status or config.abort_grpc_status is not None):
+            steps.append(self._abort_step(config))
+        return tuple(steps)
+
+    def _delay_step(self, config: FaultConfig) -> Step:
+        draw, stats, active = self._rng.random, self._stats, self._stats.active_faults
+
+        def over() -> None:
+            active.value -= 1
+
+        decision = Delay(config.delay, over)
+
+        def step(exchange: Exchange) -> Decision | None:
+            if draw() * MILLION >= config.delay_chance:
+                return None
+            if active.value >= config.max_active:
+                stats.faults_overflow.value += 1
+                return None
+            active.value += 1
+            stats.delays_injected.value += 1
+            exchange.flags |= Flag.DI
+            return decision
+
+        return step
+
+    def _abort_step(self, config: FaultConfig) -> Step:
+        draw, stats, active = self._rng.random, self._stats, self._stats.active_faults
+        status = config.abort_status or 200
+        reply = Reply(
+            status, b"fault filter abort", "fault_filter_abort", int(Flag.FI), grpc_status=config.abort_grpc_status
+        )
+
+        def step(_exchange: Exchange) -> Decision | None:
+            if draw() * MILLION >= config.abort_chance:
+                return None
+            if active.value >= config.max_active:
+                stats.faults_overflow.value += 1
+                return None
+            stats.aborts_injected.value += 1
+            return reply
+
+        return step

@@ -1,0 +1,82 @@
+"""The first protocol of every accepted connection: decides who gets it, then steps aside."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from sidecar.config.model import Address
+from sidecar.listener import inspect
+from sidecar.listener.match import Facts
+from sidecar.listener.original_dst import original_destination
+
+if TYPE_CHECKING:
+    from sidecar.listener.manager import ListenerRuntime
+
+# How long a listener filter may wait for the first bytes (Envoy's listener_filters_timeout); then what is known decides.
+INSPECT_SECONDS = 15.0
+
+# From a connection's facts to the protocol that serves it, None when it is to be closed.
+Handler = Callable[[Facts], asyncio.Protocol | None]
+
+
+class AcceptProtocol(asyncio.Protocol):
+    """Waits for as little as the listener needs to know, then hands transport and bytes to the chain's protocol."""
+
+    def __init__(self, listener: ListenerRuntime) -> None:
+        self._listener = listener
+        self._transport: Any = None
+        self._buffer = b""
+        self._destination = Address("", 0)
+        self._timer: asyncio.TimerHandle | None = None
+
+    def connection_made(self, transport: Any) -> None:
+        self._transport = transport
+        local = transport.get_extra_info("sockname")
+        self._destination = Address(local[0], local[1])
+        config = self._listener.config
+        if config.use_original_dst or config.detect_original_dst:
+            original = original_destination(transport)
+            if original is not None:
+                self._destination = original
+            self._listener = self._listener.for_destination(self._destination)
+            config = self._listener.config
+        if config.detect_http or config.detect_tls:
+            self._timer = self._listener.loop.call_later(INSPECT_SECONDS, self._hand_over, inspect.Found())
+        else:
+            self._hand_over(inspect.Found())
+
+    def data_received(self, data: bytes) -> None:
+        self._buffer += data
+        config = self._listener.config
+        found = inspect.look(self._buffer, http=config.detect_http, tls=config.detect_tls)
+        if found is not None:
+            self._hand_over(found)
+
+    def connection_lost(self, _error: Exception | None) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._listener.stats.downstream_listener_filter_remote_close.value += 1
+
+    def _hand_over(self, found: inspect.Found) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        transport = self._transport
+        peer = transport.get_extra_info("peername")
+        facts = Facts(
+            destination=self._destination,
+            source=Address(peer[0], peer[1]),
+            transport=found.transport,
+            server_name=found.server_name,
+            protocols=found.protocols,
+        )
+        protocol = self._listener.serve(facts)
+        if protocol is None:
+            transport.abort()
+            return
+        transport.set_protocol(protocol)
+        protocol.connection_made(transport)
+        if self._buffer:
+            protocol.data_received(self._buffer)

@@ -1,0 +1,267 @@
+"""The TCP proxy: bytes from a client to a host of a cluster and back, as they come, with coupled flow control."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from bisect import bisect_right
+from collections.abc import Callable, Mapping
+from itertools import accumulate
+from time import monotonic
+from typing import Any
+
+from mesh.tasks import TaskOwner
+from sidecar.config.model import Address, Discovery, Endpoint, TcpProxy
+from sidecar.exchange import Exchange, Flag
+from sidecar.telemetry.stats import Stats, TcpStats
+from sidecar.timers import Deadlines
+from sidecar.upstream import outlier
+from sidecar.upstream.cluster import ClusterRuntime
+from sidecar.upstream.dial import DialError, dial
+from sidecar.upstream.host import Host
+
+
+class TcpManager:
+    """What one tcp_proxy filter fixes for its connections. `opened` and `closed` account a session (metrics, log)."""
+
+    def __init__(
+        self,
+        config: TcpProxy,
+        *,
+        clusters: Mapping[str, ClusterRuntime],
+        stats: Stats,
+        tasks: TaskOwner,
+        idle: Deadlines,
+        rng: random.Random,
+        opened: Callable[[Exchange], None],
+        closed: Callable[[Exchange, float], None],
+    ) -> None:
+        self.config = config
+        self.clusters = clusters
+        self.stats = TcpStats(stats, config.stat_prefix)
+        self.tasks = tasks
+        self.idle = idle
+        self.opened = opened
+        self.closed = closed
+        self.sessions: set[TcpSession] = set()
+        self._rng = rng
+        self._limits = list(accumulate(cluster.weight for cluster in config.clusters))
+
+    def draw(self) -> str:
+        """The cluster of one connection, by weight."""
+        clusters = self.config.clusters
+        if len(clusters) == 1:
+            return clusters[0].name
+        return clusters[bisect_right(self._limits, self._rng.random() * self._limits[-1])].name
+
+    def close(self) -> None:
+        self.stats.close()
+
+
+class TcpSession(asyncio.Protocol):
+    """One client connection and its upstream. The exchange carries what the log and the metrics want to know."""
+
+    def __init__(self, manager: TcpManager, destination: Address, source: Address) -> None:
+        self._manager = manager
+        self._destination = destination
+        self._transport: Any = None
+        self._upstream: _UpstreamSide | None = None
+        self._early: list[bytes] = []  # what the client says before the upstream is there
+        self._cluster: ClusterRuntime | None = None
+        self._client_done = False
+        self._over = False
+        self.remote = source
+        self.local = destination
+        self.deadline = 0.0
+        self._touched = monotonic()
+        self.exchange = Exchange(self, b"", b"", [], self._touched)
+        self.exchange.protocol = ""
+
+    # ── the client's side ─────────────────────────────────────────────────────────────────────────────────────────────
+
+    def connection_made(self, transport: Any) -> None:
+        self._transport = transport
+        manager = self._manager
+        manager.sessions.add(self)
+        manager.stats.downstream_cx_total.value += 1
+        self.deadline = self._touched + (manager.config.idle_timeout or 3600.0)
+        manager.idle.add(self)
+        manager.tasks.start(self._connect(), "tcp")
+
+    def data_received(self, data: bytes) -> None:
+        self._touched = monotonic()
+        self.exchange.bytes_received += len(data)
+        self._manager.stats.downstream_cx_rx_bytes_total.value += len(data)
+        if self._upstream is not None:
+            self._upstream.transport.write(data)
+        else:
+            self._early.append(data)
+            self._transport.pause_reading()  # one piece is enough to hold until the upstream is there
+
+    def eof_received(self) -> bool:
+        self._client_done = True
+        if self._upstream is not None:
+            self._upstream.transport.write_eof()
+        return True
+
+    def connection_lost(self, error: Exception | None) -> None:
+        if self._upstream is not None and not self._over:
+            if error is not None:
+                self._upstream.transport.abort()
+            else:
+                self._upstream.transport.close()
+        self.finish()
+
+    def pause_writing(self) -> None:
+        if self._upstream is not None:
+            self._upstream.transport.pause_reading()
+
+    def resume_writing(self) -> None:
+        if self._upstream is not None:
+            self._upstream.transport.resume_reading()
+
+    def on_deadline(self, now: float) -> None:
+        timeout = self._manager.config.idle_timeout
+        if timeout and now - self._touched >= timeout:
+            self._manager.stats.idle_timeout.value += 1
+            self.deadline = now + timeout
+            self._transport.close()
+        else:
+            self.deadline = self._touched + timeout if timeout else now + 3600.0
+
+    # ── the upstream's side ───────────────────────────────────────────────────────────────────────────────────────────
+
+    async def _connect(self) -> None:
+        exchange, manager = self.exchange, self._manager
+        exchange.cluster_name = name = manager.draw()
+        cluster = manager.clusters.get(name)
+        if cluster is None:
+            manager.stats.downstream_cx_no_route.value += 1
+            self._give_up(Flag.NC)
+            return
+        exchange.cluster = self._cluster = cluster
+        host = self._host(cluster)
+        if host is None:
+            cluster.stats.upstream_cx_none_healthy.value += 1
+            self._give_up(Flag.UH)
+            return
+        if cluster.budget.connections >= cluster.budget.limits.max_connections:
+            cluster.stats.upstream_cx_overflow.value += 1
+            self._give_up(Flag.UO)
+            return
+        exchange.endpoint = host
+        exchange.attempts = 1
+        upstream = _UpstreamSide(self)
+        try:
+            await dial(cluster, host, lambda: upstream)
+        except DialError as error:
+            exchange.upstream_failure = error.reason
+            if cluster.outlier is not None:
+                status = outlier.TIMED_OUT if error.timed_out else outlier.CONNECT_FAILED
+                cluster.outlier.on_local_failure(host, status, monotonic())
+            exchange.flags |= Flag.URX
+            self._give_up(Flag.UF, reset=False)
+            return
+        self._connected(cluster, host, upstream)
+
+    def _host(self, cluster: ClusterRuntime) -> Host | None:
+        """ORIGINAL_DST clusters go where the client was going, but never back to this very listener."""
+        if cluster.config.discovery is not Discovery.ORIGINAL_DST:
+            return cluster.pick(self)
+        own = self._transport.get_extra_info("sockname")
+        if own and (self._destination.host, self._destination.port) == (own[0], own[1]):
+            cluster.stats.original_dst_host_invalid.value += 1
+            return None
+        return cluster.add_host(Endpoint(self._destination))
+
+    def _connected(self, cluster: ClusterRuntime, host: Host, upstream: _UpstreamSide) -> None:
+        if self._over or self._transport.is_closing():
+            upstream.transport.abort()
+            return
+        self._upstream = upstream
+        cluster.budget.connections += 1
+        cluster.stats.upstream_cx_active.value += 1
+        host.active += 1
+        host.connections += 1
+        self.exchange.upstream_local = upstream.local
+        self.exchange.upstream_started = monotonic()
+        self._manager.opened(self.exchange)
+        early, self._early = self._early, []
+        if early:
+            upstream.transport.write(b"".join(early))
+            self._transport.resume_reading()
+        if self._client_done:
+            upstream.transport.write_eof()
+
+    def on_upstream_data(self, data: bytes) -> None:
+        self._touched = monotonic()
+        self.exchange.bytes_sent += len(data)
+        self._manager.stats.downstream_cx_tx_bytes_total.value += len(data)
+        self._transport.write(data)
+
+    def on_upstream_eof(self) -> None:
+        self._transport.write_eof()
+
+    def on_upstream_lost(self, error: Exception | None) -> None:
+        cluster, host = self._cluster, self.exchange.endpoint
+        if self._upstream is not None and cluster is not None:
+            cluster.budget.connections -= 1
+            cluster.stats.upstream_cx_active.value -= 1
+            cluster.stats.upstream_cx_destroy.value += 1
+            host.active -= 1
+            host.connections -= 1
+        if error is not None:
+            self._transport.abort()
+        else:
+            self._transport.close()
+
+    def pause_client(self) -> None:
+        self._transport.pause_reading()
+
+    def resume_client(self) -> None:
+        self._transport.resume_reading()
+
+    def _give_up(self, flag: int, *, reset: bool = True) -> None:
+        self.exchange.flags |= flag
+        if reset:
+            self._transport.abort()
+        else:
+            self._transport.close()
+
+    def finish(self) -> None:
+        if self._over:
+            return
+        self._over = True
+        self._manager.idle.remove(self)
+        self._manager.sessions.discard(self)
+        self._manager.closed(self.exchange, monotonic())
+
+
+class _UpstreamSide(asyncio.Protocol):
+    """The upstream connection of a session: everything it hears, it passes on."""
+
+    def __init__(self, session: TcpSession) -> None:
+        self._session = session
+        self.transport: Any = None
+        self.local = ""
+
+    def connection_made(self, transport: Any) -> None:
+        self.transport = transport
+        local = transport.get_extra_info("sockname")
+        self.local = f"{local[0]}:{local[1]}"
+
+    def data_received(self, data: bytes) -> None:
+        self._session.on_upstream_data(data)
+
+    def eof_received(self) -> bool:
+        self._session.on_upstream_eof()
+        return True
+
+    def connection_lost(self, error: Exception | None) -> None:
+        self._session.on_upstream_lost(error)
+
+    def pause_writing(self) -> None:
+        self._session.pause_client()
+
+    def resume_writing(self) -> None:
+        self._session.resume_client()

@@ -1,0 +1,55 @@
+"""Header additions and removals, compiled: values without %COMMAND%s become bytes once, when configuration arrives."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+
+from sidecar.codec.headers import Headers, drop, get, put
+from sidecar.config.model import AppendAction, HeaderAdd, HeaderOps
+from sidecar.exchange import Exchange
+from sidecar.telemetry.formatter import compile_format
+
+# Changes the given headers (the exchange's request or response headers) in place.
+Mutation = Callable[[Exchange, Headers], None]
+
+
+def compile_ops(levels: Iterable[HeaderOps]) -> tuple[Mutation, ...]:
+    """The mutations of all `levels` in order (Envoy's: most specific first; within a level, removals come last)."""
+    mutations: list[Mutation] = []
+    for ops in levels:
+        mutations.extend(_adding(add) for add in ops.add)
+        mutations.extend(_removing(name) for name in ops.remove)
+    return tuple(mutations)
+
+
+def _removing(name: bytes) -> Mutation:
+    return lambda _exchange, headers: drop(headers, name)
+
+
+def _adding(add: HeaderAdd) -> Mutation:
+    name, action, keep_empty = add.name, add.action, add.keep_empty
+    value_of: Callable[[Exchange], bytes]
+    if "%" in add.value:
+        value_of = compile_format(add.value)
+    else:
+        constant = add.value.encode()
+        value_of = lambda _exchange: constant  # noqa: E731
+    if name in (b"host", b":authority"):
+        return lambda exchange, _headers: setattr(exchange, "authority", value_of(exchange))
+
+    def mutate(exchange: Exchange, headers: Headers) -> None:
+        value = value_of(exchange)
+        if not value and not keep_empty:
+            return
+        if action is AppendAction.APPEND:
+            headers.append((name, value))
+        elif action is AppendAction.OVERWRITE:
+            put(headers, name, value)
+        else:
+            exists = get(headers, name) is not None
+            if action is AppendAction.OVERWRITE_IF_EXISTS and exists:
+                put(headers, name, value)
+            elif action is AppendAction.ADD_IF_ABSENT and not exists:
+                headers.append((name, value))
+
+    return mutate

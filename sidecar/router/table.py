@@ -1,0 +1,283 @@
+"""Route tables: a route configuration compiled so that finding a route does not grow with the number of routes.
+
+Exact hosts and exact paths are dict look-ups, prefixes one look-up per distinct prefix length, regular expressions are
+tried in order; among what fits, the route that was written first wins (10,000 routes in a host cost what 10 do).
+"""
+
+from __future__ import annotations
+
+import random
+from bisect import bisect_right
+from collections.abc import Callable
+from itertools import accumulate
+from typing import Any
+
+import re2
+
+from sidecar.config.model import (
+    MILLION,
+    DirectResponse,
+    Forward,
+    HeaderOps,
+    PathMatch,
+    Redirect,
+    Route,
+    RouteConfig,
+    RouteMatch,
+    VirtualHost,
+    WeightedCluster,
+)
+from sidecar.exchange import Exchange
+from sidecar.router.header_ops import Mutation, compile_ops
+from sidecar.router.match import Predicate, header_predicate, query_predicate
+from sidecar.router.retry import RetryPlan
+from sidecar.router.rewrite import PathRewrite, path_rewrite
+
+PathTest = Callable[[bytes], bool]
+
+# What an HTTP filter does on a route: made by the filter chain when the table is compiled.
+FilterBinder = Callable[[RouteConfig, VirtualHost, Route], tuple[Any, ...]]
+
+
+class Destination:
+    """A cluster that a route sends to, with the header operations that apply on this way."""
+
+    __slots__ = ("cluster", "host_rewrite", "request_ops", "response_ops")
+
+    def __init__(self, cluster: WeightedCluster, request: list[HeaderOps], response: list[HeaderOps]) -> None:
+        self.cluster = cluster.name
+        self.host_rewrite = cluster.host_rewrite.encode()
+        self.request_ops: tuple[Mutation, ...] = compile_ops([cluster.request_ops, *request])
+        self.response_ops: tuple[Mutation, ...] = compile_ops([cluster.response_ops, *response])
+
+
+class CompiledRoute:
+    """A route, ready to use. `filters` are the chain's filters bound to this route, in order."""
+
+    __slots__ = (
+        "_destinations",
+        "_limits",
+        "_rng",
+        "action",
+        "conditions",
+        "config",
+        "destination",
+        "filters",
+        "host_rewrite",
+        "matches_path",
+        "name",
+        "order",
+        "path_rewrite",
+        "response_ops",
+        "retry",
+        "virtual_host",
+    )
+
+    def __init__(self, config: Route, order: int, virtual_host: CompiledVirtualHost, table: RouteTable) -> None:
+        vhost, routes = virtual_host.config, table.config
+        self.config = config
+        self.name = config.name
+        self.order = order
+        self.virtual_host = virtual_host
+        self.action = action = config.action
+        self.conditions = _conditions(config.match, table.rng)
+        self.matches_path = path_test(config.match)
+        self.filters = table.bind_filters(routes, vhost, config)
+        self.retry: RetryPlan | None = None
+        self.path_rewrite: PathRewrite | None = None
+        self.host_rewrite = b""
+        self._rng = table.rng
+        request = [config.request_ops, vhost.request_ops, routes.request_ops]
+        response = [config.response_ops, vhost.response_ops, routes.response_ops]
+        self.response_ops = compile_ops(response)
+        self._destinations: list[Destination] = []
+        self.destination: Destination | None = None  # when there is no choice
+        if isinstance(action, Forward):
+            self._compile_forward(action, request, response)
+        elif isinstance(action, Redirect):
+            self.path_rewrite = path_rewrite(action, config.match)
+
+    def _compile_forward(self, action: Forward, request: list[HeaderOps], response: list[HeaderOps]) -> None:
+        policy = action.retry or self.virtual_host.config.retry
+        self.retry = RetryPlan(policy) if policy is not None else None
+        if action.rewrite is not None:
+            self.path_rewrite = path_rewrite(action.rewrite, self.config.match)
+            self.host_rewrite = action.rewrite.host.encode()
+        chosen = [cluster for cluster in action.clusters if cluster.weight or len(action.clusters) == 1]
+        self._destinations = [Destination(cluster, request, response) for cluster in chosen]
+        self._limits = list(accumulate(cluster.weight for cluster in chosen))
+        if len(self._destinations) == 1:
+            self.destination = self._destinations[0]
+
+    def draw(self) -> Destination:
+        """The destination of one request: by weight, independently for each request."""
+        if self.destination is not None:
+            return self.destination
+        at = self._rng.random() * self._limits[-1]
+        return self._destinations[bisect_right(self._limits, at)]
+
+    def accepts(self, exchange: Exchange) -> bool:
+        """Everything but the path."""
+        return all(condition(exchange) for condition in self.conditions)
+
+
+def _conditions(match: RouteMatch, rng: random.Random) -> tuple[Predicate, ...]:
+    conditions = [header_predicate(matcher) for matcher in match.headers]
+    conditions += [query_predicate(matcher) for matcher in match.query]
+    if match.fraction < MILLION:
+        fraction, draw = match.fraction, rng.random
+        conditions.append(lambda _exchange: draw() * MILLION < fraction)
+    return tuple(conditions)
+
+
+def path_test(match: RouteMatch) -> PathTest:
+    """The path part of a match, on the path without its query. CONNECT requests have no path: b""."""
+    value, kind = match.value.encode(), match.kind
+    if kind is PathMatch.REGEX:
+        pattern = re2.compile(value)
+        return lambda path: pattern.fullmatch(path) is not None
+    if kind is PathMatch.CONNECT:
+        return lambda path: not path
+    if not match.case_sensitive:
+        value = value.lower()
+        test = _plain_path_test(kind, value)
+        return lambda path: test(path.lower())
+    return _plain_path_test(kind, value)
+
+
+def _plain_path_test(kind: PathMatch, value: bytes) -> PathTest:
+    if kind is PathMatch.PATH:
+        return lambda path: path == value
+    if kind is PathMatch.PREFIX:
+        return lambda path: path.startswith(value) and bool(path)
+    below = value + b"/"
+    return lambda path: path == value or path.startswith(below)
+
+
+# Below this many routes a walk through them is as fast as the index.
+_SMALL = 6
+
+
+class CompiledVirtualHost:
+    """The routes of a virtual host, in order, and an index over their paths."""
+
+    __slots__ = ("_exact", "_lengths", "_others", "_prefixes", "config", "name", "routes")
+
+    def __init__(self, config: VirtualHost, table: RouteTable) -> None:
+        self.config = config
+        self.name = config.name
+        self.routes = [CompiledRoute(route, order, self, table) for order, route in enumerate(config.routes)]
+        self._exact: dict[bytes, list[CompiledRoute]] = {}
+        self._prefixes: dict[bytes, list[CompiledRoute]] = {}
+        self._others: list[CompiledRoute] = []
+        if len(self.routes) > _SMALL:
+            self._index()
+        self._lengths = sorted({len(prefix) for prefix in self._prefixes})
+
+    def _index(self) -> None:
+        for route in self.routes:
+            match = route.config.match
+            if match.case_sensitive and match.kind is PathMatch.PATH:
+                self._exact.setdefault(match.value.encode(), []).append(route)
+            elif match.case_sensitive and match.kind is PathMatch.PREFIX:
+                self._prefixes.setdefault(match.value.encode(), []).append(route)
+            else:
+                self._others.append(route)
+
+    def find(self, exchange: Exchange, path: bytes) -> CompiledRoute | None:
+        """The first route, in the order written, that accepts the request; `path` is without its query."""
+        candidates = self.routes if len(self.routes) <= _SMALL else self._candidates(path)
+        for route in candidates:
+            if route.matches_path(path) and (not route.conditions or route.accepts(exchange)):
+                return route
+        return None
+
+    def _candidates(self, path: bytes) -> list[CompiledRoute]:
+        found = list(self._exact.get(path, ()))
+        prefixes, size = self._prefixes, len(path)
+        for length in self._lengths:
+            if length > size:
+                break
+            hit = prefixes.get(path[:length])
+            if hit is not None:
+                found += hit
+        found += self._others
+        if len(found) > 1:
+            found.sort(key=_order)
+        return found
+
+
+def _order(route: CompiledRoute) -> int:
+    return route.order
+
+
+def _no_filters(_routes: RouteConfig, _vhost: VirtualHost, _route: Route) -> tuple[Any, ...]:
+    return ()
+
+
+class RouteTable:
+    """A compiled route configuration; immutable once made."""
+
+    __slots__ = ("_any", "_exact", "_prefixes", "_suffixes", "bind_filters", "config", "rng")
+
+    def __init__(
+        self, config: RouteConfig, *, rng: random.Random | None = None, bind_filters: FilterBinder = _no_filters
+    ) -> None:
+        self.config = config
+        self.rng = rng or random.Random()
+        self.bind_filters = bind_filters
+        self._exact: dict[bytes, CompiledVirtualHost] = {}
+        self._suffixes: list[tuple[bytes, CompiledVirtualHost]] = []  # longest first
+        self._prefixes: list[tuple[bytes, CompiledVirtualHost]] = []
+        self._any: CompiledVirtualHost | None = None
+        for vhost in config.virtual_hosts:
+            compiled = CompiledVirtualHost(vhost, self)
+            for domain in vhost.domains:
+                self._add_domain(domain.lower().encode(), compiled)
+        self._suffixes.sort(key=lambda entry: -len(entry[0]))
+        self._prefixes.sort(key=lambda entry: -len(entry[0]))
+
+    def _add_domain(self, domain: bytes, vhost: CompiledVirtualHost) -> None:
+        if domain == b"*":
+            self._any = vhost
+        elif domain.startswith(b"*"):
+            self._suffixes.append((domain[1:], vhost))
+        elif domain.endswith(b"*"):
+            self._prefixes.append((domain[:-1], vhost))
+        else:
+            self._exact[domain] = vhost
+
+    def virtual_host(self, authority: bytes) -> CompiledVirtualHost | None:
+        """Exact name, then the longest suffix wildcard, then the longest prefix wildcard, then `*`."""
+        if self.config.ignore_port_in_host:
+            authority = without_port(authority)
+        vhost = self._exact.get(authority)
+        if vhost is not None:
+            return vhost
+        authority = authority.lower()
+        vhost = self._exact.get(authority)
+        if vhost is not None:
+            return vhost
+        for suffix, vhost in self._suffixes:
+            if authority.endswith(suffix) and len(authority) > len(suffix):
+                return vhost
+        for prefix, vhost in self._prefixes:
+            if authority.startswith(prefix) and len(authority) > len(prefix):
+                return vhost
+        return self._any
+
+    def find(self, exchange: Exchange) -> CompiledRoute | None:
+        """The route of a request, None when no virtual host or no route matches."""
+        vhost = self.virtual_host(exchange.authority)
+        if vhost is None:
+            return None
+        path = exchange.path
+        return vhost.find(exchange, path.partition(b"?")[0] if b"?" in path else path)
+
+
+def without_port(authority: bytes) -> bytes:
+    name, colon, port = authority.rpartition(b":")
+    return name if colon and port.isdigit() else authority
+
+
+__all__ = ["CompiledRoute", "CompiledVirtualHost", "Destination", "DirectResponse", "RouteTable", "without_port"]

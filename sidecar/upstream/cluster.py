@@ -1,0 +1,193 @@
+"""A cluster at run time: its hosts, who may be picked, what is in use, and its connections."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from time import monotonic
+from typing import Any
+
+from mesh.tasks import TaskOwner
+from sidecar.balancer.pickers import Picker, nobody
+from sidecar.balancer.priorities import build
+from sidecar.codec.h1_client import ClientConnection
+from sidecar.config import model
+from sidecar.telemetry import peer
+from sidecar.telemetry.stats import ClusterStats, Stats
+from sidecar.timers import Deadlines
+from sidecar.upstream.breaker import StateListener
+from sidecar.upstream.host import Host
+from sidecar.upstream.limits import Budget
+from sidecar.upstream.outlier import OutlierDetector
+from sidecar.upstream.pool import Pool
+
+
+@dataclass(frozen=True, slots=True)
+class UpstreamContext:
+    """What all clusters of a process share. `breaker_listeners` hear of every ejection and return."""
+
+    loop: asyncio.AbstractEventLoop
+    stats: Stats
+    tasks: TaskOwner
+    idle: Deadlines
+    breaker_listeners: tuple[StateListener, ...] = ()
+    rng: random.Random = field(default_factory=random.Random)
+
+
+class ClusterRuntime:
+    """One cluster. `pick(stream)` returns a host or None; it is rebound whenever hosts or their health change."""
+
+    def __init__(self, config: model.Cluster, context: UpstreamContext) -> None:
+        self.name = config.name
+        self.config = config
+        self.loop = context.loop
+        self.tasks = context.tasks
+        self.stats = ClusterStats(context.stats, config.alt_stat_name or config.name)
+        self.hosts: list[Host] = []
+        self.budget = Budget(config.limits)
+        self.high_budget = Budget(config.high_limits)
+        self.pick: Picker = nobody
+        self.outlier: OutlierDetector | None = None
+        self._context = context
+        self._assignment = config.assignment or model.Assignment(config.name)
+        self._by_key: dict[tuple[model.Address, int], Host] = {}
+        self._interval: asyncio.TimerHandle | None = None
+        self._configure(config)
+
+    # what the admin shows
+    @property
+    def active_requests(self) -> int:
+        return self.budget.requests + self.high_budget.requests
+
+    @property
+    def active_connections(self) -> int:
+        return self.budget.connections + self.high_budget.connections
+
+    @property
+    def pending(self) -> int:
+        return self.budget.pending + self.high_budget.pending
+
+    # ── configuration ─────────────────────────────────────────────────────────────────────────────────────────────────
+
+    def update(self, config: model.Cluster) -> None:
+        """Takes a changed configuration; hosts, connections and what is in use stay."""
+        self._configure(config)
+        if config.assignment is not None:
+            self._assignment = config.assignment
+        self.set_assignment(self._assignment)
+
+    def _configure(self, config: model.Cluster) -> None:
+        self.config = config
+        self.budget.update(config.limits)
+        self.high_budget.update(config.high_limits)
+        if self._interval is not None:
+            self._interval.cancel()
+            self._interval = None
+        if config.outlier is None:
+            for host in self.hosts:
+                if host.ejected and self.outlier is not None:
+                    self.outlier.release(host, "outlier detection was switched off")
+            self.outlier = None
+            return
+        self.outlier = OutlierDetector(
+            self.name,
+            config.outlier,
+            lambda: self.hosts,
+            stats=self.stats,
+            changed=self._health_changed,
+            listeners=self._context.breaker_listeners,
+            rng=self._context.rng,
+        )
+        self._interval = self.loop.call_later(config.outlier.interval, self._outlier_tick)
+
+    def _outlier_tick(self) -> None:
+        assert self.outlier is not None  # noqa: S101  # the timer is cancelled with it
+        self.outlier.tick(monotonic())
+        self._interval = self.loop.call_later(self.outlier.config.interval, self._outlier_tick)
+
+    def set_assignment(self, assignment: model.Assignment) -> None:
+        """New endpoints. Hosts whose address and priority stay keep their connections and their history."""
+        self._assignment = assignment
+        before, self._by_key = self._by_key, {}
+        for locality in assignment.localities:
+            for endpoint in locality.endpoints:
+                key = (endpoint.address, locality.priority)
+                host = before.pop(key, None) or self._by_key.get(key)
+                if host is None:
+                    host = self._new_host(endpoint, locality)
+                else:
+                    host.update(endpoint, locality)
+                self._by_key[key] = host
+        self.hosts = list(self._by_key.values())
+        for host in before.values():
+            self._retire(host)
+        self.stats.membership_change.value += 1
+        self._health_changed()
+
+    def add_host(self, endpoint: model.Endpoint) -> Host:
+        """A host found while serving (ORIGINAL_DST)."""
+        key = (endpoint.address, 0)
+        host = self._by_key.get(key)
+        if host is None:
+            host = self._by_key[key] = self._new_host(endpoint, model.LocalityEndpoints(()))
+            self.hosts.append(host)
+            self._health_changed()
+        return host
+
+    def _new_host(self, endpoint: model.Endpoint, locality: model.LocalityEndpoints) -> Host:
+        host = Host(endpoint, locality)
+        host.peer = peer.from_endpoint(endpoint)
+        host.pool = Pool(self, host, self._connection)
+        return host
+
+    def _connection(self, pool: Any) -> ClientConnection:
+        config = self.config
+        return ClientConnection(
+            pool,
+            max_requests=config.max_requests_per_connection,
+            idle_timeout=config.idle_timeout,
+            deadlines=self._context.idle,
+        )
+
+    def _retire(self, host: Host) -> None:
+        host.removed = True
+        host.pool.close()
+
+    def close(self) -> None:
+        """The cluster left the configuration; requests in flight end as they would."""
+        if self._interval is not None:
+            self._interval.cancel()
+        for host in self.hosts:
+            self._retire(host)
+        self.hosts = []
+        self.pick = nobody
+        self.stats.close()
+
+    # ── health ────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+    def _health_changed(self) -> None:
+        """Rebuilds who may be picked, and the gauges that tell."""
+        config, stats = self.config, self.stats
+        self.pick = build(
+            self._levels(),
+            policy=config.lb_policy,
+            choice_count=config.choice_count,
+            overprovisioning=self._assignment.overprovisioning,
+            panic_threshold=config.panic_threshold,
+            rng=self._context.rng,
+            on_panic=self._on_panic,
+        )
+        stats.membership_total.value = len(self.hosts)
+        stats.membership_healthy.value = sum(1 for host in self.hosts if host.healthy)
+        stats.ejections_active.value = sum(1 for host in self.hosts if host.ejected)
+
+    def _levels(self) -> Sequence[Sequence[Host]]:
+        levels: dict[int, list[Host]] = {}
+        for (_, priority), host in self._by_key.items():
+            levels.setdefault(priority, []).append(host)
+        return [levels[priority] for priority in sorted(levels)]
+
+    def _on_panic(self) -> None:
+        self.stats.lb_healthy_panic.value += 1

@@ -1,0 +1,53 @@
+"""Opening one connection to a host, with the time-out and the counters that every way of using it shares."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import Callable
+from time import monotonic
+from typing import TYPE_CHECKING
+
+from mesh.errors import MeshError
+from sidecar.upstream.host import Host
+
+if TYPE_CHECKING:
+    from sidecar.upstream.cluster import ClusterRuntime
+
+
+class DialError(MeshError):
+    """No connection. `reason` is Envoy's text of a transport failure, empty for a time-out."""
+
+    def __init__(self, timed_out: bool, reason: str) -> None:
+        super().__init__(reason or "connection timeout")
+        self.timed_out = timed_out
+        self.reason = reason
+
+
+async def dial(cluster: ClusterRuntime, host: Host, make: Callable[[], asyncio.BaseProtocol]) -> None:
+    """Connects `make()` to the host. Raises DialError."""
+    stats = cluster.stats
+    stats.upstream_cx_total.value += 1
+    host.cx_total += 1
+    started = monotonic()
+    try:
+        async with asyncio.timeout(cluster.config.connect_timeout):
+            await cluster.loop.create_connection(make, host.address.host, host.address.port)
+    except TimeoutError:
+        stats.upstream_cx_connect_timeout.value += 1
+        failure = DialError(True, "")
+    except OSError as error:
+        failure = DialError(False, _connect_error(error))
+    else:
+        stats.upstream_cx_connect_ms.record((monotonic() - started) * 1000)
+        return
+    stats.upstream_cx_connect_fail.value += 1
+    host.cx_connect_fail += 1
+    raise failure
+
+
+def _connect_error(error: OSError) -> str:
+    """Envoy's words: `delayed connect error: Connection refused`; immediate is what fails without a packet."""
+    when = "delayed" if isinstance(error, ConnectionError) else "immediate"
+    text = os.strerror(error.errno) if error.errno else str(error)
+    return f"{when} connect error: {text}"

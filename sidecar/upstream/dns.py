@@ -1,0 +1,78 @@
+"""STRICT_DNS and LOGICAL_DNS: endpoints whose addresses are asked for, again and again."""
+
+from __future__ import annotations
+
+import asyncio
+import ipaddress
+import logging
+import socket
+from collections.abc import Callable
+from dataclasses import replace
+
+from sidecar.config import model
+
+log = logging.getLogger(__name__)
+
+
+def needs_dns(cluster: model.Cluster) -> bool:
+    return cluster.discovery in (model.Discovery.STRICT_DNS, model.Discovery.LOGICAL_DNS)
+
+
+class Resolver:
+    """Keeps the assignment of one DNS cluster current. A failed look-up leaves the last addresses in use, as Envoy does;
+    `publish` gets an assignment whenever the addresses changed."""
+
+    def __init__(self, cluster: model.Cluster, publish: Callable[[model.Assignment], None]) -> None:
+        self._cluster = cluster
+        self._publish = publish
+        self._known: dict[str, tuple[str, ...]] = {}
+
+    async def run(self) -> None:
+        """Resolves for as long as it is not cancelled."""
+        published: model.Assignment | None = None
+        while True:
+            assignment = await self._resolve()
+            if assignment != published:
+                self._publish(assignment)
+                published = assignment
+            await asyncio.sleep(self._cluster.dns_refresh_rate)
+
+    async def _resolve(self) -> model.Assignment:
+        assignment = self._cluster.assignment or model.Assignment(self._cluster.name)
+        localities = []
+        for locality in assignment.localities:
+            endpoints = []
+            for endpoint in locality.endpoints:
+                for host in await self._addresses(endpoint.address.host):
+                    address = model.Address(host, endpoint.address.port)
+                    hostname = endpoint.hostname or endpoint.address.host
+                    endpoints.append(replace(endpoint, address=address, hostname=hostname))
+            localities.append(replace(locality, endpoints=tuple(endpoints)))
+        return replace(assignment, localities=tuple(localities))
+
+    async def _addresses(self, name: str) -> tuple[str, ...]:
+        if _is_address(name):
+            return (name,)
+        loop = asyncio.get_running_loop()
+        try:
+            found = await loop.getaddrinfo(name, None, type=socket.SOCK_STREAM)
+        except OSError as error:
+            log.warning("cannot resolve %s for cluster %s: %s", name, self._cluster.name, error)
+            return self._known.get(name, ())
+        # Envoy's default is IPv6 first, then IPv4 when there is none; one family, in a stable order.
+        by_family: dict[int, list[str]] = {}
+        for family, _, _, _, address in found:
+            by_family.setdefault(family, []).append(str(address[0]))
+        hosts = sorted(set(by_family.get(socket.AF_INET6) or by_family.get(socket.AF_INET) or ()))
+        if self._cluster.discovery is model.Discovery.LOGICAL_DNS:
+            hosts = hosts[:1]
+        self._known[name] = tuple(hosts)
+        return self._known[name]
+
+
+def _is_address(name: str) -> bool:
+    try:
+        ipaddress.ip_address(name)
+    except ValueError:
+        return False
+    return True

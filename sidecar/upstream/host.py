@@ -1,0 +1,81 @@
+"""A host: one endpoint of a cluster, with what this proxy knows of it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from sidecar.config import model
+
+if TYPE_CHECKING:
+    from sidecar.upstream.breaker import HostBreaker
+
+
+class Host:
+    """`active` are the requests in flight, what LEAST_REQUEST compares. A host outlives changes of its endpoint's weight,
+    health and metadata; it is another host when its address changes."""
+
+    __slots__ = (
+        "active",
+        "address",
+        "breaker",
+        "connections",
+        "consecutive_5xx",
+        "consecutive_gateway",
+        "consecutive_local",
+        "cx_connect_fail",
+        "cx_total",
+        "ejected",
+        "ejected_at",
+        "ejections",
+        "endpoint",
+        "locality",
+        "name",
+        "peer",
+        "pool",
+        "removed",
+        "rq_error",
+        "rq_success",
+        "rq_timeout",
+        "rq_total",
+        "weight",
+    )
+
+    def __init__(self, endpoint: model.Endpoint, locality: model.LocalityEndpoints) -> None:
+        self.address = endpoint.address
+        self.name = str(endpoint.address)
+        self.endpoint = endpoint
+        self.locality = locality
+        self.weight = endpoint.weight
+        self.active = 0
+        self.connections = 0
+        self.ejected = False
+        self.ejected_at = 0.0
+        self.ejections = 0  # multiplies the ejection time
+        self.consecutive_5xx = 0
+        self.consecutive_gateway = 0
+        self.consecutive_local = 0
+        self.cx_total = 0
+        self.cx_connect_fail = 0
+        self.rq_total = 0
+        self.rq_success = 0
+        self.rq_error = 0
+        self.rq_timeout = 0
+        self.removed = False
+        self.breaker: HostBreaker | None = None  # made at the first ejection; most hosts never need one
+        self.peer: Any = None  # telemetry.peer.Peer, from the endpoint's metadata
+        self.pool: Any = None  # upstream.pool.Pool, set by the cluster before the host can be picked
+
+    @property
+    def metadata(self) -> Any:
+        return self.endpoint.metadata
+
+    @property
+    def healthy(self) -> bool:
+        """Whether the balancer may pick it (panic aside)."""
+        return not self.ejected and self.endpoint.health in (model.Health.HEALTHY, model.Health.DEGRADED)
+
+    def update(self, endpoint: model.Endpoint, locality: model.LocalityEndpoints) -> None:
+        self.endpoint = endpoint
+        self.locality = locality
+        self.weight = endpoint.weight
+

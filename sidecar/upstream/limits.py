@@ -1,0 +1,34 @@
+"""Circuit-breaker limits: how much of a cluster this proxy may use at once (Envoy's thresholds, per priority)."""
+
+from __future__ import annotations
+
+from sidecar.config.model import UNLIMITED, Limits
+
+
+class Budget:
+    """The limits of one priority and what is in use. Taken and given back by whoever uses: streams and pools."""
+
+    __slots__ = ("connections", "limits", "max_requests", "pending", "requests", "retries")
+
+    def __init__(self, limits: Limits) -> None:
+        self.limits = limits
+        self.max_requests = limits.max_requests
+        self.connections = 0
+        self.pending = 0
+        self.requests = 0
+        self.retries = 0
+
+    def update(self, limits: Limits) -> None:
+        self.limits = limits
+        self.max_requests = limits.max_requests
+
+    def may_retry(self) -> bool:
+        limits = self.limits
+        if limits.budget_percent is None:
+            return self.retries < limits.max_retries
+        allowed = int(limits.budget_percent * (self.requests + self.pending) / 100)
+        return self.retries < max(limits.budget_min, allowed)
+
+    @property
+    def unlimited(self) -> bool:
+        return self.max_requests == UNLIMITED

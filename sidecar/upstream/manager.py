@@ -1,0 +1,61 @@
+"""All clusters of the process, by name."""
+
+from __future__ import annotations
+
+import asyncio
+
+from sidecar.config import model
+from sidecar.upstream.cluster import ClusterRuntime, UpstreamContext
+from sidecar.upstream.dns import Resolver, needs_dns
+
+
+class ClusterManager:
+    """Adds, changes and removes clusters. `clusters` is what routing looks names up in; it is changed in place."""
+
+    def __init__(self, context: UpstreamContext) -> None:
+        self._context = context
+        self.clusters: dict[str, ClusterRuntime] = {}
+        self._assignments: dict[str, model.Assignment] = {}  # by EDS name
+        self._resolvers: dict[str, asyncio.Task[None]] = {}
+
+    def set_cluster(self, config: model.Cluster) -> None:
+        cluster = self.clusters.get(config.name)
+        if cluster is not None and cluster.config == config:
+            return
+        self._stop_resolving(config.name)
+        if cluster is None:
+            cluster = ClusterRuntime(config, self._context)
+        else:
+            cluster.update(config)
+        if config.discovery is model.Discovery.EDS:
+            assignment = self._assignments.get(config.eds_name or config.name)
+            if assignment is not None:
+                cluster.set_assignment(assignment)
+        elif needs_dns(config):
+            resolver = Resolver(config, cluster.set_assignment)
+            self._resolvers[config.name] = self._context.tasks.start(resolver.run(), f"dns {config.name}")
+        elif config.assignment is not None:
+            cluster.set_assignment(config.assignment)
+        self.clusters[config.name] = cluster
+
+    def set_assignment(self, assignment: model.Assignment) -> None:
+        self._assignments[assignment.cluster] = assignment
+        for cluster in self.clusters.values():
+            config = cluster.config
+            if config.discovery is model.Discovery.EDS and (config.eds_name or config.name) == assignment.cluster:
+                cluster.set_assignment(assignment)
+
+    def remove_cluster(self, name: str) -> None:
+        self._stop_resolving(name)
+        cluster = self.clusters.pop(name, None)
+        if cluster is None:
+            return
+        cluster.close()
+        eds_name = cluster.config.eds_name or name
+        if all((other.config.eds_name or other.name) != eds_name for other in self.clusters.values()):
+            self._assignments.pop(eds_name, None)
+
+    def _stop_resolving(self, name: str) -> None:
+        task = self._resolvers.pop(name, None)
+        if task is not None:
+            task.cancel()

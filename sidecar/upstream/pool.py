@@ -1,0 +1,172 @@
+"""The HTTP/1.1 connections to one host, and the requests that wait for one.
+
+Decisions are synchronous: `acquire` either hands an idle connection to the stream at once, or queues the stream and opens
+a connection when the limits allow. Only opening is a task.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, Protocol
+
+from sidecar.codec.h1_client import ClientConnection
+from sidecar.upstream.dial import DialError, dial
+from sidecar.upstream.host import Host
+from sidecar.upstream.limits import Budget
+
+if TYPE_CHECKING:
+    from sidecar.upstream.cluster import ClusterRuntime
+
+
+class Waiter(Protocol):
+    """Who asks for a connection (`sidecar.forward.Stream`)."""
+
+    budget: Budget
+
+    def on_connection(self, connection: ClientConnection) -> None: ...
+    def on_overflow(self) -> None: ...
+    def on_connect_failure(self, failure: DialError) -> None: ...
+
+
+class Pool:
+    """All connections of this proxy to one host of one cluster."""
+
+    __slots__ = ("_closing", "_cluster", "_make", "_opening", "connections", "host", "idle", "waiting")
+
+    def __init__(self, cluster: ClusterRuntime, host: Host, make: Callable[[Any], ClientConnection]) -> None:
+        self._cluster = cluster
+        self.host = host
+        self._make = make
+        self.idle: list[ClientConnection] = []  # most recently used last
+        self.waiting: dict[Waiter, None] = {}  # in order of arrival; a dict so that leaving is O(1)
+        self.connections: set[ClientConnection] = set()
+        self._opening = 0
+        self._closing = False
+
+    def acquire(self, waiter: Waiter) -> None:
+        if self.idle:
+            waiter.on_connection(self.idle.pop())
+            return
+        budget, stats = waiter.budget, self._cluster.stats
+        if budget.pending >= budget.limits.max_pending:
+            stats.upstream_rq_pending_overflow.value += 1
+            waiter.on_overflow()
+            return
+        budget.pending += 1
+        stats.upstream_rq_pending_total.value += 1
+        stats.upstream_rq_pending_active.value += 1
+        self.waiting[waiter] = None
+        if len(self.waiting) > self._opening:
+            self._open_if_allowed(budget)
+
+    def acquire_dedicated(self, waiter: Waiter) -> None:
+        """A connection of its own for a tunnel; it is never shared."""
+        budget = waiter.budget
+        if budget.connections >= budget.limits.max_connections:
+            self._cluster.stats.upstream_cx_overflow.value += 1
+            waiter.on_overflow()
+            return
+        budget.connections += 1
+        self._cluster.tasks.start(self._open_dedicated(waiter), f"connect {self.host.name}")
+
+    async def _open_dedicated(self, waiter: Waiter) -> None:
+        connection = self._make(self)
+        connection.budget = budget = waiter.budget
+        try:
+            await dial(self._cluster, self.host, lambda: connection)
+        except DialError as error:
+            budget.connections -= 1
+            waiter.on_connect_failure(error)
+            return
+        self._admit(connection)
+        if connection.lost:
+            self.closed(connection)
+        waiter.on_connection(connection)
+
+    def leave(self, waiter: Waiter) -> None:
+        """The waiter gives up."""
+        if waiter in self.waiting:
+            del self.waiting[waiter]
+            self._waited(waiter)
+
+    def _waited(self, waiter: Waiter) -> None:
+        waiter.budget.pending -= 1
+        self._cluster.stats.upstream_rq_pending_active.value -= 1
+
+    def _open_if_allowed(self, budget: Budget) -> None:
+        """Every host may have one connection, whatever the limit says: else a request could wait for ever."""
+        if budget.connections >= budget.limits.max_connections and (self.connections or self._opening):
+            self._cluster.stats.upstream_cx_overflow.value += 1
+            return
+        self._opening += 1
+        budget.connections += 1
+        self._cluster.tasks.start(self._open(budget), f"connect {self.host.name}")
+
+    async def _open(self, budget: Budget) -> None:
+        connection = self._make(self)
+        connection.budget = budget
+        failure: DialError | None = None
+        try:
+            await dial(self._cluster, self.host, lambda: connection)
+        except DialError as error:
+            failure = error
+        self._opening -= 1
+        if failure is None:
+            self._opened(connection)
+            return
+        budget.connections -= 1
+        # Whoever waits for this host learns now, and may try elsewhere; it will not get better by waiting.
+        waiting, self.waiting = self.waiting, {}
+        for waiter in waiting:
+            self._waited(waiter)
+        for waiter in waiting:
+            waiter.on_connect_failure(failure)
+
+    def _admit(self, connection: ClientConnection) -> None:
+        self.connections.add(connection)
+        self.host.connections += 1
+        self._cluster.stats.upstream_cx_http1_total.value += 1
+        self._cluster.stats.upstream_cx_active.value += 1
+
+    def _opened(self, connection: ClientConnection) -> None:
+        self._admit(connection)
+        if connection.lost:  # closed by the host between the handshake and now
+            self.closed(connection)
+        elif self._closing and not self.waiting:
+            connection.close()
+        else:
+            self.release(connection)
+
+    def release(self, connection: ClientConnection) -> None:
+        """The connection is free: the next in line takes it, or it rests."""
+        if self.waiting:
+            waiter = next(iter(self.waiting))
+            del self.waiting[waiter]
+            self._waited(waiter)
+            waiter.on_connection(connection)
+        elif self._closing:
+            connection.close()
+        else:
+            self.idle.append(connection)
+
+    def closed(self, connection: ClientConnection) -> None:
+        """The connection is gone. Who still waits gets another one."""
+        if connection not in self.connections:
+            return
+        self.connections.remove(connection)
+        self.host.connections -= 1
+        self._cluster.stats.upstream_cx_active.value -= 1
+        self._cluster.stats.upstream_cx_destroy.value += 1
+        budget = connection.budget
+        budget.connections -= 1
+        if connection in self.idle:
+            self.idle.remove(connection)
+        if len(self.waiting) > self._opening:
+            self._open_if_allowed(budget)
+
+    def close(self) -> None:
+        """The host left the cluster: idle connections end now, others after their request."""
+        self._closing = True
+        idle, self.idle = self.idle, []
+        for connection in idle:
+            connection.close()
