@@ -168,6 +168,7 @@ class Forward:
     cluster_not_found_code: int = 503
     high_priority: bool = False
     upgrades: Mapping[str, bool] = field(default_factory=dict)  # route-level upgrade_configs: type → enabled
+    terminate_connect: bool = False  # connect_config: CONNECT's payload goes to the upstream as plain TCP
 
 
 @dataclass(frozen=True, slots=True)
@@ -224,6 +225,7 @@ class RouteConfig:
     response_ops: HeaderOps = NO_OPS
     filters: Mapping[str, Any] = field(default_factory=dict)
     ignore_port_in_host: bool = False
+    validate_clusters: bool | None = None  # None: Envoy's default, which is yes for inline and no for RDS
 
 
 # ── HTTP filters and the connection manager ───────────────────────────────────────────────────────────────────────────
@@ -307,6 +309,8 @@ class Hcm:
     delayed_close_timeout: float = 1.0
     accept_http_10: bool = False
     upgrades: frozenset[str] = frozenset()  # lower-case: "websocket", "connect"
+    enable_trailers: bool = False  # HTTP/1.1 trailers of requests are passed on, not dropped
+    rds_timeout: float = 15.0  # initial_fetch_timeout: serve without routes after that; 0.0: wait for ever
 
 
 @dataclass(frozen=True, slots=True)
@@ -352,6 +356,8 @@ class Listener:
     detect_original_dst: bool = False  # the original_dst listener filter: read SO_ORIGINAL_DST
     detect_http: bool = False  # http_inspector
     detect_tls: bool = False  # tls_inspector
+    detect_timeout: float = 15.0  # listener_filters_timeout; 0.0: none
+    detect_continue: bool = False  # after the timeout go on with what is known, do not close
     direction: Direction = Direction.UNSPECIFIED
     stat_prefix: str = ""
     source: bytes = b""
@@ -462,6 +468,10 @@ class Cluster:
     respect_dns_ttl: bool = False
     http2: bool = False  # explicit HTTP/2 upstream: only the control plane's own cluster, which gRPC itself dials
     buffer_limit: int = 1024 * 1024
+    enable_trailers: bool = False  # HTTP/1.1 trailers of responses are passed on, not dropped
+    locality_weighted: bool = False  # locality_weighted_lb_config: the localities' weights count
+    bind_address: str = ""  # upstream_bind_config: the source address of connections to the upstream
+    eds_timeout: float = 15.0  # initial_fetch_timeout: warm without endpoints after that; 0.0: wait for ever
     alt_stat_name: str = ""
     metadata: Mapping[str, Any] = field(default_factory=dict)
     source: bytes = b""
@@ -479,6 +489,10 @@ class AdsConfig:
     delta: bool = True
     backoff_base: float = 0.5
     backoff_max: float = 2.0
+    ping_interval: float = 10.0  # HTTP/2 keep-alive; 0.0: none
+    ping_timeout: float = 5.0
+    lds_timeout: float = 15.0  # initial_fetch_timeout of lds_config and cds_config; 0.0: wait for ever
+    cds_timeout: float = 15.0
 
 
 @dataclass(frozen=True, slots=True)
