@@ -7,7 +7,7 @@ from enum import StrEnum
 
 from pydantic import Field
 
-from mesh.istio.model import Found, Message
+from mesh.istio.model import Found, Message, repeated
 from mesh.istio.scalars import (
     Count,
     DnsLabel,
@@ -103,10 +103,8 @@ class TrafficPolicy(Message):
     port_level_settings: Rows[PortTrafficPolicy] = ()
 
     def rules(self) -> Iterator[Found]:
-        ports = [settings.port.number for settings in self.port_level_settings]
-        for index, port in enumerate(ports):
-            if port in ports[:index]:
-                yield Found(("portLevelSettings", index, "port", "number"), f"port {port} has settings already")
+        for index, port in repeated(settings.port.number for settings in self.port_level_settings):
+            yield Found(("portLevelSettings", index, "port", "number"), f"port {port} has settings already")
 
 
 class Subset(Message):
@@ -122,7 +120,5 @@ class DestinationRule(Message):
     export_to: ExportTo = ()
 
     def rules(self) -> Iterator[Found]:
-        names = [subset.name for subset in self.subsets]
-        for index, name in enumerate(names):
-            if name in names[:index]:
-                yield Found(("subsets", index, "name"), f'there is a subset "{name}" already')
+        for index, name in repeated(subset.name for subset in self.subsets):
+            yield Found(("subsets", index, "name"), f'there is a subset "{name}" already')

@@ -8,7 +8,7 @@ from typing import Annotated
 
 from pydantic import AfterValidator, BeforeValidator, Field
 
-from mesh.istio.model import Found, Message, shown
+from mesh.istio.model import Found, Message, repeated, shown
 from mesh.istio.scalars import DnsLabel, Labels, PortNumber, Rows, Word, host_problem, is_dns_label, is_ip, upper, wrong
 
 
@@ -58,7 +58,5 @@ class Gateway(Message):
     def rules(self) -> Iterator[Found]:
         if not self.servers:
             yield Found(("servers",), "must have at least one server")
-        names = [server.port.name for server in self.servers]
-        for index, name in enumerate(names):
-            if name in names[:index]:
-                yield Found(("servers", index, "port", "name"), f'there is a port "{name}" already')
+        for index, name in repeated(server.port.name for server in self.servers):
+            yield Found(("servers", index, "port", "name"), f'there is a port "{name}" already')

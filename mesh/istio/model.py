@@ -105,6 +105,15 @@ def _names(names: Iterable[str]) -> str:
     return f"{', '.join(first)} and {last}" if first else last
 
 
+def repeated(values: Iterable[str | int]) -> Iterator[tuple[int, str | int]]:
+    """The values that were there before, with their places."""
+    seen: set[str | int] = set()
+    for index, value in enumerate(values):
+        if value in seen:
+            yield index, value
+        seen.add(value)
+
+
 def suggestion(name: str, known: Iterable[str]) -> str:
     """`; did you mean "x"?` when a known name is near, else an empty string."""
     by_lower = {item.lower(): item for item in known}
@@ -185,4 +194,4 @@ def shown(value: Any) -> str:
     return text if len(text) <= 60 else f"{text[:56]}…" + ('"' if isinstance(value, str) else "")
 
 
-__all__ = ["PROBLEM", "Found", "Message", "Path", "explain", "shown", "suggestion"]
+__all__ = ["PROBLEM", "Found", "Message", "Path", "explain", "repeated", "shown", "suggestion"]

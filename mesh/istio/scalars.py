@@ -177,17 +177,6 @@ def host_problem(host: str, wildcard: bool) -> str:
     return f"is not a DNS name: {shown(host)}: {reason}" if reason else ""
 
 
-def hosts_overlap(one: str, other: str) -> bool:
-    """Whether some name belongs to both; `*` or `*.x` stands for every name that ends so."""
-    if one.startswith("*") and other.startswith("*"):
-        return one[1:].endswith(other[1:]) or other[1:].endswith(one[1:])
-    if one.startswith("*"):
-        return other.endswith(one[1:])
-    if other.startswith("*"):
-        return one.endswith(other[1:])
-    return one == other
-
-
 def is_ip(text: str) -> bool:
     try:
         ipaddress.ip_address(text)

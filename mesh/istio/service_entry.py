@@ -9,7 +9,7 @@ from typing import Annotated
 
 from pydantic import AfterValidator, BeforeValidator
 
-from mesh.istio.model import Found, Message, shown
+from mesh.istio.model import Found, Message, repeated, shown
 from mesh.istio.scalars import (
     DnsLabel,
     ExportTo,
@@ -112,12 +112,11 @@ class ServiceEntry(Message):
                 yield Found(("hosts", index), message)
 
     def _port_rules(self) -> Iterator[Found]:
-        names, numbers = [port.name for port in self.ports], [port.number for port in self.ports]
+        for index, name in repeated(port.name for port in self.ports):
+            yield Found(("ports", index, "name"), f'there is a port "{name}" already')
+        for index, number in repeated(port.number for port in self.ports):
+            yield Found(("ports", index, "number"), f"there is a port {number} already")
         for index, port in enumerate(self.ports):
-            if port.name in names[:index]:
-                yield Found(("ports", index, "name"), f'there is a port "{port.name}" already')
-            if port.number in numbers[:index]:
-                yield Found(("ports", index, "number"), f"there is a port {port.number} already")
             if len(self.hosts) > 1 and self.resolution != Resolution.NONE and not port.protocol.tells_hosts_apart:
                 message = "several hosts need a protocol that tells them apart: HTTP, HTTP2, GRPC, HTTPS or TLS"
                 yield Found(("ports", index, "protocol"), message)

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from pydantic import Field
 
-from mesh.istio.model import Found, Message, shown
+from mesh.istio.model import Found, Message, repeated, shown
 from mesh.istio.scalars import (
     Duration,
     ExportTo,
@@ -16,7 +16,6 @@ from mesh.istio.scalars import (
     Rows,
     WildcardHost,
     WildcardHostOrIP,
-    hosts_overlap,
 )
 from mesh.istio.virtual_service_actions import (
     FaultAbort,
@@ -123,9 +122,13 @@ class VirtualService(Message):
         for index, host in enumerate(self.hosts):
             if host == "*" and in_mesh:
                 yield Found(("hosts", index), 'must not be "*" for sidecars: name the hosts, or bind to gateways only')
-            for other in self.hosts[:index]:
-                if hosts_overlap(host, other):
-                    yield Found(("hosts", index), f"{shown(host)} and {shown(other)} are the same hosts")
+        for index, name in repeated(self.hosts):
+            yield Found(("hosts", index), f"{shown(name)} is there already")
+        wildcards = [host for host in self.hosts if host.startswith("*")]
+        for index, host in enumerate(self.hosts):
+            for other in wildcards:
+                if host != other and host.endswith(other[1:]):
+                    yield Found(("hosts", index), f"{shown(host)} is part of {shown(other)}")
 
 
 __all__ = [

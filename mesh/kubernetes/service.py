@@ -9,7 +9,7 @@ from typing import Annotated, Any, Final
 
 from pydantic import AfterValidator, Field, PlainValidator
 
-from mesh.istio.model import Found, Message, shown
+from mesh.istio.model import Found, Message, repeated, shown
 from mesh.istio.scalars import Count, Labels, OptionalDnsLabel, PortNumber, Rows, Word, is_ip, wrong
 
 HEADLESS: Final = "None"
@@ -85,11 +85,11 @@ class ServiceSpec(Message):
     def rules(self) -> Iterator[Found]:
         if not self.ports and self.cluster_ip != HEADLESS:
             yield Found(("ports",), "must have at least one port")
-        names, numbers = [port.name for port in self.ports], [port.port for port in self.ports]
         for index, port in enumerate(self.ports):
             if not port.name and len(self.ports) > 1:
                 yield Found(("ports", index, "name"), "is required where there are several ports")
-            elif port.name in names[:index]:
-                yield Found(("ports", index, "name"), f'there is a port "{port.name}" already')
-            if port.port in numbers[:index]:
-                yield Found(("ports", index, "port"), f"there is a port {port.port} already")
+        for index, name in repeated(port.name for port in self.ports):
+            if name:
+                yield Found(("ports", index, "name"), f'there is a port "{name}" already')
+        for index, number in repeated(port.port for port in self.ports):
+            yield Found(("ports", index, "port"), f"there is a port {number} already")
