@@ -111,17 +111,19 @@ def proxy_status(node: Node, since: float, core: PushCore, epoch: float) -> Prox
 
 def type_status(core: PushCore, type_url: str, epoch: float) -> TypeStatus:
     subscription = core.subscriptions.get(type_url)
-    if subscription is None or subscription.pushed_at is None:
+    if subscription is None or (subscription.pushed_at is None and not subscription.told):
         return TypeStatus()
     if subscription.rejected:
         state = NACKED
     else:
         state = SYNCED if core.synced(type_url) else STALE
+    # A client that brought along from an earlier stream all that it is to have was sent nothing on this one.
+    brought = core.target.version(type_url) if subscription.pushed_at is None and state == SYNCED else ""
     return TypeStatus(
         state=state,
-        version=subscription.version,
-        acked=subscription.acked_version,
+        version=subscription.version or brought,
+        acked=subscription.acked_version or brought,
         error=next((rejection.message for rejection in subscription.rejected.values()), subscription.error),
-        pushed_at=subscription.pushed_at + epoch,
+        pushed_at=None if subscription.pushed_at is None else subscription.pushed_at + epoch,
         acked_at=None if subscription.acked_at is None else subscription.acked_at + epoch,
     )
