@@ -228,9 +228,7 @@ _CONSUMED = frozenset(
         b"x-envoy-upstream-rq-timeout-ms",
     )
 )
-_AUTHORITY_BYTES = frozenset(
-    b"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-._~%!$&'()*+,;=:[]@"
-)
+_AUTHORITY_BYTES = frozenset(b"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-._~%!$&'()*+,;=:[]@")
 
 
 def _reply(status: int, body: bytes, detail: str, flag: int) -> Reply:

@@ -62,7 +62,7 @@ class ChunkedDecoder:
     bytes behind it and `trailers` the trailer section's raw lines.
     """
 
-    __slots__ = ("_expect", "_line", "_left", "done", "rest", "trailers")
+    __slots__ = ("_expect", "_left", "_line", "done", "rest", "trailers")
 
     def __init__(self) -> None:
         self._left = 0  # payload bytes of the current chunk still to come

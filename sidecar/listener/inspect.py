@@ -58,7 +58,8 @@ def _client_hello(data: bytes) -> Found | None:
     size = int.from_bytes(data[3:5], "big")
     if len(data) < 5 + size and len(data) < _LONGEST:
         return None
-    name, protocols = "", ()
+    name = ""
+    protocols: tuple[str, ...] = ()
     try:
         for kind, value in _extensions(data[5 : 5 + size]):
             if kind == 0:

@@ -89,7 +89,9 @@ def with_client_wishes(policy: RetryPolicy | None, noted: dict[bytes, bytes]) ->
         if not conditions:
             return None
         policy = RetryPolicy(conditions)
-    codes = frozenset(int(code) for code in noted.get(b"x-envoy-retriable-status-codes", b"").split(b",") if code.isdigit())
+    codes = frozenset(
+        int(code) for code in noted.get(b"x-envoy-retriable-status-codes", b"").split(b",") if code.isdigit()
+    )
     attempts = number(noted.get(b"x-envoy-max-retries"))
     per_try = number(noted.get(b"x-envoy-upstream-rq-per-try-timeout-ms"))
     return replace(

@@ -18,7 +18,7 @@ log = logging.getLogger(__name__)
 StateListener = Callable[[str, str, str, str], None]
 
 
-class _Relay(pybreaker.CircuitBreakerListener):  # type: ignore[misc]
+class _Relay(pybreaker.CircuitBreakerListener):
     """Tells our listeners of a state change, with the reason that pybreaker does not know."""
 
     def __init__(self, cluster: str, host: str, listeners: Sequence[StateListener]) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from time import monotonic
 from typing import Any
@@ -14,7 +14,6 @@ from sidecar.balancer.pickers import Picker, nobody
 from sidecar.balancer.priorities import build
 from sidecar.codec.h1_client import ClientConnection
 from sidecar.config import model
-from sidecar.telemetry import peer
 from sidecar.telemetry.stats import ClusterStats, Stats
 from sidecar.timers import Deadlines
 from sidecar.upstream.breaker import StateListener
@@ -26,7 +25,8 @@ from sidecar.upstream.pool import Pool
 
 @dataclass(frozen=True, slots=True)
 class UpstreamContext:
-    """What all clusters of a process share. `breaker_listeners` hear of every ejection and return."""
+    """What all clusters of a process share. `breaker_listeners` hear of every ejection and return; `peer_of` reads who
+    an endpoint is from its metadata."""
 
     loop: asyncio.AbstractEventLoop
     stats: Stats
@@ -34,6 +34,7 @@ class UpstreamContext:
     idle: Deadlines
     breaker_listeners: tuple[StateListener, ...] = ()
     rng: random.Random = field(default_factory=random.Random)
+    peer_of: Callable[[model.Endpoint], Any] = lambda _endpoint: None
 
 
 class ClusterRuntime:
@@ -138,7 +139,7 @@ class ClusterRuntime:
 
     def _new_host(self, endpoint: model.Endpoint, locality: model.LocalityEndpoints) -> Host:
         host = Host(endpoint, locality)
-        host.peer = peer.from_endpoint(endpoint)
+        host.peer = self._context.peer_of(endpoint)
         host.pool = Pool(self, host, self._connection)
         return host
 

@@ -78,4 +78,3 @@ class Host:
         self.endpoint = endpoint
         self.locality = locality
         self.weight = endpoint.weight
-

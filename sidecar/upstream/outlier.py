@@ -55,7 +55,9 @@ class OutlierDetector:
             host.consecutive_gateway += 1
             if host.consecutive_gateway == self.config.consecutive_gateway_failure:
                 host.consecutive_gateway = 0
-                self._detected(host, now, "consecutive_gateway_failure", self.config.enforcing_consecutive_gateway_failure)
+                self._detected(
+                    host, now, "consecutive_gateway_failure", self.config.enforcing_consecutive_gateway_failure
+                )
         else:
             host.consecutive_gateway = 0
         if host.consecutive_5xx >= self.config.consecutive_5xx:

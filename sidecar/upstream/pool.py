@@ -24,6 +24,7 @@ class Waiter(Protocol):
     budget: Budget
 
     def on_connection(self, connection: ClientConnection) -> None: ...
+    def on_dedicated(self, connection: ClientConnection) -> None: ...
     def on_overflow(self) -> None: ...
     def on_connect_failure(self, failure: DialError) -> None: ...
 
@@ -81,7 +82,7 @@ class Pool:
         self._admit(connection)
         if connection.lost:
             self.closed(connection)
-        waiter.on_connection(connection)
+        waiter.on_dedicated(connection)
 
     def leave(self, waiter: Waiter) -> None:
         """The waiter gives up."""

@@ -1,0 +1,337 @@
+"""Towards a host: picking one, sending the request, and what happens when that fails."""
+
+from __future__ import annotations
+
+from time import monotonic
+from typing import TYPE_CHECKING
+
+from sidecar.codec.framing import CHUNKED, LAST_CHUNK, chunk
+from sidecar.codec.headers import put
+from sidecar.codec.local_reply import reset_body
+from sidecar.codec.render import request_head
+from sidecar.exchange import Flag
+from sidecar.forward.state import NEVER, StreamState
+from sidecar.router.retry import Failure, RetryPlan
+from sidecar.upstream import outlier
+from sidecar.upstream.dial import DialError
+
+if TYPE_CHECKING:
+    from sidecar.codec.h1_client import ClientConnection
+    from sidecar.upstream.cluster import ClusterRuntime
+    from sidecar.upstream.host import Host
+
+TIMEOUT_BODY = b"upstream request timeout"
+
+# Methods for which a request without a body still announces one.
+_BODY_METHODS = frozenset((b"POST", b"PUT", b"PATCH"))
+# What is held of a body before its cluster, and with it the limit, is known.
+_DEFAULT_BUFFER = 1024 * 1024
+
+
+class Attempts(StreamState):
+    """The phase between route and response."""
+
+    __slots__ = ()
+
+    def _attempt(self) -> None:
+        """Picks a host and asks for a connection to it."""
+        cluster = self.cluster
+        self.attempts += 1
+        host = self._pick(cluster)
+        if host is None:
+            cluster.stats.upstream_cx_none_healthy.value += 1
+            self.reply(503, b"no healthy upstream", "no_healthy_upstream", Flag.UH)
+            return
+        budget = self.budget
+        if budget.requests >= budget.max_requests:
+            cluster.stats.upstream_rq_pending_overflow.value += 1
+            self.on_overflow()
+            return
+        self.endpoint = self._host = host
+        host.active += 1
+        host.rq_total += 1
+        cluster.stats.upstream_rq_total.value += 1
+        self._waiting = True
+        if self.method == b"CONNECT":
+            host.pool.acquire_dedicated(self)
+        else:
+            host.pool.acquire(self)
+
+    def _pick(self, cluster: ClusterRuntime) -> Host | None:
+        host = cluster.pick(self)
+        if self._avoid and self._plan is not None:
+            for _ in range(self._plan.policy.host_selection_attempts):
+                if host not in self._avoid:
+                    break
+                host = cluster.pick(self)
+        return host
+
+    def on_connection(self, connection: ClientConnection) -> None:
+        """The pool's answer: the request is sent."""
+        self._in_flight(connection)
+        data = self._head()
+        if self._body:
+            data += b"".join([self._framed(piece) for piece in self._body])
+        if self.request_complete and self.length == CHUNKED:
+            data += LAST_CHUNK
+        plan = self._plan
+        if plan is None:
+            self._forget_body()
+        connection.send(self, data, self.request_complete)
+        if plan is not None and plan.policy.per_try_timeout and self.request_complete:
+            self._start_per_try(plan)
+
+    def _in_flight(self, connection: ClientConnection) -> None:
+        """From here on the attempt is an active request."""
+        self._waiting = False
+        self.upstream_failure = ""
+        self.connection = connection
+        self.upstream_local = connection.local
+        self.budget.requests += 1
+        self._counted = True
+        self.cluster.stats.upstream_rq_active.value += 1
+        if not self.upstream_started:
+            self.upstream_started = monotonic()
+
+    def _head(self) -> bytes:
+        """The head of this attempt."""
+        headers = self.headers
+        timeout = self._expected_timeout()
+        if timeout:
+            if self.attempts == 1 and b"x-envoy-expected-rq-timeout-ms" not in self.noted:
+                headers.append((b"x-envoy-expected-rq-timeout-ms", timeout))
+            else:
+                put(headers, b"x-envoy-expected-rq-timeout-ms", timeout)
+        vhost = self.virtual_host.config
+        if vhost.include_attempt_count:
+            put(headers, b"x-envoy-attempt-count", b"%d" % self.attempts)
+        if self.attempts == 1:
+            if self.length == CHUNKED:
+                headers.append((b"transfer-encoding", b"chunked"))
+            elif self.length or b"content-length" in self.special or self.method in _BODY_METHODS:
+                headers.append((b"content-length", b"%d" % self.length))
+            if self._upgrade:
+                headers += [(b"connection", b"upgrade"), (b"upgrade", self._upgrade)]
+        return request_head(self.method, self.path, self.authority, headers)
+
+    def _expected_timeout(self) -> bytes:
+        """x-envoy-expected-rq-timeout-ms: what is left for this attempt, b"" without a time-out."""
+        left = self._timeout
+        if self.attempts > 1 and left:
+            left = max(left - (monotonic() - self.upstream_started), 0.001)
+        plan = self._plan
+        if plan is not None and plan.policy.per_try_timeout and (not left or plan.policy.per_try_timeout < left):
+            left = plan.policy.per_try_timeout
+        return b"%d" % (left * 1000) if left else b""
+
+    # ── the request's body ────────────────────────────────────────────────────────────────────────────────────────────
+
+    def on_request_body(self, data: bytes, end: bool) -> None:
+        """A piece of the body (decoded of its coding); on a tunnel, whatever the client sent."""
+        self.bytes_received += len(data)
+        connection = self.connection
+        if self._tunneling:
+            if connection is not None:
+                connection.write(data, False)
+            return
+        if end:
+            self.request_complete = True
+            if self.cluster is not None and not self._done:
+                self._request_ended()
+        if data and self._keep_body:
+            self._body.append(data)
+            self._body_size += len(data)
+            self._check_buffer(connection)
+        if self.hold or self._done:
+            return
+        self._touched = monotonic()
+        if connection is not None:
+            framed = self._framed(data) if data else b""
+            if end and self.length == CHUNKED:
+                framed += LAST_CHUNK
+            connection.write(framed, end)
+            if end and self._plan is not None and self._plan.policy.per_try_timeout:
+                self._start_per_try(self._plan)
+
+    def _check_buffer(self, connection: ClientConnection | None) -> None:
+        """What is kept is bounded: too much of it ends the chance of a retry, or holds up the client."""
+        limit = self.cluster.config.buffer_limit if self.cluster is not None else _DEFAULT_BUFFER
+        if self._body_size <= limit:
+            return
+        if connection is None:
+            self.downstream.pause_reading()
+            return
+        if self._plan is not None:
+            self.cluster.stats.retry_or_shadow_abandoned.value += 1
+        self._plan = None
+        self._forget_body()
+
+    def _framed(self, data: bytes) -> bytes:
+        return chunk(data) if self.length == CHUNKED else data
+
+    def on_bad_body(self, detail: str) -> None:
+        """The client's body is not framed as it must be."""
+        self._leave_upstream()
+        if self.responding:
+            self.flags |= Flag.DPE
+            self._finish(cut=True)
+        else:
+            self.reply(400, b"Bad Request", detail, Flag.DPE, close=True)
+
+    # ── attempts that fail ────────────────────────────────────────────────────────────────────────────────────────────
+
+    def on_overflow(self) -> None:
+        """A circuit-breaker limit is reached; never retried."""
+        self._detach()
+        self._failed(Failure.OVERFLOW, "overflow", Flag.UO, 503)
+
+    def on_connect_failure(self, failure: DialError) -> None:
+        self._waiting = False
+        host = self._host
+        self._detach()
+        if host is not None:
+            host.rq_error += 1
+            self._blame(host, outlier.TIMED_OUT if failure.timed_out else outlier.CONNECT_FAILED)
+        self.upstream_failure = failure.reason
+        reason = "connection timeout" if failure.timed_out else "remote connection failure"
+        self._failed(Failure.CONNECT, reason, Flag.UF, 503)
+
+    def on_upstream_reset(self, reason: str, connection: ClientConnection) -> None:
+        """The connection ended, or what came over it is not HTTP."""
+        if self._done:
+            return
+        host = self._host
+        self._detach()
+        self.cluster.stats.upstream_rq_rx_reset.value += 1
+        protocol_error = reason == "protocol error"
+        flag = Flag.UPE if protocol_error else Flag.UC
+        if host is not None:
+            host.rq_error += 1
+            self._blame(host, outlier.RESET)
+        if self.responding:
+            self.flags |= flag
+            self.details = f"upstream_reset_after_response_started{{{reason.replace(' ', '_')}}}"
+            self.manager.stats.rq_reset_after_downstream_response_started.value += 1
+            self._finish(cut=True)
+            return
+        self._failed(Failure.RESET, reason, flag, 502 if protocol_error else 503)
+
+    def _failed(self, failure: Failure, reason: str, flag: int, status: int) -> None:
+        """An attempt ended without a response: again, or tell the client."""
+        plan = self._plan
+        if plan is not None and plan.wants_failure(failure) and self._again(0):
+            self._schedule_retry()
+            return
+        self._end_retry(succeeded=False)
+        retried = self._retries > 0
+        why = reason.replace(" ", "_")
+        if self.upstream_failure:
+            why += "|" + self.upstream_failure.replace(" ", "_")
+        headers = ((b"x-envoy-overloaded", b"true"),) if failure is Failure.OVERFLOW else ()
+        self.cluster.stats.complete(status, 0.0)
+        details = f"upstream_reset_before_response_started{{{why}}}"
+        self.reply(status, reset_body(reason, retried), details, flag, headers=headers)
+
+    def _blame(self, host: Host, status: int) -> None:
+        detector = self.cluster.outlier
+        if detector is not None:
+            detector.on_local_failure(host, status, monotonic())
+
+    def _again(self, status: int) -> bool:
+        """Whether one more attempt is allowed; counts it when it is."""
+        stats = self.cluster.stats
+        if self.responding or not self._keep_body:
+            return False
+        if self._retries_left <= 0:
+            stats.upstream_rq_retry_limit_exceeded.value += 1
+            self.flags |= Flag.URX
+            return False
+        self._end_retry(succeeded=False)
+        if not self.budget.may_retry():
+            stats.upstream_rq_retry_overflow.value += 1
+            self.flags |= Flag.UO
+            return False
+        self._retries_left -= 1
+        self._retries += 1
+        self._retrying = True
+        self.budget.retries += 1
+        stats.upstream_rq_retry.value += 1
+        stats.upstream_rq_retry_backoff_exponential.value += 1
+        if status:
+            stats.retried(status)
+        return True
+
+    def _schedule_retry(self) -> None:
+        plan = self._plan
+        assert plan is not None  # noqa: S101  # only a plan schedules
+        if plan.policy.avoid_previous_hosts and self.endpoint is not None:
+            self._avoid.append(self.endpoint)
+        delay = plan.backoff(self._retries, self.manager.rng)
+        self._timer = self.manager.loop.call_later(delay, self._retry)
+
+    def _retry(self) -> None:
+        self._timer = None
+        self._attempt()
+
+    # ── time ──────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+    def _request_ended(self) -> None:
+        """The client has sent everything: from now on the route's time-out counts."""
+        if self._timeout:
+            self._deadline_at = monotonic() + self._timeout
+            self._set_deadline()
+
+    def _set_deadline(self) -> None:
+        idle = self.manager.config.stream_idle_timeout
+        self.deadline = min(self._deadline_at, self._touched + idle if idle else NEVER)
+
+    def on_deadline(self, now: float) -> None:
+        """A limit may be reached: the request's time-out, or nothing has moved for too long."""
+        if now >= self._deadline_at and not self.responding:
+            self.cluster.stats.upstream_rq_timeout.value += 1
+            host = self._host
+            if host is not None:
+                host.rq_timeout += 1
+                self._blame(host, outlier.TIMED_OUT)
+            self._leave_upstream()
+            self._end_retry(succeeded=False)
+            self.reply(504, TIMEOUT_BODY, "response_timeout", Flag.UT)
+            return
+        if now >= self._deadline_at:  # the head was in time; from there on only idleness ends a response
+            self._deadline_at = NEVER
+        idle = self.manager.config.stream_idle_timeout
+        if idle and now - self._touched >= idle:
+            self._idle()
+            return
+        self._set_deadline()
+
+    def _idle(self) -> None:
+        self.manager.stats.downstream_rq_idle_timeout.value += 1
+        self._leave_upstream()
+        if self.responding:
+            self.flags |= Flag.SI
+            self._finish(cut=True)
+        else:
+            self.reply(
+                504 if self.request_complete else 408, b"stream timeout", "stream_idle_timeout", Flag.SI, close=True
+            )
+
+    def _start_per_try(self, plan: RetryPlan) -> None:
+        self._timer = self.manager.loop.call_later(plan.policy.per_try_timeout, self._per_try_over)
+
+    def _per_try_over(self) -> None:
+        self._timer = None
+        if self.responding or self._done:
+            return
+        self.cluster.stats.upstream_rq_per_try_timeout.value += 1
+        host = self._host
+        if host is not None:
+            host.rq_timeout += 1
+            self._blame(host, outlier.TIMED_OUT)
+        self._leave_upstream()
+        plan = self._plan
+        if plan is not None and plan.wants_failure(Failure.PER_TRY_TIMEOUT) and self._again(0):
+            self._schedule_retry()
+            return
+        self._end_retry(succeeded=False)
+        self.reply(504, TIMEOUT_BODY, "upstream_per_try_timeout", Flag.UT)

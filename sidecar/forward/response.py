@@ -1,0 +1,121 @@
+"""Back to the client: the response's head, its body, and flow control in both directions."""
+
+from __future__ import annotations
+
+from time import monotonic
+
+from sidecar.codec.framing import CHUNKED, UNTIL_CLOSE
+from sidecar.codec.headers import Headers
+from sidecar.codec.heads import ResponseParser
+from sidecar.forward.attempts import Attempts
+
+
+class Responses(Attempts):
+    """The phase from the response's head to its end."""
+
+    __slots__ = ()
+
+    def on_response(self, head: ResponseParser, length: int, body: bytes, end: bool) -> None:
+        """The response's head, and what came with it of its body; `end` when that is all."""
+        status, headers = head.status, head.headers
+        now = monotonic()
+        host = self._host
+        if host is not None:
+            if status < 500:
+                host.rq_success += 1
+            else:
+                host.rq_error += 1
+            detector = self.cluster.outlier
+            if detector is not None:
+                detector.on_status(host, status, now)
+        plan = self._plan
+        if plan is not None and plan.wants_status(status, headers) and self._again(status):
+            self._leave_upstream() if not end else self._detach()
+            self._schedule_retry()
+            return
+        if end:
+            self._detach()
+        elif self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        self._end_retry(succeeded=True)
+        self.cluster.stats.complete(status, (now - self.upstream_started) * 1000)
+        self._forget_body()
+        self.details = "via_upstream"
+        self._touched = now
+        self._deliver(head, length, body, end, now)
+
+    def _deliver(self, head: ResponseParser, length: int, body: bytes, end: bool, now: float) -> None:
+        """Finishes the response's headers and sends it on."""
+        manager, special, headers = self.manager, head.special, head.headers
+        self.status = status = head.status
+        self.responding = True
+        if b"connection" in special:
+            _drop_nominated(headers, special[b"connection"])
+        headers.append((b"x-envoy-upstream-service-time", b"%d" % ((now - self.upstream_started) * 1000)))
+        if self.virtual_host.config.include_attempt_count_in_response:
+            headers.append((b"x-envoy-attempt-count", b"%d" % self.attempts))
+        destination = self._destination
+        if destination is not None and destination.response_ops:
+            for mutate in destination.response_ops:
+                mutate(self, headers)
+        if manager.outbound:
+            peer = special.get(b"x-envoy-peer-metadata")
+            if peer is not None:
+                self.peer = manager.decode_peer(peer)
+        elif manager.inbound and b"x-envoy-peer-metadata-id" in self.special:
+            headers += manager.peer_headers
+        headers.append((b"date", special.get(b"date") or manager.date()))
+        self._server(headers, special.get(b"server"))
+        self.response_headers = headers
+        self.bytes_sent += len(body)
+        announced = special.get(b"content-length")
+        if end:  # accounted before its last bytes leave: whoever has the answer finds it in the metrics
+            self._finish()
+        downstream = self.downstream
+        if self.method == b"HEAD" or status == 304:
+            downstream.respond_without_body(status, headers, announced if status != 304 else announced or b"")
+        elif length == CHUNKED or length == UNTIL_CLOSE:
+            downstream.respond(status, headers, None, body, end)
+        else:
+            downstream.respond(status, headers, b"" if status == 204 else announced, body, end)
+
+    def on_response_body(self, data: bytes, end: bool) -> None:
+        """A further piece of the response's body; on a tunnel, whatever the upstream sent."""
+        self.bytes_sent += len(data)
+        self._touched = monotonic()
+        if self._tunneling:
+            self.downstream.write_raw(data)
+            return
+        if end:
+            self._detach()
+            self._finish()
+            self.downstream.send_body(data, True)
+        else:
+            self.downstream.send_body(data, False)
+
+    # ── flow control: each side's blocked writes pause the other side's reads ─────────────────────────────────────────
+
+    def on_client_blocked(self) -> None:
+        if self.connection is not None:
+            self.cluster.stats.upstream_flow_control_paused_reading_total.value += 1
+            self.connection.transport.pause_reading()
+
+    def on_client_ready(self) -> None:
+        if self.connection is not None:
+            self.cluster.stats.upstream_flow_control_resumed_reading_total.value += 1
+            self.connection.transport.resume_reading()
+
+    def on_upstream_blocked(self) -> None:
+        self.manager.stats.downstream_flow_control_paused_reading_total.value += 1
+        self.downstream.pause_reading()
+
+    def on_upstream_ready(self) -> None:
+        self.manager.stats.downstream_flow_control_resumed_reading_total.value += 1
+        self.downstream.resume_reading()
+
+
+def _drop_nominated(headers: Headers, connection: bytes) -> None:
+    names = {name.strip() for name in connection.lower().split(b",")} - {b"close", b"keep-alive", b"upgrade", b""}
+    if names:
+        headers[:] = [header for header in headers if header[0] not in names]

@@ -1,0 +1,248 @@
+"""What a request in progress holds, how it is answered without an upstream, and how it ends."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from time import monotonic
+from typing import TYPE_CHECKING, Any, Final
+
+from sidecar.codec.headers import Header, Headers
+from sidecar.codec.heads import RequestParser
+from sidecar.codec.local_reply import is_grpc, reply_headers
+from sidecar.exchange import Exchange, Flag
+from sidecar.filters import Reply
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from sidecar.codec.h1_client import ClientConnection
+    from sidecar.codec.h1_server import ServerConnection
+    from sidecar.connection_manager import ConnectionManager
+    from sidecar.router.retry import RetryPlan
+    from sidecar.router.table import Destination
+    from sidecar.upstream.host import Host
+    from sidecar.upstream.limits import Budget
+
+NEVER: Final = float("inf")
+
+
+class StreamState(Exchange):
+    """The state of one request, and its end."""
+
+    __slots__ = (
+        "_avoid",
+        "_body",
+        "_body_size",
+        "_counted",
+        "_deadline_at",
+        "_destination",
+        "_done",
+        "_filter_done",
+        "_host",
+        "_keep_body",
+        "_plan",
+        "_retries",
+        "_retries_left",
+        "_retrying",
+        "_timeout",
+        "_timer",
+        "_touched",
+        "_tunneling",
+        "_upgrade",
+        "_waiting",
+        "budget",
+        "connection",
+        "deadline",
+        "hold",
+        "length",
+        "manager",
+        "request_complete",
+        "responding",
+    )
+
+    manager: ConnectionManager
+    downstream: ServerConnection
+
+    def __init__(self, downstream: Any, parser: RequestParser, length: int, now: float) -> None:
+        super().__init__(downstream, parser.method, parser.target, parser.headers, now)
+        self.special = parser.special
+        self.noted = parser.noted
+        if parser.http10:
+            self.protocol = "HTTP/1.0"
+        self.length = length
+        self.request_complete = length == 0
+        self.responding = False  # the response's head has been sent
+        self.hold = False  # body pieces are only collected: the stream has not started yet
+        self.connection: ClientConnection | None = None
+        self.budget: Budget = None  # type: ignore[assignment]  # set with the cluster
+        self.deadline = NEVER
+        self._touched = now
+        self._deadline_at = NEVER  # of the whole request
+        self._timeout = 0.0
+        self._body: list[bytes] = []  # what came of the body, while it may have to be sent (again)
+        self._body_size = 0
+        self._keep_body = True
+        self._plan: RetryPlan | None = None
+        self._retries_left = 0
+        self._retries = 0
+        self._retrying = False  # a retry was decided and counts against the budget
+        self._avoid: list[Host] = []
+        self._destination: Destination | None = None
+        self._host: Host | None = None  # of the attempt in progress
+        self._counted = False  # the attempt counts as an active request
+        self._waiting = False  # for a connection
+        self._timer: asyncio.Handle | None = None
+        self._filter_done: Callable[[], None] | None = None
+        self._upgrade = b""
+        self._tunneling = False  # bytes pass as they are
+        self._done = False
+
+    def on_deadline(self, now: float) -> None:
+        """`Deadlines` calls it when `deadline` is past."""
+        raise NotImplementedError  # the attempts' phase knows what it means
+
+    # ── answers of our own ────────────────────────────────────────────────────────────────────────────────────────────
+
+    def _answer(self, reply: Reply) -> None:
+        close = any(name == b"connection" for name, _ in reply.headers)
+        headers = tuple(header for header in reply.headers if header[0] != b"connection")
+        self.reply(
+            reply.status,
+            reply.body,
+            reply.detail,
+            reply.flags,
+            headers=headers,
+            grpc_status=reply.grpc_status,
+            close=close,
+        )
+
+    def reply(
+        self,
+        status: int,
+        body: bytes,
+        details: str,
+        flags: int,
+        *,
+        headers: Iterable[Header] = (),
+        grpc_status: int | None = None,
+        close: bool = False,
+    ) -> None:
+        """Answers without an upstream."""
+        self._detach()
+        self.flags |= flags
+        self.details = details
+        if close:
+            self.downstream.end_after_this()
+        status, own, body = reply_headers(status, body, is_grpc(self.noted.get(b"content-type")), grpc_status)
+        own += headers
+        self._local(status, own, body)
+
+    def _local(self, status: int, headers: Headers, body: bytes) -> None:
+        self.status = status
+        self.responding = True
+        if self.manager.inbound and b"x-envoy-peer-metadata-id" in self.special:
+            headers += self.manager.peer_headers
+        headers.append((b"date", self.manager.date()))
+        self._server(headers, None)
+        self.response_headers = headers
+        if self.method == b"HEAD":
+            body = b""
+        self.bytes_sent += len(body)
+        length = b"" if any(name == b"content-length" for name, _ in headers) else b"0"
+        downstream = self.downstream
+        self._finish()
+        downstream.respond(status, headers, length, body, True)
+
+    def _server(self, headers: Headers, upstream: bytes | None) -> None:
+        manager = self.manager
+        if upstream is not None and not manager.overwrites_server:
+            headers.append((b"server", upstream))
+        elif manager.adds_server:
+            headers.append((b"server", manager.server_name))
+
+    def _forget_body(self) -> None:
+        """What was sent will not be sent again."""
+        self._keep_body = False
+        self._body = []
+
+    # ── the end ───────────────────────────────────────────────────────────────────────────────────────────────────────
+
+    def on_client_gone(self) -> None:
+        """The downstream connection ended."""
+        if self._done:
+            return
+        self._leave_upstream()
+        if self._tunneling:
+            self._finish()
+            return
+        self.flags |= Flag.DC
+        self.details = "downstream_remote_disconnect"
+        if not self.responding:
+            self.status = 0
+        if self.cluster is not None:
+            self.cluster.stats.upstream_rq_cancelled.value += 1
+        self.manager.stats.downstream_rq_rx_reset.value += 1
+        self._finish()
+
+    def _leave_upstream(self) -> None:
+        """Gives up the attempt in progress."""
+        connection = self.connection
+        if connection is not None:
+            self.cluster.stats.upstream_rq_tx_reset.value += 1
+        self._detach()
+        if connection is not None:
+            connection.abandon()
+
+    def _detach(self) -> None:
+        """Ends the attempt's accounting; the connection is no longer this stream's."""
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        host, self._host = self._host, None
+        if host is not None:
+            host.active -= 1
+            if self._waiting:
+                self._waiting = False
+                host.pool.leave(self)
+        if self._counted:
+            self._counted = False
+            self.budget.requests -= 1
+            self.cluster.stats.upstream_rq_active.value -= 1
+        self.connection = None
+
+    def _end_retry(self, *, succeeded: bool) -> None:
+        if self._retrying:
+            self._retrying = False
+            self.budget.retries -= 1
+            if succeeded:
+                self.cluster.stats.upstream_rq_retry_success.value += 1
+
+    def _end_delay(self) -> None:
+        done, self._filter_done = self._filter_done, None
+        if done is not None:
+            done()
+
+    def _finish(self, *, cut: bool = False) -> None:
+        """Accounts the exchange, once."""
+        if self._done:
+            return
+        self._done = True
+        self._detach()
+        self._end_retry(succeeded=False)
+        if self._filter_done is not None:
+            self._end_delay()
+        manager = self.manager
+        manager.active.remove(self)
+        now = monotonic()
+        stats = manager.stats
+        stats.downstream_rq_active.value -= 1
+        stats.downstream_rq_time.record((now - self.started) * 1000)
+        if self.status:
+            stats.complete(self.status)
+        if self._tunneling:
+            stats.downstream_cx_upgrades_active.value -= 1
+        for account in manager.accounting:
+            account(self, now)
+        if cut:
+            self.downstream.cut()

@@ -1,0 +1,195 @@
+"""How a request begins: policy, route, filters, and what the route does with it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+from sidecar.codec.headers import Headers, put
+from sidecar.codec.heads import RequestParser
+from sidecar.config.model import Forward, Redirect
+from sidecar.exchange import Flag
+from sidecar.filters import Delay, Reply, Step, Wait
+from sidecar.forward.tunnel import Tunnels
+from sidecar.router.retry import RetryPlan, number, with_client_wishes
+from sidecar.router.rewrite import redirect_location
+
+if TYPE_CHECKING:
+    from sidecar.connection_manager import ConnectionManager
+    from sidecar.router.table import CompiledRoute, Destination
+
+_WISHES: Final = frozenset(
+    (
+        b"x-envoy-max-retries",
+        b"x-envoy-retriable-status-codes",
+        b"x-envoy-retry-grpc-on",
+        b"x-envoy-retry-on",
+        b"x-envoy-upstream-rq-per-try-timeout-ms",
+        b"x-envoy-upstream-rq-timeout-ms",
+    )
+)
+
+
+class Stream(Tunnels):
+    """One request, from its head to its access-log line."""
+
+    __slots__ = ()
+
+    @classmethod
+    def refused(cls, downstream: Any, manager: ConnectionManager, now: float) -> Stream:
+        """A stream for what is not a request: it only carries the answer to the client and the log."""
+        stream = cls(downstream, RequestParser(), 0, now)
+        stream.manager = manager
+        stream.protocol = ""
+        manager.stats.downstream_rq_total.value += 1
+        manager.stats.downstream_rq_active.value += 1
+        return stream
+
+    def start(self, manager: ConnectionManager) -> None:
+        """The head is there."""
+        self.manager = manager
+        stats = manager.stats
+        stats.downstream_rq_total.value += 1
+        stats.downstream_rq_http1_total.value += 1
+        stats.downstream_rq_active.value += 1
+        refusal = manager.admit(self)
+        if refusal is not None:
+            self._answer(refusal)
+            return
+        if manager.tracer is not None:
+            manager.tracer.begin(self)
+        special = self.special
+        if b"upgrade" in special and not self._wants_upgrade(special[b"upgrade"]):
+            return
+        manager.active.add(self)
+        self._set_deadline()
+        route = manager.routes.find(self)
+        if route is None:
+            manager.stats.no_route.value += 1
+            self.reply(404, b"", "route_not_found", Flag.NR, close=self.method == b"CONNECT")
+            return
+        self.route = route
+        self.virtual_host = route.virtual_host
+        if route.filters:
+            self._run(route.filters, 0)
+        else:
+            self._act(route)
+
+    def _wants_upgrade(self, upgrade: bytes) -> bool:
+        """Whether the request goes on: an upgrade that is not enabled is refused (h2c is ignored, as in Envoy)."""
+        if b"upgrade" not in self.special.get(b"connection", b"").lower():
+            return True
+        protocol = upgrade.lower()
+        if protocol.decode("latin-1") in self.manager.config.upgrades:
+            self._upgrade = protocol
+            return True
+        if protocol == b"h2c":
+            return True
+        self.reply(403, b"", "upgrade_failed", 0, close=True)
+        return False
+
+    def _run(self, steps: tuple[Step, ...], at: int) -> None:
+        """The filters' steps from `at` on; a step that waits is the only one that costs a timer or a task."""
+        for index in range(at, len(steps)):
+            decision = steps[index](self)
+            if decision is None:
+                continue
+            if isinstance(decision, Reply):
+                self._answer(decision)
+            elif isinstance(decision, Delay):
+                self._filter_done = decision.done
+                self._timer = self.manager.loop.call_later(decision.seconds, self._delayed, steps, index + 1)
+            else:
+                self.manager.tasks.start(self._wait(decision, steps, index + 1), "filter")
+            return
+        self._act(self.route)
+
+    def _delayed(self, steps: tuple[Step, ...], at: int) -> None:
+        self._timer = None
+        self._end_delay()
+        self._run(steps, at)
+
+    async def _wait(self, decision: Wait, steps: tuple[Step, ...], at: int) -> None:
+        answer = await decision.work()
+        if self._done:
+            return
+        if isinstance(answer, Reply):
+            self._answer(answer)
+        else:
+            self._run(steps, at)
+
+    def _act(self, route: CompiledRoute) -> None:
+        action = route.action
+        if isinstance(action, Forward):
+            self._forward(route, action)
+        elif isinstance(action, Redirect):
+            self.manager.stats.rq_redirect.value += 1
+            location = redirect_location(action, route.path_rewrite, self)
+            self._direct(action.code, [(b"location", location)], b"", route)
+        else:
+            self.manager.stats.rq_direct_response.value += 1
+            self._direct(action.status, [], action.body, route)
+
+    def _direct(self, status: int, headers: Headers, body: bytes, route: CompiledRoute) -> None:
+        self.details = "direct_response"
+        if body:
+            headers += [(b"content-length", b"%d" % len(body)), (b"content-type", b"text/plain")]
+        for mutate in route.response_ops:
+            mutate(self, headers)
+        self._local(status, headers, body)
+
+    # ── to a cluster ──────────────────────────────────────────────────────────────────────────────────────────────────
+
+    def _forward(self, route: CompiledRoute, action: Forward) -> None:
+        manager = self.manager
+        manager.stats.rq_total.value += 1
+        self._destination = destination = route.draw()
+        self.cluster_name = destination.cluster
+        cluster = manager.clusters.get(destination.cluster)
+        if cluster is None:
+            manager.stats.no_cluster.value += 1
+            self.reply(action.cluster_not_found_code, b"", "cluster_not_found", Flag.NC)
+            return
+        self.cluster = cluster
+        self.budget = cluster.high_budget if action.high_priority else cluster.budget
+        self._timeout = action.timeout
+        plan = route.retry
+        if not _WISHES.isdisjoint(self.noted):
+            plan = self._client_wishes(plan)
+        if plan is not None:
+            self._plan = plan
+            self._retries_left = plan.policy.attempts
+        self._rewrite(route, action, destination)
+        if self.request_complete:
+            self._request_ended()
+        self._attempt()
+
+    def _client_wishes(self, plan: RetryPlan | None) -> RetryPlan | None:
+        """x-envoy-* request headers change time-out and retries."""
+        timeout = number(self.noted.get(b"x-envoy-upstream-rq-timeout-ms"))
+        if timeout is not None:
+            self._timeout = timeout / 1000
+        policy = with_client_wishes(plan.policy if plan is not None else None, self.noted)
+        return RetryPlan(policy) if policy is not None else None
+
+    def _rewrite(self, route: CompiledRoute, action: Forward, destination: Destination) -> None:
+        """What the route makes of path, host and headers."""
+        headers = self.headers
+        if route.path_rewrite is not None:
+            self.original_path = self.path
+            self.path = route.path_rewrite(self.path)
+            put(headers, b"x-envoy-original-path", self.original_path)
+        host = destination.host_rewrite or route.host_rewrite
+        if host:
+            self._rewrite_host(host, action)
+        for mutate in destination.request_ops:
+            mutate(self, headers)
+        if self.manager.outbound:
+            headers += self.manager.peer_headers
+
+    def _rewrite_host(self, host: bytes, action: Forward) -> None:
+        rewrite = action.rewrite
+        if rewrite is not None and rewrite.append_forwarded_host and self.authority:
+            self.headers.append((b"x-forwarded-host", self.authority))
+        self.original_authority = self.authority
+        self.authority = host
+        put(self.headers, b"x-envoy-original-host", self.original_authority)

@@ -1,0 +1,72 @@
+"""Upgrades and CONNECT: after an HTTP beginning, bytes pass as they are."""
+
+from __future__ import annotations
+
+from time import monotonic
+
+from sidecar.codec.h1_client import ClientConnection
+from sidecar.codec.headers import Headers
+from sidecar.codec.heads import ResponseParser
+from sidecar.codec.render import response_head
+from sidecar.exchange import Flag
+from sidecar.forward.response import Responses
+from sidecar.forward.state import NEVER
+
+
+class Tunnels(Responses):
+    """The phase that some requests have instead of a response."""
+
+    __slots__ = ()
+
+    def on_switching(self, head: ResponseParser) -> None:
+        """The upstream agreed to the upgrade."""
+        connection = self.connection
+        if connection is None:
+            return
+        self._begin_tunnel(101)
+        headers = head.headers
+        headers.append((b"x-envoy-upstream-service-time", b"%d" % ((monotonic() - self.upstream_started) * 1000)))
+        headers.append((b"date", head.special.get(b"date") or self.manager.date()))
+        self._server(headers, head.special.get(b"server"))
+        if self._upgrade:
+            headers += [(b"connection", b"upgrade"), (b"upgrade", head.special.get(b"upgrade", self._upgrade))]
+        self.response_headers = headers
+        self.cluster.stats.complete(101, (monotonic() - self.upstream_started) * 1000)
+        self.downstream.switch(response_head(101, headers))
+        connection.tunnel(self)
+
+    def on_dedicated(self, connection: ClientConnection) -> None:
+        """CONNECT: the connection itself is the answer."""
+        self._in_flight(connection)
+        self._begin_tunnel(200)
+        headers: Headers = [(b"date", self.manager.date())]
+        self._server(headers, None)
+        self.response_headers = headers
+        connection.tunnel(self)
+        self.downstream.switch(response_head(200, headers))
+
+    def _begin_tunnel(self, status: int) -> None:
+        self.status = status
+        self.details = "via_upstream"
+        self.responding = True
+        self._tunneling = True
+        self._forget_body()
+        self._deadline_at = NEVER
+        self.manager.stats.downstream_cx_upgrades_total.value += 1
+        self.manager.stats.downstream_cx_upgrades_active.value += 1
+
+    def on_client_half_closed(self) -> None:
+        if self.connection is not None:
+            self.connection.write_eof()
+
+    def on_upstream_half_closed(self) -> None:
+        self.downstream.write_eof()
+
+    def on_upstream_closed(self, error: Exception | None) -> None:
+        """The tunnel's far end is gone."""
+        if self._done:
+            return
+        self._detach()
+        if error is not None:
+            self.flags |= Flag.UC
+        self._finish(cut=True)

@@ -1,0 +1,179 @@
+"""The data plane as one object: what configuration is applied to, what the admin shows, what drains and ends.
+
+It implements `sidecar.xds.target.ConfigTarget`: resources come compiled, checked and warm; applying one swaps a reference.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import random
+from time import monotonic
+
+from mesh.node import Node
+from mesh.tasks import TaskOwner
+from sidecar.config import model
+from sidecar.connection_manager import ConnectionManager, ManagerContext
+from sidecar.listener.manager import ListenerContext, ListenerManager, ListenerRuntime
+from sidecar.listener.tcp import TcpManager
+from sidecar.telemetry import peer
+from sidecar.telemetry.station import Telemetry
+from sidecar.telemetry.stats import Stats
+from sidecar.timers import Deadlines
+from sidecar.upstream.breaker import StateListener, log_state
+from sidecar.upstream.cluster import ClusterRuntime, UpstreamContext
+from sidecar.upstream.manager import ClusterManager
+
+log = logging.getLogger(__name__)
+
+# Deadlines of requests are seen this late at most; those of idle connections can wait longer.
+REQUEST_TICK = 0.01
+IDLE_TICK = 1.0
+
+
+class Runtime:
+    """Everything between sockets. `ready_reason` says what is still missing while `ready` is False."""
+
+    def __init__(self, bootstrap: model.Bootstrap, node: Node, *, drain_seconds: float = 600.0) -> None:
+        self.bootstrap = bootstrap
+        self.node = node
+        self.loop = asyncio.get_running_loop()
+        self.started = monotonic()
+        self.ready = False
+        self.ready_reason = "no configuration yet"
+        self.draining = False
+        self.drain_seconds = drain_seconds
+        self.stats = Stats()
+        self.tasks = TaskOwner("sidecar")
+        self.ended = asyncio.Event()
+        self.telemetry = Telemetry(self.stats, node, self.loop)
+        self._rng = random.Random()
+        idle = Deadlines(self.loop, IDLE_TICK)
+        listeners: tuple[StateListener, ...] = (log_state, self.telemetry.on_breaker)
+        self._clusters = ClusterManager(
+            UpstreamContext(self.loop, self.stats, self.tasks, idle, listeners, self._rng, peer.from_endpoint)
+        )
+        self._idle = idle
+        self._http = ManagerContext(
+            loop=self.loop,
+            clusters=self._clusters.clusters,
+            stats=self.stats,
+            tasks=self.tasks,
+            active=Deadlines(self.loop, REQUEST_TICK),
+            idle=idle,
+            node=node,
+            accounting=self.telemetry.accounting,
+            tracer=self.telemetry.tracer,
+            peer_headers=self.telemetry.peer_headers,
+            decode_peer=peer.decode,
+            rng=self._rng,
+        )
+        context = ListenerContext(self.loop, self.stats, self._connection_manager, self._tcp_manager)
+        self._listeners = ListenerManager(context, self._start_listener)
+
+    # ── what the admin reads ──────────────────────────────────────────────────────────────────────────────────────────
+
+    @property
+    def clusters(self) -> dict[str, ClusterRuntime]:
+        return self._clusters.clusters
+
+    @property
+    def listeners(self) -> dict[str, ListenerRuntime]:
+        return self._listeners.listeners
+
+    @property
+    def routes(self) -> dict[str, model.RouteConfig]:
+        """Route configurations received over RDS, by name."""
+        return self._listeners.routes
+
+    @property
+    def active_requests(self) -> int:
+        return self._listeners.active_requests
+
+    # ── configuration (ConfigTarget) ──────────────────────────────────────────────────────────────────────────────────
+
+    def set_cluster(self, cluster: model.Cluster) -> None:
+        self._clusters.set_cluster(cluster)
+
+    def remove_cluster(self, name: str) -> None:
+        self._clusters.remove_cluster(name)
+
+    def set_assignment(self, assignment: model.Assignment) -> None:
+        self._clusters.set_assignment(assignment)
+
+    def set_listener(self, listener: model.Listener) -> None:
+        """Raises ConfigError when the address cannot be bound."""
+        self._listeners.set_listener(listener)
+
+    def remove_listener(self, name: str) -> None:
+        self._listeners.remove_listener(name)
+
+    def set_routes(self, routes: model.RouteConfig) -> None:
+        self._listeners.set_routes(routes)
+
+    def remove_routes(self, name: str) -> None:
+        self._listeners.remove_routes(name)
+
+    def initialized(self) -> None:
+        """The first round of configuration is in effect."""
+        self.ready = True
+        self.ready_reason = ""
+
+    def apply_static(self) -> None:
+        """Brings the bootstrap's own resources into effect. Raises ConfigError."""
+        for cluster in self.bootstrap.clusters:
+            self.set_cluster(cluster)
+        for listener in self.bootstrap.listeners:
+            self.set_listener(listener)
+
+    # ── runtimes of filter chains ─────────────────────────────────────────────────────────────────────────────────────
+
+    def _connection_manager(self, config: model.Hcm, listener: model.Listener) -> ConnectionManager:
+        return ConnectionManager(config, listener.direction, self._http)
+
+    def _tcp_manager(self, config: model.TcpProxy, listener: model.Listener) -> TcpManager:
+        opened, closed = self.telemetry.tcp_accounting(config, listener.direction)
+        return TcpManager(
+            config,
+            clusters=self.clusters,
+            stats=self.stats,
+            tasks=self.tasks,
+            idle=self._idle,
+            rng=self._rng,
+            opened=opened,
+            closed=closed,
+        )
+
+    def _start_listener(self, listener: ListenerRuntime) -> None:
+        self.tasks.start(listener.serve_forever(), f"listener {listener.config.name}")
+
+    # ── the end ───────────────────────────────────────────────────────────────────────────────────────────────────────
+
+    def drain_listeners(self, *, graceful: bool, inbound_only: bool) -> None:
+        """Stops accepting; HTTP connections end with their next response. Graceful lets listeners accept until the drain
+        time is over."""
+
+        def selected(listener: model.Listener) -> bool:
+            return not inbound_only or listener.direction is model.Direction.INBOUND
+
+        self.draining = True
+        if graceful:
+            for listener in self.listeners.values():
+                if selected(listener.config):
+                    for manager in listener.managers:
+                        manager.drain()
+            self.loop.call_later(self.drain_seconds, self._listeners.drain, selected)
+        else:
+            self._listeners.drain(selected)
+
+    def quit(self) -> None:
+        """Ends the process's work: `ended` is set."""
+        self.ended.set()
+
+    async def close(self) -> None:
+        for name in list(self.listeners):
+            self.remove_listener(name)
+        for name in list(self.clusters):
+            self.remove_cluster(name)
+        await self.tasks.close()
+        await self.telemetry.close()
