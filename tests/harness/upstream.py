@@ -156,6 +156,7 @@ class Upstream:
         self.connections = 0
         self.open = 0
         self._served = 0
+        self._arrived = asyncio.Event()
         self._tasks: set[asyncio.Task[None]] = set()
         self._writers: set[asyncio.StreamWriter] = set()
 
@@ -179,6 +180,13 @@ class Upstream:
         self.connections = 0
         self._served = 0
 
+    async def wait_for_requests(self, count: int, seconds: float = 5.0) -> None:
+        """Until the heads of so many requests are in; TimeoutError."""
+        async with asyncio.timeout(seconds):
+            while len(self.requests) < count:
+                self._arrived.clear()
+                await self._arrived.wait()
+
     async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         task = asyncio.current_task()
         if task is not None:
@@ -195,6 +203,7 @@ class Upstream:
                 head = await stream.head()
                 received = _parse_head(number, head)
                 self.requests.append(received)
+                self._arrived.set()
                 await self._serve(received, stream)
                 received = None
         except _PeerGoneError as gone:

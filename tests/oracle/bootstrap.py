@@ -1,0 +1,131 @@
+"""One Envoy bootstrap of all cases of a topic: a listener per kind of connection manager, a virtual host per case."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from tests.oracle.case import CLUSTER, Case, Up
+
+ALIVE_HOST = "alive.oracle"
+TYPE = "type.googleapis.com/"
+HCM_TYPE = TYPE + "envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager"
+FILE_LOG_TYPE = TYPE + "envoy.extensions.access_loggers.file.v3.FileAccessLog"
+ROUTER = {
+    "name": "envoy.filters.http.router",
+    "typed_config": {"@type": TYPE + "envoy.extensions.filters.http.router.v3.Router"},
+}
+LOG_FORMAT = {
+    "client": "%DOWNSTREAM_DIRECT_REMOTE_ADDRESS%",
+    "flags": "%RESPONSE_FLAGS%",
+    "code": "%RESPONSE_CODE%",
+    "details": "%RESPONSE_CODE_DETAILS%",
+    "attempts": "%UPSTREAM_REQUEST_ATTEMPT_COUNT%",
+    "bytes_received": "%BYTES_RECEIVED%",
+    "bytes_sent": "%BYTES_SENT%",
+    "termination": "%CONNECTION_TERMINATION_DETAILS%",
+    "failure": "%UPSTREAM_TRANSPORT_FAILURE_REASON%",
+    "route": "%ROUTE_NAME%",
+    "cluster": "%UPSTREAM_CLUSTER%",
+    "upstream": "%UPSTREAM_HOST%",
+    "method": "%REQ(:METHOD)%",
+    "path": "%REQ(X-ENVOY-ORIGINAL-PATH?:PATH)%",
+    "authority": "%REQ(:AUTHORITY)%",
+    "protocol": "%PROTOCOL%",
+}
+
+
+def listener_key(case: Case) -> str:
+    """Cases with the same key share a listener."""
+    return json.dumps([case.hcm, case.filters], sort_keys=True)
+
+
+def build(
+    cases: Sequence[Case], listeners: Mapping[str, int], endpoints: Mapping[str, int], admin: int, log: str
+) -> dict[str, Any]:
+    """The bootstrap: `listeners` gives a port for each listener key, `endpoints` one for each endpoint word."""
+    by_listener: dict[str, list[Case]] = {}
+    for case in cases:
+        by_listener.setdefault(listener_key(case), []).append(case)
+    return {
+        "node": {"id": "oracle", "cluster": "oracle"},
+        "admin": {"address": _address(admin)},
+        "static_resources": {
+            "listeners": [
+                _listener(f"listener_{number}", listeners[key], group, log)
+                for number, (key, group) in enumerate(by_listener.items())
+            ],
+            "clusters": [
+                _cluster(cluster_name(case, suffix), up, endpoints)
+                for case in cases
+                for suffix, up in case.clusters.items()
+            ],
+        },
+    }
+
+
+def cluster_name(case: Case, suffix: str = "") -> str:
+    return f"{case.name}{suffix}"
+
+
+def fill(value: Any, case: Case) -> Any:
+    """The configuration fragment with the cluster's placeholder replaced."""
+    return json.loads(json.dumps(value).replace(CLUSTER, cluster_name(case)))
+
+
+def _listener(name: str, port: int, cases: Sequence[Case], log: str) -> dict[str, Any]:
+    alive = {
+        "name": "alive",
+        "domains": [ALIVE_HOST],
+        "routes": [{"match": {"prefix": "/"}, "direct_response": {"status": 200}}],
+    }
+    hcm: dict[str, Any] = {
+        "@type": HCM_TYPE,
+        "stat_prefix": name,
+        "delayed_close_timeout": "0.1s",
+        "access_log": [
+            {
+                "name": "envoy.access_loggers.file",
+                "typed_config": {"@type": FILE_LOG_TYPE, "path": log, "log_format": {"json_format": LOG_FORMAT}},
+            }
+        ],
+        "http_filters": [*cases[0].filters, ROUTER],
+        "route_config": {
+            "name": "routes",
+            "validate_clusters": False,  # there are cases of routes to clusters that do not exist
+            "virtual_hosts": [alive, *(_virtual_host(case) for case in cases)],
+        },
+        **cases[0].hcm,
+    }
+    return {
+        "name": name,
+        "address": _address(port),
+        "filter_chains": [
+            {"filters": [{"name": "envoy.filters.network.http_connection_manager", "typed_config": hcm}]}
+        ],
+    }
+
+
+def _virtual_host(case: Case) -> dict[str, Any]:
+    routes = case.routes
+    if routes is None:
+        action = {key: value for key, value in {"cluster": CLUSTER, **case.action}.items() if value is not None}
+        routes = [{"name": f"route-{case.name}", "match": {"prefix": "/"}, "route": action, **case.route}]
+    host: dict[str, Any] = fill({"domains": [case.host], "routes": list(routes), **case.vhost}, case)
+    return {"name": case.name, **host}
+
+
+def _cluster(name: str, up: Up, endpoints: Mapping[str, int]) -> dict[str, Any]:
+    hosts = [{"endpoint": {"address": _address(endpoints[word])}} for word in up.endpoints]
+    return {
+        "name": name,
+        "type": "STATIC",
+        "connect_timeout": "1s",
+        "load_assignment": {"cluster_name": name, "endpoints": [{"lb_endpoints": hosts}]},
+        **up.fields,
+    }
+
+
+def _address(port: int) -> dict[str, Any]:
+    return {"socket_address": {"address": "127.0.0.1", "port_value": port}}

@@ -1,0 +1,120 @@
+"""A case: a fragment of configuration, what the client does, what the upstream does, what has to be compared."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from tests.harness.upstream import Plan
+
+HOST = b"%HOST%"  # in request bytes: the virtual host of the case
+CLUSTER = "%CLUSTER%"  # in configuration: the cluster of the case, its first
+
+
+# ── what the client does ──────────────────────────────────────────────────────────────────────────────────────────────
+
+
+@dataclass(frozen=True, slots=True)
+class Write:
+    data: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Read:
+    """Reads one response; `method` decides whether it has a body."""
+
+    method: str = "GET"
+
+
+@dataclass(frozen=True, slots=True)
+class ReadUntil:
+    """Reads tunnel bytes up to and with the marker."""
+
+    marker: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Wait:
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class AwaitUpstream:
+    """Waits until the upstream has received so many requests."""
+
+    requests: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class HalfClose:
+    """FIN from the client."""
+
+
+@dataclass(frozen=True, slots=True)
+class Abort:
+    """RST from the client."""
+
+
+Action = Write | Read | ReadUntil | Wait | AwaitUpstream | HalfClose | Abort
+
+
+# ── configuration ─────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+@dataclass(frozen=True, slots=True)
+class Up:
+    """A cluster: `endpoints` are words, `up` for the scripted upstream, `second` for another one, `refused` for a port
+    where nobody listens. `fields` are Envoy's, over the defaults."""
+
+    endpoints: Sequence[str] = ("up",)
+    fields: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """`routes` defaults to one route of everything to the case's cluster with `action` on top. Cases with equal `hcm`
+    and `filters` share a listener. `expect` pins what Envoy does, so that a case keeps testing what its name says; keys
+    are paths of `observe`. `ignore` holds path prefixes that are not compared. `end` is `auto` (asks with another
+    request whether the connection lives, when the response does not end it), `wait` (watches for a while) or `skip`."""
+
+    name: str
+    request: bytes = b""
+    actions: Sequence[Action] = ()
+    methods: Sequence[str] = ("GET",)
+    script: Sequence[Plan] = ()
+    action: Mapping[str, Any] = field(default_factory=dict)
+    route: Mapping[str, Any] = field(default_factory=dict)
+    routes: Sequence[Mapping[str, Any]] | None = None
+    vhost: Mapping[str, Any] = field(default_factory=dict)
+    hcm: Mapping[str, Any] = field(default_factory=dict)
+    filters: Sequence[Mapping[str, Any]] = ()
+    clusters: Mapping[str, Up] = field(default_factory=lambda: {"": Up()})
+    stats: Sequence[str] = ()
+    expect: Mapping[str, Any] = field(default_factory=dict)
+    ignore: Sequence[str] = ()
+    end: str = "auto"
+    logs: int | None = None
+
+    @property
+    def host(self) -> str:
+        return f"{self.name.replace('_', '-')}.test"
+
+    def steps(self) -> list[Action]:
+        """What the client does: `actions`, or the request and one response per method."""
+        if self.actions:
+            return list(self.actions)
+        return [Write(self.request), *(Read(method) for method in self.methods)]
+
+
+def request(
+    target: str = "/", *lines: str, method: str = "GET", host: str | None = "%HOST%", body: bytes = b""
+) -> bytes:
+    """The bytes of a request with its Host first; no length is added."""
+    head = [f"{method} {target} HTTP/1.1", *([f"Host: {host}"] if host is not None else []), *lines]
+    return "\r\n".join(head).encode("latin-1") + b"\r\n\r\n" + body
+
+
+def post(target: str = "/", *lines: str, body: bytes = b"hello", method: str = "POST") -> bytes:
+    """A request with a content-length body."""
+    return request(target, *lines, f"Content-Length: {len(body)}", method=method, body=body)

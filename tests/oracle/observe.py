@@ -1,0 +1,123 @@
+"""What was seen of a case, flattened to paths, with what may differ between two runs of one proxy made equal."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from tests.harness.client import Fields, Response
+from tests.harness.upstream import Received
+
+Flat = dict[str, Any]
+UUID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
+HTTP_DATE = re.compile(r"[A-Z][a-z]{2}, \d{2} [A-Z][a-z]{2} \d{4} \d{2}:\d{2}:\d{2} GMT")
+FIRST_TIMEOUT_STEP_MS = 100  # x-envoy-expected-rq-timeout-ms is exact in the first attempt but for a little haste …
+LATER_TIMEOUT_STEP_MS = 1000  # … and shrinks with the time that retries took
+
+
+@dataclass(slots=True)
+class Observation:
+    """`ports` gives words for port numbers that differ between the sides."""
+
+    responses: list[Response | None] = field(default_factory=list)
+    tunnel: bytes = b""
+    end: str = ""
+    upstream: list[Received] = field(default_factory=list)
+    log: list[Mapping[str, Any]] = field(default_factory=list)
+    stats: dict[str, int] = field(default_factory=dict)
+    ports: dict[int, str] = field(default_factory=dict)
+
+    def flat(self) -> Flat:
+        """Path → value; equal for two runs of the same behaviour."""
+        flat: Flat = {
+            "client.count": len(self.responses),
+            "client.end": self.end,
+            "client.tunnel": self.tunnel,
+            "upstream.count": len(self.upstream),
+            "log.count": len(self.log),
+        }
+        for number, response in enumerate(self.responses):
+            _response(flat, f"client[{number}]", response)
+        for number, received in enumerate(self.upstream):
+            _received(flat, number, received)
+        for number, line in enumerate(self.log):
+            for key, value in line.items():
+                if key != "client":
+                    flat[f"log[{number}].{key}"] = value
+        for name, value in self.stats.items():
+            flat[f"stats.{name}"] = value
+        return {path: self._stable(value) for path, value in flat.items()}
+
+    def _stable(self, value: Any) -> Any:
+        if isinstance(value, str):
+            for port, word in self.ports.items():
+                value = value.replace(f":{port}", f":<{word}>")
+        elif isinstance(value, tuple):
+            return tuple(self._stable(item) for item in value)
+        return value
+
+
+def differences(envoy: Flat, ours: Flat, ignore: Sequence[str] = ()) -> dict[str, tuple[Any, Any]]:
+    """Path → (Envoy's, ours) for each path that is not equal; a path that one side lacks counts as None."""
+    return {
+        path: (envoy.get(path), ours.get(path))
+        for path in sorted(envoy.keys() | ours.keys())
+        if envoy.get(path) != ours.get(path) and not any(path.startswith(prefix) for prefix in ignore)
+    }
+
+
+def describe(found: Mapping[str, tuple[Any, Any]]) -> str:
+    """The differences for a person."""
+    return "\n".join(f"{path}\n    envoy: {envoy!r}\n    ours:  {ours!r}" for path, (envoy, ours) in found.items())
+
+
+def _response(flat: Flat, path: str, response: Response | None) -> None:
+    flat[f"{path}.status"] = response.status if response else None
+    if response is None:
+        return
+    flat[f"{path}.reason"] = response.reason
+    flat[f"{path}.version"] = response.version
+    flat[f"{path}.body"] = response.body
+    flat[f"{path}.framing"] = response.framing
+    flat[f"{path}.complete"] = response.complete
+    flat[f"{path}.trailers"] = tuple(response.trailers)
+    _headers(flat, f"{path}.header", response.headers)
+    for number, interim in enumerate(response.interim):
+        flat[f"{path}.interim[{number}].status"] = interim.status
+        _headers(flat, f"{path}.interim[{number}].header", interim.headers)
+
+
+def _received(flat: Flat, number: int, received: Received) -> None:
+    path = f"upstream[{number}]"
+    flat[f"{path}.line"] = received.line
+    flat[f"{path}.body"] = received.body
+    flat[f"{path}.framing"] = received.framing
+    flat[f"{path}.complete"] = received.complete
+    flat[f"{path}.trailers"] = tuple(received.trailers)
+    flat[f"{path}.connection"] = received.connection
+    flat[f"{path}.tunnel"] = received.tunnel
+    step = LATER_TIMEOUT_STEP_MS if number else FIRST_TIMEOUT_STEP_MS
+    _headers(flat, f"{path}.header", received.headers, step)
+
+
+def _headers(flat: Flat, path: str, headers: Fields, timeout_step: int = FIRST_TIMEOUT_STEP_MS) -> None:
+    """A path per name with its values in order: the order between different names means nothing in HTTP."""
+    for name, value in headers:
+        key = f"{path}.{name}"
+        flat[key] = (*flat.get(key, ()), _stable_header(name.lower(), value, timeout_step))
+
+
+def _stable_header(name: str, value: str, timeout_step: int) -> str:
+    match name:
+        case "date" if HTTP_DATE.fullmatch(value):
+            return "<date>"
+        case "x-request-id" if UUID.fullmatch(value):
+            return f"<uuid version {value[14]}>"
+        case "x-envoy-upstream-service-time" if value.isdigit():
+            return "<ms>"
+        case "x-envoy-expected-rq-timeout-ms" if value.isdigit():
+            return f"<{-(-int(value) // timeout_step) * timeout_step} ms>"
+        case _:
+            return value

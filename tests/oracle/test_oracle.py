@@ -1,0 +1,62 @@
+"""Every case of every topic, judged by a real Envoy."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from tests.oracle.case import Case
+from tests.oracle.differences import BY_CASE, DIFFERENCES
+from tests.oracle.observe import describe, differences
+from tests.oracle.run import Pair
+from tests.oracle.topics import TOPICS
+
+ALL = [(topic, case) for topic, cases in TOPICS.items() for case in cases]
+
+
+class Pairs:
+    """The pair of the topic that is being tested: tests come topic by topic, so one pair runs at a time."""
+
+    def __init__(self, folders: pytest.TempPathFactory) -> None:
+        self._folders = folders
+        self._topic = ""
+        self._pair: Pair | None = None
+
+    def of(self, topic: str) -> Pair:
+        if self._pair is None or topic != self._topic:
+            self.close()
+            self._pair = Pair(TOPICS[topic], self._folders.mktemp(topic)).__enter__()
+            self._topic = topic
+        return self._pair
+
+    def close(self) -> None:
+        if self._pair is not None:
+            self._pair.close()
+            self._pair = None
+
+
+@pytest.fixture(scope="session")
+def pairs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pairs]:
+    running = Pairs(tmp_path_factory)
+    yield running
+    running.close()
+
+
+@pytest.mark.parametrize(("topic", "case"), ALL, ids=[f"{topic}-{case.name}" for topic, case in ALL])
+def test_ours_behaves_as_envoy(pairs: Pairs, topic: str, case: Case) -> None:
+    pair = pairs.of(topic)
+    envoy, ours = pair.observe(case)
+    drifted = {path: envoy.get(path) for path, value in case.expect.items() if envoy.get(path) != value}
+    assert not drifted, f"Envoy does not do what the case is about: expected {case.expect}, saw {drifted}"
+    found = differences(envoy, ours, case.ignore)
+    if (known := BY_CASE.get(case.name)) is not None:
+        assert set(found) == set(known.paths), f"not the known difference ({known.reason}):\n{describe(found)}"
+    else:
+        assert not found, describe(found)
+
+
+def test_names_are_unique_and_differences_name_cases() -> None:
+    names = [case.name for _, case in ALL]
+    assert len(names) == len(set(names))
+    assert {difference.case for difference in DIFFERENCES} <= set(names)

@@ -1,0 +1,36 @@
+"""The cases, a module a topic, each with a tuple `CASES`. A topic's cases share one pair of proxies."""
+
+from tests.oracle.case import Case
+from tests.oracle.topics import (
+    bodies,
+    codec_requests,
+    codec_responses,
+    connections,
+    faults,
+    forwarded,
+    headers,
+    internal,
+    local_replies,
+    redirects,
+    retries,
+    routing,
+    timeouts,
+    upgrades,
+)
+
+TOPICS: dict[str, tuple[Case, ...]] = {
+    "bodies": bodies.CASES,
+    "codec_requests": codec_requests.CASES,
+    "codec_responses": codec_responses.CASES,
+    "connections": connections.CASES,
+    "faults": faults.CASES,
+    "forwarded": forwarded.CASES,
+    "headers": headers.CASES,
+    "internal": internal.CASES,
+    "local_replies": local_replies.CASES,
+    "redirects": redirects.CASES,
+    "retries": retries.CASES,
+    "routing": routing.CASES,
+    "timeouts": timeouts.CASES,
+    "upgrades": upgrades.CASES,
+}

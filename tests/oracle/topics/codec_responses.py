@@ -1,0 +1,42 @@
+"""Responses of an upstream that are malformed, ambiguous, or odd."""
+
+from __future__ import annotations
+
+from tests.harness.upstream import raw
+from tests.oracle.case import Case, request
+
+
+def got(name: str, response: bytes, status: int, flags: str = "-") -> Case:
+    return Case(name, request("/x"), script=[raw(response)], expect={"client[0].status": status, "log[0].flags": flags})
+
+
+OK = b"HTTP/1.1 200 OK\r\n"
+CASES = (
+    got("response_extra_bytes", OK + b"Content-Length: 2\r\n\r\nokEXTRA", 200),
+    got(
+        "response_length_and_chunked",
+        OK + b"Content-Length: 2\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nok\r\n0\r\n\r\n",
+        502,
+        "UPE",
+    ),
+    got("response_length_twice_different", OK + b"Content-Length: 2\r\nContent-Length: 3\r\n\r\nok", 502, "UPE"),
+    got("response_length_twice_same", OK + b"Content-Length: 2\r\nContent-Length: 2\r\n\r\nok", 502, "UPE"),
+    got("response_length_negative", OK + b"Content-Length: -2\r\n\r\nok", 502, "UPE"),
+    got("response_te_gzip_chunked", OK + b"Transfer-Encoding: gzip, chunked\r\n\r\n2\r\nok\r\n0\r\n\r\n", 502, "UPE"),
+    got("response_without_reason", b"HTTP/1.1 200\r\nContent-Length: 2\r\n\r\nok", 200),
+    got("response_status_99", b"HTTP/1.1 99 Odd\r\nContent-Length: 2\r\n\r\nok", 502, "UPE"),
+    got("response_bare_lf", b"HTTP/1.1 200 OK\nContent-Length: 2\n\nok", 200),
+    got("response_obs_fold", OK + b"X-A: a\r\n b\r\nContent-Length: 2\r\n\r\nok", 200),
+    got("response_version_20", b"HTTP/2.0 200 OK\r\nContent-Length: 2\r\n\r\nok", 200),
+    got("response_version_10", b"HTTP/1.0 200 OK\r\nContent-Length: 2\r\n\r\nok", 200),
+    got("response_large_header", OK + b"X-A: " + b"a" * 50_000 + b"\r\nContent-Length: 2\r\n\r\nok", 200),
+    got(
+        "response_too_many_headers",
+        OK + b"".join(b"X-%d: 1\r\n" % n for n in range(101)) + b"Content-Length: 2\r\n\r\nok",
+        502,
+        "UPE",
+    ),
+    got("response_nul_in_value", OK + b"X-A: a\0b\r\nContent-Length: 2\r\n\r\nok", 502, "UPE"),
+    got("response_space_before_colon", OK + b"X-A : a\r\nContent-Length: 2\r\n\r\nok", 502, "UPE"),
+    got("response_chunk_extension", OK + b"Transfer-Encoding: chunked\r\n\r\n2;a=b\r\nok\r\n0\r\n\r\n", 200),
+)

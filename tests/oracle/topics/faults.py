@@ -1,0 +1,94 @@
+"""The fault filter: aborts, delays, both, and none of the router's doing inside them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from tests.harness.upstream import reply
+from tests.oracle.case import Case, request
+
+TYPE = "type.googleapis.com/envoy.extensions.filters.http.fault.v3.HTTPFault"
+
+
+def fault(**how: Any) -> dict[str, Any]:
+    return {"@type": TYPE, **how}
+
+
+def abort(status: int, percent: int = 100) -> dict[str, Any]:
+    return {"abort": {"http_status": status, "percentage": {"numerator": percent}}}
+
+
+def delay(seconds: str, percent: int = 100) -> dict[str, Any]:
+    return {"delay": {"fixed_delay": seconds, "percentage": {"numerator": percent}}}
+
+
+FILTER = {"name": "envoy.filters.http.fault", "typed_config": fault()}
+
+
+def on_route(name: str, how: dict[str, Any], sent: bytes | None = None, **more: Any) -> Case:
+    """The fault comes from the route, as Istio configures it."""
+    route = {"typed_per_filter_config": {"envoy.filters.http.fault": fault(**how)}}
+    return Case(name, sent or request("/x"), filters=[FILTER], route=route, **more)
+
+
+CASES = (
+    on_route(
+        "fault_abort",
+        abort(418),
+        expect={
+            "client[0].status": 418,
+            "client[0].body": b"fault filter abort",
+            "log[0].flags": "FI",
+            "log[0].details": "fault_filter_abort",
+            "log[0].attempts": 0,
+        },
+    ),
+    on_route("fault_abort_zero_percent", abort(418, 0), expect={"client[0].status": 200, "log[0].flags": "-"}),
+    on_route("fault_delay", delay("0.1s"), expect={"client[0].status": 200, "log[0].flags": "DI"}),
+    on_route(
+        "fault_delay_and_abort",
+        {**delay("0.1s"), **abort(503)},
+        expect={"log[0].flags": "DI,FI", "client[0].status": 503},
+    ),
+    on_route(
+        "fault_delay_beats_timeout_and_retry",
+        {**delay("0.3s"), **abort(503)},
+        action={"timeout": "0.1s", "retry_policy": {"retry_on": "5xx"}},
+        expect={"client[0].status": 503, "log[0].flags": "DI,FI", "log[0].attempts": 0},
+    ),
+    on_route(
+        "fault_delay_then_timeout_counts_from_router",
+        delay("0.3s"),
+        action={"timeout": "0.2s"},
+        expect={"client[0].status": 200},
+    ),
+    on_route(
+        "fault_grpc_abort_of_plain_request",
+        {"abort": {"grpc_status": 14, "percentage": {"numerator": 100}}},
+        expect={"client[0].status": 200, "client[0].body": b"fault filter abort"},
+    ),
+    on_route(
+        "fault_grpc_abort_of_grpc_request",
+        {"abort": {"grpc_status": 14, "percentage": {"numerator": 100}}},
+        request("/s/M", "Content-Type: application/grpc", method="POST"),
+        expect={"client[0].header.grpc-status": ("14",)},
+    ),
+    on_route(
+        "fault_with_headers_match",
+        {**abort(418), "headers": [{"name": "x-f", "string_match": {"exact": "1"}}]},
+        request("/x", "X-F: 1"),
+        expect={"client[0].status": 418},
+    ),
+    on_route(
+        "fault_with_headers_mismatch",
+        {**abort(418), "headers": [{"name": "x-f", "string_match": {"exact": "1"}}]},
+        expect={"client[0].status": 200},
+    ),
+    Case(
+        "fault_filter_without_fault",
+        request("/x"),
+        filters=[FILTER],
+        script=[reply()],
+        expect={"client[0].status": 200, "log[0].flags": "-"},
+    ),
+)
