@@ -467,6 +467,8 @@ class Cluster:
     dns_refresh_rate: float = 5.0
     respect_dns_ttl: bool = False
     http2: bool = False  # explicit HTTP/2 upstream: only the control plane's own cluster, which gRPC itself dials
+    ping_interval: float = 0.0  # HTTP/2 keep-alive; 0.0: none
+    ping_timeout: float = 0.0
     buffer_limit: int = 1024 * 1024
     enable_trailers: bool = False  # HTTP/1.1 trailers of responses are passed on, not dropped
     locality_weighted: bool = False  # locality_weighted_lb_config: the localities' weights count

@@ -1,0 +1,147 @@
+"""An Envoy bootstrap file → a checked Bootstrap.
+
+`load` reads the file and the text of `--config-yaml` (merged over it as Envoy does: set fields replace, lists and messages
+join), compiles every static resource, and finds out where ADS is. What is wrong comes as one ConfigError, every problem
+with its field path and, where the text is at hand, file and line.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any, Final
+
+from mesh.errors import ConfigError, Problem
+from sidecar.config.ads import ads_cluster_of, dynamic_resources
+from sidecar.config.clusters import cluster
+from sidecar.config.common import address
+from sidecar.config.document import Document
+from sidecar.config.listeners import listener
+from sidecar.config.model import (
+    Bootstrap,
+    Cluster,
+    Forward,
+    Hcm,
+    Listener,
+    RouteConfig,
+)
+from sidecar.config.reader import Reader, plain
+
+_INLINE_FILE: Final = "--config-yaml"
+
+
+def load(path: str = "", yaml_text: str = "", *, node_id: str = "", node_cluster: str = "") -> Bootstrap:
+    """The bootstrap of `-c path`, `--config-yaml`, or both; the node's id and cluster replaced where given."""
+    from envoy.config.bootstrap.v3.bootstrap_pb2 import Bootstrap as Message
+
+    documents = []
+    if path:
+        try:
+            documents.append(Document(Path(path).read_text(encoding="utf-8"), path))
+        except (OSError, UnicodeDecodeError) as error:
+            reason = error.strerror if isinstance(error, OSError) else "not UTF-8"
+            raise ConfigError(Problem(f"cannot be read: {reason}", file=path)) from error
+    if yaml_text:
+        documents.append(Document(yaml_text, _INLINE_FILE))
+    if not documents:
+        raise ConfigError(Problem("no configuration: give -c FILE or --config-yaml TEXT"))
+    message = Message()
+    for document in documents:
+        message.MergeFrom(document.parse(Message()))
+    if node_id:
+        message.node.id = node_id
+    if node_cluster:
+        message.node.cluster = node_cluster
+    try:
+        return compile_bootstrap(message)
+    except ConfigError as error:
+        # After a merge a path no longer says which text it is from.
+        raise (documents[0].located(error.problems) if len(documents) == 1 else error) from error
+
+
+def compile_bootstrap(message: Any) -> Bootstrap:
+    """An envoy.config.bootstrap.v3.Bootstrap; ConfigError with everything that is wrong in it."""
+    reader = Reader(message)
+    clusters, listeners = _static(reader.child("static_resources"), ads_cluster_of(message))
+    admin = reader.child("admin")
+    _layered_runtime(reader.child("layered_runtime"))
+    ads, lds, cds = dynamic_resources(reader.child("dynamic_resources"), clusters)
+    compiled = Bootstrap(
+        node=_node(reader.child("node")),
+        admin=address(admin.child("address")) if admin is not None and admin.has("address") else None,
+        listeners=listeners,
+        clusters=clusters,
+        ads=ads,
+        lds_from_ads=lds,
+        cds_from_ads=cds,
+        source=message.SerializeToString(deterministic=True),
+    )
+    _check_references(reader, compiled)
+    reader.finish()
+    return compiled
+
+
+def _static(reader: Reader | None, ads_cluster: str) -> tuple[tuple[Cluster, ...], tuple[Listener, ...]]:
+    if reader is None:
+        return (), ()
+    clusters = tuple(
+        cluster(each, http2=each.message.name == ads_cluster and bool(ads_cluster))
+        for each in reader.children("clusters")
+    )
+    listeners = tuple(listener(each) for each in reader.children("listeners"))
+    for field, named in (("clusters", clusters), ("listeners", listeners)):
+        names = [each.name for each in named]
+        for index, name in enumerate(names):
+            if name in names[:index]:
+                reader.problem(f"{name!r} is defined twice", f"{field}[{index}].name")
+    return clusters, listeners
+
+
+def _node(reader: Reader | None) -> Mapping[str, Any]:
+    if reader is None:
+        return {}
+    node = plain(reader.message)
+    reader.skip()  # whatever it says of itself goes to the control plane as it is
+    return node
+
+
+def _layered_runtime(reader: Reader | None) -> None:
+    """There is no runtime: a layer that sets nothing is taken, one that does is refused."""
+    if reader is None:
+        return
+    for layer in reader.children("layers"):
+        layer.text("name")
+        if (admin := layer.child("admin_layer")) is not None:
+            admin.skip()
+        if layer.struct("static_layer"):
+            layer.problem("runtime values are not implemented", "static_layer")
+
+
+def _check_references(reader: Reader, compiled: Bootstrap) -> None:
+    """Inline routes of static listeners name static clusters only, unless they say that it does not matter."""
+    known = {each.name for each in compiled.clusters}
+    for index, each in enumerate(compiled.listeners):
+        for name in sorted(named_clusters(each) - known):
+            reader.problem(
+                f"a route names the cluster {name!r}, which is not there", f"static_resources.listeners[{index}]"
+            )
+
+
+def named_clusters(listener: Listener) -> set[str]:
+    """The clusters that must be there for a listener's inline routes: Envoy's `validate_clusters`, on by default."""
+    chains = [*listener.chains, *((listener.default_chain,) if listener.default_chain is not None else ())]
+    return {
+        name
+        for chain in chains
+        if isinstance(chain.network, Hcm) and chain.network.routes is not None
+        for name in _checked_clusters(chain.network.routes)
+    }
+
+
+def _checked_clusters(routes: RouteConfig) -> Iterator[str]:
+    if routes.validate_clusters is False:
+        return
+    for host in routes.virtual_hosts:
+        for route in host.routes:
+            if isinstance(route.action, Forward):
+                yield from (each.name for each in route.action.clusters)

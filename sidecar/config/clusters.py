@@ -1,0 +1,181 @@
+"""Cluster → Cluster."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Final
+
+from sidecar.config.common import plaintext
+from sidecar.config.endpoints import assignment
+from sidecar.config.load_balancing import LoadBalancing, load_balancing
+from sidecar.config.model import Assignment, Cluster, Discovery, LbPolicy, Limits, OutlierDetection
+from sidecar.config.reader import Reader
+from sidecar.config.source import FETCH_TIMEOUT, ads_source
+from sidecar.config.upstream_http import upstream_http
+
+_RETRIES_BUDGET: Final = 20.0
+_INLINE: Final = (Discovery.STATIC, Discovery.STRICT_DNS, Discovery.LOGICAL_DNS)
+_DNS: Final = (Discovery.STRICT_DNS, Discovery.LOGICAL_DNS)
+
+
+@dataclass(frozen=True, slots=True)
+class _Eds:
+    name: str = ""
+    timeout: float = FETCH_TIMEOUT
+
+
+def compile_cluster(message: Any, *, http2: bool = False) -> Cluster:
+    """An envoy.config.cluster.v3.Cluster; ConfigError with everything that is wrong in it. `http2` says that this is
+    the control plane's own cluster, the only one that may speak HTTP/2."""
+    reader = Reader(message)
+    compiled = cluster(reader, http2=http2)
+    reader.finish()
+    return compiled
+
+
+def cluster(reader: Reader, *, http2: bool = False) -> Cluster:
+    name = reader.text("name")
+    reader.refuse("cluster_type", "is not implemented: use `type`")
+    discovery = Discovery[reader.enum("type")]
+    eds = _eds(reader, discovery, name)
+    upstream = upstream_http(reader)
+    if upstream.http2 and not http2:
+        reader.problem(
+            "HTTP/2 to an upstream is not implemented (only the cluster that ads_config names may have it)",
+            "typed_extension_protocol_options",
+        )
+    balancing = load_balancing(reader)
+    _check_policy(reader, discovery, balancing)
+    limits, high = _limits(reader)
+    outlier = reader.child("outlier_detection")
+    plaintext(reader)
+    return Cluster(
+        name=name,
+        discovery=discovery,
+        lb_policy=balancing.policy,
+        choice_count=balancing.choice_count,
+        assignment=_inline(reader, discovery),
+        eds_name=eds.name,
+        eds_timeout=eds.timeout,
+        connect_timeout=reader.seconds("connect_timeout", 5.0),
+        limits=limits,
+        high_limits=high,
+        outlier=_outlier(outlier) if outlier is not None else None,
+        panic_threshold=balancing.panic_threshold,
+        locality_weighted=balancing.locality_weighted,
+        max_requests_per_connection=reader.number("max_requests_per_connection") or upstream.max_requests,
+        idle_timeout=upstream.idle_timeout,
+        enable_trailers=upstream.enable_trailers,
+        dns_refresh_rate=reader.seconds("dns_refresh_rate", 5.0),
+        respect_dns_ttl=reader.flag("respect_dns_ttl"),
+        http2=upstream.http2,
+        ping_interval=upstream.ping_interval,
+        ping_timeout=upstream.ping_timeout,
+        buffer_limit=reader.number("per_connection_buffer_limit_bytes", 1024 * 1024),
+        bind_address=_bind(reader.child("upstream_bind_config")),
+        alt_stat_name=reader.text("alt_stat_name"),
+        metadata=reader.metadata("metadata"),
+        source=reader.message.SerializeToString(deterministic=True),
+    )
+
+
+def _eds(reader: Reader, discovery: Discovery, name: str) -> _Eds:
+    config = reader.child("eds_cluster_config")
+    if discovery is not Discovery.EDS:
+        if config is not None:
+            config.problem("is for clusters of type EDS only")
+            ads_source(config, "eds_config")
+            config.text("service_name")
+        return _Eds()
+    if config is None:
+        reader.problem("is required for a cluster of type EDS", "eds_cluster_config")
+        return _Eds(name)
+    return _Eds(config.text("service_name") or name, ads_source(config, "eds_config"))
+
+
+def _inline(reader: Reader, discovery: Discovery) -> Assignment | None:
+    inline = reader.child("load_assignment")
+    if inline is None:
+        if discovery in _INLINE:
+            reader.problem(f"is required for a cluster of type {discovery.value}", "load_assignment")
+        return None
+    if discovery not in _INLINE:
+        inline.problem(f"is not for clusters of type {discovery.value}")
+    compiled = assignment(inline, names=discovery in _DNS)
+    if discovery is Discovery.LOGICAL_DNS and sum(len(each.endpoints) for each in compiled.localities) != 1:
+        inline.problem("a LOGICAL_DNS cluster has exactly one endpoint", "endpoints")
+    return compiled
+
+
+def _check_policy(reader: Reader, discovery: Discovery, balancing: LoadBalancing) -> None:
+    provided = balancing.policy is LbPolicy.CLUSTER_PROVIDED
+    if provided != (discovery is Discovery.ORIGINAL_DST):
+        reader.problem(
+            f"{balancing.policy.value} is not for clusters of type {discovery.value}: "
+            "CLUSTER_PROVIDED and ORIGINAL_DST belong together",
+            "lb_policy",
+        )
+
+
+def _limits(parent: Reader) -> tuple[Limits, Limits]:
+    """The thresholds of the default and of the high priority; of several for one priority the first counts."""
+    found: dict[str, Limits] = {}
+    reader = parent.child("circuit_breakers")
+    for each in reader.children("thresholds") if reader is not None else ():
+        found.setdefault(each.enum("priority"), _thresholds(each))
+    return found.get("DEFAULT", Limits()), found.get("HIGH", Limits())
+
+
+def _thresholds(reader: Reader) -> Limits:
+    budget = reader.child("retry_budget")
+    return Limits(
+        max_connections=reader.number("max_connections", 1024),
+        max_pending=reader.number("max_pending_requests", 1024),
+        max_requests=reader.number("max_requests", 1024),
+        max_retries=reader.number("max_retries", 3),
+        budget_percent=budget.percent("budget_percent", _RETRIES_BUDGET) if budget is not None else None,
+        budget_min=budget.number("min_retry_concurrency", 3) if budget is not None else 3,
+    )
+
+
+def _outlier(reader: Reader) -> OutlierDetection:
+    default = OutlierDetection()
+    for field in (
+        "enforcing_success_rate",
+        "enforcing_local_origin_success_rate",
+        "enforcing_failure_percentage",
+        "enforcing_failure_percentage_local_origin",
+    ):
+        reader.only(field, 0)
+    base = reader.seconds("base_ejection_time", default.base_ejection_time)
+    longest = reader.seconds("max_ejection_time", max(default.max_ejection_time, base))
+    if longest < base:
+        reader.problem("must not be less than base_ejection_time", "max_ejection_time")
+    reader.only("max_ejection_time_jitter", 0.0)
+    number = reader.number
+    return OutlierDetection(
+        consecutive_5xx=number("consecutive_5xx", default.consecutive_5xx),
+        consecutive_gateway_failure=number("consecutive_gateway_failure", default.consecutive_gateway_failure),
+        interval=reader.seconds("interval", default.interval),
+        base_ejection_time=base,
+        max_ejection_time=longest,
+        max_ejection_percent=number("max_ejection_percent", default.max_ejection_percent),
+        enforcing_consecutive_5xx=number("enforcing_consecutive_5xx", 100),
+        enforcing_consecutive_gateway_failure=number("enforcing_consecutive_gateway_failure", 0),
+        always_eject_one_host=reader.flag("always_eject_one_host"),
+        split_local_origin=reader.flag("split_external_local_origin_errors"),
+        consecutive_local_origin_failure=number("consecutive_local_origin_failure", 5),
+        enforcing_consecutive_local_origin_failure=number("enforcing_consecutive_local_origin_failure", 100),
+    )
+
+
+def _bind(reader: Reader | None) -> str:
+    """The source address of connections to the upstream; its port must be left to the system."""
+    if reader is None:
+        return ""
+    source = reader.child("source_address")
+    if source is None:
+        return ""
+    source.only("protocol", "TCP")
+    source.only("port_value", 0)
+    return source.text("address")

@@ -1,0 +1,13 @@
+"""envoy.filters.http.router: the end of every chain; nothing of it is configurable here."""
+
+from __future__ import annotations
+
+from envoy.extensions.filters.http.router.v3.router_pb2 import Router
+
+from sidecar.config.reader import Reader
+
+TYPE = Router
+
+
+def compile(reader: Reader) -> None:
+    reader.flag("start_child_span")  # deprecated, superseded by the connection manager's spawn_upstream_span

@@ -1,0 +1,101 @@
+"""The HTTP filters there are, by the type of their configuration.
+
+A filter is one module with `TYPE` (its message class), `compile(reader)` (its configuration in the chain) and, if routes
+can override it, `compile_route(reader)`. Adding one is that file and one line in `FILTERS`.
+"""
+
+from __future__ import annotations
+
+import functools
+import importlib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+from sidecar.config.model import HttpFilter
+from sidecar.config.reader import Reader
+
+FILTERS: Final[Mapping[str, str]] = {
+    "envoy.extensions.filters.http.fault.v3.HTTPFault": "sidecar.config.filter_fault",
+    "envoy.extensions.filters.http.router.v3.Router": "sidecar.config.filter_router",
+}
+ROUTER: Final = "envoy.extensions.filters.http.router.v3.Router"
+FILTER_CONFIG: Final = "envoy.config.route.v3.FilterConfig"
+
+# The name under which the data plane knows a filter, whatever the configuration calls it.
+DISABLED: Final = None
+
+
+@dataclass(frozen=True, slots=True)
+class FilterType:
+    """How one type of filter is compiled. `compile_route` is None where routes cannot override."""
+
+    message: Any
+    compile: Callable[[Reader], Any]
+    compile_route: Callable[[Reader], Any] | None
+
+
+@functools.cache
+def filter_type(name: str) -> FilterType | None:
+    """The filter whose configuration has this type; its messages are imported when it is first asked for."""
+    if name not in FILTERS:
+        return None
+    module = importlib.import_module(FILTERS[name])
+    return FilterType(module.TYPE, module.compile, getattr(module, "compile_route", None))
+
+
+def http_filters(reader: Reader) -> tuple[HttpFilter, ...]:
+    """The `http_filters` of a connection manager: known types only, unless optional; the router last and only last."""
+    compiled: list[HttpFilter] = []
+    kinds: list[str] = []
+    readers = reader.children("http_filters")
+    for each in readers:
+        kind, result = _http_filter(each)
+        if result is not None:
+            compiled.append(result)
+            kinds.append(kind)
+    names = [each.name for each in compiled]
+    for name in {name for name in names if names.count(name) > 1}:
+        reader.problem(f"two filters are named {name!r}", "http_filters")
+    if not readers:
+        reader.problem("needs the router filter (envoy.filters.http.router) at the end", "http_filters")
+    elif compiled and (kinds[-1] != ROUTER or kinds.count(ROUTER) > 1):
+        reader.problem("the router filter must be the last one, and only there", "http_filters")
+    return tuple(compiled)
+
+
+def _http_filter(reader: Reader) -> tuple[str, HttpFilter | None]:
+    name = reader.text("name")
+    optional, disabled = reader.flag("is_optional"), reader.flag("disabled")
+    if reader.has("config_discovery"):
+        return "", None
+    kind, config = reader.unpacked()
+    known = filter_type(kind)
+    if known is None:
+        if not optional:
+            reader.problem(f"{kind or 'no type'}: there is no such HTTP filter here", "typed_config")
+        return kind, None
+    if config is None:  # the type is known, so its bytes are bad: reported already
+        return kind, None
+    return kind, HttpFilter(name, known.compile(config), disabled)
+
+
+def per_route_filters(reader: Reader) -> Mapping[str, Any]:
+    """A `typed_per_filter_config`: compiled by filter name, None where the filter is disabled."""
+    compiled: dict[str, Any] = {}
+    for name, entry in reader.entries("typed_per_filter_config"):
+        kind, config = entry.opened()
+        optional = False
+        if kind == FILTER_CONFIG and config is not None:
+            optional = config.flag("is_optional")
+            if config.flag("disabled"):
+                compiled[name] = DISABLED
+                continue
+            kind, config = config.unpacked("config")
+        known = filter_type(kind)
+        if known is None or known.compile_route is None:
+            if not optional:
+                entry.problem(f"{kind or 'no type'}: there is no such HTTP filter that routes can configure")
+        elif config is not None:
+            compiled[name] = known.compile_route(config)
+    return compiled

@@ -1,0 +1,157 @@
+"""RouteAction → Forward: to which cluster, rewritten how, retried when."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Final
+
+from sidecar.config.common import header_ops, substitution, typed
+from sidecar.config.model import UNLIMITED, Forward, RetryPolicy, Rewrite, WeightedCluster
+from sidecar.config.reader import Reader
+
+_NOT_FOUND_CODES: Final = {
+    "SERVICE_UNAVAILABLE": 503,
+    "NOT_FOUND": 404,
+    "INTERNAL_SERVER_ERROR": 500,
+}
+PREVIOUS_HOSTS: Final = "envoy.extensions.retry.host.previous_hosts.v3.PreviousHostsPredicate"
+_PREVIOUS_HOSTS_NAME: Final = "envoy.retry_host_predicates.previous_hosts"
+
+RETRY_CONDITIONS: Final = frozenset(
+    {
+        "5xx",
+        "gateway-error",
+        "reset",
+        "reset-before-request",
+        "connect-failure",
+        "envoy-ratelimited",
+        "retriable-4xx",
+        "refused-stream",
+        "retriable-status-codes",
+        "retriable-headers",
+        "http3-post-connect-failure",
+        "cancelled",
+        "deadline-exceeded",
+        "internal",
+        "resource-exhausted",
+        "unavailable",
+    }
+)
+DEFAULT_BASE: Final = 0.025
+MIN_BASE: Final = 0.001
+
+
+def forward(reader: Reader) -> Forward:
+    retry = reader.child("retry_policy")
+    upgrades, terminates = _upgrades(reader)
+    return Forward(
+        clusters=_clusters(reader),
+        timeout=reader.seconds("timeout", 15.0),
+        idle_timeout=reader.optional_seconds("idle_timeout"),
+        retry=retry_policy(retry) if retry is not None else None,
+        rewrite=_rewrite(reader),
+        cluster_not_found_code=_NOT_FOUND_CODES.get(reader.enum("cluster_not_found_response_code"), 503),
+        high_priority=reader.enum("priority") == "HIGH",
+        upgrades=upgrades,
+        terminate_connect=terminates,
+    )
+
+
+def _clusters(reader: Reader) -> tuple[WeightedCluster, ...]:
+    if reader.has("cluster"):
+        return (WeightedCluster(reader.text("cluster"), 1),)
+    weighted = reader.child("weighted_clusters")
+    if weighted is None:
+        return ()
+    weighted.number("total_weight")  # deprecated: the sum of the weights counts
+    weighted.text("runtime_key_prefix")  # there is no runtime that could change weights
+    clusters = tuple(_weighted_cluster(each) for each in weighted.children("clusters"))
+    total = sum(cluster.weight for cluster in clusters)
+    if clusters and not 0 < total <= UNLIMITED:
+        weighted.problem(f"the weights' sum is {total}, must be between 1 and {UNLIMITED}", "clusters")
+    return clusters
+
+
+def _weighted_cluster(reader: Reader) -> WeightedCluster:
+    name = reader.text("name")
+    if not name and not reader.has("cluster_header"):
+        reader.problem("is required", "name")
+    return WeightedCluster(
+        name=name,
+        weight=reader.number("weight"),
+        request_ops=header_ops(reader, "request"),
+        response_ops=header_ops(reader, "response"),
+        host_rewrite=reader.text("host_rewrite_literal"),
+    )
+
+
+def _rewrite(reader: Reader) -> Rewrite | None:
+    prefix = reader.text("prefix_rewrite")
+    regex = substitution(reader.child("regex_rewrite"))
+    if prefix and regex is not None:
+        reader.problem("only one of prefix_rewrite and regex_rewrite may be set", "regex_rewrite")
+    host = reader.text("host_rewrite_literal")
+    from_upstream = reader.flag("auto_host_rewrite")
+    forwarded = reader.flag("append_x_forwarded_host")
+    if not prefix and regex is None and not host and not from_upstream:
+        return None
+    return Rewrite(prefix or None, regex, host, from_upstream, forwarded)
+
+
+def _upgrades(reader: Reader) -> tuple[Mapping[str, bool], bool]:
+    """Upgrade type → enabled, and whether CONNECT ends here (its payload goes to the upstream as plain TCP)."""
+    upgrades: dict[str, bool] = {}
+    terminates = False
+    for each in reader.children("upgrade_configs"):
+        kind = each.text("upgrade_type").lower()
+        if kind in upgrades:
+            each.problem(f"{kind!r} is listed twice", "upgrade_type")
+        upgrades[kind] = each.flag("enabled", True)
+        connect = each.child("connect_config")
+        if connect is not None:
+            if kind != "connect":
+                each.problem("is for CONNECT only", "connect_config")
+            terminates = True
+    return upgrades, terminates
+
+
+def retry_policy(reader: Reader) -> RetryPolicy:
+    words = [word.strip() for word in reader.text("retry_on").split(",")]
+    conditions = frozenset(word for word in words if word)
+    if unknown := sorted(conditions - RETRY_CONDITIONS):
+        reader.problem(f"unknown condition {', '.join(map(repr, unknown))}", "retry_on")
+    base, longest = _back_off(reader.child("retry_back_off"))
+    predicates = reader.children("retry_host_predicate")
+    for each in predicates:
+        _previous_hosts(each)
+    return RetryPolicy(
+        conditions=conditions,
+        attempts=reader.number("num_retries", 1),
+        per_try_timeout=reader.seconds("per_try_timeout"),
+        status_codes=frozenset(reader.values("retriable_status_codes")),
+        base_interval=base,
+        max_interval=longest,
+        avoid_previous_hosts=bool(predicates),
+        host_selection_attempts=reader.number("host_selection_retry_max_attempts") or 1,
+    )
+
+
+def _back_off(reader: Reader | None) -> tuple[float, float]:
+    if reader is None:
+        return DEFAULT_BASE, DEFAULT_BASE * 10
+    base = max(reader.seconds("base_interval", DEFAULT_BASE), MIN_BASE)
+    longest = reader.optional_seconds("max_interval")
+    if longest is None:
+        return base, base * 10
+    longest = max(longest, MIN_BASE)
+    if longest < base:
+        reader.problem("must not be less than base_interval", "max_interval")
+    return base, longest
+
+
+def _previous_hosts(reader: Reader) -> None:
+    """The one predicate there is; its name alone is enough, as for Envoy."""
+    if reader.has("typed_config"):
+        typed(reader, {PREVIOUS_HOSTS: None}, "retry host predicate")
+    elif (name := reader.text("name")) != _PREVIOUS_HOSTS_NAME:
+        reader.problem(f"{name!r} is not an implemented retry host predicate", "name")

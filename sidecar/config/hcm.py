@@ -1,0 +1,128 @@
+"""HttpConnectionManager → Hcm."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from envoy.extensions.request_id.uuid.v3.uuid_pb2 import UuidRequestIdConfig
+
+from sidecar.config.access_log import access_logs
+from sidecar.config.filters import http_filters
+from sidecar.config.model import Hcm, RouteConfig
+from sidecar.config.reader import Reader
+from sidecar.config.routes import route_config
+from sidecar.config.source import ads_source
+from sidecar.config.tracing import tracing
+
+_UUID: Final = {UuidRequestIdConfig.DESCRIPTOR.full_name: None}
+_IDLE_TIMEOUT: Final = 3600.0
+_FETCH_TIMEOUT: Final = 15.0
+
+
+def hcm(reader: Reader) -> Hcm:
+    routes, rds, rds_timeout = _routes(reader)
+    _refusals(reader)
+    trace = reader.child("tracing")
+    return Hcm(
+        stat_prefix=reader.text("stat_prefix"),
+        filters=http_filters(reader),
+        routes=routes,
+        rds=rds,
+        rds_timeout=rds_timeout,
+        access_logs=access_logs(reader),
+        tracing=tracing(trace) if trace is not None else None,
+        server_name=reader.text("server_name") or "envoy",
+        server_header=reader.enum("server_header_transformation"),
+        use_remote_address=reader.flag("use_remote_address"),
+        xff_num_trusted_hops=reader.number("xff_num_trusted_hops"),
+        skip_xff_append=reader.flag("skip_xff_append"),
+        generate_request_id=reader.flag("generate_request_id", True),
+        preserve_external_request_id=reader.flag("preserve_external_request_id"),
+        always_set_request_id_in_response=reader.flag("always_set_request_id_in_response"),
+        normalize_path=reader.flag("normalize_path"),
+        merge_slashes=reader.flag("merge_slashes"),
+        strip_any_host_port=reader.flag("strip_any_host_port"),
+        strip_matching_host_port=reader.flag("strip_matching_host_port"),
+        max_request_headers_kb=reader.number("max_request_headers_kb", 60),
+        stream_idle_timeout=reader.seconds("stream_idle_timeout", 300.0),
+        request_timeout=reader.seconds("request_timeout"),
+        request_headers_timeout=reader.seconds("request_headers_timeout"),
+        drain_timeout=reader.seconds("drain_timeout", 5.0),
+        delayed_close_timeout=reader.seconds("delayed_close_timeout", 1.0),
+        upgrades=_upgrades(reader),
+        **_common_options(reader),
+        **_http1_options(reader),
+    )
+
+
+def _routes(reader: Reader) -> tuple[RouteConfig | None, str, float]:
+    """Inline routes, or the name of an RDS resource with its fetch time-out."""
+    inline = reader.child("route_config")
+    if inline is not None:
+        return route_config(inline), "", _FETCH_TIMEOUT
+    rds = reader.child("rds")
+    if rds is None:
+        return None, "", _FETCH_TIMEOUT
+    name = rds.text("route_config_name")
+    if not name:
+        rds.problem("is required", "route_config_name")
+    return None, name, ads_source(rds, "config_source")
+
+
+def _refusals(reader: Reader) -> None:
+    """Fields of which the default is all there is."""
+    reader.only("codec_type", "AUTO", "HTTP1")
+    reader.only("path_with_escaped_slashes_action", "IMPLEMENTATION_SPECIFIC_DEFAULT", "KEEP_UNCHANGED")
+    reader.only("forward_client_cert_details", "SANITIZE")
+    reader.only("stream_error_on_invalid_http_message", False)
+    reader.only("add_user_agent", False)
+    if (identity := reader.child("request_id_extension")) is not None:
+        _, config = identity.unpacked()
+        if config is None or config.type not in _UUID:
+            identity.problem(f"only {', '.join(_UUID)} is implemented", "typed_config")
+        else:
+            config.only("pack_trace_reason", True)
+            config.only("use_request_id_for_trace_sampling", True)
+    if reader.has("strip_any_host_port") and reader.has("strip_matching_host_port"):
+        reader.problem("only one of strip_any_host_port and strip_matching_host_port may be set", "strip_any_host_port")
+
+
+def _common_options(parent: Reader) -> dict[str, Any]:
+    reader = parent.child("common_http_protocol_options")
+    if reader is None:
+        return {}
+    reader.only("headers_with_underscores_action", "ALLOW")
+    return {
+        "idle_timeout": reader.seconds("idle_timeout", _IDLE_TIMEOUT),
+        "max_connection_duration": reader.seconds("max_connection_duration"),
+        "max_headers_count": reader.number("max_headers_count", 100),
+        "max_requests_per_connection": reader.number("max_requests_per_connection"),
+    }
+
+
+def _http1_options(parent: Reader) -> dict[str, Any]:
+    reader = parent.child("http_protocol_options")
+    if reader is None:
+        return {}
+    http1_only(reader)
+    return {"accept_http_10": reader.flag("accept_http_10"), "enable_trailers": reader.flag("enable_trailers")}
+
+
+def http1_only(reader: Reader) -> None:
+    """Fields of Http1ProtocolOptions of which the default is all there is, on either side."""
+    reader.only("allow_absolute_url", True)
+    reader.only("override_stream_error_on_invalid_http_message", False)
+    reader.flag("use_balsa_parser")  # which parser Envoy uses
+
+
+def _upgrades(reader: Reader) -> frozenset[str]:
+    enabled = set()
+    seen = set()
+    for each in reader.children("upgrade_configs"):
+        kind = each.text("upgrade_type").lower()
+        if kind in seen:
+            each.problem(f"{kind!r} is listed twice", "upgrade_type")
+        seen.add(kind)
+        if each.flag("enabled", True):
+            enabled.add(kind)
+    return frozenset(enabled)

@@ -1,0 +1,144 @@
+"""Listener → Listener."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Final
+
+from envoy.config.listener.v3 import listener_pb2  # noqa: F401  (names the message for Any)
+from envoy.extensions.filters.listener.http_inspector.v3 import http_inspector_pb2
+from envoy.extensions.filters.listener.original_dst.v3 import original_dst_pb2
+from envoy.extensions.filters.listener.tls_inspector.v3 import tls_inspector_pb2
+from envoy.extensions.filters.network.http_connection_manager.v3 import http_connection_manager_pb2
+from envoy.extensions.filters.network.tcp_proxy.v3 import tcp_proxy_pb2
+
+from sidecar.config.common import address, cidr, plaintext, typed
+from sidecar.config.hcm import hcm
+from sidecar.config.model import (
+    Direction,
+    FilterChain,
+    FilterChainMatch,
+    Hcm,
+    Listener,
+    TcpProxy,
+)
+from sidecar.config.reader import Reader
+from sidecar.config.tcp_proxy import tcp_proxy
+
+_NETWORK_FILTERS: Final[dict[str, Callable[[Reader], Hcm | TcpProxy]]] = {
+    http_connection_manager_pb2.HttpConnectionManager.DESCRIPTOR.full_name: hcm,
+    tcp_proxy_pb2.TcpProxy.DESCRIPTOR.full_name: tcp_proxy,
+}
+_ORIGINAL_DST: Final = original_dst_pb2.OriginalDst.DESCRIPTOR.full_name
+_HTTP_INSPECTOR: Final = http_inspector_pb2.HttpInspector.DESCRIPTOR.full_name
+_TLS_INSPECTOR: Final = tls_inspector_pb2.TlsInspector.DESCRIPTOR.full_name
+_LISTENER_FILTERS: Final = {_ORIGINAL_DST: None, _HTTP_INSPECTOR: None, _TLS_INSPECTOR: None}
+_TRANSPORTS: Final = ("", "raw_buffer", "tls")
+
+LISTENER_FILTERS_TIMEOUT: Final = 15.0
+
+
+def compile_listener(message: Any) -> Listener:
+    """An envoy.config.listener.v3.Listener; ConfigError with everything that is wrong in it."""
+    reader = Reader(message)
+    compiled = listener(reader)
+    reader.finish()
+    return compiled
+
+
+def listener(reader: Reader) -> Listener:
+    chains = reader.children("filter_chains")
+    default = reader.child("default_filter_chain")
+    if not reader.has("address"):
+        reader.problem("is required", "address")
+    if not chains and default is None:
+        reader.problem("needs a filter chain", "filter_chains")
+    filters = _listener_filters(reader)
+    name = reader.text("name")
+    where = address(reader.child("address"))
+    compiled = Listener(
+        name=name or str(where),
+        address=where,
+        chains=tuple(_chain(each) for each in chains),
+        default_chain=_default_chain(default),
+        bind_to_port=reader.flag("bind_to_port", True),
+        use_original_dst=reader.flag("use_original_dst"),
+        detect_original_dst=_ORIGINAL_DST in filters,
+        detect_http=_HTTP_INSPECTOR in filters,
+        detect_tls=_TLS_INSPECTOR in filters,
+        detect_timeout=reader.seconds("listener_filters_timeout", LISTENER_FILTERS_TIMEOUT),
+        detect_continue=reader.flag("continue_on_listener_filters_timeout"),
+        direction=Direction[reader.enum("traffic_direction")],
+        stat_prefix=reader.text("stat_prefix"),
+        source=reader.message.SerializeToString(deterministic=True),
+    )
+    _check_matches(compiled, chains)
+    return compiled
+
+
+def _check_matches(compiled: Listener, readers: list[Reader]) -> None:
+    """Two chains that match the same connections: only the first could ever be used."""
+    seen: dict[FilterChainMatch, str] = {}
+    for index, (chain, reader) in enumerate(zip(compiled.chains, readers, strict=True)):
+        where = chain.name or f"filter_chains[{index}]"
+        if chain.match in seen:
+            reader.problem(f"matches the same as {seen[chain.match]}", "filter_chain_match")
+        seen.setdefault(chain.match, where)
+
+
+def _listener_filters(reader: Reader) -> frozenset[str]:
+    found = set()
+    for each in reader.children("listener_filters"):
+        kind, config = typed(each, _LISTENER_FILTERS, "listener filter")
+        if kind:
+            found.add(kind)
+        if kind == _TLS_INSPECTOR and config is not None:
+            config.only("enable_ja3_fingerprinting", False)
+            config.only("enable_ja4_fingerprinting", False)
+    return frozenset(found)
+
+
+def _default_chain(reader: Reader | None) -> FilterChain | None:
+    if reader is None:
+        return None
+    reader.child("filter_chain_match")  # Envoy ignores it for the default chain
+    return _chain(reader)
+
+
+def _chain(reader: Reader) -> FilterChain:
+    plaintext(reader)
+    return FilterChain(reader.text("name"), _match(reader.child("filter_chain_match")), _network(reader))
+
+
+def _network(reader: Reader) -> Hcm | TcpProxy:
+    """The chain's one filter: a connection manager or a TCP proxy."""
+    filters = reader.children("filters")
+    if len(filters) != 1:
+        reader.problem(f"needs exactly one network filter, has {len(filters)}", "filters")
+    result: Hcm | TcpProxy | None = None
+    for each in filters:
+        kind, config = typed(each, _NETWORK_FILTERS, "network filter")
+        if config is not None:
+            result = _NETWORK_FILTERS[kind](config)
+    return result or TcpProxy("", ())
+
+
+def _match(reader: Reader | None) -> FilterChainMatch:
+    if reader is None:
+        return FilterChainMatch()
+    transport = reader.text("transport_protocol")
+    if transport not in _TRANSPORTS:
+        reader.problem(f"{transport!r} is not one of raw_buffer, tls", "transport_protocol")
+    reader.only("source_type", "ANY")
+    names = reader.values("server_names")
+    for index, name in enumerate(names):
+        if "*" in name and not (name.startswith("*.") and "*" not in name[2:]):
+            reader.problem(f"{name!r}: a wildcard must be the whole first label", f"server_names[{index}]")
+    return FilterChainMatch(
+        destination_port=reader.number("destination_port"),
+        destination_ranges=tuple(cidr(each) for each in reader.children("prefix_ranges")),
+        source_ranges=tuple(cidr(each) for each in reader.children("source_prefix_ranges")),
+        server_names=tuple(name.lower() for name in names),
+        application_protocols=reader.values("application_protocols"),
+        transport=transport,
+    )

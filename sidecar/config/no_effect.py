@@ -1,0 +1,114 @@
+"""Fields that are accepted and change nothing, by message type, each with the reason.
+
+They tune threads, buffers or statistics of Envoy's that have no counterpart here, or belong to a protocol that this
+sidecar does not speak. A field that would change what a request sees is never on this list: it is implemented or refused.
+`python -m sidecar.config` prints the list.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+_WORKERS = "one event loop accepts everything"
+_BUFFERS = "buffers have caps of their own"
+_NOT_READ = "nothing here reads it"
+_STATS = "the statistics' names and labels are fixed"
+_H2 = "downstream HTTP/2 is not spoken"
+_DNS = "the system's resolver is asked"
+_NO_CHECKS = "there are no active health checks"
+_TLS_ONLY = "means something with TLS only"
+
+REASONS: Final[dict[str, dict[str, str]]] = {
+    "envoy.config.bootstrap.v3.Bootstrap": {
+        "watchdog": _WORKERS,
+        "watchdogs": _WORKERS,
+        "stats_config": _STATS,
+        "stats_flush_interval": "statistics are exact whenever they are read",
+        "stats_flush_on_admin": "statistics are exact whenever they are read",
+        "stats_eviction_interval": _STATS,
+        "deferred_stat_options": _STATS,
+        "enable_dispatcher_stats": _STATS,
+        "typed_dns_resolver_config": _DNS,
+        "memory_allocator_manager": "Python manages the memory",
+        "default_socket_interface": "there is one socket interface",
+        "inline_headers": "all headers are looked up alike",
+        "grpc_async_client_manager_config": "one gRPC channel per control plane",
+    },
+    "envoy.config.bootstrap.v3.Admin": {
+        "access_log": "requests to the admin port are not logged",
+        "access_log_path": "requests to the admin port are not logged",
+        "profile_path": "there is no CPU profiler",
+        "ignore_global_conn_limit": "there is no global connection limit",
+    },
+    "envoy.config.listener.v3.Listener": {
+        "connection_balance_config": _WORKERS,
+        "enable_reuse_port": _WORKERS,
+        "reuse_port": _WORKERS,
+        "max_connections_to_accept_per_socket_event": _WORKERS,
+        "tcp_backlog_size": "the system's maximum is used",
+        "tcp_fast_open_queue_length": "TCP fast open is not offered",
+        "ignore_global_conn_limit": "there is no global connection limit",
+        "bypass_overload_manager": "there is no overload manager",
+        "per_connection_buffer_limit_bytes": _BUFFERS,
+        "drain_type": "there is no /healthcheck/fail that would drain",
+        "metadata": _NOT_READ,
+    },
+    "envoy.config.listener.v3.FilterChain": {"metadata": _NOT_READ},
+    "envoy.extensions.filters.listener.http_inspector.v3.HttpInspector": {"initial_read_buffer_size": _BUFFERS},
+    "envoy.extensions.filters.listener.tls_inspector.v3.TlsInspector": {
+        "initial_read_buffer_size": _BUFFERS,
+        "max_client_hello_size": _BUFFERS,
+        "close_connection_on_client_hello_parsing_errors": "what is not TLS is passed on as it is",
+    },
+    "envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager": {
+        "http2_protocol_options": _H2,
+        "http3_protocol_options": _H2,
+    },
+    "envoy.extensions.filters.http.router.v3.Router": {
+        "dynamic_stats": _STATS,
+        "suppress_grpc_request_failure_code_stats": _STATS,
+    },
+    "envoy.config.route.v3.RouteConfiguration": {"metadata": _NOT_READ},
+    "envoy.config.route.v3.VirtualHost": {"metadata": _NOT_READ, "virtual_clusters": _STATS},
+    "envoy.config.route.v3.Route": {"stat_prefix": _STATS},
+    "envoy.config.core.v3.RuntimeFractionalPercent": {"runtime_key": "there is no runtime: the default value holds"},
+    "envoy.config.core.v3.Metadata": {"typed_filter_metadata": _NOT_READ},
+    "envoy.config.cluster.v3.Cluster": {
+        "cleanup_interval": "unused hosts are dropped with their last connection",
+        "dns_jitter": "look-ups of one cluster never run at the same time",
+        "typed_dns_resolver_config": _DNS,
+        "ignore_health_on_host_removal": _NO_CHECKS,
+        "wait_for_warm_on_init": "a static cluster is warm at once",
+        "track_timeout_budgets": _STATS,
+        "track_cluster_stats": _STATS,
+        "preconnect_policy": "connections are made when they are needed",
+    },
+    "envoy.config.cluster.v3.Cluster.CommonLbConfig": {
+        "update_merge_window": "an update costs no more than a pick",
+        "zone_aware_lb_config": "there is no local cluster to compare zones with",
+    },
+    "envoy.config.cluster.v3.CircuitBreakers.Thresholds": {
+        "track_remaining": _STATS,
+        "max_connection_pools": "a host has one pool",
+    },
+    "envoy.config.cluster.v3.OutlierDetection": {
+        "success_rate_minimum_hosts": "success rates do not eject",
+        "success_rate_request_volume": "success rates do not eject",
+        "success_rate_stdev_factor": "success rates do not eject",
+        "failure_percentage_threshold": "failure percentages do not eject",
+        "failure_percentage_minimum_hosts": "failure percentages do not eject",
+        "failure_percentage_request_volume": "failure percentages do not eject",
+        "successful_active_health_check_uneject_host": _NO_CHECKS,
+    },
+    "envoy.config.endpoint.v3.Endpoint": {"health_check_config": _NO_CHECKS},
+    "envoy.config.endpoint.v3.LocalityLbEndpoints": {"metadata": _NOT_READ, "proximity": _NOT_READ},
+    "envoy.extensions.upstreams.http.v3.HttpProtocolOptions": {"upstream_http_protocol_options": _TLS_ONLY},
+    "envoy.config.trace.v3.OpenTelemetryConfig": {"max_cache_size": _BUFFERS},
+    "envoy.config.core.v3.ApiConfigSource": {
+        "set_node_on_first_message_only": "the node is only ever in the first message",
+        "refresh_delay": "streams are not polled",
+        "request_timeout": "streams have no deadline",
+    },
+}
+
+NO_EFFECT: Final[dict[str, frozenset[str]]] = {name: frozenset(fields) for name, fields in REASONS.items()}

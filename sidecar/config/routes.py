@@ -1,0 +1,145 @@
+"""RouteConfiguration → RouteConfig."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from sidecar.config.common import data_source, header_ops, substitution
+from sidecar.config.filters import per_route_filters
+from sidecar.config.forward import forward, retry_policy
+from sidecar.config.match import route_match
+from sidecar.config.model import (
+    DirectResponse,
+    Forward,
+    Redirect,
+    Route,
+    RouteConfig,
+    VirtualHost,
+)
+from sidecar.config.reader import Reader
+
+MAX_DIRECT_RESPONSE = 4096  # Envoy's max_direct_response_body_size_bytes
+
+_REDIRECT_CODES = {
+    "MOVED_PERMANENTLY": 301,
+    "FOUND": 302,
+    "SEE_OTHER": 303,
+    "TEMPORARY_REDIRECT": 307,
+    "PERMANENT_REDIRECT": 308,
+}
+_ACTIONS = ("route", "redirect", "direct_response")
+
+
+def compile_route_config(message: Any) -> RouteConfig:
+    """An envoy.config.route.v3.RouteConfiguration; ConfigError with everything that is wrong in it."""
+    reader = Reader(message)
+    config = route_config(reader)
+    reader.finish()
+    return config
+
+
+def route_config(reader: Reader) -> RouteConfig:
+    """The same within another resource: an HTTP connection manager's inline `route_config`."""
+    body_limit = reader.number("max_direct_response_body_size_bytes", MAX_DIRECT_RESPONSE)
+    hosts = reader.children("virtual_hosts")
+    config = RouteConfig(
+        name=reader.text("name"),
+        virtual_hosts=tuple(_virtual_host(each, body_limit) for each in hosts),
+        request_ops=header_ops(reader, "request"),
+        response_ops=header_ops(reader, "response"),
+        filters=_filters(reader),
+        ignore_port_in_host=reader.flag("ignore_port_in_host_matching"),
+        validate_clusters=reader.flag("validate_clusters", True) if reader.has("validate_clusters") else None,
+    )
+    _check_domains(config, hosts)
+    return config
+
+
+def _check_domains(config: RouteConfig, readers: list[Reader]) -> None:
+    """One virtual host a domain, one virtual host a name."""
+    domains: dict[str, str] = {}
+    names: set[str] = set()
+    for host, reader in zip(config.virtual_hosts, readers, strict=True):
+        if host.name in names:
+            reader.problem(f"there is another virtual host {host.name!r}", "name")
+        names.add(host.name)
+        for index, domain in enumerate(host.domains):
+            other = domains.setdefault(domain.lower(), host.name)
+            if other is not host.name or domain.lower() in (each.lower() for each in host.domains[:index]):
+                reader.problem(f"{domain!r} is a domain of virtual host {other!r} already", f"domains[{index}]")
+
+
+def _virtual_host(reader: Reader, body_limit: int) -> VirtualHost:
+    reader.only("require_tls", "NONE")
+    retry = reader.child("retry_policy")
+    return VirtualHost(
+        name=reader.text("name"),
+        domains=reader.values("domains"),
+        routes=tuple(_route(each, body_limit) for each in reader.children("routes")),
+        request_ops=header_ops(reader, "request"),
+        response_ops=header_ops(reader, "response"),
+        retry=retry_policy(retry) if retry is not None else None,
+        include_attempt_count=reader.flag("include_request_attempt_count"),
+        include_attempt_count_in_response=reader.flag("include_attempt_count_in_response"),
+        filters=_filters(reader),
+    )
+
+
+def _filters(reader: Reader) -> Mapping[str, Any]:
+    return per_route_filters(reader) if reader.has("typed_per_filter_config") else {}
+
+
+def _route(reader: Reader, body_limit: int) -> Route:
+    kind = reader.one_of(*_ACTIONS)
+    action = reader.child(kind) if kind else None
+    compiled: Forward | Redirect | DirectResponse
+    if action is None:
+        if not reader.has("filter_action") and not reader.has("non_forwarding_action"):
+            reader.problem(f"needs one of {', '.join(_ACTIONS)}")
+        compiled = DirectResponse(404)
+    elif kind == "route":
+        compiled = forward(action)
+    elif kind == "redirect":
+        compiled = _redirect(action)
+    else:
+        compiled = _direct_response(action, body_limit)
+    return Route(
+        match=route_match(reader.child("match")),
+        action=compiled,
+        name=reader.text("name"),
+        request_ops=header_ops(reader, "request"),
+        response_ops=header_ops(reader, "response"),
+        filters=_filters(reader),
+        metadata=reader.metadata("metadata"),
+        decorator=_decorator(reader.child("decorator")),
+    )
+
+
+def _decorator(reader: Reader | None) -> str:
+    if reader is None:
+        return ""
+    reader.only("propagate", True)
+    return reader.text("operation")
+
+
+def _redirect(reader: Reader) -> Redirect:
+    return Redirect(
+        code=_REDIRECT_CODES.get(reader.enum("response_code"), 301),
+        scheme=reader.text("scheme_redirect").lower(),
+        https=reader.flag("https_redirect"),
+        host=reader.text("host_redirect"),
+        port=reader.number("port_redirect"),
+        path=reader.text("path_redirect"),
+        prefix=reader.text("prefix_rewrite") if reader.has("prefix_rewrite") else None,
+        regex=substitution(reader.child("regex_rewrite")),
+        strip_query=reader.flag("strip_query"),
+    )
+
+
+def _direct_response(reader: Reader, body_limit: int) -> DirectResponse:
+    body = reader.child("body")
+    content = data_source(body) if body is not None else b""
+    if body is not None and len(content) > body_limit:
+        body.problem(f"the body has {len(content)} bytes, at most {body_limit} are allowed")
+    return DirectResponse(reader.number("status"), content)

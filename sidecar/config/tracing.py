@@ -1,0 +1,54 @@
+"""HttpConnectionManager.Tracing → Tracing: sampling, tags, and OpenTelemetry over HTTP."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from envoy.config.trace.v3.opentelemetry_pb2 import OpenTelemetryConfig
+
+from sidecar.config.common import typed
+from sidecar.config.model import MILLION, Tracing
+from sidecar.config.reader import Reader
+
+_OPENTELEMETRY: Final = {OpenTelemetryConfig.DESCRIPTOR.full_name: None}
+PATH_TAG_LENGTH: Final = 256
+
+
+def tracing(reader: Reader) -> Tracing:
+    reader.only("max_path_tag_length", PATH_TAG_LENGTH)
+    reader.only("spawn_upstream_span", False)
+    cluster, uri, service = "", "", ""
+    if (provider := reader.child("provider")) is not None:
+        _, config = typed(provider, _OPENTELEMETRY, "tracer")
+        if config is not None:
+            cluster, uri, service = _opentelemetry(config)
+    return Tracing(
+        client_chance=reader.chance("client_sampling", MILLION),
+        random_chance=reader.chance("random_sampling", MILLION),
+        overall_chance=reader.chance("overall_sampling", MILLION),
+        service_name=service,
+        otlp_cluster=cluster,
+        otlp_url=uri,
+        custom_tags=tuple(tag for each in reader.children("custom_tags") if (tag := _tag(each)) is not None),
+    )
+
+
+def _opentelemetry(reader: Reader) -> tuple[str, str, str]:
+    """(cluster, URI, service name)."""
+    reader.refuse("grpc_service", "OTLP over gRPC is not implemented, use http_service")
+    service = reader.text("service_name")
+    http = reader.child("http_service")
+    target = http.child("http_uri") if http is not None else None
+    if target is None:
+        return "", "", service
+    target.seconds("timeout")
+    return target.text("cluster"), target.text("uri"), service
+
+
+def _tag(reader: Reader) -> tuple[str, str, str] | None:
+    tag = reader.text("tag")
+    kind = reader.one_of("literal", "environment", "request_header")
+    value = reader.child(kind) if kind else None
+    if value is None:
+        return None  # another kind, which nobody reads: refused
+    return tag, kind, value.text("value" if kind == "literal" else "name")
