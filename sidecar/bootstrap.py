@@ -7,6 +7,7 @@ with its field path and, where the text is at hand, file and line.
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, Final
@@ -57,6 +58,18 @@ def load(path: str = "", yaml_text: str = "", *, node_id: str = "", node_cluster
     except ConfigError as error:
         # After a merge a path no longer says which text it is from.
         raise (documents[0].located(error.problems) if len(documents) == 1 else error) from error
+
+
+def validate(path: str = "", yaml_text: str = "") -> int:
+    """`--mode validate`: says on stdout that the configuration is good, or on stderr all that is wrong; the exit code."""
+    try:
+        load(path, yaml_text)
+    except ConfigError as error:
+        for problem in error.problems:
+            print(problem, file=sys.stderr)
+        return 1
+    print(f"configuration '{path}' OK")
+    return 0
 
 
 def compile_bootstrap(message: Any) -> Bootstrap:

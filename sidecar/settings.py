@@ -1,0 +1,195 @@
+"""The command line of `mesh-sidecar`: Envoy's flags, as far as they mean something here → Settings.
+
+A flag of Envoy's that would be ignored is refused with what to do, so that nobody believes that it works.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+# Envoy's words, and the levels of Python's logging that they are; `trace` is below DEBUG.
+LOG_LEVELS: Final = {
+    "trace": 5,
+    "debug": 10,
+    "info": 20,
+    "warning": 30,
+    "warn": 30,
+    "error": 40,
+    "critical": 50,
+    "off": 60,
+}
+LOG_FORMAT: Final = "[%(asctime)s.%(msecs)03d][%(process)d][%(levelname)s][%(name)s] %(message)s"
+DRAIN_TIME: Final = 600
+
+_DESCRIPTION = """\
+The sidecar proxy: it runs beside a service, takes its traffic in and out, and does what its configuration says.
+
+It starts from an Envoy v3 bootstrap file. What the file holds under static_resources is served at once; listeners, routes,
+clusters and endpoints that come from a control plane (dynamic_resources) follow as soon as it answers."""
+
+_EPILOG = """\
+examples:
+  mesh bootstrap --service reviews --port 9080 > reviews.yaml     write a workload's bootstrap file
+  mesh-sidecar -c reviews.yaml                                    run it
+  mesh-sidecar -c reviews.yaml --mode validate                    only say whether it is good
+  mesh-sidecar -c reviews.yaml --config-yaml 'admin: {address: {socket_address: {address: 127.0.0.1, port_value: 15100}}}'
+
+The last configuration that the control plane sent and that was accepted is kept under --state-dir, in a file named after
+the node's id; with no control plane at start the sidecar serves from it. A bootstrap without ads_config never uses it.
+`python -m sidecar.config` lists every configuration field that is implemented."""
+
+# Envoy's flags that have nothing to act on here, by what to do about it.
+_REFUSED: Final = {
+    "--base-id": "there is no hot restart: start a second sidecar on other ports",
+    "--use-dynamic-base-id": "there is no hot restart: start a second sidecar on other ports",
+    "--restart-epoch": "there is no hot restart: start a second sidecar on other ports",
+    "--parent-shutdown-time-s": "there is no hot restart: --drain-time-s is all there is",
+    "--allow-unknown-fields": "unknown fields are always errors",
+    "--allow-unknown-static-fields": "unknown fields are always errors",
+    "--ignore-unknown-dynamic-fields": "unknown fields are always errors",
+    "--service-zone": "set node.locality.zone in the bootstrap",
+    "--component-log-level": "use POST /logging?NAME=LEVEL on the admin port",
+    "--log-path": "the log goes to stderr: redirect it",
+    "--cpuset-threads": "there is one event loop: start more sidecars",
+}
+# Flags that ask for what is so anyway.
+_NO_EFFECT: Final = ("--disable-hot-restart", "--reject-unknown-dynamic-fields", "--enable-fine-grain-logging")
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """What the command line says. `log_level` is a level of Python's logging; `state_dir` '' means: keep nothing."""
+
+    config_path: str = ""
+    config_yaml: str = ""
+    validate: bool = False
+    concurrency: int = 1
+    log_level: int = 20
+    log_format: str = LOG_FORMAT
+    service_node: str = ""
+    service_cluster: str = ""
+    drain_time: float = float(DRAIN_TIME)
+    drain_immediately: bool = False
+    admin_address_path: str = ""
+    state_dir: str = ""
+
+
+def parse(arguments: Sequence[str] | None = None) -> Settings:
+    """Settings of a command line (the process's own when None). Wrong ones end the process with argparse's message."""
+    parser = _parser()
+    chosen = parser.parse_args(arguments)
+    if not chosen.config_path and not chosen.config_yaml:
+        parser.error("no configuration: give -c FILE, or --config-yaml TEXT, or both")
+    if chosen.concurrency > 1:
+        parser.error(
+            f"--concurrency {chosen.concurrency} is not implemented: one process serves with one event loop; leave it at 1"
+        )
+    if chosen.concurrency < 1:
+        parser.error("--concurrency must be 1")
+    return Settings(
+        config_path=chosen.config_path,
+        config_yaml=chosen.config_yaml,
+        validate=chosen.mode == "validate",
+        concurrency=chosen.concurrency,
+        log_level=LOG_LEVELS[chosen.log_level],
+        log_format=chosen.log_format,
+        service_node=chosen.service_node,
+        service_cluster=chosen.service_cluster,
+        drain_time=float(chosen.drain_time_s),
+        drain_immediately=chosen.drain_strategy == "immediate",
+        admin_address_path=chosen.admin_address_path,
+        state_dir=chosen.state_dir,
+    )
+
+
+def default_state_dir() -> str:
+    """Where the last accepted configuration is kept: $XDG_STATE_HOME/mesh, for root /var/lib/mesh."""
+    if base := os.environ.get("XDG_STATE_HOME"):
+        return str(Path(base) / "mesh")
+    if os.geteuid() == 0:
+        return "/var/lib/mesh"
+    return str(Path.home() / ".local" / "state" / "mesh")
+
+
+def state_path(state_dir: str, node_id: str) -> Path:
+    """The file in which one node's last configuration is kept."""
+    name = re.sub(r"[^A-Za-z0-9._-]", lambda match: f"%{ord(match[0]):02x}", node_id)
+    return Path(state_dir) / f"{name}.xds"
+
+
+class _Refused(argparse.Action):
+    """A flag that would be ignored."""
+
+    def __call__(
+        self, parser: argparse.ArgumentParser, namespace: object, values: object, option: str | None = None
+    ) -> None:
+        parser.error(f"{option} is not implemented: {_REFUSED[option or '']}")
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        "mesh-sidecar",
+        description=_DESCRIPTION,
+        epilog=_EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    add = parser.add_argument
+    add("-c", "--config-path", metavar="FILE", default="", help="the bootstrap file, YAML or JSON")
+    add("--config-yaml", metavar="TEXT", default="", help="YAML merged over the file, or in place of one")
+    add(
+        "--mode",
+        choices=("serve", "validate"),
+        default="serve",
+        help="validate: check the configuration, say OK (exit 0) or everything that is wrong (exit 1), and end",
+    )
+    add("--concurrency", type=int, default=1, metavar="N", help="event loops; only 1 so far")
+    add(
+        "-l",
+        "--log-level",
+        choices=tuple(LOG_LEVELS),
+        metavar="LEVEL",
+        default="info",
+        help=f"how much to log to stderr: {', '.join(LOG_LEVELS)} (default info)",
+    )
+    add("--log-format", metavar="FORMAT", default=LOG_FORMAT, help="a format of Python's logging")
+    add("--service-node", metavar="ID", default="", help="the node's id, in place of the bootstrap's node.id")
+    add("--service-cluster", metavar="NAME", default="", help="in place of the bootstrap's node.cluster")
+    add(
+        "--drain-time-s",
+        type=_seconds,
+        default=DRAIN_TIME,
+        metavar="SECONDS",
+        help=f"how long a listener that goes away serves its connections on (default {DRAIN_TIME})",
+    )
+    add(
+        "--drain-strategy",
+        choices=("gradual", "immediate"),
+        default="gradual",
+        help="immediate: ask all clients of a draining listener to reconnect at once",
+    )
+    add("--admin-address-path", metavar="FILE", default="", help="write the admin port's address into this file")
+    add(
+        "--state-dir",
+        metavar="DIR",
+        default=default_state_dir(),
+        help="where the last accepted configuration is kept ('' for nowhere; default $XDG_STATE_HOME/mesh, "
+        "/var/lib/mesh for root, ~/.local/state/mesh otherwise)",
+    )
+    for flag in _NO_EFFECT:
+        add(flag, action="store_true", help=argparse.SUPPRESS)
+    for flag in _REFUSED:
+        add(flag, action=_Refused, nargs="?", help=argparse.SUPPRESS)
+    return parser
+
+
+def _seconds(text: str) -> int:
+    if not text.isdigit():
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number of seconds")
+    return int(text)
