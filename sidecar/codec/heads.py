@@ -132,13 +132,24 @@ class RequestParser:
         self.http10 = version != "1.1"
         if version not in ("1.1", "1.0"):
             raise HeadError("http1.codec_error")
-        self.keep_alive = llhttp.should_keep_alive()
+        self.keep_alive = keeps_alive(special, self.http10)
         # llhttp now waits for a body that it will never see: the next head needs a new one (0.35 µs).
         ends_here = not special or special.keys().isdisjoint(_LEAVES_LLHTTP_WAITING)
         self._llhttp = llhttp if ends_here else None
 
 
 _LEAVES_LLHTTP_WAITING = frozenset((b"content-length", b"transfer-encoding", b"upgrade", b"connection"))
+
+
+def keeps_alive(special: dict[bytes, bytes], http10: bool) -> bool:
+    """Whether the sender lets the connection live (RFC 9112 §9.3); Proxy-Connection counts too, as in Envoy."""
+    options = special.get(b"connection", b"").lower()
+    if b"proxy-connection" in special:
+        options += b"," + special[b"proxy-connection"].lower()
+    if not options:
+        return not http10
+    names = [name.strip() for name in options.split(b",")]
+    return b"close" not in names and (not http10 or b"keep-alive" in names)
 
 
 class ResponseParser:
@@ -170,4 +181,4 @@ class ResponseParser:
         except httptools.HttpParserError as error:
             raise HeadError("http1.codec_error") from error
         self.status = llhttp.get_status_code()
-        self.keep_alive = llhttp.should_keep_alive()
+        self.keep_alive = keeps_alive(self.special, llhttp.get_http_version() != "1.1")

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 
-from sidecar.codec.heads import HeadError, RequestParser
+from sidecar.codec.heads import HeadError, RequestParser, keeps_alive
 from sidecar.exchange import Flag
 
 PROTOCOL_ERROR = int(Flag.DPE)
@@ -68,8 +68,7 @@ def parse(head: bytes, into: RequestParser) -> None:
     for name, value in _fields(lines[1:]):
         into.on_header(name, value)
     into.method, into.target, into.http10 = method, target, version == b"HTTP/1.0"
-    connection = into.special.get(b"connection", b"").lower()
-    into.keep_alive = b"keep-alive" in connection if into.http10 else b"close" not in connection
+    into.keep_alive = keeps_alive(into.special, into.http10)
 
 
 def _request_line(line: bytes) -> tuple[bytes, bytes, bytes]:

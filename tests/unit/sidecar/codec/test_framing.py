@@ -1,0 +1,84 @@
+"""Body lengths and the chunked coding."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from sidecar.codec.framing import (
+    CHUNKED,
+    LAST_CHUNK,
+    UNTIL_CLOSE,
+    ChunkedDecoder,
+    FramingError,
+    chunk,
+    request_length,
+    response_length,
+)
+
+
+def test_request_without_framing_has_no_body() -> None:
+    assert request_length({}) == 0
+
+
+def test_request_with_both_framings_is_refused() -> None:
+    with pytest.raises(FramingError, match="content_length_and_chunked"):
+        request_length({b"content-length": b"3", b"transfer-encoding": b"chunked"})
+
+
+@pytest.mark.parametrize("coding", [b"gzip, chunked", b"identity", b"xchunked", b"chunked,chunked"])
+def test_only_chunked_is_a_transfer_encoding(coding: bytes) -> None:
+    with pytest.raises(FramingError, match="invalid_transfer_encoding"):
+        request_length({b"transfer-encoding": coding})
+
+
+@pytest.mark.parametrize("value", [b"", b"-1", b"+1", b"0x5", b"5, 5", b"9" * 20])
+def test_content_length_is_digits(value: bytes) -> None:
+    with pytest.raises(FramingError):
+        request_length({b"content-length": value})
+
+
+def test_chunked_is_case_insensitive() -> None:
+    assert request_length({b"transfer-encoding": b"Chunked"}) == CHUNKED
+
+
+@pytest.mark.parametrize(("status", "method"), [(204, b"GET"), (304, b"GET"), (200, b"HEAD")])
+def test_responses_that_never_have_a_body(status: int, method: bytes) -> None:
+    assert response_length(status, method, {b"content-length": b"9"}) == 0
+
+
+def test_response_without_framing_lasts_until_close() -> None:
+    assert response_length(200, b"GET", {}) == UNTIL_CLOSE
+
+
+@given(st.lists(st.binary(min_size=1, max_size=50)), st.integers(min_value=1, max_value=40), st.binary(max_size=20))
+def test_chunked_round_trip_in_any_pieces(chunks: list[bytes], step: int, behind: bytes) -> None:
+    wire = b"".join(map(chunk, chunks)) + LAST_CHUNK + behind
+    decoder, payload, at = ChunkedDecoder(), b"", 0
+    while not decoder.done:
+        payload += decoder.feed(wire[at : at + step])
+        at += step
+    assert payload == b"".join(chunks)
+    assert decoder.rest + wire[at:] == behind
+
+
+@given(st.binary(max_size=200))
+def test_any_bytes_decode_or_are_refused(data: bytes) -> None:
+    decoder = ChunkedDecoder()
+    try:
+        decoder.feed(data)
+    except FramingError:
+        return
+    assert decoder.done or not decoder.rest
+
+
+@pytest.mark.parametrize("wire", [b"zz\r\n", b"3\nabc\n", b"3\r\nabcX\r\n", b"\r\n", b"-3\r\n", b"1" * 5000])
+def test_bad_chunks_are_refused(wire: bytes) -> None:
+    with pytest.raises(FramingError):
+        ChunkedDecoder().feed(wire)
+
+
+def test_trailers_are_kept_apart() -> None:
+    decoder = ChunkedDecoder()
+    assert decoder.feed(b"1\r\na\r\n0\r\nx-t: v\r\n\r\nGET") == b"a"
+    assert decoder.trailers == [b"x-t: v"]
+    assert decoder.rest == b"GET"

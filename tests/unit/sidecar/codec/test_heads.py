@@ -1,0 +1,103 @@
+"""Request and response heads, by llhttp and by our second opinion."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from sidecar.codec import lenient
+from sidecar.codec.heads import HeadError, RequestParser, ResponseParser
+
+
+def test_headers_are_sorted_into_those_that_travel_and_those_that_do_not() -> None:
+    parser = RequestParser()
+    parser.parse(b"POST /p?q HTTP/1.1\r\nHost: a\r\nX-A: 1\r\nContent-Length: 3\r\nX-Request-Id: r\r\n\r\n")
+    assert (parser.method, parser.target, parser.keep_alive) == (b"POST", b"/p?q", True)
+    assert parser.headers == [(b"x-a", b"1"), (b"x-request-id", b"r")]
+    assert parser.special == {b"host": b"a", b"content-length": b"3"}
+    assert parser.noted == {b"x-request-id": b"r"}
+
+
+def test_a_parser_serves_one_request_after_another() -> None:
+    parser = RequestParser()
+    for path in (b"/1", b"/2", b"/3"):
+        parser.parse(b"POST " + path + b" HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\n\r\n")
+        assert parser.target == path
+        assert parser.headers == []
+
+
+def test_repeated_special_fields_join() -> None:
+    parser = RequestParser()
+    parser.parse(b"GET / HTTP/1.1\r\nHost: a\r\nConnection: x\r\nConnection: close\r\n\r\n")
+    assert parser.special[b"connection"] == b"x,close"
+    assert not parser.keep_alive
+
+
+def test_a_refused_head_does_not_spoil_the_next() -> None:
+    parser = RequestParser()
+    with pytest.raises(HeadError):
+        parser.parse(b"nonsense\r\n\r\n")
+    parser.parse(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")
+    assert parser.method == b"GET"
+
+
+def test_response_head() -> None:
+    parser = ResponseParser()
+    parser.parse(b"HTTP/1.1 404 Nope\r\nServer: s\r\nX-A: 1\r\nContent-Length: 0\r\n\r\n")
+    assert parser.status == 404
+    assert parser.headers == [(b"x-a", b"1")]
+    assert parser.special == {b"server": b"s", b"content-length": b"0"}
+
+
+# What Envoy 1.40 answers, seen on the real one.
+@pytest.mark.parametrize(
+    ("head", "detail"),
+    [
+        (b"garbage\r\n\r\n", "http1.codec_error"),
+        (b"get /x HTTP/1.1\r\nHost: a\r\n\r\n", "http1.codec_error"),
+        (b"FOO /x HTTP/1.1\r\nHost: a\r\n\r\n", "http1.codec_error"),
+        (b"GET /x HTTP/1.2\r\nHost: a\r\n\r\n", "low_version"),
+        (b"GET /x\r\nHost: a\r\n\r\n", "low_version"),
+        (b"GET /x HTTP/1.1\r\nHost: a\r\nX : v\r\n\r\n", "http1.codec_error"),
+        (b"GET /x HTTP/1.1\r\nHost: a\r\nX: a\x00b\r\n\r\n", "http1.invalid_characters"),
+        (b"GET /a\x01b HTTP/1.1\r\nHost: a\r\n\r\n", "http1.invalid_characters"),
+        (b"GET /x HTTP/1.1\r\nHost: a\r\nfoo\r\n\r\n", "http1.codec_error"),
+        (b"CONNECT /x HTTP/1.1\r\nHost: a\r\n\r\n", "http1.invalid_url"),
+        (b"POST /x HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\nContent-Length: 5\r\n\r\n", "http1.codec_error"),
+    ],
+)
+def test_refusals_are_envoys(head: bytes, detail: str) -> None:
+    with pytest.raises(HeadError, match=detail):
+        lenient.parse(head, RequestParser())
+
+
+@pytest.mark.parametrize(
+    ("head", "headers"),
+    [
+        (b"GET /x HTTP/1.1\nHost: a\nX: 1\n\n", [(b"x", b"1")]),
+        (b"GET /x HTTP/1.1\r\nHost: a\r\nX: a\r\n  b\r\n\r\n", [(b"x", b"a  b")]),
+        (b"GET /x HTTP/1.1\r\nHost: a\r\nX: a\rb\r\n\r\n", [(b"x", b"ab")]),
+        (b"GET  /x HTTP/1.1\r\nHost: a\r\n\r\n", []),
+    ],
+)
+def test_what_llhttp_refuses_and_envoy_does_not(head: bytes, headers: list[tuple[bytes, bytes]]) -> None:
+    parser = RequestParser()
+    lenient.parse(head, parser)
+    assert parser.headers == headers
+    assert parser.special[b"host"] == b"a"
+
+
+@given(st.binary(max_size=300))
+def test_the_second_opinion_decides_on_any_bytes(head: bytes) -> None:
+    parser = RequestParser()
+    try:
+        lenient.parse(head, parser)
+    except HeadError:
+        return
+    assert parser.method and parser.target
+
+
+@given(st.binary(max_size=100))
+def test_hopeless_never_condemns_the_beginning_of_a_good_head(data: bytes) -> None:
+    good = b"GET /x HTTP/1.1\r\nHost: a\r\n\r\n"
+    assert all(lenient.hopeless(good[:size]) is None for size in range(len(good)))
+    lenient.hopeless(data)
