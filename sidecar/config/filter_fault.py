@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from envoy.extensions.filters.http.fault.v3.fault_pb2 import HTTPFault
 
+from sidecar.config.match import header_matcher
 from sidecar.config.model import UNLIMITED, FaultConfig
 from sidecar.config.reader import Reader
 
@@ -26,6 +27,7 @@ def compile(reader: Reader) -> FaultConfig:
         abort_grpc_status=grpc_status,
         abort_chance=abort_chance,
         max_active=reader.number("max_active_faults", UNLIMITED),
+        headers=tuple(header_matcher(each) for each in reader.children("headers")),
     )
 
 

@@ -36,6 +36,7 @@ _LISTENER_FILTERS: Final = {_ORIGINAL_DST: None, _HTTP_INSPECTOR: None, _TLS_INS
 _TRANSPORTS: Final = ("", "raw_buffer", "tls")
 
 LISTENER_FILTERS_TIMEOUT: Final = 15.0
+BUFFER_LIMIT: Final = 1024 * 1024
 
 
 def compile_listener(message: Any) -> Listener:
@@ -66,6 +67,7 @@ def listener(reader: Reader) -> Listener:
         detect_original_dst=_ORIGINAL_DST in filters,
         detect_http=_HTTP_INSPECTOR in filters,
         detect_tls=_TLS_INSPECTOR in filters,
+        buffer_limit=reader.number("per_connection_buffer_limit_bytes", BUFFER_LIMIT),
         detect_timeout=reader.seconds("listener_filters_timeout", LISTENER_FILTERS_TIMEOUT),
         detect_continue=reader.flag("continue_on_listener_filters_timeout"),
         direction=Direction[reader.enum("traffic_direction")],

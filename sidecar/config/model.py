@@ -202,6 +202,7 @@ class Route:
     filters: Mapping[str, Any] = field(default_factory=dict)
     metadata: Mapping[str, Any] = field(default_factory=dict)
     decorator: str = ""
+    retry_buffer: int | None = None  # bytes of a request's body kept for a retry; None: the virtual host's
 
 
 @dataclass(frozen=True, slots=True)
@@ -215,6 +216,7 @@ class VirtualHost:
     include_attempt_count: bool = False  # x-envoy-attempt-count upstream
     include_attempt_count_in_response: bool = False
     filters: Mapping[str, Any] = field(default_factory=dict)
+    retry_buffer: int | None = None  # None: the listener's buffer limit
 
 
 @dataclass(frozen=True, slots=True)
@@ -241,6 +243,7 @@ class FaultConfig:
     abort_grpc_status: int | None = None
     abort_chance: int = 0
     max_active: int = UNLIMITED
+    headers: tuple[HeaderMatcher, ...] = ()  # all must match for the filter to act
 
 
 @dataclass(frozen=True, slots=True)
@@ -290,6 +293,8 @@ class Hcm:
     use_remote_address: bool = False
     xff_num_trusted_hops: int = 0
     skip_xff_append: bool = False
+    internal_ranges: tuple[str, ...] = ()  # internal_address_config: CIDRs that count as internal; none by default
+    via: str = ""  # appended to requests' and responses' via header
     generate_request_id: bool = True
     preserve_external_request_id: bool = False
     always_set_request_id_in_response: bool = False
@@ -308,6 +313,8 @@ class Hcm:
     drain_timeout: float = 5.0
     delayed_close_timeout: float = 1.0
     accept_http_10: bool = False
+    default_host: str = ""  # of HTTP/1.0 requests without one; "": refuse them
+    underscores: str = "ALLOW"  # headers_with_underscores_action: ALLOW | REJECT_REQUEST | DROP_HEADER
     upgrades: frozenset[str] = frozenset()  # lower-case: "websocket", "connect"
     enable_trailers: bool = False  # HTTP/1.1 trailers of requests are passed on, not dropped
     rds_timeout: float = 15.0  # initial_fetch_timeout: serve without routes after that; 0.0: wait for ever
@@ -356,6 +363,7 @@ class Listener:
     detect_original_dst: bool = False  # the original_dst listener filter: read SO_ORIGINAL_DST
     detect_http: bool = False  # http_inspector
     detect_tls: bool = False  # tls_inspector
+    buffer_limit: int = 1024 * 1024  # per_connection_buffer_limit_bytes
     detect_timeout: float = 15.0  # listener_filters_timeout; 0.0: none
     detect_continue: bool = False  # after the timeout go on with what is known, do not close
     direction: Direction = Direction.UNSPECIFIED

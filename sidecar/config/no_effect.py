@@ -49,7 +49,6 @@ REASONS: Final[dict[str, dict[str, str]]] = {
         "tcp_fast_open_queue_length": "TCP fast open is not offered",
         "ignore_global_conn_limit": "there is no global connection limit",
         "bypass_overload_manager": "there is no overload manager",
-        "per_connection_buffer_limit_bytes": _BUFFERS,
         "drain_type": "there is no /healthcheck/fail that would drain",
         "metadata": _NOT_READ,
     },

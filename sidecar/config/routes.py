@@ -83,7 +83,15 @@ def _virtual_host(reader: Reader, body_limit: int) -> VirtualHost:
         include_attempt_count=reader.flag("include_request_attempt_count"),
         include_attempt_count_in_response=reader.flag("include_attempt_count_in_response"),
         filters=_filters(reader),
+        retry_buffer=_retry_buffer(reader),
     )
+
+
+def _retry_buffer(reader: Reader) -> int | None:
+    """The two spellings of the limit; the newer one wins."""
+    old = reader.optional_number("per_request_buffer_limit_bytes")
+    new = reader.optional_number("request_body_buffer_limit")
+    return old if new is None else new
 
 
 def _filters(reader: Reader) -> Mapping[str, Any]:
@@ -113,6 +121,7 @@ def _route(reader: Reader, body_limit: int) -> Route:
         filters=_filters(reader),
         metadata=reader.metadata("metadata"),
         decorator=_decorator(reader.child("decorator")),
+        retry_buffer=_retry_buffer(reader),
     )
 
 
