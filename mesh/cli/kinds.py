@@ -22,7 +22,7 @@ def _names() -> dict[str, str]:
     names: dict[str, str] = {}
     for kind, aliases in KINDS.items():
         lower = kind.lower()
-        plural = f"{lower[:-1]}ies" if lower.endswith("y") else f"{lower}s"
+        plural = f"{lower[:-1]}ies" if lower.endswith("try") else f"{lower}s"
         names |= dict.fromkeys((lower, plural, *aliases), kind)
     return names
 

@@ -9,6 +9,7 @@ import typer
 
 from mesh.cli import (
     config_commands,
+    demo_command,
     iptables_command,
     proxy_commands,
     run_command,
@@ -42,7 +43,7 @@ for panel, commands in {
         config_commands.rollback,
     ),
     LOOK: (proxy_commands.proxy_status, proxy_commands.proxy_config, proxy_commands.workloads),
-    RUN: (run_command.bootstrap, iptables_command.iptables),
+    RUN: (demo_command.demo, run_command.bootstrap, iptables_command.iptables),
 }.items():
     for command in commands:
         app.command(rich_help_panel=panel)(command)

@@ -8,7 +8,7 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from pathlib import Path
 from typing import IO
 
@@ -17,12 +17,14 @@ from mesh.cli.errors import CliError
 STOP_SECONDS = 5.0
 TAIL_LINES = 15
 TAIL_BYTES = 16_384
+LINE_BYTES = 1 << 20  # of a piped child
 PR_SET_PDEATHSIG = 1
 COMMAND_NOT_FOUND = 127
 
 
 class Process:
-    """A child. `log` None lets it write where its parent does; `own_group` keeps the terminal's Ctrl-C away from it."""
+    """A child. `log` None lets it write where its parent does; with `piped`, `lines()` gives what it prints and only
+    its errors go to the log; `own_group` keeps the terminal's Ctrl-C away from it."""
 
     def __init__(
         self,
@@ -31,12 +33,14 @@ class Process:
         env: Mapping[str, str] | None = None,
         cwd: Path | None = None,
         own_group: bool = True,
+        piped: bool = False,
     ) -> None:
         self.command = list(command)
         self.log = log
         self._env = env
         self._cwd = cwd
         self._own_group = own_group
+        self._piped = piped
         self._child: asyncio.subprocess.Process | None = None
 
     @property
@@ -63,8 +67,9 @@ class Process:
             self._child = await asyncio.create_subprocess_exec(
                 *self.command,
                 stdin=subprocess.DEVNULL if self._own_group else None,
-                stdout=output,
-                stderr=subprocess.STDOUT if output else None,
+                stdout=subprocess.PIPE if self._piped else output,
+                stderr=output,
+                limit=LINE_BYTES,
                 env=self._env,
                 cwd=self._cwd,
                 process_group=0 if self._own_group else None,
@@ -75,6 +80,13 @@ class Process:
         finally:
             if output is not None:
                 output.close()
+
+    async def lines(self) -> AsyncIterator[str]:
+        """What a `piped` child prints, until it ends."""
+        if self._child is None or self._child.stdout is None:
+            raise ValueError(f"{self.command[0]} has no pipe")
+        async for line in self._child.stdout:
+            yield line.decode()
 
     async def wait(self) -> int:
         """Its exit code, once it has ended."""

@@ -68,6 +68,7 @@ class _Runner:
             await self._app.start()
             return await self._app.wait()
         finally:
+            await self._sidecar.drain()
             await self._sidecar.stop()
 
     async def _prepare(self, ready_timeout: float) -> None:

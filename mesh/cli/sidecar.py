@@ -11,23 +11,18 @@ import http.client
 import shutil
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from mesh.backoff import Backoff
 from mesh.cli.errors import CliError
 from mesh.cli.process import Process
-from mesh.tasks import TaskOwner
+from mesh.cli.supervised import Report, Supervised
 
 OUR_PROXY = "mesh-sidecar"
 POLL_SECONDS = 0.03
 ASK_SECONDS = 2.0
-RESTART_BASE, RESTART_MAX = 0.1, 5.0
-STEADY_SECONDS = 10.0  # a proxy that ran so long begins again with short waits
-QUIET_SECONDS = 1.5  # without an answer to "why not yet" until something is said
-
-Report = Callable[[str], None]
+QUIET_SECONDS = 1.5  # how long a proxy may take before somebody is told why
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,11 +34,9 @@ class Start:
     bootstrap: Path
     admin: tuple[str, int]
     log: Path | None
-    cwd: Path | None = None
 
-    @property
-    def command(self) -> list[str]:
-        return [*self.program, "-c", str(self.bootstrap)]
+    def process(self) -> Process:
+        return Process([*self.program, "-c", str(self.bootstrap)], self.log)
 
 
 def proxy_program(path: str = "") -> tuple[str, ...]:
@@ -66,84 +59,40 @@ def console_script(name: str, module: str) -> tuple[str, ...]:
     return (found,) if found else (sys.executable, "-m", module)
 
 
-class Sidecar:
-    """One proxy, supervised. `report` gets what a person should know, a line at a time."""
+class Sidecar(Supervised):
+    """One proxy, supervised."""
 
     def __init__(self, start: Start, report: Report) -> None:
-        self._start = start
-        self._report = report
-        self._process = self._make()
-        self._tasks = TaskOwner(start.name)
-        self._stopping = False
-        self.restarts = 0
-
-    @property
-    def process(self) -> Process:
-        return self._process
-
-    async def start(self) -> None:
-        await self._process.start()
+        super().__init__(f"the sidecar {start.name}", start.process, report)
+        self.admin = start.admin
 
     async def wait_ready(self, seconds: float, progress: bool = True) -> None:
         """Returns when the proxy is LIVE; CliError when it ends before, or is not after `seconds`."""
         began = said = time.monotonic()
         last = ""
-        while True:
-            if not self._process.running:
-                raise CliError(
-                    f"the sidecar {self._start.name} ended with code {self._process.exit_code} before it was ready",
-                    *self._process.tail(),
-                )
-            state = await self.state()
-            if state == "LIVE":
-                return
+        while (state := await self.state()) != "LIVE":
+            self.check_running()
             now = time.monotonic()
             if now - began > seconds:
-                raise CliError(
-                    f"the sidecar {self._start.name} is not ready after {seconds:g} s: {state}", *self._process.tail()
-                )
+                raise CliError(f"{self.name} is not ready after {seconds:g} s: {state}", *self.process.tail())
             if progress and state != last and now - said > QUIET_SECONDS:
-                self._report(f"waiting for the sidecar: {state}")
+                self._report(f"waiting for {self.name}: {state}")
                 last, said = state, now
             await asyncio.sleep(POLL_SECONDS)
-
-    def supervise(self) -> None:
-        """From now on the proxy is started again whenever it ends by itself."""
-        self._tasks.start(self._watch(), "watch")
+        self.check_running()  # who answered LIVE may be another proxy on the same port
 
     async def state(self) -> str:
         """LIVE, or why it is not."""
-        status, body = await asyncio.to_thread(ask, *self._start.admin, "GET", "/ready")
+        status, body = await asyncio.to_thread(ask, *self.admin, "GET", "/ready")
         if status == 200:
             return "LIVE"
         return " ".join(body.split()) if status else "its admin port does not answer yet"
 
-    async def stop(self) -> None:
-        """Closes its listeners first, so that nothing new comes while it ends."""
-        self._stopping = True
-        await self._tasks.close()
-        if self._process.running:
-            await asyncio.to_thread(ask, *self._start.admin, "POST", "/drain_listeners")
-            await self._process.stop()
-
-    async def _watch(self) -> None:
-        backoff = Backoff(RESTART_BASE, RESTART_MAX)
-        while not self._stopping:
-            began = time.monotonic()
-            code = await self._process.wait()
-            if time.monotonic() - began > STEADY_SECONDS:
-                backoff.reset()
-            self._report(f"the sidecar {self._start.name} ended with code {code}; it is started again")
-            if code != 137:  # killed from outside: its log would say nothing about that
-                for line in self._process.tail():
-                    self._report(f"  {line}")
-            await asyncio.sleep(backoff.next())
-            self._process = self._make()
-            await self._process.start()
-            self.restarts += 1
-
-    def _make(self) -> Process:
-        return Process(self._start.command, self._start.log, cwd=self._start.cwd)
+    async def drain(self) -> None:
+        """Closes its listeners, so that nothing new comes while it ends."""
+        await self.release()
+        if self.process.running:
+            await asyncio.to_thread(ask, *self.admin, "POST", "/drain_listeners")
 
 
 def ask(host: str, port: int, method: str, path: str, timeout: float = ASK_SECONDS) -> tuple[int, str]:
@@ -165,17 +114,15 @@ def write_bootstrap(folder: Path, name: str, text: str) -> Path:
     return path
 
 
-def environment(
-    address: str, outbound: int, current: dict[str, str], name: str, hosts: Sequence[str] = ()
-) -> dict[str, str]:
+def environment(address: str, outbound: int, current: Mapping[str, str], name: str) -> dict[str, str]:
     """The environment of an app whose HTTP calls go through the proxy at `address`:`outbound`, local ones excepted."""
     proxy = f"http://{address}:{outbound}"
-    local = ["localhost", "127.0.0.1", "::1", "127.0.0.0/8", address, *hosts]
+    local = ["localhost", "127.0.0.1", "::1", "127.0.0.0/8", address]
     kept = current.get("no_proxy") or current.get("NO_PROXY") or ""
     no_proxy = ",".join(dict.fromkeys([*local, *filter(None, kept.split(","))]))
     return {
-        "POD_NAME": name,
         **current,
+        "POD_NAME": name,
         "http_proxy": proxy,
         "HTTP_PROXY": proxy,
         "no_proxy": no_proxy,

@@ -1,0 +1,205 @@
+"""`mesh demo`: plan → stack → load → view, until the time is over or somebody says stop; then all of it away again."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import shutil
+import signal
+import sys
+import tempfile
+import time
+from collections import deque
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from mesh.cli.addresses import has_network
+from mesh.cli.demo_hosts import out_of_use
+from mesh.cli.demo_metrics import LoadTotals, Window, parse
+from mesh.cli.demo_plan import DEFAULT_NETWORK, make_plan
+from mesh.cli.demo_stack import ROOT, Stack, check_examples, check_free
+from mesh.cli.demo_view import Picture, commands_to_try, plain_line, render, summary
+from mesh.cli.errors import CliError
+from mesh.cli.process import Process
+from mesh.cli.sidecar import Sidecar, ask, proxy_program
+
+LOOK_SECONDS = 1.0
+DRAW_SECONDS = 0.25
+LINE_SECONDS = 5.0
+RECENT_REPORTS = 10  # of half a second each
+LOAD_STOP_SECONDS = 20.0  # longer than a request may take
+SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
+
+@dataclass(frozen=True, slots=True)
+class DemoOptions:
+    duration: float = 0.0
+    rate: float = 20.0
+    port: int = 8080
+    tui: bool = True
+    keep: bool = False
+    store: str = ""
+    proxy: str = ""
+    network: str = ""
+    distinct_ports: bool = False
+
+
+def run_demo(options: DemoOptions) -> int:
+    """Runs it to its end; the exit code."""
+    check_examples()
+    program = proxy_program(options.proxy)
+    distinct = options.distinct_ports or not has_network(options.network or DEFAULT_NETWORK)
+    plan = make_plan(options.port, options.network, distinct)
+    check_free(plan)
+    folder = Path(tempfile.mkdtemp(prefix="mesh-demo-"))
+    try:
+        demo = _Demo(options, folder)
+        demo.stack = Stack(plan, folder, program, options.store, demo.report)
+        return asyncio.run(demo.run())
+    finally:
+        if options.keep:
+            print(f"kept: {folder}")
+        else:
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+class _Demo:
+    """One run. `stack` is set before `run()`: its reports come here."""
+
+    stack: Stack
+
+    def __init__(self, options: DemoOptions, folder: Path) -> None:
+        self._options = options
+        self._folder = folder
+        self._stop = asyncio.Event()
+        self._live = options.tui and sys.stdout.isatty()
+        self._recent: deque[Mapping[str, Any]] = deque(maxlen=RECENT_REPORTS)
+        self._window = Window()
+        self._picture = Picture(options.rate)
+        self._load: Process | None = None
+        self._began = 0.0
+
+    def report(self, line: str) -> None:
+        """Something happened to a process."""
+        self._picture.events.append(line)
+        if not self._live:
+            print(line, flush=True)
+
+    async def run(self) -> int:
+        loop = asyncio.get_running_loop()
+        for number in SIGNALS:
+            loop.add_signal_handler(number, self._stop.set)
+        self._picture.url, self._picture.server = self.stack.plan.url, self.stack.plan.server
+        try:
+            if await self._started():
+                await self._watch()
+        finally:
+            await self._end()
+        if self._picture.totals.requests:
+            print("\n".join(["", *summary(self._picture.totals, self._picture.seconds)]))
+        failed = self._picture.totals.success != 1 and self._options.rate > 0
+        return 1 if self._options.duration and failed else 0
+
+    async def _started(self) -> bool:
+        """Whether it serves; False when it was told to stop before."""
+        began = time.monotonic()
+        print("starting control plane, gateway, services and sidecars …", flush=True)
+        try:
+            async with asyncio.TaskGroup() as group:
+                starting = group.create_task(self.stack.start())
+                stopping = group.create_task(self._stop.wait())
+                await asyncio.wait((starting, stopping), return_when=asyncio.FIRST_COMPLETED)
+                starting.cancel()
+                stopping.cancel()
+        except* CliError as errors:
+            raise errors.exceptions[0] from None
+        if self._stop.is_set():
+            return False
+        print(f"serving after {time.monotonic() - began:.1f} s:  {self._picture.url}", flush=True)
+        if not self._live:
+            for what, command in commands_to_try(self._picture.server, self._picture.url):
+                print(f"  {what + ':':32} {command}", flush=True)
+        return True
+
+    async def _watch(self) -> None:
+        """Load, looking and drawing, until the time is over or somebody says stop."""
+        self._began = time.monotonic()
+        if self._options.rate:
+            await self._begin_load()
+        async with asyncio.TaskGroup() as group:
+            tasks = [group.create_task(self._look())]
+            if self._load is not None:
+                tasks.append(group.create_task(self._follow(self._load)))
+            tasks.append(group.create_task(self._draw() if self._live else self._print_lines()))
+            try:
+                async with asyncio.timeout(self._options.duration or None):
+                    await self._stop.wait()
+            except TimeoutError:
+                pass
+            if self._load is not None:  # its last words count
+                self._load.send(signal.SIGTERM)
+                await asyncio.wait(tasks[1:2], timeout=LOAD_STOP_SECONDS)
+            self._tick()
+            for task in tasks:
+                task.cancel()
+
+    async def _begin_load(self) -> None:
+        command = [sys.executable, "-m", "mesh.cli.load", self._picture.url, f"{self._options.rate:g}"]
+        self._load = Process(command, self._folder / "load.log", cwd=ROOT, piped=True)
+        await self._load.start()
+
+    async def _follow(self, load: Process) -> None:
+        async for line in load.lines():
+            report = json.loads(line)
+            self._picture.totals.add(report)
+            self._recent.append(report)
+            self._picture.recent = LoadTotals.of(self._recent)
+        if code := await load.wait():
+            self.report(f"the load generator ended with code {code}")
+            for said in load.tail():
+                self.report(f"  {said}")
+
+    async def _look(self) -> None:
+        """Asks every proxy for its metrics and endpoints, once a second."""
+        sidecars = self.stack.sidecars
+        while True:
+            metrics = await asyncio.gather(*(self._page(sidecar, "/stats/prometheus") for sidecar in sidecars.values()))
+            clusters = await asyncio.gather(*(self._page(sidecar, "/clusters") for sidecar in sidecars.values()))
+            self._window.add(time.monotonic(), parse(metrics))
+            self._picture.edges = self._window.edges()
+            self._picture.hosts, self._picture.known_hosts = out_of_use(dict(zip(sidecars, clusters, strict=True)))
+            await asyncio.sleep(LOOK_SECONDS)
+
+    async def _page(self, sidecar: Sidecar, path: str) -> str:
+        status, text = await asyncio.to_thread(ask, *sidecar.admin, "GET", path)
+        return text if status == 200 else ""
+
+    async def _draw(self) -> None:
+        from rich.console import Console
+        from rich.live import Live
+
+        console = Console(highlight=False)
+        with Live(console=console, screen=True, auto_refresh=False) as live:
+            while True:
+                self._tick()
+                live.update(render(self._picture, console.height), refresh=True)
+                await asyncio.sleep(DRAW_SECONDS)
+
+    async def _print_lines(self) -> None:
+        while True:
+            await asyncio.sleep(LINE_SECONDS)
+            self._tick()
+            print(plain_line(self._picture), flush=True)
+
+    def _tick(self) -> None:
+        self._picture.seconds = time.monotonic() - self._began
+        if self._options.duration:
+            self._picture.left = max(0.0, self._options.duration - self._picture.seconds)
+
+    async def _end(self) -> None:
+        print("stopping …", flush=True)
+        if self._load is not None:
+            await self._load.stop()
+        await self.stack.stop()

@@ -1,0 +1,211 @@
+"""What the demo shows: a live view on a terminal, lines elsewhere, and the summary at the end."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from mesh.cli.demo_metrics import Edge, EdgeStats, LoadTotals
+
+if TYPE_CHECKING:
+    from rich.console import Group, RenderableType
+    from rich.table import Table
+
+EVENTS_KEPT = 6
+BAR_WIDTH = 24
+VERSION_STYLES = {"v1": "cyan", "v2": "green", "v3": "red"}
+EXAMPLES = "examples/bookinfo/networking"
+
+
+@dataclass(slots=True)
+class Picture:
+    """All that is shown. `recent` is what the load saw in the last seconds, `hosts` what is not in use and why."""
+
+    rate: float
+    url: str = ""
+    server: str = ""
+    seconds: float = 0.0
+    left: float | None = None
+    totals: LoadTotals = field(default_factory=LoadTotals)
+    recent: LoadTotals = field(default_factory=LoadTotals)
+    edges: Mapping[Edge, EdgeStats] = field(default_factory=dict)
+    hosts: list[str] = field(default_factory=list)
+    known_hosts: int = 0
+    events: deque[str] = field(default_factory=lambda: deque(maxlen=EVENTS_KEPT))
+
+
+def commands_to_try(server: str, url: str) -> list[tuple[str, str]]:
+    """What it does, and the command."""
+    option = "" if server == "http://127.0.0.1:15080" else f" --server {server}"
+    return [
+        ("send 10 % of reviews to v2", f"mesh apply --wait{option} -f {EXAMPLES}/reviews-90-10.yaml"),
+        ("v2 for jason, v3 for others", f"mesh apply --wait{option} -f {EXAMPLES}/reviews-jason-v2.yaml"),
+        ("ratings fail for jason", f"mesh apply --wait{option} -f {EXAMPLES}/ratings-abort-jason.yaml"),
+        ("  … and look as jason", f"curl -H 'end-user: jason' {url}"),
+        ("what each proxy has", f"mesh proxy-status{option}"),
+        ("undo", f"mesh history{option}; mesh rollback{option} REVISION"),
+    ]
+
+
+def milliseconds(value: float | None) -> str:
+    if value is None:
+        return "–"
+    return f"{value:.1f} ms" if value < 10 else f"{value:.0f} ms"
+
+
+def percent(share: float | None, digits: int = 2) -> str:
+    """Never rounded up to 100: one failure in a million is not none."""
+    if share is None:
+        return "–"
+    text = f"{share * 100:.{digits}f}"
+    if share < 1 and float(text) == 100:
+        text = f"{100 - 10**-digits:.{digits}f}"
+    return f"{text} %"
+
+
+def plain_line(picture: Picture) -> str:
+    totals = picture.totals
+    split = ", ".join(f"{version} {share:.0%}" for version, _, share in picture.recent.shares())
+    fallbacks = f", {totals.fallbacks} pages without reviews" if totals.fallbacks else ""
+    return (
+        f"{picture.seconds:6.0f} s   {totals.requests} requests   {percent(totals.success)} ok   "
+        f"p50 {milliseconds(totals.latencies.quantile(0.5))}   p99 {milliseconds(totals.latencies.quantile(0.99))}   "
+        f"reviews {split or '–'}{fallbacks}"
+    )
+
+
+def summary(totals: LoadTotals, seconds: float) -> list[str]:
+    """The result of a run, a fact a line."""
+    lines = [
+        f"requests   {totals.requests} in {seconds:.1f} s",
+        f"success    {percent(totals.success)}",
+        f"latency    p50 {milliseconds(totals.latencies.quantile(0.5))}, "
+        f"p99 {milliseconds(totals.latencies.quantile(0.99))}",
+    ]
+    lines += [f"reviews {version} {count:6d}   {share:6.1%}" for version, count, share in totals.shares()]
+    if totals.fallbacks:
+        lines.append(f"fallback   {totals.fallbacks} pages without reviews")
+    if totals.failures:
+        lines.append("failures   " + ", ".join(f"{what}: {count}" for what, count in totals.failures.most_common()))
+    if totals.skipped:
+        lines.append(f"not sent   {totals.skipped}: too many were open already")
+    return lines
+
+
+def render(picture: Picture, height: int) -> Group:
+    """The live view, at most `height` lines: what matters most stays."""
+    from rich.console import Group
+
+    parts: list[tuple[int, RenderableType]] = [(3, _head(picture)), (len(picture.edges) + 3, _edges(picture))]
+    room = height - sum(lines for lines, _ in parts)
+    tries = commands_to_try(picture.server, picture.url)
+    optional: list[tuple[int, RenderableType]] = [
+        (len(picture.hosts) + 2, _hosts(picture)),
+        (len(picture.events) + 2, _events(picture)),
+        (len(tries) + 2, _tries(tries)),
+    ]
+    for lines, part in optional:
+        if lines <= room:
+            parts.append((lines, part))
+            room -= lines
+    return Group(*(part for _, part in parts))
+
+
+def _head(picture: Picture) -> Group:
+    from rich.console import Group
+    from rich.text import Text
+
+    totals = picture.totals
+    left = f", {picture.left:.0f} s left" if picture.left is not None else ", Ctrl-C ends it"
+    good = totals.success is None or totals.success == 1
+    title = Text.assemble(
+        ("mesh demo", "bold"), "   ", (picture.url, "underline cyan"), f"   {picture.seconds:.0f} s{left}"
+    )
+    load = Text.assemble(
+        f"{picture.rate:g} pages/s   {totals.requests} requests   ",
+        (percent(totals.success), "bold green" if good else "bold red"),
+        f" ok   p50 {milliseconds(totals.latencies.quantile(0.5))}"
+        f"   p99 {milliseconds(totals.latencies.quantile(0.99))}",
+        (f"   {totals.fallbacks} without reviews" if totals.fallbacks else "", "bold yellow"),
+    )
+    return Group(title, load, _split(picture.recent))
+
+
+def _split(recent: LoadTotals) -> Text:
+    """The versions of reviews in the last seconds, as a bar."""
+    from rich.text import Text
+
+    text = Text("reviews   ")
+    for version, _, share in recent.shares():
+        style = VERSION_STYLES.get(version, "magenta")
+        text.append("█" * max(1, round(share * BAR_WIDTH)), style=style)
+        text.append(f" {version} {share:.0%}   ", style=style)
+    return text
+
+
+def _edges(picture: Picture) -> Table:
+    from rich.table import Table
+
+    table = Table(box=None, padding=(0, 2, 0, 0), pad_edge=False, header_style="bold", title_justify="left")
+    table.add_column("\nFROM", no_wrap=True)
+    table.add_column("\nTO", no_wrap=True)
+    for heading in ("\nVERSION", "\nREQ/S", "\nSUCCESS", "\nP50", "\nP99"):
+        table.add_column(heading, justify="left" if "VERSION" in heading else "right", no_wrap=True)
+    for edge, stats in sorted(picture.edges.items(), key=lambda item: _order(item[0])):
+        idle = stats.rate == 0
+        style = "dim" if idle else ("bold red" if stats.success is not None and stats.success < 1 else "")
+        table.add_row(
+            edge.source,
+            edge.destination,
+            edge.version,
+            f"{stats.rate:.1f}",
+            percent(stats.success, 1),
+            milliseconds(stats.p50),
+            milliseconds(stats.p99),
+            style=style,
+        )
+    if not picture.edges:
+        table.add_row("the sidecars have no metrics yet", *[""] * 6, style="dim")
+    return table
+
+
+def _order(edge: Edge) -> tuple[int, Edge]:
+    """As a request goes."""
+    path = ("istio-ingressgateway", "productpage", "reviews")
+    return (path.index(edge.source) if edge.source in path else len(path), edge)
+
+
+def _hosts(picture: Picture) -> Group:
+    from rich.console import Group
+    from rich.text import Text
+
+    if not picture.hosts:
+        known = f"all {picture.known_hosts} endpoints in use" if picture.known_hosts else "–"
+        return Group(Text("\nBREAKERS", style="bold"), Text(known, style="green" if picture.known_hosts else "dim"))
+    return Group(Text("\nBREAKERS", style="bold"), *(Text(line, style="bold yellow") for line in picture.hosts))
+
+
+def _events(picture: Picture) -> Group:
+    from rich.console import Group
+    from rich.text import Text
+
+    lines = [Text(line, style="yellow", no_wrap=True, overflow="ellipsis") for line in picture.events]
+    return Group(Text("\nEVENTS", style="bold"), *(lines or [Text("–", style="dim")]))
+
+
+def _tries(tries: list[tuple[str, str]]) -> Table:
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(box=None, padding=(0, 2, 0, 0), pad_edge=False, show_header=True, header_style="bold")
+    table.add_column("\nTRY, IN ANOTHER TERMINAL", no_wrap=True)
+    table.add_column("", overflow="fold")
+    for what, command in tries:
+        table.add_row(Text(what, style="dim"), Text(command, style="cyan"))
+    return table
+
+
+if TYPE_CHECKING:
+    from rich.text import Text

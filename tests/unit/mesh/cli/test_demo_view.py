@@ -1,0 +1,100 @@
+"""What the demo shows fits its terminal and rounds nothing away."""
+
+from __future__ import annotations
+
+import io
+
+import pytest
+from rich.console import Console
+
+from mesh.cli.demo_hosts import out_of_use
+from mesh.cli.demo_metrics import Edge, EdgeStats, LoadTotals
+from mesh.cli.demo_view import Picture, commands_to_try, milliseconds, percent, plain_line, render, summary
+
+REPORT = {"milliseconds": [5.0] * 10, "statuses": {"200": 9, "503": 1}, "versions": {"v1": 8, "v2": 1}, "skipped": 0}
+
+
+def picture() -> Picture:
+    totals = LoadTotals.of([REPORT])
+    edges = {
+        Edge("productpage", "reviews", "v1"): EdgeStats(9.5, 0.9, 4.2, 31.0),
+        Edge("istio-ingressgateway", "productpage", "v1"): EdgeStats(0.0, None, None, None),
+    }
+    made = Picture(20, "http://127.0.0.1:8080/productpage", "http://127.0.0.1:15080", 12, 8, totals, totals, edges)
+    made.events.append("reviews-v1 ended with code 137; it is started again")
+    made.hosts = ["productpage-v1 → reviews 127.0.1.21:15006: ejected after failures"]
+    return made
+
+
+@pytest.mark.parametrize(("width", "height"), [(80, 24), (120, 50), (60, 12)])
+def test_the_view_fits(width: int, height: int) -> None:
+    out = Console(file=io.StringIO(), width=width, height=height, force_terminal=True, color_system=None)
+    with out.capture() as capture:
+        out.print(render(picture(), height))
+    lines = capture.get().splitlines()
+    assert len(lines) <= height + 2  # a long command may fold
+    assert "90.00 %" in capture.get()
+    assert max(len(line) for line in lines) <= width
+
+
+def test_callers_come_in_the_order_of_a_request() -> None:
+    out = Console(file=io.StringIO(), width=100, color_system=None)
+    with out.capture() as capture:
+        out.print(render(picture(), 50))
+    text = capture.get()
+    assert text.index("\nistio-ingressgateway") < text.index("\nproductpage")
+    assert "ejected after failures" in text
+    assert "it is started again" in text
+
+
+def test_a_new_demo_has_nothing_to_show_yet() -> None:
+    out = Console(file=io.StringIO(), width=100, color_system=None)
+    with out.capture() as capture:
+        out.print(render(Picture(20), 50))
+    assert "no metrics yet" in capture.get()
+    assert plain_line(Picture(20))
+
+
+@pytest.mark.parametrize(
+    ("share", "text"),
+    [(1.0, "100.00 %"), (0.9999999, "99.99 %"), (0.5, "50.00 %"), (0.0, "0.00 %"), (None, "–")],
+)
+def test_percent_never_rounds_a_failure_away(share: float | None, text: str) -> None:
+    assert percent(share) == text
+
+
+def test_milliseconds() -> None:
+    assert [milliseconds(value) for value in (None, 4.25, 31.7)] == ["–", "4.2 ms", "32 ms"]
+
+
+def test_plain_line_and_summary() -> None:
+    totals = LoadTotals.of([REPORT, {**REPORT, "versions": {"none": 2}, "skipped": 3}])
+    text = "\n".join(summary(totals, 20))
+    for part in ("20 in 20.0 s", "90.00 %", "reviews v1      8    88.9%", "503: 2", "2 pages without", "not sent   3"):
+        assert part in text
+    line = plain_line(Picture(20, totals=totals, recent=totals))
+    assert "v1 89%" in line
+    assert "2 pages without reviews" in line
+
+
+def test_commands_name_a_control_plane_that_is_elsewhere() -> None:
+    default = commands_to_try("http://127.0.0.1:15080", "http://x")
+    other = commands_to_try("http://127.9.9.1:15080", "http://x")
+    assert not any("--server" in command for _, command in default)
+    assert "--server http://127.9.9.1:15080" in other[0][1]
+
+
+def test_hosts_out_of_use() -> None:
+    text = "\n".join(
+        [
+            "outbound|9080||reviews.default.svc.cluster.local::127.0.1.21:15006::health_flags::/failed_outlier_check",
+            "outbound|9080||reviews.default.svc.cluster.local::127.0.1.22:15006::health_flags::healthy",
+            "outbound|9080||reviews.default.svc.cluster.local::127.0.1.22:15006::weight::1",
+            "inbound|9080||::127.0.0.1:9080::health_flags::/failed_active_hc",
+            "xds-grpc::127.0.0.1:15010::health_flags::healthy",
+        ]
+    )
+    assert out_of_use({"productpage-v1": text}) == (
+        ["productpage-v1 → reviews 127.0.1.21:15006: ejected after failures"],
+        2,
+    )
