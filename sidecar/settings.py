@@ -26,6 +26,7 @@ LOG_LEVELS: Final = {
 }
 LOG_FORMAT: Final = "[%(asctime)s.%(msecs)03d][%(process)d][%(levelname)s][%(name)s] %(message)s"
 DRAIN_TIME: Final = 600
+LOG_FLUSH: Final = 10_000
 
 _DESCRIPTION = """\
 The sidecar proxy: it runs beside a service, takes its traffic in and out, and does what its configuration says.
@@ -64,7 +65,8 @@ _NO_EFFECT: Final = ("--disable-hot-restart", "--reject-unknown-dynamic-fields",
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """What the command line says. `log_level` is a level of Python's logging; `state_dir` '' means: keep nothing."""
+    """What the command line says. `log_level` is a level of Python's logging, `log_flush` the seconds that access-log
+    lines may wait; `state_dir` '' means: keep nothing."""
 
     config_path: str = ""
     config_yaml: str = ""
@@ -77,6 +79,7 @@ class Settings:
     drain_time: float = float(DRAIN_TIME)
     drain_immediately: bool = False
     admin_address_path: str = ""
+    log_flush: float = 10.0
     state_dir: str = ""
 
 
@@ -104,6 +107,7 @@ def parse(arguments: Sequence[str] | None = None) -> Settings:
         drain_time=float(chosen.drain_time_s),
         drain_immediately=chosen.drain_strategy == "immediate",
         admin_address_path=chosen.admin_address_path,
+        log_flush=chosen.file_flush_interval_msec / 1000,
         state_dir=chosen.state_dir,
     )
 
@@ -163,7 +167,7 @@ def _parser() -> argparse.ArgumentParser:
     add("--service-cluster", metavar="NAME", default="", help="in place of the bootstrap's node.cluster")
     add(
         "--drain-time-s",
-        type=_seconds,
+        type=_whole,
         default=DRAIN_TIME,
         metavar="SECONDS",
         help=f"how long a listener that goes away serves its connections on (default {DRAIN_TIME})",
@@ -175,6 +179,13 @@ def _parser() -> argparse.ArgumentParser:
         help="immediate: ask all clients of a draining listener to reconnect at once",
     )
     add("--admin-address-path", metavar="FILE", default="", help="write the admin port's address into this file")
+    add(
+        "--file-flush-interval-msec",
+        type=_whole,
+        default=LOG_FLUSH,
+        metavar="MS",
+        help=f"how long access-log lines may wait to be written together (default {LOG_FLUSH})",
+    )
     add(
         "--state-dir",
         metavar="DIR",
@@ -189,7 +200,7 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _seconds(text: str) -> int:
+def _whole(text: str) -> int:
     if not text.isdigit():
-        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number of seconds")
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number")
     return int(text)

@@ -7,6 +7,7 @@ from typing import Any, Final
 from envoy.extensions.request_id.uuid.v3.uuid_pb2 import UuidRequestIdConfig
 
 from sidecar.config.access_log import access_logs
+from sidecar.config.common import cidr
 from sidecar.config.filters import http_filters
 from sidecar.config.model import Hcm, RouteConfig
 from sidecar.config.reader import Reader
@@ -36,6 +37,8 @@ def hcm(reader: Reader) -> Hcm:
         use_remote_address=reader.flag("use_remote_address"),
         xff_num_trusted_hops=reader.number("xff_num_trusted_hops"),
         skip_xff_append=reader.flag("skip_xff_append"),
+        internal_ranges=_internal(reader.child("internal_address_config")),
+        via=reader.text("via"),
         generate_request_id=reader.flag("generate_request_id", True),
         preserve_external_request_id=reader.flag("preserve_external_request_id"),
         always_set_request_id_in_response=reader.flag("always_set_request_id_in_response"),
@@ -87,12 +90,19 @@ def _refusals(reader: Reader) -> None:
         reader.problem("only one of strip_any_host_port and strip_matching_host_port may be set", "strip_any_host_port")
 
 
+def _internal(reader: Reader | None) -> tuple[str, ...]:
+    if reader is None:
+        return ()
+    reader.only("unix_sockets", False)
+    return tuple(cidr(each) for each in reader.children("cidr_ranges"))
+
+
 def _common_options(parent: Reader) -> dict[str, Any]:
     reader = parent.child("common_http_protocol_options")
     if reader is None:
         return {}
-    reader.only("headers_with_underscores_action", "ALLOW")
     return {
+        "underscores": reader.enum("headers_with_underscores_action"),
         "idle_timeout": reader.seconds("idle_timeout", _IDLE_TIMEOUT),
         "max_connection_duration": reader.seconds("max_connection_duration"),
         "max_headers_count": reader.number("max_headers_count", 100),
@@ -105,7 +115,11 @@ def _http1_options(parent: Reader) -> dict[str, Any]:
     if reader is None:
         return {}
     http1_only(reader)
-    return {"accept_http_10": reader.flag("accept_http_10"), "enable_trailers": reader.flag("enable_trailers")}
+    return {
+        "accept_http_10": reader.flag("accept_http_10"),
+        "default_host": reader.text("default_host_for_http_10"),
+        "enable_trailers": reader.flag("enable_trailers"),
+    }
 
 
 def http1_only(reader: Reader) -> None:
