@@ -89,13 +89,14 @@ class Side:
         self._up.reset(case.script)
         self._second.reset(case.script)
         before = self._stats(case)
+        logged = self._log.stat().st_size if self._log.exists() else 0
         seen = Observation(ports={port: word for word, port in self._endpoints.items()})
         async with Client(self._listeners[bootstrap.listener_key(case)]) as client:
             address = client.local
             await self._perform(case, client, seen)
             probed = await self._finish(case, client, seen)
         expected = case.logs if case.logs is not None else max(1, len(seen.responses))
-        lines = await self._lines(address, expected + probed)
+        lines = await self._lines(logged, address, expected + probed)
         seen.log = lines[: len(lines) - probed]
         seen.upstream = self._up.requests + self._second.requests
         after = self._stats(case)
@@ -139,13 +140,14 @@ class Side:
         seen.end = "open" if answer.status == 200 else f"answered {answer.status}"
         return 1
 
-    async def _lines(self, address: str, expected: int) -> list[Mapping[str, Any]]:
-        """The access-log lines of one client connection, once so many of them are there."""
+    async def _lines(self, logged: int, address: str, expected: int) -> list[Mapping[str, Any]]:
+        """The access-log lines of one client connection, once so many of them are there. What was `logged` before
+        is left out: it may be of another connection that had the same port."""
         lines: list[Mapping[str, Any]] = []
         deadline = time.monotonic() + SETTLE_SECONDS
         while time.monotonic() < deadline:
-            text = self._log.read_text() if self._log.exists() else ""
-            whole = text[: text.rfind("\n") + 1]
+            data = self._log.read_bytes()[logged:] if self._log.exists() else b""
+            whole = data[: data.rfind(b"\n") + 1]
             lines = [line for line in map(json.loads, whole.splitlines()) if line["client"] == address]
             if len(lines) >= expected:
                 break
