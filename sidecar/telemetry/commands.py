@@ -17,6 +17,7 @@ from typing import Any
 from mesh.clock import Clock
 from mesh.errors import ConfigError, Problem
 from sidecar.codec.headers import Headers
+from sidecar.codec.heads import SPECIAL
 from sidecar.exchange import flags_text
 
 BYTES = "bytes"  # as it came off the wire, or None
@@ -158,7 +159,7 @@ class FormattedTime:
 _DOWNSTREAM = {
     "DOWNSTREAM_REMOTE": "x.downstream.remote",
     "DOWNSTREAM_LOCAL": "x.downstream.local",
-    "DOWNSTREAM_DIRECT_REMOTE": "x.downstream.direct_remote",
+    "DOWNSTREAM_DIRECT_REMOTE": "x.downstream.remote",
     "DOWNSTREAM_DIRECT_LOCAL": "x.downstream.local",
 }
 
@@ -172,8 +173,8 @@ _PLAIN_COMMANDS: dict[str, Expression] = {
     "BYTES_RECEIVED": Expression("x.bytes_received", NUMBER),
     "BYTES_SENT": Expression("x.bytes_sent", NUMBER),
     "DURATION": Expression("int((n - x.started) * 1000)", NUMBER),
-    "UPSTREAM_HOST": Expression(f"{_address('e.address')} if (e := x.endpoint) else None", PLAIN, True),
-    "UPSTREAM_REMOTE_ADDRESS": Expression(f"{_address('e.address')} if (e := x.endpoint) else None", PLAIN, True),
+    "UPSTREAM_HOST": Expression("e.name if (e := x.endpoint) else None", PLAIN, True),
+    "UPSTREAM_REMOTE_ADDRESS": Expression("e.name if (e := x.endpoint) else None", PLAIN, True),
     "UPSTREAM_REMOTE_ADDRESS_WITHOUT_PORT": Expression("e.address.host if (e := x.endpoint) else None", TEXT, True),
     "UPSTREAM_REMOTE_PORT": Expression("e.address.port if (e := x.endpoint) else None", NUMBER, True),
     "UPSTREAM_CLUSTER": Expression("(c.config.alt_stat_name or c.name) if (c := x.cluster) else None", TEXT, True),
@@ -186,7 +187,7 @@ _PLAIN_COMMANDS: dict[str, Expression] = {
     "ROUTE_NAME": Expression("t.name if (t := x.route) else None", TEXT, True, True),
     "VIRTUAL_CLUSTER_NAME": Expression("None", TEXT, True),
     "STREAM_ID": Expression("x.request_id", BYTES, True, True),
-    "TRACE_ID": Expression("t.trace_id if (t := x.trace) else None", PLAIN, True),
+    "TRACE_ID": Expression("t.trace_id if (t := x.trace) else None", BYTES, True),
     "ACCESS_LOG_TYPE": Expression("'DownstreamEnd'", PLAIN),
 }  # fmt: skip
 for _name, _source in _DOWNSTREAM.items():
@@ -282,6 +283,8 @@ def _one_header(scope: Scope, name: str, which: str) -> str:
     if pseudo and "{lookup}" not in pseudo:
         return f"({pseudo})"
     lookup = scope.header(which, name.encode())
+    if which == REQUEST and name.encode() in SPECIAL:
+        lookup = f"{lookup} or x.special.get({scope.constant(name.encode())})"
     return f"({pseudo.format(lookup=lookup)})" if pseudo else lookup
 
 

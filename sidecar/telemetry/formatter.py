@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from json import dumps
 from json.encoder import encode_basestring
 from textwrap import indent
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any
 
 from mesh.clock import Clock, SystemClock
 from mesh.errors import ConfigError, Problem
@@ -190,8 +190,11 @@ class _Builder:
                 continue
             expression = self._expression(part)
             source = self._as_text(expression)
-            if quoted and expression.kind in (BYTES, TEXT):
-                source = f"quote({source})[1:-1]"
+            if expression.kind in (BYTES, TEXT):
+                if quoted:
+                    source = f"quote({source})[1:-1]"
+                elif self._careful:
+                    source = f"clean({source})"
             self._value(expression, source, missing)
 
     def json(self, value: Any) -> None:
@@ -237,8 +240,8 @@ class _Builder:
     def _as_text(self, expression: Expression) -> str:
         """What makes text of the value `v`."""
         if expression.kind == BYTES:
-            return "clean(decode(v))" if self._careful else "v.decode()"
-        return "clean(v)" if expression.kind == TEXT and self._careful else "v"
+            return "decode(v)" if self._careful else "v.decode()"
+        return "v"
 
     def _value(self, expression: Expression, source: str, missing: str) -> None:
         name = f"a{self._values}"

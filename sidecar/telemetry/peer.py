@@ -1,8 +1,8 @@
 """Who is on the other side: Istio's peer metadata, in the headers between sidecars and on endpoints.
 
-`x-envoy-peer-metadata` is a base64 protobuf Struct of node metadata, `x-envoy-peer-metadata-id` a node id; with them each
-side's metrics name the other. Clients without a sidecar may send anything: sizes and caches are bounded, and what cannot
-be read is an unknown peer.
+`x-envoy-peer-metadata` is a base64 protobuf Struct of node metadata, `x-envoy-peer-metadata-id` a node id; with them
+each side's metrics name the other. Clients without a sidecar may send anything: sizes and caches are bounded, and what
+cannot be read is an unknown peer.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ _CANONICAL_REVISION = "service.istio.io/canonical-revision"
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Peer:
-    """A workload as its neighbours see it; "" is not known. Compared by identity: equal headers give the same object."""
+    """A workload as its neighbours see it; "" is not known. Compared by identity: equal headers give one object."""
 
     workload: str = ""
     namespace: str = ""

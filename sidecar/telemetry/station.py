@@ -3,30 +3,48 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections import deque
+from collections.abc import Callable, Iterator
+from typing import NamedTuple
+from urllib.parse import urlsplit
 
 from prometheus_client import CollectorRegistry
+from prometheus_client.core import Metric
+from prometheus_client.registry import Collector
 
 from mesh.clock import Clock, SystemClock
 from mesh.node import Node
 from sidecar.codec.headers import Headers
-from sidecar.config.model import Direction, Hcm, TcpProxy
+from sidecar.config.model import AccessLog, Address, Direction, Hcm, TcpProxy, Tracing
 from sidecar.exchange import Exchange
 from sidecar.telemetry import peer
-from sidecar.telemetry.access_log import AccessLogger, Sinks, compile_access_log
-from sidecar.telemetry.cells import Counter
+from sidecar.telemetry.access_log import Sinks, compile_access_log
 from sidecar.telemetry.istio_metrics import IstioMetrics
 from sidecar.telemetry.otlp import OtlpExporter
 from sidecar.telemetry.prometheus import IstioCollector, StatsCollector
 from sidecar.telemetry.registry import Stats
-from sidecar.telemetry.trace import Spans, Tracer
+from sidecar.telemetry.trace import Span, Spans, Tracer
 
 Account = Callable[[Exchange, float], None]
 
 
+# Changes of breaker states kept for the admin port.
+BREAKER_EVENTS = 200
+
+
+class BreakerEvent(NamedTuple):
+    """A host was ejected (`open`), let back in (`closed`) or is being tried; `at` is Unix time."""
+
+    at: float
+    cluster: str
+    host: str
+    state: str
+    reason: str
+
+
 class Telemetry:
-    """Hands out what accounts requests. `registry` is what Prometheus reads; `otlp_address` finds the URL of a tracing
-    configuration's cluster."""
+    """Hands out what accounts requests and connections. `registry` is what Prometheus reads; `address_of` finds the first
+    host of a cluster, for collectors that are named by one."""
 
     def __init__(
         self,
@@ -34,6 +52,7 @@ class Telemetry:
         node: Node,
         loop: asyncio.AbstractEventLoop,
         *,
+        address_of: Callable[[str], Address | None] = lambda cluster: None,
         clock: Clock | None = None,
     ) -> None:
         self.stats = stats
@@ -42,20 +61,95 @@ class Telemetry:
         self.istio = IstioMetrics(node)
         self.sinks = Sinks(loop, stats)
         self.spans = Spans()
+        self.breaker_events: deque[BreakerEvent] = deque(maxlen=BREAKER_EVENTS)
         self.registry = CollectorRegistry()
-        self.registry.register(IstioCollector(self.istio))
-        self.registry.register(StatsCollector(stats))
-        self._loop = loop
+        for collector in (IstioCollector(self.istio), BreakerCollector(self), StatsCollector(stats)):
+            self.registry.register(collector)
+        self.breaker_changes: dict[tuple[str, str], int] = {}
+        self._address_of = address_of
         self._clock = clock or SystemClock()
+        self._tracers: dict[tuple[Tracing, Direction], Tracer] = {}
         self._exporters: dict[tuple[str, str], OtlpExporter] = {}
-        self._breakers: dict[tuple[str, str, str], Counter] = {}
+
+    # ── for connection managers and TCP proxies ───────────────────────────────────────────────────────────────────────
 
     def accounting(self, config: Hcm, direction: Direction) -> tuple[Account, ...]:
         """What a connection manager tells of each finished exchange. Raises ConfigError for an access log."""
-        accounts: list[Account] = [log.log for log in self._logs(config)]
+        accounts: list[Account] = [self._log(log) for log in config.access_logs]
         if direction is not Direction.UNSPECIFIED:
             accounts.append(self.istio.requests(direction))
-        tracer = self.tracer(config, direction)
-        if tracer is not None:
+        if (tracer := self.tracer(config, direction)) is not None:
             accounts.append(tracer.finish)
         return tuple(accounts)
+
+    def tcp_accounting(self, config: TcpProxy, direction: Direction) -> tuple[Callable[[Exchange], None], Account]:
+        """What a TCP proxy tells of a session that found its host, and of one that ended."""
+        accounts: list[Account] = [self._log(log) for log in config.access_logs]
+        opened: Callable[[Exchange], None] = _nothing
+        if direction is not Direction.UNSPECIFIED:
+            opened, closed = self.istio.tcp(direction)
+            accounts.append(closed)
+
+        def ended(exchange: Exchange, now: float) -> None:
+            for account in accounts:
+                account(exchange, now)
+
+        return opened, ended
+
+    def tracer(self, config: Hcm, direction: Direction) -> Tracer | None:
+        """The tracer of a connection manager, None when it does not trace."""
+        tracing = config.tracing
+        if tracing is None:
+            return None
+        tracer = self._tracers.get((tracing, direction))
+        if tracer is None:
+            spans = Spans(self._exporter(tracing), self.spans.recent)
+            tracer = self._tracers[tracing, direction] = Tracer(tracing, self.node, direction, spans, clock=self._clock)
+        return tracer
+
+    def _log(self, config: AccessLog) -> Account:
+        return compile_access_log(config, self.sinks, self._clock).log
+
+    def _exporter(self, tracing: Tracing) -> Callable[[Span], None] | None:
+        if not tracing.otlp_url:
+            return None
+        url = tracing.otlp_url
+        address = self._address_of(tracing.otlp_cluster) if tracing.otlp_cluster else None
+        if address is not None:  # the URI's host is a name for the Host header; the cluster says where that is
+            url = urlsplit(url)._replace(netloc=str(address)).geturl()
+        key = url, tracing.service_name
+        if key not in self._exporters:
+            self._exporters[key] = OtlpExporter(url, self.node, tracing.service_name)
+        return self._exporters[key].export
+
+    # ── for clusters ──────────────────────────────────────────────────────────────────────────────────────────────────
+
+    def on_breaker(self, cluster: str, host: str, state: str, reason: str) -> None:
+        """A breaker changed its state (an upstream.breaker.StateListener)."""
+        self.breaker_events.append(BreakerEvent(self._clock.wall(), cluster, host, state, reason))
+        self.breaker_changes[cluster, state] = self.breaker_changes.get((cluster, state), 0) + 1
+
+    # ── the end ───────────────────────────────────────────────────────────────────────────────────────────────────────
+
+    async def close(self) -> None:
+        """Writes and sends what is buffered."""
+        self.sinks.close()
+        await asyncio.gather(*(asyncio.to_thread(exporter.close) for exporter in self._exporters.values()))
+        self._exporters.clear()
+
+
+class BreakerCollector(Collector):
+    """`mesh_breaker_transitions_total`: how often hosts of a cluster went to a state."""
+
+    def __init__(self, telemetry: Telemetry) -> None:
+        self._telemetry = telemetry
+
+    def collect(self) -> Iterator[Metric]:
+        metric = Metric("mesh_breaker_transitions", "Changes of host circuit breakers to a state.", "counter")
+        for (cluster, state), count in list(self._telemetry.breaker_changes.items()):
+            metric.add_sample("mesh_breaker_transitions_total", {"cluster": cluster, "state": state}, count)
+        yield metric
+
+
+def _nothing(exchange: Exchange) -> None:
+    """Listeners without a direction have no part in Istio's metrics."""

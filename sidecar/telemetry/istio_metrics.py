@@ -1,0 +1,268 @@
+"""Istio's standard metrics: `istio_requests_total`, its three histograms, and the TCP counters.
+
+One `IstioMetrics` a process holds the series; `requests(direction)` and `tcp(direction)` give the functions that record. A
+request's labels are put together when its combination of peer, cluster, status and flags is first seen; after that a
+request costs one look-up of that key and the additions. The cells are read by `prometheus.IstioCollector`.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any
+
+from mesh.naming import BLACKHOLE_CLUSTER, INBOUND_PASSTHROUGH_CLUSTER, PASSTHROUGH_CLUSTER
+from mesh.node import SIDECAR, Node
+from sidecar.codec.headers import get
+from sidecar.config.model import Direction
+from sidecar.exchange import flags_text
+from sidecar.telemetry.cells import BUCKETS, Counter
+from sidecar.telemetry.peer import Peer, from_node
+
+if TYPE_CHECKING:
+    from sidecar.exchange import Exchange
+
+UNKNOWN = "unknown"
+
+# In the order of Istio's own expectations.
+PEER_LABELS = (
+    "reporter",
+    "source_workload",
+    "source_canonical_service",
+    "source_canonical_revision",
+    "source_workload_namespace",
+    "source_principal",
+    "source_app",
+    "source_version",
+    "source_cluster",
+    "destination_workload",
+    "destination_workload_namespace",
+    "destination_principal",
+    "destination_app",
+    "destination_version",
+    "destination_service",
+    "destination_canonical_service",
+    "destination_canonical_revision",
+    "destination_service_name",
+    "destination_service_namespace",
+    "destination_cluster",
+)
+REQUEST_LABELS = (
+    *PEER_LABELS,
+    "request_protocol",
+    "response_code",
+    "grpc_response_status",
+    "response_flags",
+    "connection_security_policy",
+)
+TCP_LABELS = (*PEER_LABELS, "request_protocol", "response_flags", "connection_security_policy")
+
+# Clients choose host names and, without mTLS, who they say they are: past this many series the rest counts as unknown.
+MAX_SERIES = 10_000
+# Keys remembered for the quick way to a series; they are forgotten together when there are more.
+MAX_KEYS = 20_000
+
+Key = tuple[Any, ...]
+
+_NAMED_AFTER_CLUSTER = frozenset((BLACKHOLE_CLUSTER, PASSTHROUGH_CLUSTER, INBOUND_PASSTHROUGH_CLUSTER))
+_NAMED_AFTER_ROUTE = {"block_all": BLACKHOLE_CLUSTER, "allow_any": PASSTHROUGH_CLUSTER}
+
+
+class RequestSeries:
+    """The cells of one set of request labels: a count, and buckets (the last is +Inf) and sums of three histograms."""
+
+    __slots__ = ("duration", "duration_sum", "labels", "received", "received_sum", "requests", "sent", "sent_sum")
+
+    def __init__(self, labels: tuple[str, ...]) -> None:
+        self.labels = labels
+        self.requests = 0
+        self.duration = [0] * (len(BUCKETS) + 1)
+        self.duration_sum = 0.0
+        self.received = [0] * (len(BUCKETS) + 1)
+        self.received_sum = 0
+        self.sent = [0] * (len(BUCKETS) + 1)
+        self.sent_sum = 0
+
+
+class TcpSeries:
+    """The cells of one set of TCP labels."""
+
+    __slots__ = ("closed", "labels", "opened", "received", "sent")
+
+    def __init__(self, labels: tuple[str, ...]) -> None:
+        self.labels = labels
+        self.opened = 0
+        self.closed = 0
+        self.sent = 0
+        self.received = 0
+
+
+class IstioMetrics:
+    """All series of a process."""
+
+    def __init__(self, node: Node) -> None:
+        self.request_series: dict[tuple[str, ...], RequestSeries] = {}
+        self.tcp_series: dict[tuple[str, ...], TcpSeries] = {}
+        self.overflow = Counter()  # what was counted as unknown for want of room
+        self._own = from_node(node)
+        self._sidecar = node.kind == SIDECAR
+
+    def requests(self, direction: Direction) -> Callable[[Exchange, float], None]:
+        """Records a finished request of a listener of `direction`, at a moment of the exchange's clock."""
+        known: dict[Key, RequestSeries] = {}
+        outbound = direction is not Direction.INBOUND
+
+        def record(exchange: Exchange, now: float) -> None:
+            peer = exchange.peer
+            if peer is None and outbound and exchange.endpoint is not None:
+                peer = exchange.endpoint.peer
+            content = exchange.noted.get(b"content-type")
+            grpc = content is not None and content.startswith(b"application/grpc")
+            key: Key = (peer, exchange.cluster_name, exchange.status, exchange.flags, grpc)
+            series = known.get(key)
+            if series is None:
+                series = self._find(known, key, exchange, outbound)
+            series.requests += 1
+            milliseconds = (now - exchange.started) * 1000
+            series.duration[bisect_left(BUCKETS, milliseconds)] += 1
+            series.duration_sum += milliseconds
+            size = exchange.bytes_received
+            series.received[bisect_left(BUCKETS, size)] += 1
+            series.received_sum += size
+            size = exchange.bytes_sent
+            series.sent[bisect_left(BUCKETS, size)] += 1
+            series.sent_sum += size
+
+        return record
+
+    def tcp(self, direction: Direction) -> tuple[Callable[[Exchange], None], Callable[[Exchange, float], None]]:
+        """What records a TCP session that found its host, and one that ended (one without a host was never opened)."""
+        outbound = direction is not Direction.INBOUND
+
+        def series_of(exchange: Exchange) -> TcpSeries:
+            peer = _peer(exchange, outbound)
+            labels = (
+                *self._labels(exchange, peer, outbound),
+                "tcp",
+                flags_text(exchange.flags),
+                UNKNOWN if outbound else "none",
+            )
+            series = self.tcp_series.get(labels)
+            if series is None:
+                labels = self._within_bounds(labels)
+                series = self.tcp_series.setdefault(labels, TcpSeries(labels))
+            return series
+
+        def opened(exchange: Exchange) -> None:
+            series_of(exchange).opened += 1
+
+        def closed(exchange: Exchange, _now: float) -> None:
+            series = series_of(exchange)
+            if exchange.endpoint is None:
+                series.opened += 1
+            series.closed += 1
+            series.sent += exchange.bytes_sent
+            series.received += exchange.bytes_received
+
+        return opened, closed
+
+    # ── labels ────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+    def _find(self, known: dict[Key, RequestSeries], key: Key, exchange: Exchange, outbound: bool) -> RequestSeries:
+        """The series of a request whose key is new, or whose labels depend on more than the key holds."""
+        grpc_status = b""
+        if _service(exchange) is None or key[-1]:
+            route = exchange.route.name if exchange.route is not None else ""
+            grpc_status = get(exchange.response_headers, b"grpc-status") or b"" if key[-1] else b""
+            key = (*key, exchange.authority, route, grpc_status)
+            if (series := known.get(key)) is not None:
+                return series
+        labels = (
+            *self._labels(exchange, _peer(exchange, outbound), outbound),
+            "grpc" if key[4] else "http",
+            str(exchange.status),
+            grpc_status.decode("ascii", "replace"),
+            flags_text(exchange.flags),
+            UNKNOWN if outbound else "none",
+        )
+        if labels not in self.request_series:
+            labels = self._within_bounds(labels)
+        series = self.request_series.setdefault(labels, RequestSeries(labels))
+        if len(known) >= MAX_KEYS:
+            known.clear()
+        known[key] = series
+        return series
+
+    def _within_bounds(self, labels: tuple[str, ...]) -> tuple[str, ...]:
+        """Labels for a new series: with all that the other side has a say in unknown, once there are too many."""
+        if len(self.request_series) + len(self.tcp_series) < MAX_SERIES:
+            return labels
+        self.overflow.value += 1
+        theirs = slice(1, 9) if labels[0] == "destination" else slice(9, 20)
+        mine = list(labels)
+        mine[theirs] = [UNKNOWN] * (theirs.stop - theirs.start)
+        return tuple(mine)
+
+    def _labels(self, exchange: Exchange, peer: Peer | None, outbound: bool) -> tuple[str, ...]:
+        """PEER_LABELS' values."""
+        own, other = self._own, peer or Peer()
+        host, name = self._destination(exchange, outbound)
+        if outbound:
+            fallback, namespace = UNKNOWN, other.namespace
+        else:
+            fallback, namespace = own.canonical_service, own.namespace
+        source, destination = (own, other) if outbound else (other, own)
+        return (
+            "source" if outbound else "destination",
+            source.workload or UNKNOWN,
+            source.canonical_service or UNKNOWN,
+            source.canonical_revision or "latest",
+            source.namespace or UNKNOWN,
+            source.principal or UNKNOWN,
+            source.app or UNKNOWN,
+            source.version or UNKNOWN,
+            source.cluster or UNKNOWN,
+            destination.workload or UNKNOWN,
+            destination.namespace or UNKNOWN,
+            destination.principal or UNKNOWN,
+            destination.app or UNKNOWN,
+            destination.version or UNKNOWN,
+            host or fallback or UNKNOWN,
+            destination.canonical_service or UNKNOWN,
+            destination.canonical_revision or "latest",
+            name or fallback or UNKNOWN,
+            namespace or UNKNOWN,
+            destination.cluster or UNKNOWN,
+        )
+
+    def _destination(self, exchange: Exchange, outbound: bool) -> tuple[str, str]:
+        """destination_service and its name: the cluster's service; failing that, of a sidecar's outbound request (others
+        hear hosts from strangers) the Host header, with the name Istio has for where such traffic goes."""
+        service = _service(exchange)
+        if service is not None:
+            return service
+        host = exchange.authority.decode("utf-8", "replace") if outbound and self._sidecar else ""
+        route = exchange.route.name if exchange.route is not None else ""
+        name = _NAMED_AFTER_ROUTE.get(route)
+        if name is None and exchange.cluster_name in _NAMED_AFTER_CLUSTER:
+            name = exchange.cluster_name
+        return host, name or host
+
+
+def _peer(exchange: Exchange, outbound: bool) -> Peer | None:
+    peer: Peer | None = exchange.peer
+    if peer is None and outbound and exchange.endpoint is not None:
+        peer = exchange.endpoint.peer
+    return peer
+
+
+def _service(exchange: Exchange) -> tuple[str, str] | None:
+    """Host and name of the service that a cluster's metadata names; None where the request itself has to tell."""
+    if exchange.cluster is None or exchange.cluster_name in _NAMED_AFTER_CLUSTER:
+        return None
+    istio = exchange.cluster.config.metadata.get("istio")
+    services = istio.get("services") if isinstance(istio, Mapping) else None
+    if not isinstance(services, (list, tuple)) or not services:
+        return None
+    host = str(services[0].get("host", ""))
+    return host, str(services[0].get("name", "")) or host.partition(".")[0]

@@ -1,0 +1,179 @@
+"""Trace context on the wire: W3C traceparent, and B3 in one header or several.
+
+`extract` reads what a request brought (W3C first, as its ids go on under every format), `inject` writes the context of this
+hop in the formats that came in, and traceparent always. tracestate passes untouched, but for a traceparent that is not one.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Mapping
+
+from sidecar.codec.headers import Headers, drop, get, put
+
+_TRACEPARENT = re.compile(rb"([0-9a-f]{2})-([0-9a-f]{32})-([0-9a-f]{16})-([0-9a-f]{2})(-.*)?")
+_B3 = re.compile(rb"([0-9a-f]{16}|[0-9a-f]{32})-([0-9a-f]{16})(?:-([01d])(?:-([0-9a-f]{16}))?)?")
+_HEX_TRACE = re.compile(rb"[0-9a-f]{16}|[0-9a-f]{32}")
+_HEX_SPAN = re.compile(rb"[0-9a-f]{16}")
+_NO_TRACE = b"0" * 32
+_NO_SPAN = b"0" * 16
+
+# Formats a request came with, and that it goes on with besides traceparent.
+B3_SINGLE = 1
+B3_MULTI = 2
+
+# One system call for this many random bytes.
+_POOL_BYTES = 4096
+
+
+class TraceContext:
+    """One hop's place in a trace; ids are lower-case hex. `parent_id` is empty in a trace that begins here."""
+
+    __slots__ = ("b3", "debug", "operation", "parent_id", "sampled", "span_id", "trace_id")
+
+    def __init__(self, trace_id: bytes, span_id: bytes, parent_id: bytes, sampled: bool) -> None:
+        self.trace_id = trace_id
+        self.span_id = span_id
+        self.parent_id = parent_id
+        self.sampled = sampled
+        self.b3 = 0
+        self.debug = False
+        self.operation = ""  # what the peer calls this request (x-envoy-decorator-operation)
+
+
+class Inherited:
+    """What a request brought. `sampled` None: the decision is ours; ids empty: the trace begins here."""
+
+    __slots__ = ("b3", "debug", "sampled", "span_id", "trace_id")
+
+    def __init__(self, trace_id: bytes = b"", span_id: bytes = b"", sampled: bool | None = None) -> None:
+        self.trace_id = trace_id
+        self.span_id = span_id
+        self.sampled = sampled
+        self.b3 = 0
+        self.debug = False
+
+
+class RandomIds:
+    """Random hex digits from a buffer; an all-zero id, which the standards forbid, is not worth a test at 2⁻⁶⁴."""
+
+    __slots__ = ("_at", "_pool")
+
+    def __init__(self) -> None:
+        self._pool = b""
+        self._at = 0
+
+    def digits(self, count: int) -> bytes:
+        at = self._at
+        end = at + count
+        if end > len(self._pool):
+            self._pool = os.urandom(_POOL_BYTES).hex().encode()
+            at, end = 0, count
+        self._at = end
+        return self._pool[at:end]
+
+
+def parse_traceparent(value: bytes) -> Inherited | None:
+    """The context of a traceparent header, None for what is none (W3C Trace Context, section 3.2)."""
+    match = _TRACEPARENT.fullmatch(value)
+    if match is None:
+        return None
+    version, trace_id, span_id, flags, rest = match.groups()
+    if version == b"ff" or (version == b"00" and rest) or trace_id == _NO_TRACE or span_id == _NO_SPAN:
+        return None
+    return Inherited(trace_id, span_id, bool(int(flags, 16) & 1))
+
+
+def parse_b3(value: bytes) -> Inherited | None:
+    """The context of a `b3` header: ids with or without a decision, or a decision alone."""
+    found: Inherited | None
+    if value in (b"0", b"1", b"d"):
+        found = Inherited(sampled=value != b"0")
+        found.debug = value == b"d"
+        return found
+    match = _B3.fullmatch(value)
+    if match is None:
+        return None
+    trace_id, span_id, decision, _ = match.groups()
+    found = _b3_ids(trace_id, span_id)
+    if found is not None:
+        found.sampled = None if decision is None else decision != b"0"
+        found.debug = decision == b"d"
+    return found
+
+
+def parse_b3_headers(headers: Headers) -> Inherited | None:
+    """The context of the `x-b3-*` headers."""
+    trace_id, span_id = get(headers, b"x-b3-traceid") or b"", get(headers, b"x-b3-spanid") or b""
+    if trace_id or span_id:
+        if not _HEX_TRACE.fullmatch(trace_id) or not _HEX_SPAN.fullmatch(span_id):
+            return None
+        found = _b3_ids(trace_id, span_id)
+        if found is None:
+            return None
+    else:
+        found = Inherited()
+    decision = get(headers, b"x-b3-sampled")
+    if get(headers, b"x-b3-flags") == b"1":
+        found.sampled = found.debug = True
+    elif decision is not None:
+        found.sampled = decision in (b"1", b"true")
+    return found
+
+
+def _b3_ids(trace_id: bytes, span_id: bytes) -> Inherited | None:
+    trace_id = trace_id.rjust(32, b"0")  # 64-bit ids, as older Zipkins have them
+    if trace_id == _NO_TRACE or span_id == _NO_SPAN:
+        return None
+    return Inherited(trace_id, span_id)
+
+
+def extract(noted: Mapping[bytes, bytes], headers: Headers) -> Inherited | None:
+    """What the request brought; None when it brought nothing."""
+    found = None
+    formats = 0
+    traceparent = noted.get(b"traceparent")
+    if traceparent is not None:
+        found = parse_traceparent(traceparent)
+        if found is None:
+            drop(headers, b"tracestate")  # it belongs to a trace that cannot be gone on with
+    single = noted.get(b"b3")
+    if single is not None:
+        formats |= B3_SINGLE
+        found = found or parse_b3(single)
+    if b"x-b3-traceid" in noted or b"x-b3-sampled" in noted:
+        formats |= B3_MULTI
+        found = found or parse_b3_headers(headers)
+    if formats and found is None:
+        found = Inherited()
+    if found is not None:
+        found.b3 = formats
+    return found
+
+
+def inject(context: TraceContext, headers: Headers, present: bool) -> None:
+    """Writes the context into request headers; `present` says that there is a traceparent to replace."""
+    value = b"00-%b-%b-%b" % (context.trace_id, context.span_id, b"01" if context.sampled else b"00")
+    if present:
+        put(headers, b"traceparent", value)
+    else:
+        headers.append((b"traceparent", value))
+    if context.b3:
+        _inject_b3(context, headers)
+
+
+def _inject_b3(context: TraceContext, headers: Headers) -> None:
+    decision = b"d" if context.debug else b"1" if context.sampled else b"0"
+    if context.b3 & B3_SINGLE:
+        parts = (context.trace_id, context.span_id, decision, *([context.parent_id] if context.parent_id else ()))
+        put(headers, b"b3", b"-".join(parts))
+    if context.b3 & B3_MULTI:
+        put(headers, b"x-b3-traceid", context.trace_id)
+        put(headers, b"x-b3-spanid", context.span_id)
+        if context.parent_id:
+            put(headers, b"x-b3-parentspanid", context.parent_id)
+        else:
+            drop(headers, b"x-b3-parentspanid")
+        if not context.debug:  # x-b3-flags implies the decision
+            put(headers, b"x-b3-sampled", decision)

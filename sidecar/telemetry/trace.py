@@ -1,0 +1,252 @@
+"""Tracing: who is sampled, the context that goes on with a request, and the span that is left of it.
+
+`Tracer.begin` runs once a request and writes headers; only a sampled request leaves a `Span`, made when it is over and
+handed to `Spans`: a bounded ring that the admin port shows and, where one is configured, an OTLP exporter.
+"""
+
+from __future__ import annotations
+
+import os
+import random
+from collections import deque
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from mesh.clock import Clock, SystemClock
+from mesh.node import Node
+from sidecar.codec.headers import drop, get, put
+from sidecar.config.model import MILLION, Direction, Tracing
+from sidecar.exchange import flags_text
+from sidecar.telemetry.propagation import Inherited, RandomIds, TraceContext, extract, inject
+
+if TYPE_CHECKING:
+    from sidecar.exchange import Exchange
+
+CLIENT = "CLIENT"
+SERVER = "SERVER"
+
+# Finished spans kept for GET /traces.
+RING_SIZE = 1000
+
+# The digit of an x-request-id that tells, hop after hop, whether and why a request is traced.
+_UNDECIDED, _SAMPLED, _FORCED, _CLIENT_FORCED = b"4", b"9", b"a", b"b"
+_DIGIT = 14
+_REASONS = (_SAMPLED, _FORCED, _CLIENT_FORCED)
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """One finished hop. Times are Unix nanoseconds, ids lower-case hex; `parent_id` is empty for a root."""
+
+    name: str
+    kind: str
+    trace_id: str
+    span_id: str
+    parent_id: str
+    start: int
+    end: int
+    attributes: Mapping[str, str | int | bool]
+    error: bool
+
+
+class Spans:
+    """Where finished spans go: the last ones stay in `recent`, all go to `forward` when there is one."""
+
+    def __init__(self, forward: Callable[[Span], None] | None = None, recent: deque[Span] | None = None) -> None:
+        self.recent: deque[Span] = deque(maxlen=RING_SIZE) if recent is None else recent
+        self.forward = forward
+
+    def add(self, span: Span) -> None:
+        self.recent.append(span)
+        if self.forward is not None:
+            self.forward(span)
+
+
+class Chance:
+    """A chance in parts per million, drawn from a request id's first 32 bits as Envoy draws it, so that every proxy that
+    sees the id comes to the same decision."""
+
+    __slots__ = ("_limit", "_modulus")
+
+    def __init__(self, chance: int) -> None:
+        self._modulus = next(m for m in (100, 10_000, MILLION) if m == MILLION or chance % (MILLION // m) == 0)
+        self._limit = chance * self._modulus // MILLION
+
+    def drawn(self, number: int) -> bool:
+        return number % self._modulus < self._limit
+
+
+class Tracer:
+    """Tracing of one connection manager."""
+
+    def __init__(
+        self,
+        config: Tracing,
+        node: Node,
+        direction: Direction,
+        spans: Spans,
+        *,
+        clock: Clock | None = None,
+        rng: random.Random | None = None,
+    ) -> None:
+        self._node = node
+        self._kind = SERVER if direction is Direction.INBOUND else CLIENT
+        self._operation = "ingress" if direction is Direction.INBOUND else "egress"
+        self._inbound = direction is Direction.INBOUND
+        self._spans = spans
+        self._clock = clock or SystemClock()
+        self._rng = rng or random.Random()
+        self._ids = RandomIds()
+        self._random = Chance(config.random_chance)
+        self._overall = Chance(config.overall_chance)
+        self._client_chance = config.client_chance
+        self._constant = _node_attributes(node)
+        self._header_tags: list[tuple[str, bytes]] = []
+        self._custom_tags(config)
+
+    # ── the request's head ────────────────────────────────────────────────────────────────────────────────────────────
+
+    def begin(self, exchange: Exchange) -> None:
+        """Decides, and writes the context that goes on. `exchange.request_id` and its header are there already."""
+        noted, headers = exchange.noted, exchange.headers
+        traced = self._decide(exchange)
+        inherited = extract(noted, headers)
+        span_id = self._ids.digits(16)
+        if inherited is None:
+            context = TraceContext(self._ids.digits(32), span_id, b"", traced)
+        else:
+            context = self._go_on(inherited, span_id, traced)
+        if self._inbound and b"x-envoy-decorator-operation" in noted:
+            context.operation = noted[b"x-envoy-decorator-operation"].decode("utf-8", "replace")
+            drop(headers, b"x-envoy-decorator-operation")
+        exchange.trace = context
+        inject(context, headers, b"traceparent" in noted)
+
+    def _go_on(self, inherited: Inherited, span_id: bytes, traced: bool) -> TraceContext:
+        """What came with the request wins over our own decision, as in Envoy."""
+        sampled = traced if inherited.sampled is None else inherited.sampled
+        trace_id = inherited.trace_id or self._ids.digits(32)
+        context = TraceContext(trace_id, span_id, inherited.span_id, sampled)
+        context.b3 = inherited.b3
+        context.debug = inherited.debug
+        return context
+
+    def _decide(self, exchange: Exchange) -> bool:
+        """The decision that the request id carries, or ours, which is then written there. An id that is no UUID carries
+        none: the request is not traced on our account."""
+        identity = exchange.request_id
+        if len(identity) != 36:
+            return False
+        try:
+            number = int(identity[:8], 16)
+        except ValueError:
+            return False
+        reason = before = identity[_DIGIT : _DIGIT + 1]
+        if reason not in _REASONS:
+            reason = self._reason(exchange, number)
+        if reason is not _UNDECIDED and not self._overall.drawn(number):
+            reason = _UNDECIDED
+        if reason != before and (reason is not _UNDECIDED or before in _REASONS):
+            identity = exchange.request_id = identity[:_DIGIT] + reason + identity[_DIGIT + 1 :]
+            put(exchange.headers, b"x-request-id", identity)
+        return reason is not _UNDECIDED
+
+    def _reason(self, exchange: Exchange, number: int) -> bytes:
+        noted = exchange.noted
+        if b"x-client-trace-id" in noted and self._rng.random() * MILLION < self._client_chance:
+            return _CLIENT_FORCED
+        if b"x-envoy-force-trace" in noted:
+            return _FORCED
+        return _SAMPLED if self._random.drawn(number) else _UNDECIDED
+
+    # ── the finished request ──────────────────────────────────────────────────────────────────────────────────────────
+
+    def finish(self, exchange: Exchange, now: float) -> None:
+        """Leaves a span of a sampled request."""
+        context = exchange.trace
+        if context is None or not context.sampled:
+            return
+        offset = self._clock.wall() - self._clock.monotonic()
+        status = exchange.status
+        self._spans.add(
+            Span(
+                name=self._name(exchange, context),
+                kind=self._kind,
+                trace_id=context.trace_id.decode(),
+                span_id=context.span_id.decode(),
+                parent_id=context.parent_id.decode(),
+                start=int((exchange.started + offset) * 1e9),
+                end=int((now + offset) * 1e9),
+                attributes=self._attributes(exchange),
+                error=status == 0 or status >= 500,
+            )
+        )
+
+    def _name(self, exchange: Exchange, context: TraceContext) -> str:
+        """The peer's name for it, else the route's, else the direction."""
+        if context.operation:
+            return context.operation
+        route = exchange.route
+        decorator: str = route.config.decorator if route is not None else ""
+        return decorator or self._operation
+
+    def _attributes(self, exchange: Exchange) -> dict[str, str | int | bool]:
+        """Envoy's and Istio's tags."""
+        headers = exchange.headers
+        path = exchange.original_path or exchange.path
+        attributes: dict[str, str | int | bool] = {
+            **self._constant,
+            "guid:x-request-id": _text(exchange.request_id),
+            "http.url": _text(b"%b://%b%b" % (exchange.scheme, exchange.authority, path)),
+            "http.method": _text(exchange.method),
+            "http.protocol": exchange.protocol,
+            "http.status_code": exchange.status,
+            "downstream_cluster": _text(get(headers, b"x-envoy-downstream-service-cluster") or b"-"),
+            "user_agent": _text(get(headers, b"user-agent") or b"-"),
+            "request_size": exchange.bytes_received,
+            "response_size": exchange.bytes_sent,
+            "response_flags": flags_text(exchange.flags),
+            "peer.address": exchange.downstream.remote.host,
+        }
+        if exchange.cluster is not None:
+            attributes["upstream_cluster"] = exchange.cluster.name
+            attributes["upstream_cluster.name"] = exchange.cluster.config.alt_stat_name or exchange.cluster.name
+        if exchange.endpoint is not None:
+            attributes["upstream_address"] = exchange.endpoint.name
+        if exchange.attempts > 1:
+            attributes["retry.count"] = exchange.attempts - 1
+        if exchange.status == 0 or exchange.status >= 500:
+            attributes["error"] = True
+        if (client_id := exchange.noted.get(b"x-client-trace-id")) is not None:
+            attributes["guid:x-client-trace-id"] = _text(client_id)
+        for tag, name in self._header_tags:
+            if (value := get(headers, name)) is not None:
+                attributes[tag] = _text(value)
+        return attributes
+
+    def _custom_tags(self, config: Tracing) -> None:
+        for tag, kind, argument in config.custom_tags:
+            if kind == "request_header":
+                self._header_tags.append((tag, argument.lower().encode()))
+            else:
+                value = os.environ.get(argument) if kind == "environment" else argument
+                if value:
+                    self._constant[tag] = value
+
+
+def _node_attributes(node: Node) -> dict[str, str | int | bool]:
+    return {
+        "component": "proxy",
+        "node_id": node.id,
+        "zone": node.locality.zone,
+        "istio.canonical_service": node.canonical_service,
+        "istio.canonical_revision": node.canonical_revision,
+        "istio.mesh_id": node.mesh_id,
+        "istio.namespace": node.namespace,
+        "istio.cluster_id": node.cluster_id,
+    }
+
+
+def _text(value: bytes) -> str:
+    return value.decode("utf-8", "replace")
