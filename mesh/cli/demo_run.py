@@ -49,12 +49,12 @@ class DemoOptions:
 def run_demo(options: DemoOptions) -> int:
     """Runs it to its end; the exit code."""
     check_examples()
-    program = proxy_program(options.proxy)
     distinct = options.distinct_ports or not has_network(options.network or DEFAULT_NETWORK)
     plan = make_plan(options.port, options.network, distinct)
     check_free(plan)
     folder = Path(tempfile.mkdtemp(prefix="mesh-demo-"))
     try:
+        program = proxy_program(options.proxy, state_dir=folder / "state")
         demo = _Demo(options, folder)
         demo.stack = Stack(plan, folder, program, options.store, demo.report)
         return asyncio.run(demo.run())

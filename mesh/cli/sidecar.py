@@ -39,15 +39,17 @@ class Start:
         return Process([*self.program, "-c", str(self.bootstrap)], self.log)
 
 
-def proxy_program(path: str = "") -> tuple[str, ...]:
-    """The command that starts a proxy: our sidecar, or another binary that takes Envoy's flags."""
+def proxy_program(path: str = "", state_dir: Path | None = None) -> tuple[str, ...]:
+    """The command that starts a proxy: our sidecar, or another binary that takes Envoy's flags. `state_dir` is where
+    ours keeps its last configuration, if not at its usual place."""
     if path:
         found = shutil.which(path)
         if found is None:
             raise CliError(f"--proxy {path}: there is no such program")
         # One worker, as our sidecar; hot restart would make proxies on one machine share memory by number.
         return (found, "--concurrency", "1", "--disable-hot-restart")
-    return console_script(OUR_PROXY, "sidecar.app")
+    kept = ("--state-dir", str(state_dir)) if state_dir is not None else ()
+    return (*console_script(OUR_PROXY, "sidecar.app"), *kept)
 
 
 def console_script(name: str, module: str) -> tuple[str, ...]:
