@@ -84,7 +84,7 @@ class HTTPRoute(Message):
     headers: Headers = Field(default_factory=no_headers)
 
     def rules(self) -> Iterator[Found]:
-        if not (self.route or self.redirect or self.direct_response):
+        if not self.route and "route" in self.model_fields_set and not (self.redirect or self.direct_response):
             yield Found(("route",), "must have at least one destination")
         yield from self._authority_rules()
         total = sum(destination.weight for destination in self.route)

@@ -24,6 +24,7 @@ MAX_DEPTH: Final = 100  # the API's own depth is about 15
 MAX_VALUES: Final = 2_000_000
 
 _UNPRINTABLE = re.compile("[^\t\n\r\x20-\x7e\x85\xa0-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+_HALF_PAIR = re.compile("[\ud800-\udfff]")
 _INTEGER = re.compile(r"-?(0|[1-9][0-9]*)", re.ASCII)
 _FLOAT = re.compile(r"-?(0|[1-9][0-9]*)(\.[0-9]+)?([eE][-+]?[0-9]+)?", re.ASCII)
 _LONGEST_INTEGER = 100
@@ -93,7 +94,7 @@ def compose(text: str) -> Iterator[Node]:
             if root is not None:
                 yield root
     except yaml.MarkedYAMLError as error:
-        raise _broken(error) from None
+        raise _broken(error, text.rstrip().count("\n") + 1) from None
     except (yaml.YAMLError, ValueError, OverflowError) as error:  # the pure-Python scanner's chr() and int()
         raise YamlError(f"broken YAML: {error}", 0) from None
 
@@ -104,13 +105,13 @@ def _joined(pair: re.Match[str]) -> str:
     return f"\\U{0x10000 + ((high - 0xD800) << 10) + (low - 0xDC00):08X}"
 
 
-def _broken(error: yaml.MarkedYAMLError) -> YamlError:
+def _broken(error: yaml.MarkedYAMLError, last_line: int) -> YamlError:
     mark = error.problem_mark or error.context_mark
     context = error.context or ""
     if context and error.context_mark and mark and error.context_mark.line != mark.line:
         context += f" that begins on line {error.context_mark.line + 1}"
     reason = ", ".join(part for part in (context, error.problem) if part)
-    return YamlError(f"broken YAML: {reason}", mark.line + 1 if mark else 0)
+    return YamlError(f"broken YAML: {reason}", min(mark.line + 1, last_line) if mark else 0)
 
 
 class _Composer:
@@ -247,6 +248,8 @@ def _key_text(key: Node) -> str:
 def _scalar(event: yaml.ScalarEvent) -> Node:
     line = _line(event)
     text: str = event.value
+    if not text.isascii() and _HALF_PAIR.search(text):  # libyaml refuses the escape itself
+        raise YamlError("half of a surrogate pair", line)
     tag = event.tag
     if tag is None:
         if event.implicit[0]:

@@ -1,0 +1,100 @@
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from tests.unit.mesh.istio.documents import accepted, refused
+
+
+def policy(**fields: Any) -> dict[str, Any]:
+    return {"host": "reviews", "trafficPolicy": fields}
+
+
+def test_values_and_defaults() -> None:
+    rule = accepted(
+        "DestinationRule",
+        {
+            "host": "reviews",
+            "trafficPolicy": {
+                "loadBalancer": {"simple": "RANDOM"},
+                "connectionPool": {
+                    "tcp": {"maxConnections": 10, "connectTimeout": "30ms"},
+                    "http": {"http1MaxPendingRequests": 1, "http2MaxRequests": 2, "idleTimeout": "1h"},
+                },
+                "outlierDetection": {"consecutive5xxErrors": 3, "interval": "1m", "baseEjectionTime": "15m"},
+            },
+            "subsets": [{"name": "v1", "labels": {"version": "v1"}}, {"name": "all"}],
+        },
+    )
+    top = rule.traffic_policy
+    assert top.load_balancer.simple == "RANDOM"
+    assert (top.connection_pool.tcp.max_connections, top.connection_pool.tcp.connect_timeout) == (10, 0.03)
+    assert top.connection_pool.http.http1_max_pending_requests == 1
+    assert top.connection_pool.http.max_retries == 0
+    assert top.connection_pool.http.idle_timeout == 3600.0
+    assert top.outlier_detection.consecutive_5xx_errors == 3
+    assert top.outlier_detection.consecutive_gateway_errors is None
+    assert top.outlier_detection.base_ejection_time == 900.0
+    assert (top.tls, top.port_level_settings) == (None, ())
+    assert [subset.name for subset in rule.subsets] == ["v1", "all"]
+    assert rule.subsets[0].labels == {"version": "v1"}
+    assert rule.subsets[1].traffic_policy is None
+
+
+@pytest.mark.parametrize(
+    ("spec", "expected"),
+    [
+        ({}, "host: is required"),
+        ({"host": "a_b"}, "host: is not a DNS name"),
+        ({"host": ""}, "host: must not be empty"),
+        (policy(), "trafficPolicy: one of loadBalancer, connectionPool"),
+        (policy(tunnel={}), "trafficPolicy.tunnel: known to Istio, not implemented yet"),
+        (policy(retryBudget={}), "trafficPolicy.retryBudget: known to Istio, not implemented yet"),
+        (policy(connectionPool={}), "trafficPolicy.connectionPool: one of tcp and http must be set"),
+        (
+            policy(loadBalancer={"simple": "PASSTHROUGH"}),
+            "loadBalancer.simple: PASSTHROUGH is known to Istio, not implemented yet; "
+            "implemented: UNSPECIFIED, ROUND_ROBIN, LEAST_REQUEST, LEAST_CONN, RANDOM",
+        ),
+        (
+            policy(loadBalancer={"simple": "ROUNDROBIN"}),
+            "loadBalancer.simple: must be one of UNSPECIFIED, ROUND_ROBIN, LEAST_REQUEST, LEAST_CONN, RANDOM, "
+            'not "ROUNDROBIN"; did you mean "ROUND_ROBIN"?',
+        ),
+        (policy(loadBalancer={"simple": 4}), "loadBalancer.simple: must be one of"),
+        (policy(loadBalancer={"simple": ["RANDOM"]}), "loadBalancer.simple: must be one of"),
+        (policy(loadBalancer={"consistentHash": {}}), "loadBalancer.consistentHash: known to Istio"),
+        (policy(loadBalancer={"warmup": {}}), "loadBalancer.warmup: known to Istio"),
+        (policy(connectionPool={"tcp": {"tcpKeepalive": {}}}), "connectionPool.tcp.tcpKeepalive: known to Istio"),
+        (policy(connectionPool={"tcp": {"maxConnections": -1}}), "tcp.maxConnections: must be at least 0"),
+        (policy(connectionPool={"tcp": {"connectTimeout": 5}}), 'did you mean "5s"?'),
+        (policy(connectionPool={"http": {"h2UpgradePolicy": "UPGRADE"}}), "http.h2UpgradePolicy: known to Istio"),
+        (policy(outlierDetection={"consecutiveErrors": 5}), "outlierDetection.consecutiveErrors: known to Istio"),
+        (policy(outlierDetection={"maxEjectionPercent": 101}), "maxEjectionPercent: must be at most 100, not 101"),
+        (
+            policy(outlierDetection={"consecutiveLocalOriginFailures": 5}),
+            "outlierDetection.consecutiveLocalOriginFailures: takes effect only with splitExternalLocalOriginErrors",
+        ),
+        (policy(outlierDetection={"consecutive5XxErrors": 5}), 'did you mean "consecutive5xxErrors"?'),
+        (
+            policy(tls={"mode": "SIMPLE"}),
+            "tls.mode: SIMPLE is known to Istio, not implemented yet; implemented: DISABLE",
+        ),
+        (policy(tls={"mode": "DISABLE", "sni": "x"}), "tls.sni: known to Istio, not implemented yet"),
+        (policy(portLevelSettings=[{"port": {"number": 80}}]), "portLevelSettings[0]: one of loadBalancer"),
+        (
+            policy(portLevelSettings=[{"port": {"number": 80}, "tls": {}}, {"port": {"number": 80}, "tls": {}}]),
+            "portLevelSettings[1].port.number: port 80 has settings already",
+        ),
+        ({"host": "a", "subsets": [{"labels": {}}]}, "subsets[0].name: is required"),
+        ({"host": "a", "subsets": [{"name": "v_1"}]}, "subsets[0].name: must be a DNS label"),
+        ({"host": "a", "subsets": [{"name": "v1"}, {"name": "v1"}]}, 'subsets[1].name: there is a subset "v1" already'),
+        ({"host": "a", "workloadSelector": {}}, "workloadSelector: known to Istio, not implemented yet"),
+        ({"host": "a", "exportTo": ["prod"]}, 'exportTo: only "*" is implemented yet'),
+    ],
+)
+def test_what_is_refused(spec: Any, expected: str) -> None:
+    found = refused("DestinationRule", spec)
+    assert len(found) == 1, found
+    assert expected in found[0]
