@@ -123,7 +123,7 @@ def suggestion(name: str, known: Iterable[str]) -> str:
 
 def _explain_enum(error: Any, refused: tuple[str, ...]) -> str:
     expected = [word.strip("' ") for word in str(error["ctx"]["expected"]).replace(" or ", ", ").split(",")]
-    expected = [word or '""' for word in expected]
+    expected = [word for word in expected if word]  # the unset value has no word
     value = error["input"]
     if value in refused:
         return f"{value} is {NOT_YET}; implemented: {', '.join(expected)}"

@@ -95,7 +95,15 @@ REFUSED_KINDS: Final[Mapping[str, tuple[str, ...]]] = {
     "security.istio.io": ("AuthorizationPolicy", "PeerAuthentication", "RequestAuthentication"),
     "telemetry.istio.io": ("Telemetry",),
     "extensions.istio.io": ("WasmPlugin",),
-    "gateway.networking.k8s.io": ("Gateway", "GatewayClass", "GRPCRoute", "HTTPRoute", "ReferenceGrant"),
+    "gateway.networking.k8s.io": (
+        "Gateway",
+        "GatewayClass",
+        "GRPCRoute",
+        "HTTPRoute",
+        "ReferenceGrant",
+        "TCPRoute",
+        "TLSRoute",
+    ),
 }
 
 

@@ -12,7 +12,7 @@ from pydantic import AfterValidator, Field, ValidationError
 from mesh.istio.destination_rule import DestinationRule
 from mesh.istio.gateway import Gateway
 from mesh.istio.model import Found, Message, explain, shown, suggestion
-from mesh.istio.refused import NOT_YET, REFUSED_KINDS
+from mesh.istio.refused import REFUSED_KINDS
 from mesh.istio.resource import Key, Resource
 from mesh.istio.scalars import DnsLabel, Labels, wrong
 from mesh.istio.service_entry import ServiceEntry
@@ -121,7 +121,7 @@ def _kind_of(document: Mapping[str, Any], found: list[Found]) -> Kind | None:
     if kind and version in kind.api_versions:
         return kind
     if name in REFUSED_KINDS.get(group, ()):
-        found.append(Found(("kind",), f"{name} is {NOT_YET}; {supported_kinds()}"))
+        found.append(Found(("kind",), f"{name} of {version} is not implemented yet; {supported_kinds()}"))
     elif kind:
         found.append(Found(("apiVersion",), _version_problem(kind, version)))
         return kind  # its fields can be checked all the same
@@ -137,7 +137,8 @@ def _version_problem(kind: Kind, version: str) -> str:
 
 
 def supported_kinds() -> str:
-    return f"supported kinds are {', '.join(KINDS)}"
+    groups = {kind.group: [each.name for each in KINDS.values() if each.group == kind.group] for kind in KINDS.values()}
+    return "supported are " + "; ".join(f"{', '.join(names)} of {group or 'v1'}" for group, names in groups.items())
 
 
 def _own_metadata(metadata: Any) -> Any:

@@ -114,7 +114,8 @@ spec:
         'did you mean "5s"?',
         "f.yaml:21: metadata: is required",
         'f.yaml:22: kind: unknown kind "VirtualServce" of networking.istio.io/v1; did you mean "VirtualService"?; '
-        "supported kinds are VirtualService, DestinationRule, Gateway, ServiceEntry, WorkloadEntry, Service",
+        "supported are VirtualService, DestinationRule, Gateway, ServiceEntry, WorkloadEntry of networking.istio.io; "
+        "Service of v1",
         "f.yaml:29: spec.ports[0].name: is required where there are several ports",
         "f.yaml:30: spec.ports[1].port: there is a port 80 already",
     ]

@@ -67,12 +67,12 @@ def test_a_document_loads_as_itself() -> None:
         ),
         (
             {"kind": "Sidecar"},
-            "kind: Sidecar is known to Istio, not implemented yet; supported kinds are VirtualService,",
+            "kind: Sidecar of networking.istio.io/v1 is not implemented yet; supported are VirtualService,",
         ),
-        ({"kind": "Pod", "apiVersion": "v1"}, "kind: Pod is known to Istio, not implemented yet"),
+        ({"kind": "Pod", "apiVersion": "v1"}, "kind: Pod of v1 is not implemented yet"),
         (
             {"kind": "Gateway", "apiVersion": "gateway.networking.k8s.io/v1"},
-            "kind: Gateway is known to Istio, not implemented yet",
+            "kind: Gateway of gateway.networking.k8s.io/v1 is not implemented yet",
         ),
         (
             {"apiVersion": "networking.istio.io/v2"},
