@@ -100,7 +100,10 @@ class PushCore:
         if verdict is Verdict.ACK:
             subscription.accept(request.nonce, now)
         elif verdict is Verdict.NACK:
-            subscription.reject(request.nonce, request.error or "rejected without a reason")
+            message = request.error or "rejected without a reason"
+            subscription.reject(request.nonce, message, self._partial(request.type_url))
+            for name in subscription.rejected:  # what it refused it asks nothing for
+                self._await_no_more(subscription, name)
         if interest is not before:
             subscription.asked |= interest.asked
             subscription.changed = True
@@ -158,6 +161,9 @@ class PushCore:
             due = {name: r for name, r in due.items() if name in urgent} if self._partial(type_url) else {}
             if not due:
                 return []
+        elif subscription.suspects:
+            others = {name: resource for name, resource in due.items() if name not in subscription.suspects}
+            due = others or dict(list(due.items())[:1])
         absent = subscription.absent if self.variant is Variant.DELTA else set()
         removed = absent | self._in_the_way(subscription, due)
         if not due and not removed and not subscription.owes_reply:
@@ -174,7 +180,7 @@ class PushCore:
             gone = self._unused_clusters(subscription.gone) if type_url == CLUSTER else set(subscription.gone)
             if not gone:
                 continue
-            if self.variant is Variant.SOTW and type_url not in WHOLE_TYPES:
+            if self.variant is Variant.SOTW and self._partial(type_url):
                 for name in gone:  # there is no way to say it: the client unsubscribes by itself
                     subscription.forget(name)
                 continue
@@ -190,10 +196,11 @@ class PushCore:
             self._await_asks(type_url, resource, subscription.told.get(name), now)
             self._awaited.get(type_url, {}).pop(name, None)
         for name in removed:
-            for asked in subscription.told[name].asks if name in subscription.told else ():
-                self._awaited[ASKED[type_url]].pop(asked, None)
-        whole = self.variant is Variant.SOTW and type_url in WHOLE_TYPES
-        resources = {n: r for n, r in {**subscription.told, **due}.items() if n not in removed} if whole else due
+            self._await_no_more(subscription, name)
+        resources = due
+        if not self._partial(type_url):
+            resources = {name: r for name, r in {**subscription.told, **due}.items() if name not in removed}
+            items |= resources
         subscription.absent = set()
         subscription.owes_reply = False
         version = set_version(resources.values()) if self.variant is Variant.SOTW else self.target.version(type_url)
@@ -210,7 +217,7 @@ class PushCore:
         subscription.changed = False
         target = self.target.of(subscription.type_url)
         told, asked = subscription.told, subscription.asked
-        forced = asked | self._awaited.get(subscription.type_url, {}).keys()
+        forced = asked | subscription.suspects | self._awaited.get(subscription.type_url, {}).keys()
         wanted: Iterable[str] = target if subscription.interest.wildcard else subscription.interest.names
         due = {}
         for name in wanted:
@@ -236,6 +243,10 @@ class PushCore:
                 if asked is not None:
                     asked.changed = True
 
+    def _await_no_more(self, subscription: Subscription, name: str) -> None:
+        for asked in subscription.told[name].asks if name in subscription.told else ():
+            self._awaited[ASKED[subscription.type_url]].pop(asked, None)
+
     # ── what has to wait ──────────────────────────────────────────────────────────────────────────────────────────────
 
     def _settled(self, types: Iterable[str], now: float) -> bool:
@@ -256,6 +267,7 @@ class PushCore:
         return subscription is not None and bool(subscription.flights)
 
     def _partial(self, type_url: str) -> bool:
+        """Whether a response may hold a part of what the client is to have."""
         return self.variant is Variant.DELTA or type_url not in WHOLE_TYPES
 
     def _held(self, type_url: str, resource: Versioned) -> bool:

@@ -21,9 +21,11 @@ OPTIONS: Final = (
     ("grpc.http2.min_recv_ping_interval_without_data_ms", 500),
     ("grpc.http2.max_ping_strikes", 0),
     ("grpc.keepalive_permit_without_calls", 1),
-    # A proxy whose machine is gone says nothing: ask.
+    # A proxy whose machine is gone says nothing: ask. The ping's own time-out, 60 s if not set, is what counts; a proxy
+    # that is merely busy with a large configuration has to answer in it.
     ("grpc.keepalive_time_ms", 10_000),
-    ("grpc.keepalive_timeout_ms", 5_000),
+    ("grpc.keepalive_timeout_ms", 10_000),
+    ("grpc.http2.ping_timeout_ms", 10_000),
     ("grpc.http2.max_pings_without_data", 0),
     # A second control plane on the same port is an error, not a colleague.
     ("grpc.so_reuseport", 0),

@@ -83,14 +83,16 @@ class Interest:
 @dataclass(slots=True)
 class Subscription:
     """The state of one type on one stream. `told` is what the client was sent last under each name, `accepted` what it
-    has acknowledged, `rejected` what it refused and why. `due`, `absent` and `gone` are what `push` finds out by
-    comparing `told` with the proxy's snapshot: to be sent, asked for and not there, no longer there."""
+    has acknowledged, `rejected` what it refused and why, `suspects` what was in a refused response whose error named
+    nothing: each is to be tried alone. `due`, `absent` and `gone` are what `push` finds out by comparing `told` with
+    the proxy's snapshot: to be sent, asked for and not there, no longer there."""
 
     type_url: str
     interest: Interest = Interest()
     told: dict[str, Versioned] = field(default_factory=dict)
     accepted: dict[str, Versioned] = field(default_factory=dict)
     rejected: dict[str, Rejection] = field(default_factory=dict)
+    suspects: set[str] = field(default_factory=set)
     flights: dict[str, Flight] = field(default_factory=dict)
     nonce: str = ""
     version: str = ""
@@ -123,8 +125,8 @@ class Subscription:
         """The client no longer has it, and knows."""
         for held in (self.told, self.accepted, self.rejected, self.due):
             held.pop(name, None)
-        self.asked.discard(name)
-        self.gone.discard(name)
+        for marks in (self.asked, self.gone, self.suspects):
+            marks.discard(name)
 
     def accept(self, nonce: str, now: float) -> None:
         """The client acknowledged this response and, implicitly, those before it: a client that has read two may
@@ -132,19 +134,26 @@ class Subscription:
         version = self._settle(nonce, accept_last=True).version
         self.acked_version, self.acked_at, self.error = version, now, ""
 
-    def reject(self, nonce: str, message: str) -> None:
+    def reject(self, nonce: str, message: str, divisible: bool) -> None:
         """The client refused at least one resource of this response. Clients use the good ones nevertheless, so those
-        that the message does not name count as accepted when it names any."""
+        that the message does not name count as accepted when it names any. When it names none, it may have stopped at
+        the first: all are suspects, if the response is `divisible`."""
         flight = self._settle(nonce, accept_last=False)
         self.error = message
         sent = {name: resource for name, resource in flight.items.items() if resource is not None}
         fresh = {n: r for n, r in sent.items() if (had := self.accepted.get(n)) is None or had.version != r.version}
-        blamed = [name for name in (fresh or sent) if name in message] or list(fresh or sent)
+        blamed = {name for name in (fresh or sent) if name in message}
+        if not blamed and divisible and len(sent) > 1:
+            self.suspects.update(name for name in sent if name in self.told)
+            self.changed = True
+            return
+        blamed = blamed or set(fresh or sent)
         for name, resource in flight.items.items():
             if name not in blamed:
                 self._accept_one(name, resource)
-            elif resource is not None:
+            elif resource is not None and name in self.told:
                 self.rejected[name] = Rejection(resource.version, message)
+                self.suspects.discard(name)
 
     def _settle(self, nonce: str, accept_last: bool) -> Flight:
         for earlier in list(self.flights):
@@ -161,9 +170,11 @@ class Subscription:
             if name not in self.told:
                 self.accepted.pop(name, None)
                 self.rejected.pop(name, None)
+                self.suspects.discard(name)
         elif name in self.told:  # else unsubscribed meanwhile
             self.accepted[name] = resource
             self.rejected.pop(name, None)
+            self.suspects.discard(name)
 
 
 def judge(subscription: Subscription | None, request: Request) -> Verdict:

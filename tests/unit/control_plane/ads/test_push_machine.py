@@ -1,0 +1,163 @@
+"""Whatever happens in whatever order: no route ever leads nowhere, and in the end the client has what it is to have."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
+
+from control_plane.ads.push import Progress, PushCore, Variant
+from control_plane.snapshot.build import Snapshot
+from mesh.xds import CLUSTER, ENDPOINT, LISTENER, ROUTE, SHORT
+from tests.unit.control_plane.ads.simulated import Client, cluster, endpoints, listener, route, snapshot
+
+FOREVER = 1e9  # no wait ever ends: what makes progress are the client's answers
+ALL = (CLUSTER, ENDPOINT, LISTENER, ROUTE)
+
+
+@st.composite
+def snapshots(draw: st.DrawFn, bad: bool) -> Snapshot:
+    """Consistent ones: routes lead to clusters that are there."""
+    names = ["c0", "c1", "c2", *(["bad0", "bad1"] if bad else [])]
+    version = st.integers(1, 2)
+    chosen = draw(st.lists(st.sampled_from(names), min_size=1, max_size=4, unique=True))
+    tables = draw(st.lists(st.sampled_from(["r0", "r1", *(["bad-r"] if bad else [])]), max_size=2, unique=True))
+    listeners = []
+    for table in tables:
+        name, bind = draw(st.sampled_from([(f"l-{table}", "a"), (f"m-{table}", "a"), (f"l-{table}", "b")]))
+        listeners.append(listener(name, table, draw(version), f"{bind}-{table}"))
+    return snapshot(
+        cds=[cluster(name, draw(version)) for name in chosen],
+        eds=[endpoints(name, draw(version)) for name in chosen if draw(st.booleans())],
+        lds=listeners,
+        rds=[route(name, draw(st.sampled_from(chosen)), draw(version)) for name in tables],
+    )
+
+
+class PushMachine(RuleBasedStateMachine):
+    variant = Variant.DELTA
+    bad = False
+    names_culprits = True
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.client = Client(self.variant, names_culprits=self.names_culprits)
+        self.target = Snapshot()
+        self.stream()
+
+    def stream(self) -> None:
+        self.core = PushCore(self.variant, ack_wait=FOREVER, ask_wait=FOREVER)
+        self.core.retarget(self.target)
+        self.client.connect()
+
+    @initialize(data=st.data())
+    def begin(self, data: st.DataObject) -> None:
+        self.publish(data)
+
+    @rule(data=st.data())
+    def publish(self, data: st.DataObject) -> None:
+        self.target = data.draw(snapshots(self.bad))
+        self.core.retarget(self.target)
+
+    @rule()
+    def step(self) -> None:
+        self.client.inbox.extend(self.core.step(1.0))
+
+    @precondition(lambda self: self.client.inbox)
+    @rule()
+    def client_reads(self) -> None:
+        self.client.read()
+
+    @precondition(lambda self: self.client.outbox)
+    @rule()
+    def server_reads(self) -> None:
+        self.core.receive(self.client.outbox.popleft(), 1.0)
+
+    @rule()
+    def settle(self) -> None:
+        """Everything under way arrives."""
+        for _ in range(200):
+            self.step()
+            if not self.client.inbox and not self.client.outbox:
+                break
+            while self.client.inbox:
+                self.client.read()
+            while self.client.outbox:
+                self.server_reads()
+        else:
+            raise AssertionError("it never comes to rest")
+        self.at_rest()
+
+    def at_rest(self) -> None:
+        assert not self.client.warming
+        targets = {url: self.target.of(url) for url in ALL}
+        if any(name.startswith("bad") for names in targets.values() for name in names):
+            return
+        for url in ALL:
+            wanted = (
+                targets[url]
+                if url in (CLUSTER, LISTENER)
+                else {n: targets[url][n] for n in self.client.asked.get(url, ())}
+            )
+            has = {name: r.version for name, r in self.client.has[url].items()}
+            assert has == {name: r.version for name, r in wanted.items()}, SHORT[url]
+            assert all(self.core.progress(url, name)[0] is not Progress.WAITING for name in targets[url])
+            assert url not in self.core.subscriptions or self.core.synced(url)
+
+    @invariant()
+    def nothing_leads_nowhere(self) -> None:
+        assert not self.client.violations
+
+    @invariant()
+    def at_most_one_push_of_a_kind_is_under_way(self) -> None:
+        for url in (CLUSTER, LISTENER):
+            subscription = self.core.subscriptions.get(url)
+            assert subscription is None or len(subscription.flights) <= 1
+
+
+class DeltaMachine(PushMachine):
+    """Here a client may come back, with what it had."""
+
+    @rule()
+    def reconnect(self) -> None:
+        self.stream()
+
+
+class SotwMachine(PushMachine):
+    variant = Variant.SOTW
+
+
+class DeltaWithRejections(DeltaMachine):
+    bad = True
+
+
+class SotwWithRejections(SotwMachine):
+    bad = True
+
+
+class DeltaWithNamelessRejections(DeltaMachine):
+    bad = True
+    names_culprits = False
+
+
+class SotwWithNamelessRejections(SotwMachine):
+    bad = True
+    names_culprits = False
+
+
+@pytest.mark.parametrize(
+    "machine",
+    [
+        DeltaMachine,
+        SotwMachine,
+        DeltaWithRejections,
+        SotwWithRejections,
+        DeltaWithNamelessRejections,
+        SotwWithNamelessRejections,
+    ],
+)
+def test_push(machine: type[PushMachine]) -> None:
+    case = machine.TestCase
+    case.settings = settings(max_examples=60, stateful_step_count=40, deadline=None)
+    case("runTest").runTest()
