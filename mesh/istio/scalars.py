@@ -34,7 +34,7 @@ _UNITS = {
 }
 _DURATION = re.compile(r"(?:(?:\d+\.?\d*|\.\d+)(?:ns|us|µs|μs|ms|s|m|h))+", re.ASCII)
 _DURATION_PART = re.compile(r"(\d+\.?\d*|\.\d+)(ns|us|µs|μs|ms|s|m|h)", re.ASCII)
-_LONGEST_DURATION = Decimal(315_576_000_000)  # protobuf's: 10,000 years
+_LONGEST_DURATION = Decimal(9_223_372_036)  # Envoy's: 2^63 nanoseconds, 292 years
 
 MAX_REGEX_LENGTH = 1024  # Istio's, so that a file that loads here loads there
 
@@ -45,6 +45,7 @@ _LABEL_KEY = re.compile(
     r"([a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?/)?[A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?", re.ASCII
 )
 _LABEL_VALUE = re.compile(r"([A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?)?", re.ASCII)
+_NOT_IN_HEADERS = re.compile("[\x00\n\r]")
 
 PSEUDO_HEADERS = frozenset((":method", ":scheme", ":authority", ":path", ":status"))
 
@@ -234,6 +235,12 @@ def _http_status(value: int) -> int:
     return value
 
 
+def _header_text(value: str) -> str:
+    if _NOT_IN_HEADERS.search(value):
+        raise wrong("must not contain line breaks or NUL characters")
+    return value
+
+
 def _export_to(value: tuple[str, ...]) -> tuple[str, ...]:
     if value not in ((), ("*",)):
         raise wrong('only "*" is implemented yet: resources are visible to every namespace')
@@ -255,4 +262,5 @@ WildcardHostOrIP = Annotated[str, AfterValidator(_wildcard_host_or_ip)]
 DnsLabel = Annotated[str, AfterValidator(_dns_label)]
 OptionalDnsLabel = Annotated[str, AfterValidator(_optional_dns_label)]
 Labels = Annotated[dict[str, str], AfterValidator(_labels)]
+HeaderText = Annotated[str, AfterValidator(_header_text)]
 ExportTo = Annotated[tuple[str, ...], Field(strict=False), AfterValidator(_export_to)]

@@ -16,6 +16,7 @@ from pydantic import Field
 from mesh.istio.model import Found, Message, shown, suggestion
 from mesh.istio.scalars import (
     Duration,
+    HeaderText,
     HttpStatus,
     Int32,
     Integer,
@@ -30,6 +31,7 @@ from mesh.istio.scalars import (
 )
 
 MAX_BODY: Final = 1024 * 1024
+MAX_HEADER_VALUE: Final = 16384  # Envoy's
 REDIRECT_CODES: Final = (301, 302, 303, 307, 308)
 
 RETRY_CONDITIONS: Final = (
@@ -125,6 +127,8 @@ def _header_name_problem(name: str) -> str:
 
 
 def _header_value_problem(value: str) -> str:
+    if len(value.encode()) > MAX_HEADER_VALUE:
+        return f"a header value must be at most {MAX_HEADER_VALUE} bytes"
     if not _HEADER_VALUE.fullmatch(value):
         return "a header value must not contain control characters"
     if not _FORMAT.fullmatch(value):
@@ -144,9 +148,9 @@ class RedirectPortSelection(StrEnum):
 class HTTPRedirect(Message):
     at_most_one = (("uri", "prefixRewrite"), ("port", "derivePort"))
 
-    uri: str = ""
-    prefix_rewrite: str = ""
-    authority: str = ""
+    uri: HeaderText = ""
+    prefix_rewrite: HeaderText = ""
+    authority: HeaderText = ""
     port: PortNumber | None = None
     derive_port: Word[RedirectPortSelection] | None = None
     scheme: str = ""
@@ -192,7 +196,7 @@ class HTTPDirectResponse(Message):
 
 class RegexRewrite(Message):
     match: Regex
-    rewrite: str
+    rewrite: HeaderText
 
     def rules(self) -> Iterator[Found]:
         if problem := rewrite_problem(self.match, self.rewrite):
@@ -202,8 +206,8 @@ class RegexRewrite(Message):
 class HTTPRewrite(Message):
     at_most_one = (("uri", "uriRegexRewrite"),)
 
-    uri: str = ""
-    authority: str = ""
+    uri: HeaderText = ""
+    authority: HeaderText = ""
     uri_regex_rewrite: RegexRewrite | None = None
 
     def rules(self) -> Iterator[Found]:

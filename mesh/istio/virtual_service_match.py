@@ -23,6 +23,7 @@ from mesh.istio.scalars import (
 
 MESH_GATEWAY = "mesh"  # the reserved name for all sidecars
 ANY_VALUE = "*"  # as a regex in `withoutHeaders`: the header must be absent
+MAX_PARAMETER_NAME = 1024  # Envoy's
 _JWT_CLAIM = "@request.auth.claims"
 
 
@@ -89,6 +90,8 @@ class HTTPMatchRequest(Message):
                     yield Found((field, name), problem)
                 yield from _match_rules((field, name), match, any_value=field == "withoutHeaders")
         for name, match in self.query_params.items():
+            if not name or len(name.encode()) > MAX_PARAMETER_NAME:
+                yield Found(("queryParams", name), f"a name must have 1 to {MAX_PARAMETER_NAME} bytes")
             yield from _match_rules(("queryParams", name), match)
 
 

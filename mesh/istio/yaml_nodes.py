@@ -284,5 +284,10 @@ def _resolved(text: str, line: int) -> Any:
     return text
 
 
+def reads_as_string(text: str) -> bool:
+    """Whether a text without quotes is read as a string."""
+    return text not in _WORDS and not _FLOAT.fullmatch(text)
+
+
 def _short_tag(tag: str) -> str:
     return f"!!{tag.removeprefix(_TAG)}" if tag.startswith(_TAG) else tag

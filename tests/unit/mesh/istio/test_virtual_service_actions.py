@@ -83,6 +83,8 @@ def test_redirects_and_direct_responses() -> None:
         ({"headers": {"request": {"remove": ["host"]}}}, 'headers.request.remove[0]: "host" cannot be changed here'),
         ({"headers": {"response": {"set": {"Host": "x"}}}}, '"Host" cannot be changed here'),
         ({"headers": {"response": {"add": {"a b": "x"}}}}, '"a b" is not a header name'),
+        ({"rewrite": {"uri": "/a\nb"}}, "rewrite.uri: must not contain line breaks"),
+        ({"headers": {"response": {"add": {"a": "x" * 16385}}}}, "must be at most 16384 bytes"),
         ({"headers": {"response": {"add": {"a": "x\n"}}}}, "must not contain control characters"),
         ({"headers": {"request": {"set": {"a": "50%"}}}}, "headers.request.set.a: a % must be written %%"),
         ({"headers": {"request": {"set": {"a": "%START_TIME%%"}}}}, "a % must be written %%"),

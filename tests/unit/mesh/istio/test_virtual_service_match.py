@@ -65,6 +65,7 @@ def test_every_kind_of_match() -> None:
         ),
         ({"withoutHeaders": {"x": {"regex": "("}}}, "withoutHeaders.x.regex: is not a regular expression"),
         ({"queryParams": {"q": {"prefix": ""}}}, "queryParams.q.prefix: must not be empty"),
+        ({"queryParams": {"": {}}}, 'queryParams[""]: a name must have 1 to 1024 bytes'),
         ({"port": 0}, "port: must be a port number"),
         ({"sourceLabels": {"a": "b c"}}, "sourceLabels: "),
         ({"sourceNamespace": "A_B"}, "sourceNamespace: must be a DNS label"),
