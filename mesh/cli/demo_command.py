@@ -27,7 +27,7 @@ def demo(
         typer.Option("--store", metavar="URL", help="The control plane's store. [default: a temporary sqlite file]"),
     ] = "",
     proxy: Annotated[
-        str, typer.Option("--proxy", metavar="PROGRAM", help="A real Envoy, say, in place of our sidecars.")
+        str, typer.Option("--proxy", metavar="[NAME=]PROGRAM", help="A real Envoy, say, for all proxies or for one.")
     ] = "",
     network: Annotated[
         str,

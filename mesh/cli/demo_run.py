@@ -18,10 +18,10 @@ from typing import Any
 from mesh.cli.addresses import has_network
 from mesh.cli.demo_hosts import out_of_use
 from mesh.cli.demo_metrics import LoadTotals, Window, parse
-from mesh.cli.demo_plan import DEFAULT_NETWORK, make_plan
-from mesh.cli.demo_stack import ROOT, Stack, check_examples, check_free
+from mesh.cli.demo_plan import DEFAULT_NETWORK, Plan, make_plan
+from mesh.cli.demo_stack import NETWORKING, ROOT, Stack, check_examples, check_free
 from mesh.cli.demo_view import Picture, commands_to_try, plain_line, render, summary
-from mesh.cli.errors import CliError
+from mesh.cli.errors import USAGE, CliError
 from mesh.cli.process import Process
 from mesh.cli.sidecar import Sidecar, ask, proxy_program
 
@@ -54,15 +54,24 @@ def run_demo(options: DemoOptions) -> int:
     check_free(plan)
     folder = Path(tempfile.mkdtemp(prefix="mesh-demo-"))
     try:
-        program = proxy_program(options.proxy, state_dir=folder / "state")
         demo = _Demo(options, folder)
-        demo.stack = Stack(plan, folder, program, options.store, demo.report)
+        programs = _programs(options.proxy, plan, folder / "state")
+        demo.stack = Stack(plan, folder, programs, options.store, demo.report)
         return asyncio.run(demo.run())
     finally:
         if options.keep:
             print(f"kept: {folder}")
         else:
             shutil.rmtree(folder, ignore_errors=True)
+
+
+def _programs(proxy: str, plan: Plan, state_dir: Path) -> dict[str, tuple[str, ...]]:
+    """Each proxy's command: ours, or what `--proxy PROGRAM` or `--proxy NAME=PROGRAM` says."""
+    name, given, path = proxy.rpartition("=")
+    names = [member.name for member in plan.members]
+    if given and name not in names:
+        raise CliError(f"--proxy {proxy}: there is no {name}", f"there are {', '.join(names)}", code=USAGE)
+    return {each: proxy_program(path if name in ("", each) else "", state_dir) for each in names}
 
 
 class _Demo:
@@ -91,7 +100,9 @@ class _Demo:
         loop = asyncio.get_running_loop()
         for number in SIGNALS:
             loop.add_signal_handler(number, self._stop.set)
-        self._picture.url, self._picture.server = self.stack.plan.url, self.stack.plan.server
+        picture, plan = self._picture, self.stack.plan
+        picture.url, picture.server = plan.url, plan.server
+        picture.mesh, picture.examples = _mesh_command(), _from_here(NETWORKING)
         try:
             if await self._started():
                 await self._watch()
@@ -119,7 +130,7 @@ class _Demo:
             return False
         print(f"serving after {time.monotonic() - began:.1f} s:  {self._picture.url}", flush=True)
         if not self._live:
-            for what, command in commands_to_try(self._picture.server, self._picture.url):
+            for what, command in commands_to_try(self._picture):
                 print(f"  {what + ':':32} {command}", flush=True)
         return True
 
@@ -184,7 +195,7 @@ class _Demo:
         with Live(console=console, screen=True, auto_refresh=False) as live:
             while True:
                 self._tick()
-                live.update(render(self._picture, console.height), refresh=True)
+                live.update(render(self._picture, console.width, console.height), refresh=True)
                 await asyncio.sleep(DRAW_SECONDS)
 
     async def _print_lines(self) -> None:
@@ -203,3 +214,14 @@ class _Demo:
         if self._load is not None:
             await self._load.stop()
         await self.stack.stop()
+
+
+def _mesh_command() -> str:
+    """How a person types `mesh` here: it is not on the PATH when `make` made the environment."""
+    script = Path(sys.executable).with_name("mesh")
+    return "mesh" if shutil.which("mesh") or not script.exists() else _from_here(script)
+
+
+def _from_here(path: Path) -> str:
+    here = Path.cwd()
+    return str(path.relative_to(here)) if path.is_relative_to(here) else str(path)

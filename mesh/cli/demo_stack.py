@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import os
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -63,12 +64,14 @@ def first_files(gateway_port: int) -> list[dict[str, str]]:
 class Stack:
     """`report` gets what happens to the processes, a line at a time."""
 
-    def __init__(self, plan: Plan, folder: Path, program: tuple[str, ...], store: str, report: Report) -> None:
+    def __init__(
+        self, plan: Plan, folder: Path, programs: Mapping[str, tuple[str, ...]], store: str, report: Report
+    ) -> None:
         self.plan = plan
         self._folder = folder
         self._report = report
         self.control_plane = Supervised("the control plane", lambda: self._control_plane(store), report)
-        self.sidecars = {member.name: self._sidecar(member, program) for member in plan.members}
+        self.sidecars = {member.name: self._sidecar(member, programs[member.name]) for member in plan.members}
         self.apps = {member.name: self._app(member) for member in plan.workloads}
 
     async def start(self) -> None:

@@ -8,24 +8,28 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from mesh.cli.demo_metrics import Edge, EdgeStats, LoadTotals
+from mesh.cli.options import DEFAULT_SERVER
 
 if TYPE_CHECKING:
     from rich.console import Group, RenderableType
     from rich.table import Table
+    from rich.text import Text
 
 EVENTS_KEPT = 6
 BAR_WIDTH = 24
 VERSION_STYLES = {"v1": "cyan", "v2": "green", "v3": "red"}
-EXAMPLES = "examples/bookinfo/networking"
 
 
 @dataclass(slots=True)
 class Picture:
-    """All that is shown. `recent` is what the load saw in the last seconds, `hosts` what is not in use and why."""
+    """All that is shown. `recent` is what the load saw in the last seconds, `hosts` what is not in use and why;
+    `mesh` and `examples` are how the reader's shell gets at the command and the routing rules."""
 
     rate: float
     url: str = ""
     server: str = ""
+    mesh: str = "mesh"
+    examples: str = "examples/bookinfo/networking"
     seconds: float = 0.0
     left: float | None = None
     totals: LoadTotals = field(default_factory=LoadTotals)
@@ -36,16 +40,18 @@ class Picture:
     events: deque[str] = field(default_factory=lambda: deque(maxlen=EVENTS_KEPT))
 
 
-def commands_to_try(server: str, url: str) -> list[tuple[str, str]]:
+def commands_to_try(picture: Picture) -> list[tuple[str, str]]:
     """What it does, and the command."""
-    option = "" if server == "http://127.0.0.1:15080" else f" --server {server}"
+    mesh, examples = picture.mesh, picture.examples
+    server = "" if picture.server == DEFAULT_SERVER else f" -s {picture.server}"
+    apply = f"{mesh} apply{server} -w -f {examples}"
     return [
-        ("send 10 % of reviews to v2", f"mesh apply --wait{option} -f {EXAMPLES}/reviews-90-10.yaml"),
-        ("v2 for jason, v3 for others", f"mesh apply --wait{option} -f {EXAMPLES}/reviews-jason-v2.yaml"),
-        ("ratings fail for jason", f"mesh apply --wait{option} -f {EXAMPLES}/ratings-abort-jason.yaml"),
-        ("  … and look as jason", f"curl -H 'end-user: jason' {url}"),
-        ("what each proxy has", f"mesh proxy-status{option}"),
-        ("undo", f"mesh history{option}; mesh rollback{option} REVISION"),
+        ("send 10 % of reviews to v2", f"{apply}/reviews-90-10.yaml"),
+        ("v2 for jason, v3 for others", f"{apply}/reviews-jason-v2.yaml"),
+        ("ratings fail for jason", f"{apply}/ratings-abort-jason.yaml"),
+        ("  … and look as jason", f"curl -H 'end-user: jason' {picture.url}"),
+        ("what each proxy has", f"{mesh} proxy-status{server}"),
+        ("undo", f"{mesh} history{server}; {mesh} rollback{server} REVISION"),
     ]
 
 
@@ -94,23 +100,18 @@ def summary(totals: LoadTotals, seconds: float) -> list[str]:
     return lines
 
 
-def render(picture: Picture, height: int) -> Group:
+def render(picture: Picture, width: int, height: int) -> Group:
     """The live view, at most `height` lines: what matters most stays."""
     from rich.console import Group
 
-    parts: list[tuple[int, RenderableType]] = [(3, _head(picture)), (len(picture.edges) + 3, _edges(picture))]
-    room = height - sum(lines for lines, _ in parts)
-    tries = commands_to_try(picture.server, picture.url)
-    optional: list[tuple[int, RenderableType]] = [
-        (len(picture.hosts) + 2, _hosts(picture)),
-        (len(picture.events) + 2, _events(picture)),
-        (len(tries) + 2, _tries(tries)),
-    ]
-    for lines, part in optional:
-        if lines <= room:
-            parts.append((lines, part))
-            room -= lines
-    return Group(*(part for _, part in parts))
+    parts: list[RenderableType] = [_head(picture), _edges(picture), _breakers(picture)]
+    room = height - 3 - (len(picture.edges or [""]) + 2) - (len(picture.hosts) + 2)
+    if picture.events and room >= len(picture.events) + 2:
+        parts.append(_events(picture))
+        room -= len(picture.events) + 2
+    if room > 2:
+        parts.append(_tries(commands_to_try(picture)[: room - 2], width))
+    return Group(*parts)
 
 
 def _head(picture: Picture) -> Group:
@@ -177,35 +178,32 @@ def _order(edge: Edge) -> tuple[int, Edge]:
     return (path.index(edge.source) if edge.source in path else len(path), edge)
 
 
-def _hosts(picture: Picture) -> Group:
-    from rich.console import Group
+def _breakers(picture: Picture) -> Text:
     from rich.text import Text
 
-    if not picture.hosts:
-        known = f"all {picture.known_hosts} endpoints in use" if picture.known_hosts else "–"
-        return Group(Text("\nBREAKERS", style="bold"), Text(known, style="green" if picture.known_hosts else "dim"))
-    return Group(Text("\nBREAKERS", style="bold"), *(Text(line, style="bold yellow") for line in picture.hosts))
+    if picture.hosts:
+        return Text(
+            "\n" + "\n".join(["BREAKERS", *picture.hosts]), style="bold yellow", no_wrap=True, overflow="ellipsis"
+        )
+    known = f"all {picture.known_hosts} endpoints are in use" if picture.known_hosts else "–"
+    return Text.assemble(("\nBREAKERS  ", "bold"), (known, "green" if picture.known_hosts else "dim"))
 
 
-def _events(picture: Picture) -> Group:
-    from rich.console import Group
+def _events(picture: Picture) -> Text:
     from rich.text import Text
 
-    lines = [Text(line, style="yellow", no_wrap=True, overflow="ellipsis") for line in picture.events]
-    return Group(Text("\nEVENTS", style="bold"), *(lines or [Text("–", style="dim")]))
+    lines = Text("\n" + "\n".join(picture.events), style="yellow")
+    return Text.assemble(("\nEVENTS", "bold"), lines, no_wrap=True, overflow="ellipsis")
 
 
-def _tries(tries: list[tuple[str, str]]) -> Table:
-    from rich.table import Table
+def _tries(tries: list[tuple[str, str]], width: int) -> Text:
+    """Whole commands, a line each: they are copied. Where there is no room for both, what they do is left out."""
     from rich.text import Text
 
-    table = Table(box=None, padding=(0, 2, 0, 0), pad_edge=False, show_header=True, header_style="bold")
-    table.add_column("\nTRY, IN ANOTHER TERMINAL", no_wrap=True)
-    table.add_column("", overflow="fold")
+    widest = max(len(command) for _, command in tries)
+    column = max(len(what) for what, _ in tries) + 2
+    text = Text("\nTRY, IN ANOTHER TERMINAL", style="bold", no_wrap=True, overflow="crop")
     for what, command in tries:
-        table.add_row(Text(what, style="dim"), Text(command, style="cyan"))
-    return table
-
-
-if TYPE_CHECKING:
-    from rich.text import Text
+        said = what.ljust(column) if column + widest <= width else ""
+        text.append(f"\n{said}", style="not bold dim").append(command, style="not bold cyan")
+    return text
