@@ -228,6 +228,7 @@ class RouteConfig:
     filters: Mapping[str, Any] = field(default_factory=dict)
     ignore_port_in_host: bool = False
     validate_clusters: bool | None = None  # None: Envoy's default, which is yes for inline and no for RDS
+    source: bytes = b""
 
 
 # ── HTTP filters and the connection manager ───────────────────────────────────────────────────────────────────────────

@@ -51,6 +51,7 @@ def route_config(reader: Reader) -> RouteConfig:
         filters=_filters(reader),
         ignore_port_in_host=reader.flag("ignore_port_in_host_matching"),
         validate_clusters=reader.flag("validate_clusters", True) if reader.has("validate_clusters") else None,
+        source=reader.message.SerializeToString(deterministic=True),
     )
     _check_domains(config, hosts)
     return config

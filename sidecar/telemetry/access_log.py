@@ -48,8 +48,9 @@ class Sink:
     """An open log. `write` is what requests call; it never blocks on a pipe, and on a file only for a batch's copy into
     the page cache."""
 
-    def __init__(self, target: str, loop: asyncio.AbstractEventLoop, counters: _Counters) -> None:
+    def __init__(self, target: str, loop: asyncio.AbstractEventLoop, counters: _Counters, interval: float) -> None:
         self._target = target
+        self._interval = interval
         self._loop = loop
         self._counters = counters
         self._lines: list[bytes] = []
@@ -66,7 +67,7 @@ class Sink:
         if self._size >= FLUSH_SIZE:
             self.flush()
         elif self._timer is None:
-            self._timer = self._loop.call_later(FLUSH_INTERVAL, self._flush_by_timer)
+            self._timer = self._loop.call_later(self._interval, self._flush_by_timer)
 
     def flush(self) -> None:
         """Hands what is buffered to the file."""
@@ -167,8 +168,9 @@ class _PipeWriter:
 class Sinks:
     """The open logs of a process, one a target: loggers of the same target share its buffer."""
 
-    def __init__(self, loop: asyncio.AbstractEventLoop, stats: Stats) -> None:
+    def __init__(self, loop: asyncio.AbstractEventLoop, stats: Stats, interval: float = FLUSH_INTERVAL) -> None:
         self._loop = loop
+        self._interval = interval
         self._counters = _Counters(stats)
         self._sinks: dict[str, Sink] = {}
 
@@ -177,7 +179,7 @@ class Sinks:
         sink = self._sinks.get(target)
         if sink is None:
             try:
-                sink = self._sinks[target] = Sink(target, self._loop, self._counters)
+                sink = self._sinks[target] = Sink(target, self._loop, self._counters, self._interval)
             except OSError as error:
                 raise ConfigError(Problem(f"cannot open the access log {target!r}: {error.strerror}")) from error
         return sink

@@ -130,11 +130,14 @@ class Stats:
                     stat.cell.reset()
 
     def latch(self) -> None:
-        """Ends the interval of every histogram; called every few seconds (Envoy: 5)."""
-        for part in self.parts():
-            for stat in part:
-                if isinstance(stat.cell, Histogram):
-                    stat.cell.latch()
+        """Ends the interval of every histogram; called every few seconds."""
+        for cell in list(self._cells.values()):
+            if isinstance(cell, Histogram):
+                cell.latch()
+        for group in self.groups():
+            for slot in layout(type(group)):
+                if slot.kind is Histogram:
+                    getattr(group, slot.attribute).latch()
 
 
 class Slot(NamedTuple):

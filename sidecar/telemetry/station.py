@@ -18,7 +18,7 @@ from sidecar.codec.headers import Headers
 from sidecar.config.model import AccessLog, Address, Direction, Hcm, TcpProxy, Tracing
 from sidecar.exchange import Exchange
 from sidecar.telemetry import peer
-from sidecar.telemetry.access_log import Sinks, compile_access_log
+from sidecar.telemetry.access_log import FLUSH_INTERVAL, Sinks, compile_access_log
 from sidecar.telemetry.istio_metrics import IstioMetrics
 from sidecar.telemetry.otlp import OtlpExporter
 from sidecar.telemetry.prometheus import IstioCollector, StatsCollector
@@ -28,6 +28,8 @@ from sidecar.telemetry.trace import Span, Spans, Tracer
 Account = Callable[[Exchange, float], None]
 
 
+# Seconds between two intervals of the histograms in /stats (Envoy's stats_flush_interval).
+LATCH_INTERVAL = 5.0
 # Changes of breaker states kept for the admin port.
 BREAKER_EVENTS = 200
 
@@ -53,13 +55,14 @@ class Telemetry:
         loop: asyncio.AbstractEventLoop,
         *,
         address_of: Callable[[str], Address | None] = lambda cluster: None,
+        log_flush: float = FLUSH_INTERVAL,
         clock: Clock | None = None,
     ) -> None:
         self.stats = stats
         self.node = node
         self.peer_headers: Headers = peer.headers(node)
         self.istio = IstioMetrics(node)
-        self.sinks = Sinks(loop, stats)
+        self.sinks = Sinks(loop, stats, log_flush)
         self.spans = Spans()
         self.breaker_events: deque[BreakerEvent] = deque(maxlen=BREAKER_EVENTS)
         self.registry = CollectorRegistry()
@@ -68,6 +71,8 @@ class Telemetry:
         self.breaker_changes: dict[tuple[str, str], int] = {}
         self._address_of = address_of
         self._clock = clock or SystemClock()
+        self._loop = loop
+        self._latch = loop.call_later(LATCH_INTERVAL, self._end_interval)
         self._tracers: dict[tuple[Tracing, Direction], Tracer] = {}
         self._exporters: dict[tuple[str, str], OtlpExporter] = {}
 
@@ -122,6 +127,10 @@ class Telemetry:
             self._exporters[key] = OtlpExporter(url, self.node, tracing.service_name)
         return self._exporters[key].export
 
+    def _end_interval(self) -> None:
+        self.stats.latch()
+        self._latch = self._loop.call_later(LATCH_INTERVAL, self._end_interval)
+
     # ── for clusters ──────────────────────────────────────────────────────────────────────────────────────────────────
 
     def on_breaker(self, cluster: str, host: str, state: str, reason: str) -> None:
@@ -129,10 +138,19 @@ class Telemetry:
         self.breaker_events.append(BreakerEvent(self._clock.wall(), cluster, host, state, reason))
         self.breaker_changes[cluster, state] = self.breaker_changes.get((cluster, state), 0) + 1
 
+    # ── for whoever reads ─────────────────────────────────────────────────────────────────────────────────────────────
+
+    def exposition(self, *, used_only: bool, matches: Callable[[str], object] | None) -> Collector:
+        """The metrics, or some of them: `matches` decides by Envoy's name of a statistic, or by the family's name."""
+        if not used_only and matches is None:
+            return self.registry
+        return _Selection(self, used_only, matches)
+
     # ── the end ───────────────────────────────────────────────────────────────────────────────────────────────────────
 
     async def close(self) -> None:
         """Writes and sends what is buffered."""
+        self._latch.cancel()
         self.sinks.close()
         await asyncio.gather(*(asyncio.to_thread(exporter.close) for exporter in self._exporters.values()))
         self._exporters.clear()
@@ -149,6 +167,22 @@ class BreakerCollector(Collector):
         for (cluster, state), count in list(self._telemetry.breaker_changes.items()):
             metric.add_sample("mesh_breaker_transitions_total", {"cluster": cluster, "state": state}, count)
         yield metric
+
+
+class _Selection(Collector):
+    """Part of the registry."""
+
+    def __init__(self, telemetry: Telemetry, used_only: bool, matches: Callable[[str], object] | None) -> None:
+        self._whole = (IstioCollector(telemetry.istio), BreakerCollector(telemetry))
+        self._stats = StatsCollector(telemetry.stats, used_only=used_only, matches=matches)
+        self._matches = matches
+
+    def collect(self) -> Iterator[Metric]:
+        for collector in self._whole:
+            for metric in collector.collect():
+                if self._matches is None or self._matches(metric.name):
+                    yield metric
+        yield from self._stats.collect()
 
 
 def _nothing(exchange: Exchange) -> None:

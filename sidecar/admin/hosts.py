@@ -1,0 +1,160 @@
+"""/clusters and /listeners, as text and as JSON, in Envoy's shapes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+from sidecar.admin.views import ClusterView, HostView, ListenerView
+from sidecar.config import model
+
+
+def _counters(host: HostView) -> dict[str, int]:
+    return {
+        "cx_connect_fail": host.cx_connect_fail,
+        "cx_total": host.cx_total,
+        "rq_error": host.rq_error,
+        "rq_success": host.rq_success,
+        "rq_timeout": host.rq_timeout,
+        "rq_total": host.rq_total,
+    }
+
+
+def _gauges(host: HostView) -> dict[str, int]:
+    return {"cx_active": host.connections, "rq_active": host.active, "rq_pending_active": 0}
+
+
+def _health_flags(host: HostView) -> str:
+    flags = "/failed_outlier_check" if host.ejected else ""
+    if host.endpoint.health in (model.Health.UNHEALTHY, model.Health.DRAINING):
+        flags += "/failed_eds_health"
+    elif host.endpoint.health is model.Health.DEGRADED:
+        flags += "/degraded_eds_health"
+    return flags or "healthy"
+
+
+def _thresholds(limits: model.Limits) -> dict[str, int]:
+    return {
+        "max_connections": limits.max_connections,
+        "max_pending_requests": limits.max_pending,
+        "max_requests": limits.max_requests,
+        "max_retries": limits.max_retries,
+    }
+
+
+def cluster_text(cluster: ClusterView, added_via_api: bool) -> Iterator[str]:
+    """The lines of one cluster."""
+    config, name = cluster.config, cluster.name
+    yield f"{name}::observability_name::{config.alt_stat_name or name}\n"
+    if config.outlier is not None:
+        for average in ("success_rate_average", "success_rate_ejection_threshold"):
+            yield f"{name}::outlier::{average}::-1\n"
+        for average in ("local_origin_success_rate_average", "local_origin_success_rate_ejection_threshold"):
+            yield f"{name}::outlier::{average}::-1\n"
+    for priority, limits in (("default", config.limits), ("high", config.high_limits)):
+        for limit, value in _thresholds(limits).items():
+            yield f"{name}::{priority}_priority::{limit}::{value}\n"
+    yield f"{name}::added_via_api::{str(added_via_api).lower()}\n"
+    if config.eds_name and config.eds_name != name:
+        yield f"{name}::eds_service_name::{config.eds_name}\n"
+    for host in cluster.hosts:
+        for key, field in _host_fields(host):
+            yield f"{name}::{host.name}::{key}::{field}\n"
+
+
+def _host_fields(host: HostView) -> Iterator[tuple[str, object]]:
+    yield from sorted({**_counters(host), **_gauges(host)}.items())
+    locality = host.locality
+    yield "hostname", host.endpoint.hostname
+    yield "health_flags", _health_flags(host)
+    yield "weight", host.endpoint.weight
+    yield "region", locality.region
+    yield "zone", locality.zone
+    yield "sub_zone", locality.sub_zone
+    yield "canary", "false"
+    yield "priority", locality.priority
+    yield "success_rate", -1
+    yield "local_origin_success_rate", -1
+
+
+def cluster_json(cluster: ClusterView, added_via_api: bool) -> dict[str, Any]:
+    """One of `cluster_statuses`; what has its default value is left out, as protobuf's JSON does."""
+    config = cluster.config
+    status: dict[str, Any] = {"name": cluster.name}
+    if added_via_api:
+        status["added_via_api"] = True
+    if cluster.hosts:
+        status["host_statuses"] = [_host_json(host) for host in cluster.hosts]
+    status["circuit_breakers"] = {
+        "thresholds": [_thresholds(config.limits), {"priority": "HIGH", **_thresholds(config.high_limits)}]
+    }
+    status["observability_name"] = config.alt_stat_name or cluster.name
+    if config.eds_name and config.eds_name != cluster.name:
+        status["eds_service_name"] = config.eds_name
+    return status
+
+
+def _host_json(host: HostView) -> dict[str, Any]:
+    health: dict[str, Any] = {"eds_health_status": host.endpoint.health.value}
+    if host.ejected:
+        health["failed_outlier_check"] = True
+    locality = host.locality
+    where = {"region": locality.region, "zone": locality.zone, "sub_zone": locality.sub_zone}
+    status: dict[str, Any] = {
+        "address": _socket_address(host.address.host, host.address.port),
+        "stats": [
+            *(_stat(name, value) for name, value in _counters(host).items()),
+            *({"type": "GAUGE", **_stat(name, value)} for name, value in _gauges(host).items()),
+        ],
+        "health_status": health,
+        "weight": host.endpoint.weight,
+        "locality": {key: value for key, value in where.items() if value},
+    }
+    if host.endpoint.hostname:
+        status["hostname"] = host.endpoint.hostname
+    if locality.priority:
+        status["priority"] = locality.priority
+    return status
+
+
+def _stat(name: str, value: int) -> dict[str, str]:
+    return {"value": str(value), "name": name} if value else {"name": name}
+
+
+def _socket_address(host: str, port: int) -> dict[str, Any]:
+    return {"socket_address": {"address": host, "port_value": port}}
+
+
+# ── listeners ─────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def listener_addresses(listener: ListenerView) -> Sequence[model.Address]:
+    """Where a listener really listens (the port it was given, where it asked for any)."""
+    names = [sock.getsockname() for sock in listener.sockets]
+    return [model.Address(name[0], name[1]) for name in names] or [listener.config.address]
+
+
+def listener_text(name: str, listener: ListenerView) -> str:
+    return "".join(f"{name}::{address}\n" for address in listener_addresses(listener))
+
+
+def listener_json(name: str, listener: ListenerView) -> dict[str, Any]:
+    first, *more = listener_addresses(listener)
+    status: dict[str, Any] = {"name": name, "local_address": _socket_address(first.host, first.port)}
+    if more:
+        status["additional_local_addresses"] = [_socket_address(address.host, address.port) for address in more]
+    return status
+
+
+# ── breakers ──────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def breakers(clusters: Sequence[ClusterView], matches: Callable[[str], object]) -> list[dict[str, Any]]:
+    """The hosts that have ever been ejected, with the state of their circuit breaker."""
+    return [
+        {"cluster": cluster.name, "host": host.name, "state": host.breaker.state, "reason": host.breaker.reason}
+        for cluster in clusters
+        if matches(cluster.name)
+        for host in cluster.hosts
+        if host.breaker is not None
+    ]

@@ -1,0 +1,404 @@
+"""The admin port's HTTP: paths, methods, who may ask, and answers in pieces that a slow reader cannot hold against us."""
+
+from __future__ import annotations
+
+import asyncio
+import html
+import logging
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from dataclasses import dataclass
+from ipaddress import ip_address
+from json import dumps
+from time import monotonic
+from typing import Any, Final
+
+from aiohttp import web
+
+from sidecar.admin import config_dump, hosts, log_levels, process, stats_page
+from sidecar.admin.views import QueryError, RuntimeView
+from sidecar.config.model import Address
+from sidecar.telemetry.prometheus import pieces
+from sidecar.telemetry.station import Telemetry
+from sidecar.telemetry.trace import Span
+
+log = logging.getLogger(__name__)
+
+TEXT: Final = "text/plain; charset=UTF-8"
+JSON: Final = "application/json"
+
+# A reader that takes nothing for this long is let go.
+WRITE_TIMEOUT = 30.0
+
+Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+
+
+@dataclass(frozen=True, slots=True)
+class Command:
+    """One path: what it does, for the help page, and whether it changes something (then it wants a POST)."""
+
+    handler: Handler
+    help: str
+    mutates: bool = False
+
+
+class AdminServer:
+    """Serves the admin port. `versions` tells the version of an xDS resource; `options` are the command line's."""
+
+    def __init__(
+        self,
+        runtime: RuntimeView,
+        telemetry: Telemetry,
+        *,
+        versions: config_dump.Versions = lambda kind, name: "",
+        options: dict[str, Any] | None = None,
+    ) -> None:
+        self._runtime = runtime
+        self._telemetry = telemetry
+        self._versions = versions
+        self._options = options or {}
+        self._failing = False  # POST /healthcheck/fail
+        self._runner: web.AppRunner | None = None
+        self._commands = self._table()
+
+    def _table(self) -> dict[str, Command]:
+        return {
+            "/": Command(self._home, "this page"),
+            "/breakers": Command(self._breakers, "circuit breakers of hosts that were ever ejected, and their changes"),
+            "/certs": Command(self._certs, "certificates in use"),
+            "/clusters": Command(self._clusters, "clusters and their hosts (filter, format=text|json)"),
+            "/config_dump": Command(self._config_dump, "configuration in effect (resource, name_regex, include_eds)"),
+            "/drain_listeners": Command(self._drain, "drain listeners (graceful, inboundonly)", mutates=True),
+            "/healthcheck/fail": Command(self._fail, "make /ready fail", mutates=True),
+            "/healthcheck/ok": Command(self._pass, "undo /healthcheck/fail", mutates=True),
+            "/help": Command(self._help, "list of commands"),
+            "/listeners": Command(self._listeners, "listeners and their addresses (format=text|json)"),
+            "/logging": Command(self._logging, "show or change log levels (level, paths, NAME=LEVEL)", mutates=True),
+            "/memory": Command(self._memory, "memory of the process"),
+            "/quitquitquit": Command(self._quit, "end the process", mutates=True),
+            "/ready": Command(self._ready, "LIVE with 200, or what is missing with 503"),
+            "/reopen_logs": Command(self._reopen, "open access logs anew", mutates=True),
+            "/reset_counters": Command(self._reset, "set counters and histograms to zero", mutates=True),
+            "/server_info": Command(self._server_info, "version, state, command line, node"),
+            "/stats": Command(self._stats, "statistics (filter, usedonly, type, format=text|json|prometheus)"),
+            "/stats/prometheus": Command(self._prometheus, "metrics for Prometheus (usedonly, filter)"),
+            "/traces": Command(self._traces, "finished spans, newest first (limit, trace_id)"),
+        }
+
+    # ── the server ────────────────────────────────────────────────────────────────────────────────────────────────────
+
+    def application(self) -> web.Application:
+        application = web.Application(client_max_size=64 * 1024)
+        application.router.add_route("*", "/{path:.*}", self._dispatch)
+        application.on_response_prepare.append(_headers)
+        return application
+
+    async def start(self, address: Address) -> Address:
+        """Listens; the address it really got."""
+        self._runner = web.AppRunner(self.application(), access_log=None, handle_signals=False)
+        await self._runner.setup()
+        await web.TCPSite(self._runner, address.host, address.port).start()
+        name = self._runner.addresses[0]
+        return Address(name[0], name[1])
+
+    async def close(self) -> None:
+        if self._runner is not None:
+            await self._runner.cleanup()
+            self._runner = None
+
+    async def _dispatch(self, request: web.Request) -> web.StreamResponse:
+        command = self._commands.get(request.path)
+        if command is None:
+            return _text("invalid path. " + self._help_text(), status=404)
+        if command.mutates and request.method != "POST":
+            return _text(f"Method {request.method} not allowed, POST required.", status=405)
+        if (reason := _distrusted(request, command)) is not None:
+            return _text(reason, status=403)
+        try:
+            return await command.handler(request)
+        except QueryError as error:
+            return _text(f"{error}\n", status=400)
+
+    # ── help ──────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+    def _help_text(self) -> str:
+        lines = ["admin commands are:\n"]
+        for path, command in self._commands.items():
+            lines.append(f"  {path}{' (POST)' if command.mutates else ''}: {command.help}\n")
+        return "".join(lines)
+
+    async def _help(self, _request: web.Request) -> web.StreamResponse:
+        return _text(self._help_text())
+
+    async def _home(self, _request: web.Request) -> web.StreamResponse:
+        rows = "".join(_row(path, command) for path, command in self._commands.items())
+        node = html.escape(str(self._runtime.bootstrap.node.get("id", "")))
+        return web.Response(text=_PAGE.format(node=node, rows=rows), content_type="text/html", charset="utf-8")
+
+    # ── state ─────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+    @property
+    def _state(self) -> str:
+        if not self._runtime.ready:
+            return "PRE_INITIALIZING"
+        return "DRAINING" if self._runtime.draining or self._failing else "LIVE"
+
+    async def _ready(self, _request: web.Request) -> web.StreamResponse:
+        state = self._state
+        response = _text(f"{state}\n", status=200 if state == "LIVE" else 503)
+        if not self._runtime.ready and self._runtime.ready_reason:
+            response.headers["x-mesh-ready-reason"] = " ".join(self._runtime.ready_reason.split())
+        return response
+
+    async def _server_info(self, _request: web.Request) -> web.StreamResponse:
+        uptime = f"{int(monotonic() - self._runtime.started)}s"
+        return _json(
+            {
+                "version": process.version(),
+                "state": self._state,
+                "uptime_current_epoch": uptime,
+                "uptime_all_epochs": uptime,
+                "hot_restart_version": "disabled",
+                "command_line_options": self._options,
+                "node": dict(self._runtime.bootstrap.node),
+            }
+        )
+
+    async def _memory(self, _request: web.Request) -> web.StreamResponse:
+        return _json(process.memory())
+
+    async def _certs(self, _request: web.Request) -> web.StreamResponse:
+        return _json({"certificates": []})
+
+    async def _clusters(self, request: web.Request) -> web.StreamResponse:
+        query = _query(request, "filter", "format")
+        matches = _filter(query.get("filter"))
+        static = {cluster.name for cluster in self._runtime.bootstrap.clusters}
+        clusters = [cluster for cluster in list(self._runtime.clusters.values()) if matches(cluster.name)]
+        if _format(query) == "json":
+            statuses = (dumps(hosts.cluster_json(cluster, cluster.name not in static)) for cluster in clusters)
+            return await _stream(request, JSON, _list("cluster_statuses", statuses))
+        lines = ("".join(hosts.cluster_text(cluster, cluster.name not in static)) for cluster in clusters)
+        return await _stream(request, TEXT, _breathing(lines))
+
+    async def _listeners(self, request: web.Request) -> web.StreamResponse:
+        query = _query(request, "format")
+        listeners = list(self._runtime.listeners.items())
+        if _format(query) == "json":
+            statuses = (dumps(hosts.listener_json(name, listener)) for name, listener in listeners)
+            return await _stream(request, JSON, _list("listener_statuses", statuses))
+        return _text("".join(hosts.listener_text(name, listener) for name, listener in listeners))
+
+    async def _breakers(self, request: web.Request) -> web.StreamResponse:
+        query = _query(request, "filter")
+        matches = _filter(query.get("filter"))
+        events = [event._asdict() for event in reversed(self._telemetry.breaker_events) if matches(event.cluster)]
+        return _json({"breakers": hosts.breakers(list(self._runtime.clusters.values()), matches), "events": events})
+
+    async def _config_dump(self, request: web.Request) -> web.StreamResponse:
+        dump = config_dump.render(self._runtime, self._versions, request.query)
+        return await _stream(request, JSON, dump)
+
+    async def _traces(self, request: web.Request) -> web.StreamResponse:
+        query = _query(request, "limit", "trace_id")
+        limit, trace_id = query.get("limit", "100"), query.get("trace_id")
+        if not limit.isdigit():
+            raise QueryError(f"limit={limit}: expected a number")
+        spans = [span for span in reversed(self._telemetry.spans.recent) if trace_id in (None, span.trace_id)]
+        return await _stream(request, JSON, _list("spans", (dumps(_span(span)) for span in spans[: int(limit)])))
+
+    # ── statistics ────────────────────────────────────────────────────────────────────────────────────────────────────
+
+    async def _stats(self, request: web.Request) -> web.StreamResponse:
+        form = request.query.get("format", "text")
+        if form == "prometheus":
+            return await self._prometheus(request)
+        if form not in ("text", "json"):
+            raise QueryError("usage: /stats?format=(json|prometheus|text)")
+        selection = stats_page.Selection(request.query)
+        stats = self._telemetry.stats
+        if form == "json":
+            return await _stream(request, JSON, stats_page.as_json(stats, selection))
+        return await _stream(request, TEXT, stats_page.text(stats, selection))
+
+    async def _prometheus(self, request: web.Request) -> web.StreamResponse:
+        selection = stats_page.Selection(request.query)
+        registry = self._telemetry.exposition(used_only=selection.used_only, matches=selection.matches)
+        content_type, text = pieces(registry, request.headers.get("Accept", ""))
+        return await _stream(request, content_type, _breathing(text))
+
+    async def _reset(self, _request: web.Request) -> web.StreamResponse:
+        self._telemetry.stats.reset_counters()
+        return _OK()
+
+    # ── actions ───────────────────────────────────────────────────────────────────────────────────────────────────────
+
+    async def _logging(self, request: web.Request) -> web.StreamResponse:
+        log_levels.change(request.query)
+        return _text("active loggers:\n" + "".join(f"  {name}: {level}\n" for name, level in log_levels.levels()))
+
+    async def _drain(self, request: web.Request) -> web.StreamResponse:
+        query = _query(request, "graceful", "inboundonly")
+        log.info("draining listeners, as the admin port was asked to")
+        self._runtime.drain_listeners(graceful="graceful" in query, inbound_only="inboundonly" in query)
+        return _OK()
+
+    async def _quit(self, _request: web.Request) -> web.StreamResponse:
+        log.info("ending, as the admin port was asked to")
+        asyncio.get_running_loop().call_soon(self._runtime.quit)
+        return _OK()
+
+    async def _reopen(self, _request: web.Request) -> web.StreamResponse:
+        self._telemetry.sinks.reopen()
+        return _OK()
+
+    async def _fail(self, _request: web.Request) -> web.StreamResponse:
+        self._failing = True
+        return _OK()
+
+    async def _pass(self, _request: web.Request) -> web.StreamResponse:
+        self._failing = False
+        return _OK()
+
+
+# ── who may ask ───────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def _distrusted(request: web.Request, command: Command) -> str | None:
+    """Why a request is refused, or None.
+
+    Scripts on a web page can reach a loopback port: by a name that they rebind to 127.0.0.1 (then Host is that name, and a
+    public name has a dot), or with a cross-site POST (then Origin is another site's). Metrics and readiness, which static
+    listeners pass on under any name, tell no secrets.
+    """
+    if not command.mutates and request.path in ("/ready", "/stats", "/stats/prometheus"):
+        return None
+    host = request.headers.get("Host", "")
+    name = host.rpartition(":")[0] if not host.endswith("]") and ":" in host else host
+    if not _is_local_name(name):
+        return f"Host {name!r} is not an address or a local name"
+    origin = request.headers.get("Origin")
+    if command.mutates and origin is not None and origin.partition("://")[2] != host:
+        return f"Origin {origin!r} is another site"
+    return None
+
+
+def _is_local_name(name: str) -> bool:
+    if "." not in name or name.endswith((".localhost", ".svc.cluster.local")):
+        return True
+    try:
+        ip_address(name.strip("[]"))
+    except ValueError:
+        return False
+    return True
+
+
+# ── answers ───────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+async def _headers(_request: web.Request, response: web.StreamResponse) -> None:
+    response.headers["cache-control"] = "no-cache, max-age=0"
+    response.headers["x-content-type-options"] = "nosniff"
+    response.headers["server"] = "envoy"
+
+
+def _text(text: str, *, status: int = 200) -> web.Response:
+    return web.Response(body=text.encode(), status=status, headers={"content-type": TEXT})
+
+
+def _OK() -> web.Response:  # noqa: N802  # what it says
+    return _text("OK\n")
+
+
+def _json(content: Any) -> web.Response:
+    return web.Response(body=(dumps(content, indent=1) + "\n").encode(), headers={"content-type": JSON})
+
+
+def _query(request: web.Request, *known: str) -> dict[str, str]:
+    for name in request.query:
+        if name not in known:
+            raise QueryError(f"{name}: not implemented; {', '.join(known)} are")
+    return dict(request.query)
+
+
+def _format(query: dict[str, str]) -> str:
+    form = query.get("format", "text")
+    if form not in ("text", "json"):
+        raise QueryError(f"format={form}: expected text or json")
+    return form
+
+
+def _filter(pattern: str | None) -> Callable[[str], object]:
+    return stats_page.compile_filter(pattern) if pattern is not None else bool
+
+
+async def _breathing(pieces_of: Iterator[str] | Iterator[bytes]) -> AsyncIterator[str | bytes]:
+    """Lets requests through between two pieces."""
+    for piece in pieces_of:
+        yield piece
+        await asyncio.sleep(0)
+
+
+async def _list(name: str, items: Iterator[str]) -> AsyncIterator[str]:
+    """`{"name": [...]}`, an item at a time."""
+    yield f'{{"{name}":['
+    first = True
+    for item in items:
+        yield item if first else "," + item
+        first = False
+        await asyncio.sleep(0)
+    yield "]}\n"
+
+
+async def _stream(
+    request: web.Request, content_type: str, body: AsyncIterator[str] | AsyncIterator[str | bytes]
+) -> web.StreamResponse:
+    """Sends what comes as it comes. The first piece is made before the head is sent, so that a bad query can still be
+    answered with 400; after that a reader that stops reading is let go."""
+    first = await anext(body, "")
+    response = web.StreamResponse(headers={"content-type": content_type})
+    if "gzip" in request.headers.get("Accept-Encoding", ""):
+        response.enable_compression(web.ContentCoding.gzip)
+    await response.prepare(request)
+    await _send(response, first)
+    async for piece in body:
+        await _send(response, piece)
+    await response.write_eof()
+    return response
+
+
+async def _send(response: web.StreamResponse, piece: str | bytes) -> None:
+    data = piece.encode() if isinstance(piece, str) else piece
+    if data:
+        async with asyncio.timeout(WRITE_TIMEOUT):
+            await response.write(data)
+
+
+def _span(span: Span) -> dict[str, Any]:
+    return {
+        "traceId": span.trace_id,
+        "spanId": span.span_id,
+        "parentSpanId": span.parent_id,
+        "name": span.name,
+        "kind": span.kind,
+        "startTimeUnixNano": span.start,
+        "endTimeUnixNano": span.end,
+        "attributes": dict(span.attributes),
+        "error": span.error,
+    }
+
+
+def _row(path: str, command: Command) -> str:
+    link = (
+        f'<form action="{path}" method="post"><button>{path}</button></form>'
+        if command.mutates
+        else f'<a href="{path}">{path}</a>'
+    )
+    return f"<tr><td>{link}</td><td>{html.escape(command.help)}</td></tr>\n"
+
+
+_PAGE: Final = """<!DOCTYPE html>
+<html lang="en"><head><meta charset="utf-8"><title>Sidecar admin</title>
+<style>body {{ font-family: sans-serif; margin: 2em }} td {{ padding: 4px 12px 4px 0 }} form {{ margin: 0 }}</style>
+</head><body><h1>Sidecar admin</h1><p>{node}</p><table>
+{rows}</table></body></html>
+"""
