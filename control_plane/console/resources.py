@@ -1,0 +1,80 @@
+"""The configuration as it is and as it was: resources, history, watch."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from aiohttp import web
+
+from control_plane.console.body import integer, selection_of
+from control_plane.console.plane import plane
+from control_plane.sources.source import Event
+
+HISTORY_LIMIT = 50
+MOST_HISTORY = 10_000
+WATCH_PAGE = 500  # events that are in memory at a time for one watcher
+
+
+def routes() -> list[web.RouteDef]:
+    return [
+        web.get("/api/v1/resources", resources),
+        web.get("/api/v1/history", history),
+        web.get("/api/v1/watch", watch),
+    ]
+
+
+async def resources(request: web.Request) -> web.Response:
+    """The resources that are stored, of a kind, namespace and name if given."""
+    store = plane(request).store
+    items = [
+        {"revision": stored.revision, "created": stored.created, "document": stored.document}
+        for stored in store.select(selection_of(request))
+    ]
+    return web.json_response({"revision": store.source.revision, "items": items})
+
+
+async def history(request: web.Request) -> web.Response:
+    """The changes, newest first."""
+    limit = integer(request, "limit", HISTORY_LIMIT, least=1, most=MOST_HISTORY)
+    events = await plane(request).store.source.history(selection_of(request), limit)
+    items = [
+        {
+            "revision": event.revision,
+            "time": event.time,
+            "action": event.action,
+            "kind": event.key.kind,
+            "namespace": event.key.namespace,
+            "name": event.key.name,
+            "document": event.document,
+        }
+        for event in events
+    ]
+    return web.json_response({"items": items})
+
+
+async def watch(request: web.Request) -> web.StreamResponse:
+    """Every change after revision `since` (without it: from now on), a line of JSON each, until the client goes. A slow
+    client is not given more than it reads: nothing is queued for it."""
+    store = plane(request).store
+    since = integer(request, "since", store.source.revision, least=0, most=store.source.revision)
+    response = web.StreamResponse(headers={"content-type": "application/x-ndjson", "cache-control": "no-store"})
+    await response.prepare(request)
+    while True:
+        events = await store.source.changes(since, WATCH_PAGE) if since < store.source.revision else []
+        if events:
+            await response.write("".join(map(_line, events)).encode())
+            since = events[-1].revision
+        elif since >= store.source.revision:
+            await store.changed()
+
+
+def _line(event: Event) -> str:
+    document: dict[str, Any] = dict(event.document or _tombstone(event))
+    return json.dumps({"revision": event.revision, "action": event.action, "document": document}) + "\n"
+
+
+def _tombstone(event: Event) -> dict[str, Any]:
+    """What is left of a deleted resource: its name."""
+    key = event.key
+    return {"kind": key.kind, "metadata": {"name": key.name, "namespace": key.namespace}}

@@ -1,0 +1,162 @@
+"""What the control plane says about itself, under Istio's `pilot_*` names, in a registry of its own.
+
+Istio's counters have no `_total` at their end, which prometheus-client gives to every counter: here they are kept by
+`Sums` and exposed under exactly their names.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import Final
+
+from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, Gauge, Histogram, generate_latest
+from prometheus_client.metrics_core import Metric
+
+from control_plane.sources.source import Action, Commit
+from control_plane.world import World
+from mesh.errors import Problem
+
+CONVERGENCE_BUCKETS: Final = (0.1, 0.5, 1, 3, 5, 10, 20, 30)
+DEBOUNCE_BUCKETS: Final = (0.01, 0.1, 0.5, 1, 3, 5, 10, 20, 30)
+SEND_BUCKETS: Final = (0.01, 0.1, 1, 3, 5, 10, 20, 30)
+BUILD_BUCKETS: Final = (0.01, 0.1, 0.5, 1, 3, 5)
+
+CONFIG: Final = "config"
+ENDPOINT: Final = "endpoint"
+_EVENTS: Final = {Action.CREATED: "add", Action.CONFIGURED: "update", Action.DELETED: "delete"}  # Istio's words
+
+
+class Sums:
+    """Counters of one name, told apart by labels."""
+
+    def __init__(self, registry: CollectorRegistry, name: str, text: str, labels: Sequence[str]) -> None:
+        self._name = name
+        self._text = text
+        self._labels = tuple(labels)
+        self._values: dict[tuple[str, ...], float] = {}
+        registry.register(self)
+
+    def add(self, *labels: str, amount: float = 1) -> None:
+        self._values[labels] = self._values.get(labels, 0) + amount
+
+    def collect(self) -> Iterator[Metric]:
+        metric = Metric(self._name, self._text, "unknown")
+        for labels, value in self._values.items():
+            metric.add_sample(self._name, dict(zip(self._labels, labels, strict=True)), value)
+        yield metric
+
+    def describe(self) -> Iterator[Metric]:
+        yield Metric(self._name, self._text, "unknown")
+
+
+class ControlMetrics:
+    """Told by every station what happened. Implements `ads.status.Metrics` and `store.store.Metrics`."""
+
+    def __init__(self, registry: CollectorRegistry, version: str) -> None:
+        self._registry = registry
+        self._streams = Gauge("pilot_xds", "Connected proxies.", ["version"], registry=registry).labels(version)
+        self._streams.set(0)
+        Gauge("pilot_info", "The version that runs.", ["version"], registry=registry).labels(version).set(1)
+        self._pushes = Sums(registry, "pilot_xds_pushes", "Responses sent to proxies.", ["type"])
+        self._rejects = Sums(registry, "pilot_total_xds_rejects", "Responses that proxies rejected.", ["type"])
+        self._triggers = Sums(registry, "pilot_push_triggers", "Why proxies were pushed to.", ["type"])
+        self._inbound = Sums(registry, "pilot_inbound_updates", "Changes that came in.", ["type"])
+        self._config_events = Sums(registry, "pilot_k8s_cfg_events", "Changes of resources.", ["type", "event"])
+        self._passed = Sums(registry, "galley_validation_passed", "Resources accepted by the API.", ["resource"])
+        self._failed = Sums(registry, "galley_validation_failed", "Files refused by the API.", ["reason"])
+        self._convergence = self._histogram(
+            "pilot_proxy_convergence_time", "Seconds from a change until all proxies have it.", CONVERGENCE_BUCKETS
+        )
+        self._debounce = self._histogram(
+            "pilot_debounce_time", "Seconds from the first change until it was let through.", DEBOUNCE_BUCKETS
+        )
+        self._send = self._histogram("pilot_xds_send_time", "Seconds it took to send a response.", SEND_BUCKETS)
+        self._build = self._histogram(
+            "pilot_pushcontext_init_seconds", "Seconds it took to make a World.", BUILD_BUCKETS
+        )
+        self._services = Gauge("pilot_services", "Services known.", registry=registry)
+        self._virtual_services = Gauge("pilot_virt_services", "VirtualServices in effect.", registry=registry)
+        self._subsets = Gauge("pilot_destrule_subsets", "Subsets in effect.", registry=registry)
+        self._workloads = Gauge("mesh_workloads", "Endpoints of services of the mesh.", ["health"], registry=registry)
+        self._problems = Gauge(
+            "mesh_config_problems", "Problems that keep stored configuration out of effect.", registry=registry
+        )
+        self._waiting: set[str] = set()
+
+    def _histogram(self, name: str, text: str, buckets: Sequence[float]) -> Histogram:
+        return Histogram(name, text, buckets=buckets, registry=self._registry)
+
+    content_type: Final = CONTENT_TYPE_LATEST
+
+    def exposition(self) -> bytes:
+        """Everything in Prometheus' text format."""
+        return generate_latest(self._registry)
+
+    # ── ads ───────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+    def pushed(self, type_name: str) -> None:
+        """A response of this type (`cds` …) was sent."""
+        self._pushes.add(type_name)
+
+    def rejected(self, type_name: str) -> None:
+        """A proxy refused one."""
+        self._rejects.add(type_name)
+
+    def converged(self, seconds: float) -> None:
+        """A change has arrived at the last proxy."""
+        self._convergence.observe(seconds)
+
+    def proxies(self, count: int) -> None:
+        """So many streams are open."""
+        self._streams.set(count)
+
+    def sent(self, seconds: float) -> None:
+        """So long a response took to be sent."""
+        self._send.observe(seconds)
+
+    # ── store ─────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+    def changed(self, commit: Commit) -> None:
+        """The configuration has a new revision."""
+        self._inbound.add(CONFIG)
+        self._waiting.add(CONFIG)
+        for event in commit.events:
+            self._config_events.add(event.key.kind, _EVENTS[event.action])
+
+    def endpoints_changed(self) -> None:
+        """A workload came, went or changed its health."""
+        self._inbound.add("eds")
+        self._waiting.add(ENDPOINT)
+
+    def debounced(self, seconds: float) -> None:
+        """Changes were let through; the first had waited for so long."""
+        self._debounce.observe(seconds)
+        for trigger in self._waiting:
+            self._triggers.add(trigger)
+        self._waiting.clear()
+
+    def published(self, world: World, seconds: float) -> None:
+        """A new World, and how long it took to make."""
+        self._build.observe(seconds)
+        self._services.set(len(world.services))
+        self._virtual_services.set(len(world.resources.get("VirtualService", ())))
+        rules = world.resources.get("DestinationRule", ())
+        self._subsets.set(sum(len(rule.spec.subsets) for rule in rules))
+        healthy = [instance.healthy for found in world.instances.values() for instance in found]
+        self._workloads.labels("healthy").set(healthy.count(True))
+        self._workloads.labels("unhealthy").set(healthy.count(False))
+
+    def watch_problems(self, problems: Callable[[], Sequence[Problem]]) -> None:
+        """Who to ask, at each scrape, what is wrong with the stored configuration."""
+        self._problems.set_function(lambda: len(problems()))
+
+    # ── console ───────────────────────────────────────────────────────────────────────────────────────────────────────
+
+    def accepted(self, kinds: Iterable[str]) -> None:
+        """An apply was accepted, with resources of these kinds."""
+        for kind in kinds:
+            self._passed.add(kind)
+
+    def refused(self, problems: int) -> None:
+        """An apply was refused for so many problems."""
+        self._failed.add("invalid_resource", amount=problems)

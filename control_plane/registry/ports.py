@@ -1,0 +1,82 @@
+"""The ports of a service, and where a workload accepts each of them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from control_plane.registry.workload import accepts, answers_itself
+from mesh.kubernetes.service import ServicePort as DeclaredPort
+from mesh.kubernetes.service import ServiceSpec
+from mesh.node import Node, ServicePort
+
+DETECT: Final = ""  # the protocol is to be found out
+
+_PROTOCOLS: Final = {
+    "grpc": "GRPC",
+    "grpc-web": "GRPC",
+    "http": "HTTP",
+    "http2": "HTTP2",
+    "https": "HTTPS",
+    "kubernetes.io/h2c": "HTTP2",
+    "kubernetes.io/ws": "HTTP",
+    "kubernetes.io/wss": "HTTPS",
+    "mongo": "TCP",
+    "mysql": "TCP",
+    "redis": "TCP",
+    "tcp": "TCP",
+    "tls": "TLS",
+}
+# Here the server speaks first: there is nothing to be found out by waiting for the client. (Istio's list)
+_SERVER_FIRST: Final = frozenset((25, 53, 3306, 27017))
+
+
+def protocol_of(port: DeclaredPort) -> str:
+    """Istio's protocol selection: `appProtocol`, else the name up to its first dash, else to be detected."""
+    if port.app_protocol:
+        return _PROTOCOLS.get(port.app_protocol.lower(), DETECT)
+    name = port.name.lower()
+    word = "grpc-web" if name == "grpc-web" or name.startswith("grpc-web-") else name.partition("-")[0]
+    return _PROTOCOLS.get(word) or ("TCP" if port.port in _SERVER_FIRST else DETECT)
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """A port of a service as its workloads have to be asked for it: `target` is the number or the name of their port,
+    None for the port that they registered under `number`."""
+
+    number: int
+    target: int | str | None = None
+
+
+def service_ports(spec: ServiceSpec) -> tuple[tuple[ServicePort, ...], tuple[Wanted, ...]]:
+    """The ports of a Kubernetes Service."""
+    ports, wanted = [], []
+    for port in spec.ports:
+        target = port.port if port.target_port is None else port.target_port
+        number = target if isinstance(target, int) else 0
+        ports.append(ServicePort(port.port, port.name, protocol_of(port), number))
+        wanted.append(Wanted(port.port, target))
+    return tuple(ports), tuple(wanted)
+
+
+def reached(node: Node, wanted: Iterable[Wanted]) -> dict[int, int]:
+    """Service port → where on its address the workload accepts it; without the ports that it does not serve."""
+    accepted = accepts(node)
+    found: dict[int, int] = {}
+    for port in wanted:
+        own = _own_port(node.ports, port)
+        if own is not None:
+            found[port.number] = accepted[own.number]
+        elif isinstance(port.target, int) and answers_itself(node):
+            found[port.number] = port.target
+    return found
+
+
+def _own_port(ports: Sequence[ServicePort], wanted: Wanted) -> ServicePort | None:
+    """The port that a workload registered for what a service wants of it."""
+    by_target = [p for p in ports if wanted.target in (p.app_port, p.name)]
+    by_number = [p for p in ports if p.number == wanted.number]
+    both = [p for p in by_target if p in by_number]
+    return next(iter(both or by_target or by_number), None)

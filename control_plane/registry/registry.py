@@ -1,0 +1,113 @@
+"""The rim of the registry: gives `lifecycle` its time, and keeps on disk what it says."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable
+from typing import Final
+
+from control_plane.registry.lifecycle import Grace, Lifecycle, News
+from control_plane.registry.workload import Workload, decode, encode
+from control_plane.sources.source import Source, SourceError
+from mesh.clock import Clock
+from mesh.node import Node
+from mesh.tasks import TaskOwner
+
+log = logging.getLogger(__name__)
+
+RETRY_SECONDS: Final = 1.0
+
+
+class Registry:
+    """Told by the xDS server who is there. `endpoints_changed` is called, on the event loop, when that changes what
+    others should do."""
+
+    def __init__(self, source: Source, grace: Grace, clock: Clock, endpoints_changed: Callable[[], None]) -> None:
+        self._source = source
+        self._clock = clock
+        self._endpoints_changed = endpoints_changed
+        self._lifecycle = Lifecycle(grace, clock)
+        self._timer: asyncio.TimerHandle | None = None
+        self._unsaved = News({}, set(), False)
+        self._to_save = asyncio.Event()
+        self._tasks = TaskOwner("registry")
+
+    async def start(self) -> None:
+        """Brings back the workloads of the process before."""
+        restored = []
+        for key, data in (await self._source.registrations()).items():
+            try:
+                restored.append(decode(data))
+            except (KeyError, TypeError, ValueError) as error:
+                log.error("the registration of %s cannot be read and is left out: %r", key, error)
+        self._lifecycle.restore(restored)
+        if restored:
+            log.info("%d workloads are kept from before, until they connect again", len(restored))
+        self._tasks.start(self._save_for_ever(), "save")
+        self._settle()
+
+    async def close(self) -> None:
+        """Nothing expires any more; what is not on disk yet is written."""
+        if self._timer is not None:
+            self._timer.cancel()
+        await self._tasks.close()
+        if self._unsaved:
+            await self._save()
+
+    def connected(self, node: Node) -> None:
+        """A stream of `node` has begun, its first or a further one."""
+        self._lifecycle.connected(node)
+        self._settle()
+
+    def disconnected(self, node: Node) -> None:
+        """The last stream of `node` has ended, and not because we are going."""
+        self._lifecycle.disconnected(node)
+        self._settle()
+
+    def workloads(self) -> list[Workload]:
+        return self._lifecycle.workloads()
+
+    def _settle(self) -> None:
+        """Does what is due, tells who has to know, and sets the timer for what is next."""
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        due = self._lifecycle.tick()
+        if due is not None:
+            delay = max(0.0, due - self._clock.monotonic())
+            self._timer = asyncio.get_running_loop().call_later(delay, self._settle)
+        news = self._lifecycle.take()
+        if not news:
+            return
+        self._log(news)
+        self._unsaved.merge(news)
+        self._to_save.set()
+        if news.endpoints:
+            self._endpoints_changed()
+
+    def _log(self, news: News) -> None:
+        for workload in news.saved.values():
+            log.info("workload %s is %s", workload.node.id, "healthy" if workload.healthy else "unhealthy")
+        for node_id in news.removed:
+            log.info("workload %s is gone", node_id)
+
+    async def _save_for_ever(self) -> None:
+        """Whatever gathers while one write is under way is the next one."""
+        while True:
+            await self._to_save.wait()
+            self._to_save.clear()
+            if not await self._save():
+                await asyncio.sleep(RETRY_SECONDS)
+                self._to_save.set()
+
+    async def _save(self) -> bool:
+        news, self._unsaved = self._unsaved, News({}, set(), False)
+        try:
+            await self._source.save_registrations({k: encode(w) for k, w in news.saved.items()}, news.removed)
+        except SourceError as error:
+            log.error("registrations are not on disk: %s", error)
+            news.merge(self._unsaved)
+            self._unsaved = news
+            return False
+        return True

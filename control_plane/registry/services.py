@@ -1,0 +1,209 @@
+"""(declared resources, workloads) → services and their endpoints. Pure.
+
+Of one host, a Kubernetes Service comes before ServiceEntries, the older before the younger, and all of them before the
+implicit service that workloads make by naming it when they connect.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
+from typing import Any, NamedTuple
+
+from control_plane.registry.ports import Wanted, reached, service_ports
+from control_plane.registry.workload import Workload
+from control_plane.world import Instance, Resolution, Service
+from mesh.istio.resource import Resource
+from mesh.istio.service_entry import Location, ServiceEntry
+from mesh.istio.service_entry import Resolution as Declared
+from mesh.istio.workload_entry import WorkloadEntry
+from mesh.kubernetes.service import HEADLESS, ServiceSpec
+from mesh.naming import service_host
+from mesh.node import GENERATOR_GRPC, Locality, Node, ServicePort
+
+Kinds = Mapping[str, tuple[Resource, ...]]
+NONE: Mapping[str, str] = {}
+
+_RESOLUTIONS = {
+    Declared.NONE: Resolution.NONE,
+    Declared.STATIC: Resolution.REGISTRY,
+    Declared.DNS: Resolution.DNS,
+    Declared.DNS_ROUND_ROBIN: Resolution.DNS_ROUND_ROBIN,
+}
+
+
+class _Declared(NamedTuple):
+    """A service with its endpoints, as far as they do not come from workloads that name it. With `selects` there are no
+    such: its selector says who belongs to it."""
+
+    service: Service
+    wanted: tuple[Wanted, ...]
+    instances: list[Instance]
+    selects: bool
+
+
+def discover(
+    resources: Kinds, workloads: Sequence[Workload]
+) -> tuple[dict[str, Service], dict[str, tuple[Instance, ...]]]:
+    """Services by host, and the instances of those whose endpoints are known here."""
+    declared: dict[str, list[_Declared]] = {}
+    for each in _declared(resources, workloads):
+        declared.setdefault(each.service.host, []).append(each)
+    services = {host: found[0].service for host, found in declared.items()}
+    instances: dict[str, list[Instance]] = {}
+    for host, joined in _by_service(workloads).items():
+        if host not in services:
+            services[host] = _implicit_service(host, joined)
+            wanted = tuple(Wanted(port.number) for port in services[host].ports)
+        elif any(each.selects for each in declared[host]):
+            continue
+        else:
+            wanted = declared[host][0].wanted
+        instances[host] = _registered(joined, wanted)
+    for host, found in declared.items():
+        instances.setdefault(host, []).extend(instance for each in found for instance in each.instances)
+    return services, {host: _of(services[host], found) for host, found in instances.items() if _known(services[host])}
+
+
+def _declared(resources: Kinds, workloads: Sequence[Workload]) -> Iterator[_Declared]:
+    entries = resources.get("WorkloadEntry", ())
+    for resource in resources.get("Service", ()):
+        yield _kubernetes_service(resource, entries, workloads)
+    for resource in resources.get("ServiceEntry", ()):
+        for host in resource.spec.hosts:
+            yield _service_entry(resource, host, entries, workloads)
+
+
+def _known(service: Service) -> bool:
+    return service.resolution is Resolution.REGISTRY
+
+
+def _of(service: Service, instances: Iterable[Instance]) -> tuple[Instance, ...]:
+    """The instances once each, those that serve a port that the service has (others may be from another declaration of
+    the same host)."""
+    numbers = {port.number for port in service.ports}
+    found: dict[Any, Instance] = {}
+    for instance in instances:
+        if numbers & instance.ports.keys():
+            found.setdefault(instance.key, instance)
+    return tuple(found.values())
+
+
+# ── what is declared ──────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def _kubernetes_service(resource: Resource, entries: Sequence[Resource], workloads: Sequence[Workload]) -> _Declared:
+    spec: ServiceSpec = resource.spec
+    ports, wanted = service_ports(spec)
+    addresses = spec.cluster_ips or (spec.cluster_ip,)
+    service = Service(
+        host=service_host(resource.key.name, resource.key.namespace),
+        name=resource.key.name,
+        namespace=resource.key.namespace,
+        ports=ports,
+        addresses=tuple(address for address in addresses if address not in ("", HEADLESS)),
+        selector=spec.selector,
+    )
+    if not spec.selector:
+        return _Declared(service, wanted, [], selects=False)
+    return _Declared(service, wanted, _selected(service, wanted, entries, workloads), selects=True)
+
+
+def _service_entry(
+    resource: Resource, host: str, entries: Sequence[Resource], workloads: Sequence[Workload]
+) -> _Declared:
+    spec: ServiceEntry = resource.spec
+    selects = spec.workload_selector is not None
+    service = Service(
+        host=host,
+        name=host,
+        namespace=resource.key.namespace,
+        ports=tuple(ServicePort(p.number, p.name, p.protocol, p.target_port or 0) for p in spec.ports),
+        resolution=_RESOLUTIONS[spec.resolution],
+        addresses=spec.addresses,
+        external=spec.location is Location.MESH_EXTERNAL,
+        selector=spec.workload_selector.labels if spec.workload_selector else {},
+    )
+    wanted = tuple(Wanted(port.number, port.app_port) for port in service.ports)
+    if selects:
+        found = _selected(service, wanted, entries, workloads)
+    else:
+        found = [_endpoint(service, endpoint) for endpoint in spec.endpoints]
+    if service.resolution in (Resolution.DNS, Resolution.DNS_ROUND_ROBIN):
+        if not selects and not found:  # the host itself is the name to look up
+            own = {port.number: port.app_port for port in service.ports}
+            found = [Instance(host, own, namespace=service.namespace)]
+        service = replace(service, endpoints=tuple(found))
+    return _Declared(service, wanted, found, selects)
+
+
+# ── who serves it ─────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def _selected(
+    service: Service, wanted: Sequence[Wanted], entries: Sequence[Resource], workloads: Sequence[Workload]
+) -> list[Instance]:
+    """The workloads of the service's namespace that carry all labels of its selector; those that registered come first,
+    since more is known of them."""
+    labels = service.selector.items()
+    there = [w for w in workloads if w.node.namespace == service.namespace and labels <= w.node.labels.items()]
+    declared = [
+        _endpoint(service, entry.spec, entry.key.name, entry.labels)
+        for entry in entries
+        if entry.key.namespace == service.namespace and labels <= {**entry.spec.labels, **entry.labels}.items()
+    ]
+    return _registered(there, wanted) + declared
+
+
+def _registered(workloads: Iterable[Workload], wanted: Sequence[Wanted]) -> list[Instance]:
+    return [
+        Instance(
+            address=node.address,
+            ports=ports,
+            labels=node.labels,
+            namespace=node.namespace,
+            workload=node.workload or node.name,
+            locality=node.locality,
+            healthy=workload.healthy,
+            meshed=node.generator != GENERATOR_GRPC,
+            node_id=node.id,
+            cluster_id=node.cluster_id,
+        )
+        for workload in workloads
+        if (ports := reached(node := workload.node, wanted))
+    ]
+
+
+def _endpoint(service: Service, entry: WorkloadEntry, name: str = "", labels: Mapping[str, str] = NONE) -> Instance:
+    """A declared endpoint: it says by name where it listens, else it is where the service says. The labels of its
+    metadata come before those of its spec, as in Istio."""
+    return Instance(
+        address=entry.address,
+        ports={port.number: entry.ports.get(port.name, port.app_port) for port in service.ports},
+        labels={**entry.labels, **labels},
+        namespace=service.namespace,
+        workload=name,
+        locality=Locality(*entry.locality.split("/")) if entry.locality else Locality(),
+        weight=entry.weight or 1,
+    )
+
+
+# ── what workloads declare by connecting ──────────────────────────────────────────────────────────────────────────────
+
+
+def _by_service(workloads: Iterable[Workload]) -> dict[str, list[Workload]]:
+    found: dict[str, list[Workload]] = {}
+    for workload in workloads:
+        if workload.node.service:
+            found.setdefault(service_host(workload.node.service, workload.node.namespace), []).append(workload)
+    return found
+
+
+def _implicit_service(host: str, workloads: Sequence[Workload]) -> Service:
+    """The ports of all its workloads; where two of them disagree, those of the one that came first."""
+    first: Node = workloads[0].node
+    ports: dict[int, ServicePort] = {}
+    for workload in workloads:
+        for port in workload.node.ports:
+            ports.setdefault(port.number, port)
+    return Service(host=host, name=first.service, namespace=first.namespace, ports=tuple(ports.values()))

@@ -1,0 +1,218 @@
+"""The config store of the process: changes in, one at a time; answers and Worlds out."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from control_plane.registry.services import discover
+from control_plane.registry.workload import Workload
+from control_plane.sources.source import Action, Change, Commit, Selection, Source, Stored, plan
+from control_plane.store.accepted import Accepted
+from control_plane.store.debounce import Debounce
+from control_plane.store.texts import File, changes_to, difference, load_files
+from control_plane.world import World
+from mesh.clock import Clock
+from mesh.errors import MeshError, Problem
+from mesh.istio.resource import Key
+
+log = logging.getLogger(__name__)
+
+UNCHANGED = "unchanged"
+NOT_FOUND = "not found"
+
+
+class UnknownRevisionError(MeshError):
+    """A revision that there never was."""
+
+
+class Metrics(Protocol):
+    """What the store reports about itself."""
+
+    def changed(self, commit: Commit) -> None: ...
+    def endpoints_changed(self) -> None: ...
+    def debounced(self, seconds: float) -> None: ...
+    def published(self, world: World, seconds: float) -> None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """What became of one resource: created, configured, deleted, unchanged or not found."""
+
+    key: Key
+    action: str
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    revision: int
+    results: tuple[Result, ...]
+
+
+class ConfigStore:
+    """`publish` gets every new World with the monotonic time of the first change in it; `workloads` tells who is there.
+    All on one event loop."""
+
+    def __init__(
+        self,
+        source: Source,
+        workloads: Callable[[], Sequence[Workload]],
+        publish: Callable[[World, float], None],
+        metrics: Metrics,
+        clock: Clock,
+        debounce: Debounce | None = None,
+    ) -> None:
+        self.source = source
+        self.accepted = Accepted()
+        self.world = World()
+        self._workloads = workloads
+        self._publish = publish
+        self._metrics = metrics
+        self._clock = clock
+        self._debounce = debounce or Debounce()
+        self._timer: asyncio.TimerHandle | None = None
+        self._one_at_a_time = asyncio.Lock()
+        self._news = asyncio.Event()
+
+    async def start(self) -> None:
+        """Takes in what the source has, and publishes the first World."""
+        self.source.listen(self._committed)
+        self.accepted.restore(await self.source.current(), self.source.revision)
+        self._build(self._clock.monotonic())
+
+    def stop(self) -> None:
+        """Nothing more is published."""
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+    # ── changes in ────────────────────────────────────────────────────────────────────────────────────────────────────
+
+    async def apply(self, files: Sequence[File], dry_run: bool = False) -> Outcome:
+        """ConfigError with every problem, and nothing is changed."""
+        # A file of ten thousand routes takes seconds to check: the proxies' streams must not wait for that.
+        resources = await asyncio.to_thread(load_files, files)
+        async with self._one_at_a_time:
+            return await self._change(changes_to(resources), dry_run)
+
+    async def delete(self, keys: Sequence[Key]) -> Outcome:
+        """Ends those of the resources that there are."""
+        async with self._one_at_a_time:
+            return await self._change([Change(key, None) for key in keys])
+
+    async def delete_files(self, files: Sequence[File]) -> Outcome:
+        """ConfigError when the files cannot be understood."""
+        return await self.delete([resource.key for resource in await asyncio.to_thread(load_files, files)])
+
+    async def rollback(self, revision: int) -> Outcome:
+        """Makes everything as it was at `revision`. Raises UnknownRevisionError, and ConfigError where something of then
+        is not accepted any more."""
+        async with self._one_at_a_time:
+            if not 0 <= revision <= self.source.revision:
+                raise UnknownRevisionError(f"there is no revision {revision}; the latest is {self.source.revision}")
+            then = {stored.key: stored for stored in await self.source.at(revision)}
+            changes = [_restored(stored) for stored in then.values()]
+            changes += [Change(key, None) for key in self.accepted.documents if key not in then]
+            outcome = await self._change(changes)
+        return Outcome(outcome.revision, tuple(result for result in outcome.results if result.action != UNCHANGED))
+
+    async def diff(self, files: Sequence[File]) -> list[tuple[Key, str]]:
+        """What an apply of `files` would change, as unified texts; ConfigError if it would be refused."""
+        resources = await asyncio.to_thread(load_files, files)
+        current = self.accepted.current()
+        return [(r.key, difference(r.key, current.get(r.key), r.document)) for r in resources]
+
+    async def _change(self, changes: Sequence[Change], dry_run: bool = False) -> Outcome:
+        if dry_run:
+            revision = self.source.revision
+            actions = {change.key: action for action, change in plan(self.accepted.current(), changes)}
+        else:
+            commit = await self.source.apply(changes)
+            revision = commit.revision
+            actions = {event.key: event.action for event in commit.events}
+        return Outcome(revision, tuple(Result(c.key, _action(c, actions.get(c.key))) for c in changes))
+
+    # ── answers out ───────────────────────────────────────────────────────────────────────────────────────────────────
+
+    def select(self, selection: Selection) -> list[Stored]:
+        """The resources that are meant, by kind, namespace and name."""
+        found = [stored for key, stored in self.accepted.documents.items() if _meant(key, selection)]
+        return sorted(found, key=lambda stored: stored.key)
+
+    def problems(self) -> list[Problem]:
+        """What is wrong with what is stored: files that cannot be read, resources that are not understood."""
+        skipped = [
+            Problem(f"{key} is stored but not in effect: {problem.message}", problem.field)
+            for key, problems in self.accepted.skipped.items()
+            for problem in problems
+        ]
+        return [*self.source.problems(), *skipped]
+
+    async def changed(self) -> None:
+        """Waits for the next commit."""
+        await self._news.wait()
+
+    # ── worlds out ────────────────────────────────────────────────────────────────────────────────────────────────────
+
+    def workloads_changed(self) -> None:
+        """The registry has news."""
+        self._metrics.endpoints_changed()
+        self._schedule()
+
+    def _committed(self, commit: Commit) -> None:
+        self.accepted.apply(commit)
+        self._metrics.changed(commit)
+        log.info("revision %d: %s", commit.revision, ", ".join(f"{e.key} {e.action}" for e in commit.events[:20]))
+        self._news.set()
+        self._news = asyncio.Event()
+        self._schedule()
+
+    def _schedule(self) -> None:
+        self._debounce.changed(self._clock.monotonic())
+        if self._timer is None:
+            self._wait()
+
+    def _wait(self) -> None:
+        due = self._debounce.due
+        if due is not None:
+            delay = max(0.0, due - self._clock.monotonic())
+            self._timer = asyncio.get_running_loop().call_later(delay, self._due)
+
+    def _due(self) -> None:
+        self._timer = None
+        now = self._clock.monotonic()
+        first = self._debounce.take(now)
+        if first is None:
+            self._wait()
+            return
+        self._metrics.debounced(now - first)
+        self._build(first)
+
+    def _build(self, changed_at: float) -> None:
+        began = self._clock.monotonic()
+        resources = self.accepted.by_kind()
+        services, instances = discover(resources, self._workloads())
+        self.world = World(self.accepted.revision, resources, services, instances)
+        self._metrics.published(self.world, self._clock.monotonic() - began)
+        self._publish(self.world, changed_at)
+
+
+def _restored(stored: Stored) -> Change:
+    from mesh.istio.load import load_documents
+
+    resource = load_documents([stored.document])[0]
+    return Change(stored.key, stored.document, created=stored.created, resource=resource)
+
+
+def _action(change: Change, action: Action | None) -> str:
+    if action is not None:
+        return action
+    return NOT_FOUND if change.document is None else UNCHANGED
+
+
+def _meant(key: Key, selection: Selection) -> bool:
+    wanted = (selection.kind, selection.namespace, selection.name)
+    return all(word in ("", part) for part, word in zip(key, wanted, strict=True))
