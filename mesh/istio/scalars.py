@@ -37,6 +37,9 @@ _DURATION_PART = re.compile(r"(\d+\.?\d*|\.\d+)(ns|us|µs|μs|ms|s|m|h)", re.ASC
 _LONGEST_DURATION = Decimal(9_223_372_036)  # Envoy's: 2^63 nanoseconds, 292 years
 
 MAX_REGEX_LENGTH = 1024  # Istio's, so that a file that loads here loads there
+MAX_REGEX_PROGRAM = (
+    32768  # what Istio lets Envoy compile (`re2.max_program_size.error_level`; Envoy's own limit is 100)
+)
 
 _LABEL = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?", re.IGNORECASE | re.ASCII)
 _WILDCARD_LABEL = re.compile(r"(\*|(\*-?)?[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?)", re.IGNORECASE | re.ASCII)
@@ -119,11 +122,13 @@ def regex_problem(regex: str) -> str:
     if len(regex) > MAX_REGEX_LENGTH:
         return f"is a regular expression of {len(regex)} characters; {MAX_REGEX_LENGTH} is the limit"
     try:
-        _compiled(regex)
+        size = _compiled(regex).programsize
     except re2.error as error:
         reason = error.args[0]
         text = reason.decode(errors="replace") if isinstance(reason, bytes) else str(reason)
         return f"is not a regular expression that RE2 understands: {text}"
+    if size > MAX_REGEX_PROGRAM:
+        return f"is a regular expression that takes {size} steps; {MAX_REGEX_PROGRAM} is the limit"
     return ""
 
 

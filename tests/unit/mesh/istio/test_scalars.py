@@ -176,6 +176,7 @@ def test_regular_expressions_are_re2s() -> None:
     assert message("regex", "") == "must not be an empty regular expression"
     assert str(MAX_REGEX_LENGTH) in message("regex", "a" * (MAX_REGEX_LENGTH + 1))
     assert regex_problem("a" * MAX_REGEX_LENGTH) == ""
+    assert "32768 is the limit" in regex_problem(r"\pL{100}")
 
 
 @given(st.text(max_size=50))
