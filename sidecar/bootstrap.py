@@ -8,7 +8,7 @@ with its field path and, where the text is at hand, file and line.
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
 
@@ -21,12 +21,10 @@ from sidecar.config.listeners import listener
 from sidecar.config.model import (
     Bootstrap,
     Cluster,
-    Forward,
-    Hcm,
     Listener,
-    RouteConfig,
 )
 from sidecar.config.reader import Reader, plain
+from sidecar.config.references import clusters_of_listener
 
 _INLINE_FILE: Final = "--config-yaml"
 
@@ -134,27 +132,7 @@ def _check_references(reader: Reader, compiled: Bootstrap) -> None:
     """Inline routes of static listeners name static clusters only, unless they say that it does not matter."""
     known = {each.name for each in compiled.clusters}
     for index, each in enumerate(compiled.listeners):
-        for name in sorted(named_clusters(each) - known):
+        for name in sorted(clusters_of_listener(each) - known):
             reader.problem(
                 f"a route names the cluster {name!r}, which is not there", f"static_resources.listeners[{index}]"
             )
-
-
-def named_clusters(listener: Listener) -> set[str]:
-    """The clusters that must be there for a listener's inline routes: Envoy's `validate_clusters`, on by default."""
-    chains = [*listener.chains, *((listener.default_chain,) if listener.default_chain is not None else ())]
-    return {
-        name
-        for chain in chains
-        if isinstance(chain.network, Hcm) and chain.network.routes is not None
-        for name in _checked_clusters(chain.network.routes)
-    }
-
-
-def _checked_clusters(routes: RouteConfig) -> Iterator[str]:
-    if routes.validate_clusters is False:
-        return
-    for host in routes.virtual_hosts:
-        for route in host.routes:
-            if isinstance(route.action, Forward):
-                yield from (each.name for each in route.action.clusters)
