@@ -22,11 +22,19 @@ class Pairs:
         self._folders = folders
         self._topic = ""
         self._pair: Pair | None = None
+        self._refused: dict[str, str] = {}
 
     def of(self, topic: str) -> Pair:
+        """A proxy that does not start fails each test of the topic, but is waited for only once."""
+        if topic in self._refused:
+            pytest.fail(self._refused[topic], pytrace=False)
         if self._pair is None or topic != self._topic:
             self.close()
-            self._pair = Pair(TOPICS[topic], self._folders.mktemp(topic)).__enter__()
+            try:
+                self._pair = Pair(TOPICS[topic], self._folders.mktemp(topic)).__enter__()
+            except AssertionError as error:
+                self._refused[topic] = str(error)
+                raise
             self._topic = topic
         return self._pair
 

@@ -1,0 +1,55 @@
+"""`python -m tests.bench`: measures, prints a Markdown table per case, writes all samples as JSON."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import tempfile
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+
+from tests.bench import proxies, report
+from tests.bench.cases import CASES
+from tests.bench.run import Options, run_case
+
+RESULTS = Path(__file__).parent / "results"
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(prog="tests.bench", description=__doc__)
+    parser.add_argument("--case", default="all", help=f"comma-separated, of: {', '.join(CASES)} (default: all)")
+    parser.add_argument("--rounds", type=int, default=5, help="rounds of each proxy, in turn (default 5)")
+    parser.add_argument("--seconds", type=float, default=2.0, help="of load per round (default 2)")
+    parser.add_argument("--connections", type=int, default=32, help="default 32")
+    parser.add_argument("--proxies", default=",".join(proxies.ALL), help=f"default {','.join(proxies.ALL)}")
+    parser.add_argument("--built-in", action="store_true", help="no wrk, no nginx: our own load generator and upstream")
+    parser.add_argument("--profile", action="store_true", help="also a flame graph of mesh-sidecar, by py-spy")
+    parser.add_argument("--results", type=Path, default=RESULTS, help="where the JSON goes")
+    given = parser.parse_args(arguments)
+    names = list(CASES) if given.case == "all" else given.case.split(",")
+    if unknown := [name for name in names if name not in CASES]:
+        parser.error(f"no such case: {', '.join(unknown)}; there are {', '.join(CASES)}")
+    if unknown := [name for name in given.proxies.split(",") if name not in proxies.ALL]:
+        parser.error(f"no such proxy: {', '.join(unknown)}; there are {', '.join(proxies.ALL)}")
+    options = Options(
+        rounds=given.rounds,
+        seconds=given.seconds,
+        connections=given.connections,
+        proxies=tuple(given.proxies.split(",")),
+        built_in=given.built_in,
+        profile=given.results if given.profile else None,
+    )
+    results = {}
+    for name in names:
+        with tempfile.TemporaryDirectory(prefix="mesh-bench-") as folder:
+            samples, direct = run_case(CASES[name], options, Path(folder))
+        results[name] = samples
+        print(report.table(CASES[name], samples, direct), flush=True)
+    shown = {key: str(value) for key, value in asdict(options).items()}
+    print(f"all samples: {report.write(given.results, results, shown)}")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
