@@ -16,6 +16,7 @@ from mesh.naming import CONSOLE_PORT
 
 TIMEOUT_SECONDS = 30.0
 CONNECT_SECONDS = 3.0
+REFUSED_FILES = 422
 Json = Any
 
 
@@ -114,7 +115,10 @@ class ControlPlane:
             return answer
         errors = answer.get("errors") if isinstance(answer, dict) else None
         if isinstance(errors, list):
-            raise RefusedError(f"refused by the control plane ({status})", [_problem(error) for error in errors])
+            problems = [_problem(error) for error in errors]
+            if len(problems) == 1 and status != REFUSED_FILES:
+                raise CliError(problems[0])
+            raise RefusedError(f"refused by the control plane ({status})", problems)
         raise CliError(f"{self.url}{path.partition('?')[0]} answered {status}", *text.strip().splitlines()[:3])
 
 

@@ -84,9 +84,9 @@ class Plan:
 
 
 def make_plan(gateway_port: int, network: str = "", distinct_ports: bool = False) -> Plan:
-    """Everybody on an address of their own, with Istio's ports; with `distinct_ports` all on 127.0.0.1, with ports of
-    their own. A `network` holds the control plane and the gateway too; else those are on 127.0.0.1."""
-    center = f"{network}.1" if network and not distinct_ports else SHARED_ADDRESS
+    """Everybody on an address of their own, with Istio's ports; with `distinct_ports` all on one, with ports of their
+    own. The control plane and the gateway are on 127.0.0.1, or on the first address of a `network`."""
+    center = f"{network}.1" if network else SHARED_ADDRESS
     gateway = Node(
         kind=ROUTER, address=center, name=GATEWAY_NAME, labels=GATEWAY_LABELS, workload=GATEWAY_NAME, app_address=center
     )
@@ -97,7 +97,7 @@ def make_plan(gateway_port: int, network: str = "", distinct_ports: bool = False
         gateway=Member(gateway, Ports()),
         gateway_port=gateway_port,
         workloads=tuple(
-            _workload(service, version, SHARED_ADDRESS, Ports.shared(index), shared=True)
+            _workload(service, version, center, Ports.shared(index), shared=True)
             if distinct_ports
             else _workload(service, version, f"{network or DEFAULT_NETWORK}.{host}", Ports(), shared=False)
             for index, (service, version, host) in enumerate(BOOKINFO, start=1)

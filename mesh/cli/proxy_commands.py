@@ -64,12 +64,7 @@ def proxy_config(
     server: Server = DEFAULT_SERVER,
 ) -> None:
     """Show the configuration that a proxy has been given, in Envoy's terms; -o json or yaml for all of it."""
-    plane = ControlPlane(server)
-    try:
-        items = plane.proxy_config(proxy, what.value)
-    except CliError as error:
-        names = [proxy_name(other) for other in plane.proxies()]
-        raise CliError(str(error), *error.hints, f"proxies: {', '.join(names) or 'none'}", code=error.code) from error
+    items = ControlPlane(server).proxy_config(proxy, what.value)
     if output is not Format.TABLE:
         print_data(items, output)
         return

@@ -135,11 +135,11 @@ def test_proxy_config(
     assert json.loads(mesh("proxy-config", what, "reviews-v1", "-o", "json").out) == [item]
 
 
-def test_proxy_config_of_a_stranger_names_the_proxies(mesh: Mesh, plane: FakeControlPlane) -> None:
-    plane.on("GET /api/v1/proxies", {"items": [PROXY]})
+def test_proxy_config_of_a_stranger_says_what_the_control_plane_says(mesh: Mesh, plane: FakeControlPlane) -> None:
+    words = "no connected proxy nobody; connected: reviews-v1.default"
+    plane.on("GET /api/v1/proxies/nobody/config", {"errors": [{"message": words}]}, 404)
     result = mesh("proxy-config", "routes", "nobody")
-    assert result.code == 1
-    assert "proxies: reviews-v1.default" in result.err
+    assert (result.code, result.err) == (1, f"error: {words}\n")
 
 
 def test_proxy_config_knows_four_types(mesh: Mesh) -> None:
