@@ -6,8 +6,6 @@ as TypedStruct, so that who reads the message can refuse them by name, or skip t
 
 from __future__ import annotations
 
-import importlib
-import pkgutil
 import re
 from collections.abc import Iterable
 from typing import Any
@@ -18,6 +16,7 @@ from google.protobuf.descriptor import Descriptor, FieldDescriptor
 from google.protobuf.json_format import ParseDict, ParseError
 
 from mesh.errors import ConfigError, Problem
+from sidecar.config.types import import_type
 
 TYPED_STRUCT = "type.googleapis.com/xds.type.v3.TypedStruct"
 
@@ -126,34 +125,6 @@ def _known_types(data: Any) -> Any:
         import_type("xds.type.v3.TypedStruct")
         return {"@type": TYPED_STRUCT, "type_url": kind, "value": result}
     return result
-
-
-def import_type(name: str) -> bool:
-    """Whether the message type exists; imports it from the xDS protobufs when that has not happened yet."""
-    pool = descriptor_pool.Default()
-    for attempt in (True, False):
-        try:
-            pool.FindMessageTypeByName(name)
-        except KeyError:
-            if attempt and not _import_package(name.rpartition(".")[0]):
-                return False
-        else:
-            return True
-    return False
-
-
-def _import_package(name: str) -> bool:
-    """Imports every generated module of one protobuf package."""
-    if name.split(".")[0] not in ("envoy", "xds", "udpa", "google"):
-        return False
-    try:
-        package = importlib.import_module(name)
-    except ModuleNotFoundError:
-        return False
-    for module in pkgutil.iter_modules(package.__path__):
-        if module.name.endswith("_pb2"):
-            importlib.import_module(f"{name}.{module.name}")
-    return True
 
 
 # ── what is wrong ─────────────────────────────────────────────────────────────────────────────────────────────────────

@@ -2,13 +2,9 @@
 
 from __future__ import annotations
 
-from envoy.extensions.filters.http.fault.v3.fault_pb2 import HTTPFault
-
 from sidecar.config.match import header_matcher
 from sidecar.config.model import UNLIMITED, FaultConfig
 from sidecar.config.reader import Reader
-
-TYPE = HTTPFault
 
 
 def compile(reader: Reader) -> FaultConfig:

@@ -2,11 +2,7 @@
 
 from __future__ import annotations
 
-from envoy.extensions.filters.http.router.v3.router_pb2 import Router
-
 from sidecar.config.reader import Reader
-
-TYPE = Router
 
 
 def compile(reader: Reader) -> None:

@@ -1,7 +1,7 @@
 """The HTTP filters there are, by the type of their configuration.
 
-A filter is one module with `TYPE` (its message class), `compile(reader)` (its configuration in the chain) and, if routes
-can override it, `compile_route(reader)`. Adding one is that file and one line in `FILTERS`.
+A filter is one module with `compile(reader)` (its configuration in the chain) and, if routes can override it,
+`compile_route(reader)`. Adding one is that file and one line in `FILTERS`.
 """
 
 from __future__ import annotations
@@ -22,7 +22,6 @@ FILTERS: Final[Mapping[str, str]] = {
 ROUTER: Final = "envoy.extensions.filters.http.router.v3.Router"
 FILTER_CONFIG: Final = "envoy.config.route.v3.FilterConfig"
 
-# The name under which the data plane knows a filter, whatever the configuration calls it.
 DISABLED: Final = None
 
 
@@ -30,18 +29,17 @@ DISABLED: Final = None
 class FilterType:
     """How one type of filter is compiled. `compile_route` is None where routes cannot override."""
 
-    message: Any
     compile: Callable[[Reader], Any]
     compile_route: Callable[[Reader], Any] | None
 
 
 @functools.cache
 def filter_type(name: str) -> FilterType | None:
-    """The filter whose configuration has this type; its messages are imported when it is first asked for."""
+    """The filter whose configuration has this type."""
     if name not in FILTERS:
         return None
     module = importlib.import_module(FILTERS[name])
-    return FilterType(module.TYPE, module.compile, getattr(module, "compile_route", None))
+    return FilterType(module.compile, getattr(module, "compile_route", None))
 
 
 def http_filters(reader: Reader) -> tuple[HttpFilter, ...]:

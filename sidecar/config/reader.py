@@ -22,6 +22,7 @@ from mesh.errors import ConfigError, Problem
 from sidecar.config.model import MILLION
 from sidecar.config.no_effect import NO_EFFECT
 from sidecar.config.rules import MessageRules, rules_of, seconds_of
+from sidecar.config.types import import_type
 
 NOTHING: frozenset[str] = frozenset()
 
@@ -279,11 +280,11 @@ def unpack(value: Any, name: str, parent: Reader) -> tuple[str, Reader | None]:
     from google.protobuf.message_factory import GetMessageClass
 
     type_name = value.type_url.rpartition("/")[2]
+    if not import_type(type_name):
+        return type_name, None
     try:
         message: Any = GetMessageClass(descriptor_pool.Default().FindMessageTypeByName(type_name))()
         message.ParseFromString(value.value)
-    except KeyError:
-        return type_name, None
     except DecodeError as error:
         parent.problem(f"is not a {type_name}: {error}", name)
         return type_name, None
