@@ -9,6 +9,7 @@ import asyncio
 import logging
 import signal
 import sys
+from dataclasses import asdict
 from pathlib import Path
 
 import uvloop
@@ -17,9 +18,11 @@ from mesh.errors import ConfigError
 from mesh.node import Locality, Node
 from sidecar import bootstrap as bootstraps
 from sidecar import settings as flags
+from sidecar.admin.server import AdminServer
 from sidecar.config.model import Bootstrap
 from sidecar.runtime import Runtime
 from sidecar.settings import Settings
+from sidecar.xds.client import AdsClient
 
 log = logging.getLogger("sidecar")
 
@@ -44,21 +47,43 @@ def main() -> None:
 
 async def serve(bootstrap: Bootstrap, settings: Settings) -> int:
     """Runs until it is told to end; the exit code."""
-    runtime = Runtime(bootstrap, node_of(bootstrap), drain_seconds=settings.drain_time)
+    runtime = Runtime(
+        bootstrap, node_of(bootstrap), drain_seconds=settings.drain_time, log_flush_seconds=settings.log_flush
+    )
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, runtime.quit)
     loop.add_signal_handler(signal.SIGUSR1, runtime.telemetry.sinks.reopen)
+    ads = None
+    if bootstrap.ads is not None:
+        state = flags.state_path(settings.state_dir, str(bootstrap.node["id"])) if settings.state_dir else None
+        ads = AdsClient(bootstrap, runtime, runtime.tasks, state=state)
+    admin = AdminServer(runtime, runtime.telemetry, options=asdict(settings))
     try:
-        runtime.apply_static()
-    except ConfigError as error:
-        log.critical("%s", error)
+        await _start_admin(admin, bootstrap, settings)
+        if ads is not None:
+            ads.start()
+        else:
+            runtime.apply_static()
+            runtime.initialized()
+    except (ConfigError, OSError) as error:
+        log.critical("cannot start: %s", error)
         return 1
-    if bootstrap.ads is None:
-        runtime.initialized()
+    log.info("serving: %d listeners, admin %s", len(runtime.listeners), bootstrap.admin or "off")
     await runtime.ended.wait()
+    if ads is not None:
+        await ads.close()
     await runtime.close()
+    await admin.close()
     return 0
+
+
+async def _start_admin(admin: AdminServer, bootstrap: Bootstrap, settings: Settings) -> None:
+    if bootstrap.admin is None:
+        return
+    address = await admin.start(bootstrap.admin)
+    if settings.admin_address_path:
+        Path(settings.admin_address_path).write_text(str(address), encoding="utf-8")
 
 
 def node_of(bootstrap: Bootstrap) -> Node:
@@ -67,8 +92,3 @@ def node_of(bootstrap: Bootstrap) -> Node:
     where = node.get("locality", {})
     locality = Locality(where.get("region", ""), where.get("zone", ""), where.get("sub_zone", ""))
     return Node.from_xds(str(node.get("id", "")), node.get("metadata", {}), locality)
-
-
-def write_admin_address(path: str, address: str) -> None:
-    """`--admin-address-path`: where the admin really listens, for whoever gave it port 0."""
-    Path(path).write_text(address, encoding="utf-8")

@@ -34,7 +34,9 @@ IDLE_TICK = 1.0
 class Runtime:
     """Everything between sockets. `ready_reason` says what is still missing while `ready` is False."""
 
-    def __init__(self, bootstrap: model.Bootstrap, node: Node, *, drain_seconds: float = 600.0) -> None:
+    def __init__(
+        self, bootstrap: model.Bootstrap, node: Node, *, drain_seconds: float = 600.0, log_flush_seconds: float = 1.0
+    ) -> None:
         self.bootstrap = bootstrap
         self.node = node
         self.loop = asyncio.get_running_loop()
@@ -46,7 +48,9 @@ class Runtime:
         self.stats = Stats()
         self.tasks = TaskOwner("sidecar")
         self.ended = asyncio.Event()
-        self.telemetry = Telemetry(self.stats, node, self.loop)
+        self.telemetry = Telemetry(
+            self.stats, node, self.loop, address_of=self._first_address, log_flush=log_flush_seconds
+        )
         self._rng = random.Random()
         idle = Deadlines(self.loop, IDLE_TICK)
         listeners: tuple[StateListener, ...] = (log_state, self.telemetry.on_breaker)
@@ -89,6 +93,10 @@ class Runtime:
     @property
     def active_requests(self) -> int:
         return self._listeners.active_requests
+
+    def _first_address(self, cluster: str) -> model.Address | None:
+        found = self.clusters.get(cluster)
+        return found.hosts[0].address if found is not None and found.hosts else None
 
     # ── configuration (ConfigTarget) ──────────────────────────────────────────────────────────────────────────────────
 
