@@ -149,9 +149,8 @@ class Stack:
     def _sidecar(self, member: Member, program: tuple[str, ...]) -> Sidecar:
         text = render(bootstrap(member.node, *self.plan.xds, member.ports))
         path = write_bootstrap(self._folder, member.name, text)
-        return Sidecar(
-            Start(member.name, program, path, member.admin, self._folder / f"{member.name}.sidecar.log"), self._report
-        )
+        log = self._folder / f"{member.name}.sidecar.log"
+        return Sidecar(Start(member.name, program, path, member.admin, self.plan.xds, log), self._report)
 
     def _app(self, member: Member) -> Supervised:
         env = environment(member.node.address, member.ports.outbound, os.environ, member.name)

@@ -38,7 +38,7 @@ def _start(described: Described, program: tuple[str, ...], folder: Path, proxy_l
     text = render(bootstrap(node, *described.xds, ports))
     log = None if proxy_log == "-" else Path(proxy_log) if proxy_log else folder / "sidecar.log"
     admin = (admin_address(node.address), ports.admin)
-    return Start(node.name, program, write_bootstrap(folder, node.name, text), admin, log)
+    return Start(node.name, program, write_bootstrap(folder, node.name, text), admin, described.xds, log)
 
 
 class _Runner:

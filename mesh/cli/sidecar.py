@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import http.client
 import shutil
+import socket
 import sys
 import time
 from collections.abc import Mapping
@@ -27,12 +28,14 @@ QUIET_SECONDS = 1.5  # how long a proxy may take before somebody is told why
 
 @dataclass(frozen=True, slots=True)
 class Start:
-    """How a proxy is started. `program` is the command without the bootstrap; `admin` its admin address."""
+    """How a proxy is started. `program` is the command without the bootstrap; `admin` its admin address, `xds` where it
+    looks for its control plane."""
 
     name: str
     program: tuple[str, ...]
     bootstrap: Path
     admin: tuple[str, int]
+    xds: tuple[str, int]
     log: Path | None
 
     def process(self) -> Process:
@@ -67,6 +70,7 @@ class Sidecar(Supervised):
     def __init__(self, start: Start, report: Report) -> None:
         super().__init__(f"the sidecar {start.name}", start.process, report)
         self.admin = start.admin
+        self._xds = start.xds
 
     async def wait_ready(self, seconds: float, progress: bool = True) -> None:
         """Returns when the proxy is LIVE; CliError when it ends before, or is not after `seconds`."""
@@ -76,9 +80,10 @@ class Sidecar(Supervised):
             self.check_running()
             now = time.monotonic()
             if now - began > seconds:
-                raise CliError(f"{self.name} is not ready after {seconds:g} s: {state}", *self.process.tail())
+                why = await self._why(state)
+                raise CliError(f"{self.name} is not ready after {seconds:g} s: {why}", *self.process.tail())
             if progress and state != last and now - said > QUIET_SECONDS:
-                self._report(f"waiting for {self.name}: {state}")
+                self._report(f"waiting for {self.name}: {await self._why(state)}")
                 last, said = state, now
             await asyncio.sleep(POLL_SECONDS)
         self.check_running()  # who answered LIVE may be another proxy on the same port
@@ -89,6 +94,12 @@ class Sidecar(Supervised):
         if status == 200:
             return "LIVE"
         return " ".join(body.split()) if status else "its admin port does not answer yet"
+
+    async def _why(self, state: str) -> str:
+        if await asyncio.to_thread(answers, *self._xds):
+            return state
+        host, port = self._xds
+        return f"{state}; no control plane at {host}:{port} (start one: mesh demo, or mesh-control-plane)"
 
     async def drain(self) -> None:
         """Closes its listeners, so that nothing new comes while it ends."""
@@ -108,6 +119,15 @@ def ask(host: str, port: int, method: str, path: str, timeout: float = ASK_SECON
         return 0, ""
     finally:
         connection.close()
+
+
+def answers(host: str, port: int) -> bool:
+    """Whether somebody accepts connections there. Blocks: for a thread."""
+    try:
+        with socket.create_connection((host, port), ASK_SECONDS):
+            return True
+    except OSError:
+        return False
 
 
 def write_bootstrap(folder: Path, name: str, text: str) -> Path:
