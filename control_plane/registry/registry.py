@@ -20,18 +20,21 @@ RETRY_SECONDS: Final = 1.0
 
 
 class Registry:
-    """Told by the xDS server who is there. `endpoints_changed` is called, on the event loop, when that changes what
-    others should do."""
+    """Told by the xDS server who is there."""
 
-    def __init__(self, source: Source, grace: Grace, clock: Clock, endpoints_changed: Callable[[], None]) -> None:
+    def __init__(self, source: Source, grace: Grace, clock: Clock) -> None:
         self._source = source
         self._clock = clock
-        self._endpoints_changed = endpoints_changed
+        self._endpoints_changed: Callable[[], None] | None = None
         self._lifecycle = Lifecycle(grace, clock)
         self._timer: asyncio.TimerHandle | None = None
         self._unsaved = News({}, set(), False)
         self._to_save = asyncio.Event()
         self._tasks = TaskOwner("registry")
+
+    def listen(self, endpoints_changed: Callable[[], None]) -> None:
+        """Who is called, on the event loop, when what others should do has changed."""
+        self._endpoints_changed = endpoints_changed
 
     async def start(self) -> None:
         """Brings back the workloads of the process before."""
@@ -83,7 +86,7 @@ class Registry:
         self._log(news)
         self._unsaved.merge(news)
         self._to_save.set()
-        if news.endpoints:
+        if news.endpoints and self._endpoints_changed is not None:
             self._endpoints_changed()
 
     def _log(self, news: News) -> None:

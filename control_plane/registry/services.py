@@ -71,7 +71,7 @@ def _declared(resources: Kinds, workloads: Sequence[Workload]) -> Iterator[_Decl
         yield _kubernetes_service(resource, entries, workloads)
     for resource in resources.get("ServiceEntry", ()):
         for host in resource.spec.hosts:
-            yield _service_entry(resource, host, entries, workloads)
+            yield _service_entry(resource, host.lower(), entries, workloads)
 
 
 def _known(service: Service) -> bool:

@@ -14,7 +14,7 @@ from control_plane.sources.source import Action, Change, Commit, Selection, Sour
 from control_plane.store.accepted import Accepted
 from control_plane.store.debounce import Debounce
 from control_plane.store.texts import File, changes_to, difference, load_files
-from control_plane.world import World
+from control_plane.world import MeshConfig, World
 from mesh.clock import Clock
 from mesh.errors import MeshError, Problem
 from mesh.istio.resource import Key
@@ -53,8 +53,8 @@ class Outcome:
 
 
 class ConfigStore:
-    """`publish` gets every new World with the monotonic time of the first change in it; `workloads` tells who is there.
-    All on one event loop."""
+    """`publish` gets every new World with the monotonic time of the first change in it; `workloads` tells who is there;
+    `mesh` holds for everybody. All on one event loop."""
 
     def __init__(
         self,
@@ -62,6 +62,7 @@ class ConfigStore:
         workloads: Callable[[], Sequence[Workload]],
         publish: Callable[[World, float], None],
         metrics: Metrics,
+        mesh: MeshConfig,
         clock: Clock,
         debounce: Debounce | None = None,
     ) -> None:
@@ -71,6 +72,7 @@ class ConfigStore:
         self._workloads = workloads
         self._publish = publish
         self._metrics = metrics
+        self._mesh = mesh
         self._clock = clock
         self._debounce = debounce or Debounce()
         self._timer: asyncio.TimerHandle | None = None
@@ -195,7 +197,7 @@ class ConfigStore:
         began = self._clock.monotonic()
         resources = self.accepted.by_kind()
         services, instances = discover(resources, self._workloads())
-        self.world = World(self.accepted.revision, resources, services, instances)
+        self.world = World(self.accepted.revision, resources, services, instances, self._mesh)
         self._metrics.published(self.world, self._clock.monotonic() - began)
         self._publish(self.world, changed_at)
 
