@@ -1,0 +1,136 @@
+"""What a VirtualService's rule does with a request → the action of a Route."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Final
+
+from envoy.config.route.v3.route_components_pb2 import DirectResponseAction, RedirectAction, RouteAction
+
+from control_plane.translate.headers import apply_headers
+from control_plane.translate.messages import duration
+from control_plane.translate.retry import DEFAULT, retry_policy
+from mesh.istio.virtual_service import (
+    Destination,
+    HTTPDirectResponse,
+    HTTPRedirect,
+    HTTPRewrite,
+    HTTPRoute,
+    RedirectPortSelection,
+)
+
+_REDIRECT_CODES: Final = {
+    301: RedirectAction.MOVED_PERMANENTLY,
+    302: RedirectAction.FOUND,
+    303: RedirectAction.SEE_OTHER,
+    307: RedirectAction.TEMPORARY_REDIRECT,
+    308: RedirectAction.PERMANENT_REDIRECT,
+}
+_DEFAULT_PORTS: Final = {"http": 80, "https": 443}
+NO_TIMEOUT: Final = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """What a rule's action depends on besides the rule: the port that was called, and where destinations lead.
+    `grpc` clients read the time-out from another field."""
+
+    port: int
+    cluster: Callable[[Destination], str]
+    grpc: bool = False
+
+
+def apply_action(route: Any, rule: HTTPRoute, target: Target) -> None:
+    """Sets the action of `route`, and the header operations of the rule and of its only destination on it."""
+    authority = apply_headers(route, rule.headers)
+    if rule.redirect is not None:
+        route.redirect.CopyFrom(_redirect(rule.redirect, target.port))
+    elif rule.direct_response is not None:
+        route.direct_response.CopyFrom(_direct_response(rule.direct_response))
+    else:
+        _forward(route, rule, authority, target)
+
+
+def default_action(cluster: str, grpc: bool = False) -> Any:
+    """To a service that has no rules: no time-out, Istio's retries."""
+    action = RouteAction(cluster=cluster, retry_policy=DEFAULT)
+    _set_timeout(action, NO_TIMEOUT, grpc)
+    return action
+
+
+# ── forwarding ────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def _forward(route: Any, rule: HTTPRoute, authority: str, target: Target) -> None:
+    action = route.route
+    _set_timeout(action, NO_TIMEOUT if rule.timeout is None else rule.timeout, target.grpc)
+    if rule.rewrite is not None:
+        _rewrite(action, rule.rewrite)
+        authority = rule.rewrite.authority or authority
+    if authority:
+        action.host_rewrite_literal = authority
+    if (policy := retry_policy(rule.retries)) is not None:
+        action.retry_policy.CopyFrom(policy)
+    if len(rule.route) == 1:
+        only = rule.route[0]
+        action.cluster = target.cluster(only.destination)
+        own = apply_headers(route, only.headers)
+        if own and not authority:
+            action.host_rewrite_literal = own
+        return
+    for destination in rule.route:
+        if destination.weight:
+            share = action.weighted_clusters.clusters.add(name=target.cluster(destination.destination))
+            share.weight.value = destination.weight
+            if own := apply_headers(share, destination.headers):
+                share.host_rewrite_literal = own
+
+
+def _set_timeout(action: Any, seconds: float, grpc: bool) -> None:
+    action.timeout.CopyFrom(duration(seconds))
+    if grpc:
+        action.max_stream_duration.max_stream_duration.CopyFrom(duration(seconds))
+
+
+def _rewrite(action: Any, rewrite: HTTPRewrite) -> None:
+    if rewrite.uri_regex_rewrite is not None:
+        action.regex_rewrite.pattern.regex = rewrite.uri_regex_rewrite.match
+        action.regex_rewrite.substitution = rewrite.uri_regex_rewrite.rewrite
+    elif rewrite.uri:
+        action.prefix_rewrite = rewrite.uri
+
+
+# ── answers ───────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def _redirect(redirect: HTTPRedirect, port: int) -> Any:
+    action = RedirectAction(
+        host_redirect=redirect.authority,
+        response_code=_REDIRECT_CODES[redirect.redirect_code],
+        port_redirect=_redirect_port(redirect, port),
+    )
+    if redirect.prefix_rewrite:
+        action.prefix_rewrite = redirect.prefix_rewrite
+    elif redirect.uri:
+        action.path_redirect = redirect.uri
+    if redirect.scheme:
+        action.scheme_redirect = redirect.scheme
+    return action
+
+
+def _redirect_port(redirect: HTTPRedirect, port: int) -> int:
+    """0 leaves it out: so is the scheme's own port."""
+    derived = port if redirect.derive_port is RedirectPortSelection.FROM_REQUEST_PORT else 0
+    wanted = redirect.port or derived
+    return 0 if wanted == _DEFAULT_PORTS.get(redirect.scheme or "http") else wanted
+
+
+def _direct_response(response: HTTPDirectResponse) -> Any:
+    action = DirectResponseAction(status=response.status)
+    if response.body is not None:
+        if response.body.bytes is not None:
+            action.body.inline_bytes = response.body.content
+        else:
+            action.body.inline_string = response.body.string or ""
+    return action

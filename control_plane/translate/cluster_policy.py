@@ -1,0 +1,111 @@
+"""A traffic policy on a cluster: balancing, limits, ejection. Istio's defaults where the policy says nothing."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from envoy.config.cluster.v3.cluster_pb2 import Cluster, LoadBalancingPolicy
+from envoy.extensions.load_balancing_policies.least_request.v3.least_request_pb2 import LeastRequest
+from envoy.extensions.load_balancing_policies.round_robin.v3.round_robin_pb2 import RoundRobin
+from envoy.extensions.upstreams.http.v3.http_protocol_options_pb2 import HttpProtocolOptions
+
+from control_plane.translate.messages import duration
+from control_plane.translate.policy import Policy
+from control_plane.translate.viewer import Audience
+from control_plane.world import MeshConfig
+from mesh.istio.destination_rule import ConnectionPoolSettings, LoadBalancerSettings, OutlierDetection, SimpleLB
+from mesh.xds import any_of
+
+UNLIMITED: Final = 2**32 - 1
+HTTP_OPTIONS: Final = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions"
+_ALWAYS: Final = 100  # percent
+
+_LB: Final = {
+    SimpleLB.UNSPECIFIED: Cluster.LEAST_REQUEST,
+    SimpleLB.LEAST_REQUEST: Cluster.LEAST_REQUEST,
+    SimpleLB.LEAST_CONN: Cluster.LEAST_REQUEST,
+    SimpleLB.ROUND_ROBIN: Cluster.ROUND_ROBIN,
+    SimpleLB.RANDOM: Cluster.RANDOM,
+}
+_LEAST_REQUEST: Final = ("envoy.load_balancing_policies.least_request", LeastRequest())
+_ROUND_ROBIN: Final = ("envoy.load_balancing_policies.round_robin", RoundRobin())
+
+
+def apply_policy(cluster: Any, policy: Policy, mesh: MeshConfig, audience: Audience) -> None:
+    """Completes a cluster whose discovery type is set."""
+    _balancing(cluster, policy.load_balancer, audience)
+    _pool(cluster, policy.connection_pool, mesh)
+    if policy.outlier_detection is not None:
+        _outlier(cluster, policy.outlier_detection)
+
+
+def _balancing(cluster: Any, settings: LoadBalancerSettings | None, audience: Audience) -> None:
+    # Pools are small: rather no host at all than the ones that are known to be bad.
+    cluster.common_lb_config.healthy_panic_threshold.value = 0
+    if cluster.type == Cluster.ORIGINAL_DST:
+        cluster.lb_policy = Cluster.CLUSTER_PROVIDED
+        return
+    wanted = settings.simple if settings is not None else SimpleLB.UNSPECIFIED
+    if audience is not Audience.GRPC:
+        cluster.lb_policy = _LB[wanted]
+        return
+    # gRPC rejects lb_policy LEAST_REQUEST; of a list it takes the first policy that it has.
+    policies = LoadBalancingPolicy()
+    offered = (_ROUND_ROBIN,) if _LB[wanted] != Cluster.LEAST_REQUEST else (_LEAST_REQUEST, _ROUND_ROBIN)
+    for name, config in offered:
+        policies.policies.add().typed_extension_config.name = name
+        policies.policies[-1].typed_extension_config.typed_config.CopyFrom(any_of(config))
+    cluster.load_balancing_policy.CopyFrom(policies)
+
+
+def _pool(cluster: Any, settings: ConnectionPoolSettings | None, mesh: MeshConfig) -> None:
+    tcp = settings.tcp if settings is not None else None
+    http = settings.http if settings is not None else None
+    timeout = tcp.connect_timeout if tcp is not None else None
+    cluster.connect_timeout.CopyFrom(duration(mesh.connect_timeout if timeout is None else timeout))
+    limits = cluster.circuit_breakers.thresholds.add()
+    limits.max_connections.value = (tcp.max_connections if tcp is not None else 0) or UNLIMITED
+    limits.max_pending_requests.value = (http.http1_max_pending_requests if http is not None else 0) or UNLIMITED
+    limits.max_requests.value = (http.http2_max_requests if http is not None else 0) or UNLIMITED
+    limits.max_retries.value = (http.max_retries if http is not None else 0) or UNLIMITED
+    if http is not None:
+        set_http_options(cluster, http.idle_timeout, http.max_requests_per_connection)
+
+
+def set_http_options(cluster: Any, idle_timeout: float | None = None, max_requests_per_connection: int = 0) -> None:
+    """How connections to the cluster are reused, when anything about that is said."""
+    if idle_timeout is None and not max_requests_per_connection:
+        return
+    options = HttpProtocolOptions()
+    options.explicit_http_config.http_protocol_options.SetInParent()
+    common = options.common_http_protocol_options
+    if idle_timeout is not None:
+        common.idle_timeout.CopyFrom(duration(idle_timeout))
+    if max_requests_per_connection:
+        common.max_requests_per_connection.value = max_requests_per_connection
+    cluster.typed_extension_protocol_options[HTTP_OPTIONS].CopyFrom(any_of(options))
+
+
+def _outlier(cluster: Any, settings: OutlierDetection) -> None:
+    """A count of 0 switches its detector off; what is not set has Envoy's default, which is Istio's."""
+    out = cluster.outlier_detection
+    out.enforcing_success_rate.value = 0
+    if (count := settings.consecutive_5xx_errors) is not None:
+        out.consecutive_5xx.value = count
+        out.enforcing_consecutive_5xx.value = _ALWAYS if count else 0
+    if (count := settings.consecutive_gateway_errors) is not None:
+        out.consecutive_gateway_failure.value = count
+        out.enforcing_consecutive_gateway_failure.value = _ALWAYS if count else 0
+    if settings.interval is not None:
+        out.interval.CopyFrom(duration(settings.interval))
+    if settings.base_ejection_time is not None:
+        out.base_ejection_time.CopyFrom(duration(settings.base_ejection_time))
+    if settings.max_ejection_percent:
+        out.max_ejection_percent.value = settings.max_ejection_percent
+    if settings.split_external_local_origin_errors:
+        out.split_external_local_origin_errors = True
+        out.enforcing_local_origin_success_rate.value = 0
+        if settings.consecutive_local_origin_failures:
+            out.consecutive_local_origin_failure.value = settings.consecutive_local_origin_failures
+            out.enforcing_consecutive_local_origin_failure.value = _ALWAYS
+    cluster.common_lb_config.healthy_panic_threshold.value = settings.min_health_percent

@@ -1,0 +1,192 @@
+"""CDS: a cluster for every port of every service and for its subsets there, and the ones that stand for no service."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+from envoy.config.cluster.v3.cluster_pb2 import Cluster
+
+from control_plane.translate.cluster_policy import apply_policy
+from control_plane.translate.endpoints import assignment, dns_assignment, selected
+from control_plane.translate.hosts import is_wildcard
+from control_plane.translate.index import HostRule, Index
+from control_plane.translate.messages import address, ads, config_path, duration, istio_metadata
+from control_plane.translate.policy import DEFAULT, Policy, port_policy, subset_policy
+from control_plane.translate.viewer import Audience, Viewer
+from control_plane.world import Instance, Resolution, Service
+from mesh.istio.destination_rule import Subset
+from mesh.naming import BLACKHOLE_CLUSTER, INBOUND_PASSTHROUGH_CLUSTER, PASSTHROUGH_CLUSTER, outbound_cluster
+from mesh.node import ServicePort
+
+DNS_REFRESH_RATE: Final = 60.0  # Istio's; a record's own time to live counts before it
+EDS, STRICT_DNS, LOGICAL_DNS, ORIGINAL_DST, STATIC = (
+    Cluster.EDS,
+    Cluster.STRICT_DNS,
+    Cluster.LOGICAL_DNS,
+    Cluster.ORIGINAL_DST,
+    Cluster.STATIC,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Outbound:
+    """Clusters and the endpoints of those that are found by EDS, each by name."""
+
+    clusters: Mapping[str, Any]
+    endpoints: Mapping[str, Any]
+
+
+def outbound(index: Index, viewer: Viewer) -> Outbound:
+    """The clusters of all services. They are the same for all clients of one kind in one namespace (which decides which
+    DestinationRule holds)."""
+    key = ("outbound", viewer.namespace, viewer.audience)
+    return index.once(key, lambda: _outbound(index, viewer.namespace, viewer.audience))
+
+
+def _outbound(index: Index, namespace: str, audience: Audience) -> Outbound:
+    clusters: dict[str, Any] = {}
+    endpoints: dict[str, Any] = {}
+    for service in index.services:
+        rule = index.rule(service.host, service.namespace, namespace)
+        for port in service.ports:
+            for each in _variants(service, port, rule):
+                if (cluster := _cluster(index, each, audience)) is None:
+                    continue
+                clusters[each.name] = cluster
+                if cluster.type == EDS:
+                    endpoints[each.name] = _endpoints(index, each)
+    return Outbound(clusters, endpoints)
+
+
+@dataclass(frozen=True, slots=True)
+class _Variant:
+    """A service's port, or a subset of it."""
+
+    name: str
+    service: Service
+    port: ServicePort
+    policy: Policy
+    rule: HostRule | None
+    subset: Subset | None = None
+
+    @property
+    def labels(self) -> Mapping[str, str]:
+        return self.subset.labels if self.subset is not None else {}
+
+
+def _variants(service: Service, port: ServicePort, rule: HostRule | None) -> Iterator[_Variant]:
+    policy = port_policy(rule.policy, port.number) if rule is not None else DEFAULT
+    yield _Variant(outbound_cluster(service.host, port.number), service, port, policy, rule)
+    for subset in rule.subsets if rule is not None else ():
+        own = subset_policy(policy, subset.traffic_policy, port.number)
+        name = outbound_cluster(service.host, port.number, subset.name)
+        yield _Variant(name, service, port, own, rule, subset)
+
+
+def _cluster(index: Index, variant: _Variant, audience: Audience) -> Any:
+    """The cluster, or None where nothing could be reached through one."""
+    cluster = Cluster(name=variant.name, metadata=_metadata(variant))
+    if not _discover(cluster, variant, audience):
+        return None
+    apply_policy(cluster, variant.policy, index.mesh, audience)
+    return cluster
+
+
+def _endpoints(index: Index, variant: _Variant) -> Any:
+    """The assignment does not depend on who asks, unless namespaces have subsets of their own."""
+    service, port = variant.service, variant.port
+    labels = variant.labels
+    key = ("endpoints", variant.name, tuple(sorted(labels.items())))
+    return index.once(
+        key, lambda: assignment(variant.name, selected(index.instances(service.host), labels), port.number)
+    )
+
+
+def _metadata(variant: _Variant) -> Any:
+    service = variant.service
+    values: dict[str, Any] = {
+        "default_original_port": variant.port.number,
+        "services": [{"host": service.host, "name": service.name, "namespace": service.namespace}],
+    }
+    if variant.rule is not None:
+        key = variant.rule.resource.key
+        values["config"] = config_path("destination-rule", key.namespace, key.name)
+    if variant.subset is not None:
+        values["subset"] = variant.subset.name
+    return istio_metadata(values)
+
+
+# ── discovery ─────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def _discover(cluster: Any, variant: _Variant, audience: Audience) -> bool:
+    """Says how the cluster's hosts are found; False when this client has no way to find any."""
+    resolution = variant.service.resolution
+    if resolution is Resolution.REGISTRY:
+        cluster.type = EDS
+        cluster.eds_cluster_config.service_name = variant.name
+        cluster.eds_cluster_config.eds_config.CopyFrom(ads())
+        return True
+    if resolution is Resolution.NONE and audience is Audience.TRANSPARENT:
+        cluster.type = ORIGINAL_DST
+        return True
+    # "Wherever the client was going" is, for a client that names hosts, whatever the name stands for.
+    instances = selected(_named(variant.service), variant.labels)
+    if not instances:
+        return False
+    by_round = resolution is Resolution.DNS_ROUND_ROBIN or (audience is Audience.GRPC and len(instances) == 1)
+    if audience is Audience.GRPC and not by_round:
+        return False  # gRPC knows DNS with one name only
+    cluster.type = LOGICAL_DNS if by_round else STRICT_DNS
+    _set_dns(cluster, instances[:1] if by_round else instances, variant.port.number)
+    return True
+
+
+def _named(service: Service) -> tuple[Instance, ...]:
+    """The names to look up: those that are given, else the host itself."""
+    if service.endpoints or is_wildcard(service.host):
+        return service.endpoints
+    ports = {port.number: port.app_port for port in service.ports}
+    return (Instance(service.host, ports, namespace=service.namespace),)
+
+
+def _set_dns(cluster: Any, instances: tuple[Instance, ...], port: int) -> None:
+    cluster.dns_refresh_rate.CopyFrom(duration(DNS_REFRESH_RATE))
+    cluster.respect_dns_ttl = True
+    cluster.dns_lookup_family = Cluster.V4_PREFERRED
+    cluster.load_assignment.CopyFrom(dns_assignment(cluster.name, instances, port))
+
+
+# ── clusters of no service ────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def special(index: Index, viewer: Viewer) -> Mapping[str, Any]:
+    """The clusters that captured traffic goes to when no service is meant."""
+    if viewer.audience is Audience.GRPC:
+        return {}
+    names = [BLACKHOLE_CLUSTER]
+    if viewer.audience is Audience.TRANSPARENT:
+        names += [PASSTHROUGH_CLUSTER, INBOUND_PASSTHROUGH_CLUSTER]
+    return {name: index.once(("special", name), lambda name=name: _special(index, name)) for name in names}  # type: ignore[misc]
+
+
+def _special(index: Index, name: str) -> Any:
+    cluster = Cluster(name=name)
+    if name == BLACKHOLE_CLUSTER:
+        cluster.type = STATIC
+        cluster.load_assignment.cluster_name = name
+    else:
+        cluster.type = ORIGINAL_DST
+    apply_policy(cluster, DEFAULT, index.mesh, Audience.TRANSPARENT)
+    return cluster
+
+
+def static_cluster(name: str, host: str, port: int) -> Any:
+    """A cluster of one endpoint, whose policy is still to be set."""
+    cluster = Cluster(name=name, type=STATIC)
+    cluster.load_assignment.cluster_name = name
+    endpoint = cluster.load_assignment.endpoints.add().lb_endpoints.add().endpoint
+    endpoint.address.CopyFrom(address(host, port))
+    return cluster

@@ -1,0 +1,59 @@
+"""HttpConnectionManager: how a listener speaks HTTP. Settings as Istio's, except HTTP/1.0, which is accepted."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from envoy.extensions.filters.http.fault.v3.fault_pb2 import HTTPFault
+from envoy.extensions.filters.http.router.v3.router_pb2 import Router
+from envoy.extensions.filters.network.http_connection_manager.v3.http_connection_manager_pb2 import (
+    HttpConnectionManager,
+)
+
+from control_plane.translate.fault import FAULT_FILTER
+from control_plane.translate.messages import HTTP_CONNECTION_MANAGER, ads, duration, http_filter, network_filter
+from control_plane.translate.telemetry import access_logs, tracing
+from control_plane.world import MeshConfig
+from mesh.node import Node
+
+SERVER_NAME: Final = "istio-envoy"
+WEBSOCKET: Final = "websocket"
+CONNECT: Final = "CONNECT"
+
+ROUTER_FILTER: Final = http_filter("envoy.filters.http.router", Router())
+# In every chain whose routes come from VirtualServices, so that they can set it per route.
+FAULT_FILTERS: Final = (http_filter(FAULT_FILTER, HTTPFault()), ROUTER_FILTER)
+
+
+def connection_manager(mesh: MeshConfig, node: Node, stat_prefix: str) -> Any:
+    """What all have in common; routes and filters are still to be set."""
+    manager = HttpConnectionManager(
+        codec_type=HttpConnectionManager.AUTO,
+        stat_prefix=stat_prefix,
+        access_log=access_logs(mesh),
+        path_with_escaped_slashes_action=HttpConnectionManager.KEEP_UNCHANGED,
+        stream_idle_timeout=duration(0),
+    )
+    manager.use_remote_address.value = False
+    manager.normalize_path.value = True
+    manager.generate_request_id.value = True
+    manager.http_protocol_options.accept_http_10 = True
+    manager.upgrade_configs.add(upgrade_type=WEBSOCKET)
+    if (traces := tracing(mesh, node)) is not None:
+        manager.tracing.CopyFrom(traces)
+    return manager
+
+
+def by_rds(manager: Any, name: str) -> Any:
+    """The network filter of a manager whose routes are the RDS resource `name`."""
+    manager.rds.route_config_name = name
+    manager.rds.config_source.CopyFrom(ads())
+    manager.http_filters.extend(FAULT_FILTERS)
+    return network_filter(HTTP_CONNECTION_MANAGER, manager)
+
+
+def by_config(manager: Any, config: Any) -> Any:
+    """The network filter of a manager with routes of its own."""
+    manager.route_config.CopyFrom(config)
+    manager.http_filters.append(ROUTER_FILTER)
+    return network_filter(HTTP_CONNECTION_MANAGER, manager)

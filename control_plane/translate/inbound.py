@@ -1,0 +1,196 @@
+"""Inbound: the clusters and listeners that take requests to the workload's own app."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+from envoy.config.core.v3.base_pb2 import INBOUND
+from envoy.config.listener.v3.listener_components_pb2 import FilterChain, FilterChainMatch, ListenerFilter
+from envoy.config.listener.v3.listener_pb2 import Listener
+from envoy.config.route.v3.route_components_pb2 import Route, RouteAction, VirtualHost
+from envoy.config.route.v3.route_pb2 import RouteConfiguration
+from envoy.extensions.filters.listener.original_dst.v3.original_dst_pb2 import OriginalDst
+
+from control_plane.translate import retry
+from control_plane.translate.actions import NO_TIMEOUT
+from control_plane.translate.cluster_policy import apply_policy, set_http_options
+from control_plane.translate.clusters import static_cluster
+from control_plane.translate.connection_manager import SERVER_NAME, by_config, connection_manager
+from control_plane.translate.index import Index
+from control_plane.translate.listeners import HTTP_1, WILDCARD, detect_http
+from control_plane.translate.match import catch_all
+from control_plane.translate.messages import address, duration, istio_metadata, tcp_proxy
+from control_plane.translate.policy import DEFAULT
+from control_plane.translate.ports import is_unknown, may_be_http
+from control_plane.translate.telemetry import access_logs
+from control_plane.translate.viewer import Audience
+from mesh.naming import (
+    BLACKHOLE_CLUSTER,
+    INBOUND_LISTENER,
+    INBOUND_PASSTHROUGH_CLUSTER,
+    inbound_cluster,
+    service_host,
+)
+from mesh.node import INTERCEPT_NONE, Node, ServicePort
+from mesh.xds import any_of
+
+DEFAULT_ROUTE: Final = "default"
+
+
+@dataclass(frozen=True, slots=True)
+class Served:
+    """A port that the app serves, as a port of one service; the service that is known first counts."""
+
+    host: str
+    port: ServicePort
+    namespace: str
+
+    @property
+    def number(self) -> int:
+        """Where the app listens."""
+        return self.port.app_port
+
+    @property
+    def cluster(self) -> str:
+        return inbound_cluster(self.number)
+
+
+def inbound_clusters(index: Index, node: Node) -> Mapping[str, Any]:
+    """One for each port that the app serves."""
+    return {served.cluster: _cluster(index, node, served) for served in _served(index, node)}
+
+
+def inbound_listeners(index: Index, node: Node) -> Mapping[str, Any]:
+    """Without interception a listener for each of the workload's service ports, on a port of the proxy's; with it the
+    one that iptables sends everything to."""
+    if node.interception != INTERCEPT_NONE:
+        return {INBOUND_LISTENER: _virtual(index, node)}
+    listeners = (_direct(index, node, position) for position in range(len(node.ports)))
+    return {listener.name: listener for listener in listeners}
+
+
+# ── what the app serves ───────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def _served(index: Index, node: Node) -> list[Served]:
+    """The ports that the workload tells of, then those that declared services give it, each where the app listens.
+    Without interception the latter are of no use: clients are only sent to ports that the proxy opens."""
+    own = service_host(node.service, node.namespace) if node.service else f"{node.name}.{node.namespace}"
+    found = {port.app_port: Served(own, port, node.namespace) for port in reversed(node.ports)}
+    if node.interception != INTERCEPT_NONE:
+        for host, instance in index.served_by(node.id):
+            service = index.service(host)
+            for port in service.ports if service is not None else ():
+                target = instance.ports.get(port.number, 0)
+                if target and service is not None:
+                    there = ServicePort(port.number, port.name, port.protocol, target)
+                    found.setdefault(target, Served(host, there, service.namespace))
+    return [found[number] for number in sorted(found)]
+
+
+# ── clusters ──────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def _cluster(index: Index, node: Node, served: Served) -> Any:
+    cluster = static_cluster(served.cluster, node.app_address, served.number)
+    name = served.host.partition(".")[0]
+    services = [{"host": served.host, "name": name, "namespace": served.namespace}]
+    cluster.metadata.CopyFrom(istio_metadata({"services": services}))
+    apply_policy(cluster, DEFAULT, index.mesh, Audience.EXPLICIT)
+    if may_be_http(served.port) and index.mesh.app_idle_timeout:
+        set_http_options(cluster, index.mesh.app_idle_timeout)
+    return cluster
+
+
+# ── listeners ─────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def _direct(index: Index, node: Node, position: int) -> Any:
+    """The listener of the workload's service port at a position of its list."""
+    number = node.inbound(position)
+    name = INBOUND_LISTENER if position == 0 else f"inbound_{node.address}_{number}"
+    served = Served(service_host(node.service, node.namespace), node.ports[position], node.namespace)
+    listener = Listener(name=name, address=address(node.address, number), traffic_direction=INBOUND)
+    if is_unknown(served.port):
+        detect_http(listener)
+    listener.filter_chains.extend(_chains(index, node, served, by_port=False))
+    return listener
+
+
+def _virtual(index: Index, node: Node) -> Any:
+    """Told apart by the port that the client called. The proxy's own ports are nothing that anybody outside may call:
+    behind the outbound one is a proxy."""
+    listener = Listener(
+        name=INBOUND_LISTENER,
+        address=address(WILDCARD, node.inbound_port),
+        traffic_direction=INBOUND,
+        listener_filters=[
+            ListenerFilter(name="envoy.filters.listener.original_dst", typed_config=any_of(OriginalDst()))
+        ],
+    )
+    served_ports = [served for served in _served(index, node) if served.number not in _closed(node)]
+    if any(is_unknown(served.port) for served in served_ports):
+        detect_http(listener)
+    for port in _closed(node):
+        listener.filter_chains.add(
+            name=f"{INBOUND_LISTENER}-blackhole-{port}",
+            filter_chain_match=_port_match(port),
+            filters=[tcp_proxy(BLACKHOLE_CLUSTER)],
+        )
+    for served in served_ports:
+        listener.filter_chains.extend(_chains(index, node, served, by_port=True))
+    rest = FilterChain(
+        name=f"{INBOUND_LISTENER}-catchall-tcp",
+        filters=[tcp_proxy(INBOUND_PASSTHROUGH_CLUSTER, access_logs(index.mesh))],
+    )
+    listener.default_filter_chain.CopyFrom(rest)
+    return listener
+
+
+def _closed(node: Node) -> tuple[int, ...]:
+    return tuple(sorted({node.inbound_port, node.outbound_port}))
+
+
+def _chains(index: Index, node: Node, served: Served, by_port: bool) -> Iterator[Any]:
+    """The chain of a port, or one for HTTP and one for the rest where that has to be found out."""
+    port = served.number if by_port else 0
+    if may_be_http(served.port):
+        protocols = HTTP_1 if is_unknown(served.port) else ()
+        yield FilterChain(
+            name=f"{served.cluster}http" if protocols else served.cluster,
+            filter_chain_match=_port_match(port, protocols),
+            filters=[_http(index, node, served)],
+        )
+        if not protocols:
+            return
+    yield FilterChain(
+        name=served.cluster,
+        filter_chain_match=_port_match(port),
+        filters=[tcp_proxy(served.cluster, access_logs(index.mesh))],
+    )
+
+
+def _port_match(port: int, protocols: tuple[str, ...] = ()) -> Any:
+    match = FilterChainMatch(application_protocols=protocols)
+    if port:
+        match.destination_port.value = port
+    return match
+
+
+def _http(index: Index, node: Node, served: Served) -> Any:
+    manager = connection_manager(index.mesh, node, f"inbound_{node.address}_{served.number}")
+    manager.server_name = SERVER_NAME
+    return by_config(manager, _route_config(served))
+
+
+def _route_config(served: Served) -> Any:
+    """Everything goes to the app, without a time-out: that is the client's business."""
+    action = RouteAction(cluster=served.cluster, timeout=duration(NO_TIMEOUT), retry_policy=retry.INBOUND)
+    route = Route(name=DEFAULT_ROUTE, match=catch_all(), route=action)
+    route.decorator.operation = f"{served.host}:{served.port.number}/*"
+    host = VirtualHost(name=f"inbound|http|{served.port.number}", domains=["*"], routes=[route])
+    config = RouteConfiguration(name=served.cluster, virtual_hosts=[host])
+    config.validate_clusters.value = False
+    return config

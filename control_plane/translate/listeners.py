@@ -1,0 +1,174 @@
+"""LDS of sidecars, outbound: the explicit proxy, the captured ports, and the door that captured connections come by."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any, Final
+
+from envoy.config.core.v3.address_pb2 import CidrRange
+from envoy.config.core.v3.base_pb2 import OUTBOUND
+from envoy.config.listener.v3.listener_components_pb2 import FilterChain, FilterChainMatch, ListenerFilter
+from envoy.config.listener.v3.listener_pb2 import Listener
+from envoy.extensions.filters.listener.http_inspector.v3.http_inspector_pb2 import HttpInspector
+
+from control_plane.translate.connection_manager import CONNECT, by_rds, connection_manager
+from control_plane.translate.index import Index
+from control_plane.translate.messages import address, duration, is_loopback, tcp_proxy
+from control_plane.translate.ports import is_http, is_unknown, may_be_http, virtual_addresses, virtual_networks
+from control_plane.translate.routes import http_ports
+from control_plane.translate.telemetry import access_logs
+from control_plane.world import OutboundPolicy
+from mesh.naming import (
+    ADMIN_PORT,
+    BLACKHOLE_CLUSTER,
+    HEALTH_PORT,
+    HTTP_PROXY_ROUTES,
+    OUTBOUND_LISTENER,
+    PASSTHROUGH_CLUSTER,
+    PROMETHEUS_PORT,
+    outbound_cluster,
+)
+from mesh.node import INTERCEPT_NONE, Node
+from mesh.xds import any_of
+
+WILDCARD: Final = "0.0.0.0"
+LOOPBACK: Final = "127.0.0.1"
+HTTP_1: Final = ("http/1.0", "http/1.1")
+# A client that says nothing for so long waits for the server to begin: no HTTP.
+DETECTION_TIMEOUT: Final = 0.1
+
+
+def outbound_listeners(index: Index, node: Node) -> Mapping[str, Any]:
+    """By name. A sidecar that is asked as a proxy has one listener; a transparent one also has those that captured
+    connections are handed to by their original destination, which open no port."""
+    if node.interception == INTERCEPT_NONE:
+        return {OUTBOUND_LISTENER: _explicit(index, node)}
+    listeners = {OUTBOUND_LISTENER: _virtual(index, node)}
+    reserved = {node.outbound_port, node.inbound_port, ADMIN_PORT, HEALTH_PORT, PROMETHEUS_PORT}
+    for listener in (*_wildcard_listeners(index, node), *_address_listeners(index)):
+        if listener.address.socket_address.port_value not in reserved:
+            listeners.setdefault(listener.name, listener)
+    return listeners
+
+
+# ── 15001 ─────────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def _explicit(index: Index, node: Node) -> Any:
+    """On the workload's own address when only this machine can reach that, else on loopback: it must be no open proxy."""
+    host = node.address if is_loopback(node.address) else LOOPBACK
+    return _listener(
+        OUTBOUND_LISTENER,
+        host,
+        node.outbound_port,
+        filter_chains=[FilterChain(name=HTTP_PROXY_ROUTES, filters=[_explicit_filter(index, node)])],
+    )
+
+
+def _virtual(index: Index, node: Node) -> Any:
+    """Where iptables sends everything. A connection that was made to this very port is no captured one: it is somebody
+    who uses the proxy as one. Whatever no listener is for goes to where it was going."""
+    explicit = FilterChain(
+        name=HTTP_PROXY_ROUTES,
+        filter_chain_match=FilterChainMatch(destination_port={"value": node.outbound_port}),
+        filters=[_explicit_filter(index, node)],
+    )
+    listener = _listener(OUTBOUND_LISTENER, WILDCARD, node.outbound_port, filter_chains=[explicit])
+    listener.default_filter_chain.CopyFrom(_unknown(index))
+    listener.use_original_dst.value = True
+    return listener
+
+
+def _explicit_filter(index: Index, node: Node) -> Any:
+    manager = connection_manager(index.mesh, node, f"outbound_{HTTP_PROXY_ROUTES}")
+    manager.upgrade_configs.add(upgrade_type=CONNECT)
+    return by_rds(manager, HTTP_PROXY_ROUTES)
+
+
+def _unknown(index: Index) -> Any:
+    passes = index.mesh.outbound_policy is OutboundPolicy.ALLOW_ANY
+    cluster = PASSTHROUGH_CLUSTER if passes else BLACKHOLE_CLUSTER
+    return FilterChain(name=f"{OUTBOUND_LISTENER}-catchall-tcp", filters=[tcp_proxy(cluster, access_logs(index.mesh))])
+
+
+# ── captured ports ────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def _wildcard_listeners(index: Index, node: Node) -> Iterator[Any]:
+    """`0.0.0.0_PORT`, for every port on which hosts are told apart by their name or by blocks of addresses."""
+    http = http_ports(index)
+    networks = _networks_by_port(index)
+    detected = {p.number for service in index.services for p in service.ports if is_unknown(p)}
+    for port in sorted({*http, *networks}):
+        listener = _captured(f"{WILDCARD}_{port}", WILDCARD, port)
+        for network, cluster in sorted(networks.get(port, {}).items()):
+            match = FilterChainMatch(prefix_ranges=[_cidr(network)])
+            listener.filter_chains.add(
+                name=cluster, filter_chain_match=match, filters=[tcp_proxy(cluster, access_logs(index.mesh))]
+            )
+        if port in http:
+            _add_http(index, node, listener, port, detect=port in detected)
+        else:
+            listener.default_filter_chain.CopyFrom(_unknown(index))
+        yield listener
+
+
+def _add_http(index: Index, node: Node, listener: Any, port: int, detect: bool) -> None:
+    manager = connection_manager(index.mesh, node, f"outbound_{WILDCARD}_{port}")
+    chain = listener.filter_chains.add(name=f"{WILDCARD}_{port}", filters=[by_rds(manager, str(port))])
+    if detect:
+        chain.filter_chain_match.application_protocols.extend(HTTP_1)
+        listener.default_filter_chain.CopyFrom(_unknown(index))
+        detect_http(listener)
+
+
+def _networks_by_port(index: Index) -> dict[int, dict[str, str]]:
+    """Port → block of addresses → the cluster of the TCP service that has it; the first service has it."""
+    found: dict[int, dict[str, str]] = {}
+    for service in index.services:
+        for network in virtual_networks(service):
+            for port in service.ports:
+                if not may_be_http(port):
+                    cluster = outbound_cluster(service.host, port.number)
+                    found.setdefault(port.number, {}).setdefault(network, cluster)
+    return found
+
+
+def _address_listeners(index: Index) -> Iterator[Any]:
+    """`ADDRESS_PORT`, for the virtual addresses of services whose bytes tell nothing of the host. A service without an
+    address of its own is reached as it would be without the mesh."""
+    for service in index.services:
+        for port in service.ports:
+            if is_http(port):
+                continue
+            for vip in virtual_addresses(service):
+                cluster = outbound_cluster(service.host, port.number)
+                listener = _captured(f"{vip}_{port.number}", vip, port.number)
+                listener.filter_chains.add(filters=[tcp_proxy(cluster, access_logs(index.mesh))])
+                yield listener
+
+
+# ── pieces ────────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def detect_http(listener: Any) -> None:
+    """Connections are looked at before a chain is chosen; those that stay silent count as no HTTP."""
+    inspector = ListenerFilter(name="envoy.filters.listener.http_inspector", typed_config=any_of(HttpInspector()))
+    listener.listener_filters.append(inspector)
+    listener.listener_filters_timeout.CopyFrom(duration(DETECTION_TIMEOUT))
+    listener.continue_on_listener_filters_timeout = True
+
+
+def _listener(name: str, host: str, port: int, **fields: Any) -> Any:
+    return Listener(name=name, address=address(host, port), traffic_direction=OUTBOUND, **fields)
+
+
+def _captured(name: str, host: str, port: int) -> Any:
+    listener = _listener(name, host, port)
+    listener.bind_to_port.value = False
+    return listener
+
+
+def _cidr(network: str) -> Any:
+    prefix, _, length = network.partition("/")
+    return CidrRange(address_prefix=prefix, prefix_len={"value": int(length)})

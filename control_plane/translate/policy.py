@@ -1,0 +1,60 @@
+"""Which traffic policy holds for one port of a service, and for one of its subsets there."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol
+
+from mesh.istio.destination_rule import ConnectionPoolSettings, LoadBalancerSettings, OutlierDetection, TrafficPolicy
+
+
+class Settings(Protocol):
+    """A traffic policy or the settings of one port in it."""
+
+    @property
+    def load_balancer(self) -> LoadBalancerSettings | None: ...
+    @property
+    def connection_pool(self) -> ConnectionPoolSettings | None: ...
+    @property
+    def outlier_detection(self) -> OutlierDetection | None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """What remains after merging; None is the mesh's default."""
+
+    load_balancer: LoadBalancerSettings | None = None
+    connection_pool: ConnectionPoolSettings | None = None
+    outlier_detection: OutlierDetection | None = None
+
+
+DEFAULT = Policy()
+
+
+def port_policy(host_policy: TrafficPolicy | None, port: int) -> Policy:
+    """A host's policy on one port. Settings of the port replace the host's as a whole: what they leave out is the
+    default again, not the host's."""
+    if host_policy is None:
+        return DEFAULT
+    return _of(_port_settings(host_policy, port) or host_policy)
+
+
+def subset_policy(base: Policy, subset: TrafficPolicy | None, port: int) -> Policy:
+    """The policy of a subset on one port: it replaces the host's block by block, its settings of the port as a whole."""
+    if subset is None:
+        return base
+    if (settings := _port_settings(subset, port)) is not None:
+        return _of(settings)
+    return Policy(
+        subset.load_balancer or base.load_balancer,
+        subset.connection_pool or base.connection_pool,
+        subset.outlier_detection or base.outlier_detection,
+    )
+
+
+def _port_settings(policy: TrafficPolicy, port: int) -> Settings | None:
+    return next((settings for settings in policy.port_level_settings if settings.port.number == port), None)
+
+
+def _of(settings: Settings) -> Policy:
+    return Policy(settings.load_balancer, settings.connection_pool, settings.outlier_detection)

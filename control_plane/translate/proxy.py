@@ -1,0 +1,42 @@
+"""(world, node) → all resources of one proxy."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from control_plane.translate import clusters, inbound, listeners, routes, telemetry
+from control_plane.translate.index import Index, index_of
+from control_plane.translate.viewer import viewer_of
+from control_plane.world import World
+from mesh.node import Node
+from mesh.xds import CLUSTER, ENDPOINT, LISTENER, ROUTE
+
+Resources = dict[str, dict[str, Any]]
+
+
+def build(world: World, node: Node) -> Resources:
+    """Resources by type URL and name, in a stable order. Messages are shared between proxies and must not be changed."""
+    index = index_of(world)
+    return _sidecar(index, node)
+
+
+def _sidecar(index: Index, node: Node) -> Resources:
+    viewer = viewer_of(index, node)
+    outbound = clusters.outbound(index, viewer)
+    return {
+        CLUSTER: {
+            **outbound.clusters,
+            **clusters.special(index, viewer),
+            **_collector(index),
+            **inbound.inbound_clusters(index, node),
+        },
+        ENDPOINT: dict(outbound.endpoints),
+        LISTENER: {**listeners.outbound_listeners(index, node), **inbound.inbound_listeners(index, node)},
+        ROUTE: dict(routes.route_configurations(index, viewer)),
+    }
+
+
+def _collector(index: Index) -> dict[str, Any]:
+    if not (index.mesh.enable_tracing and index.mesh.otlp_endpoint):
+        return {}
+    return {telemetry.OTLP_CLUSTER: index.once("collector", lambda: telemetry.otlp_cluster(index.mesh))}

@@ -1,0 +1,155 @@
+"""RDS of sidecars: the services that are asked for on a captured port, or of the explicit proxy."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+from control_plane.translate import virtual_service
+from control_plane.translate.clusters import outbound
+from control_plane.translate.hosts import covers, is_wildcard, short_names
+from control_plane.translate.index import BoundService, Index
+from control_plane.translate.messages import authority
+from control_plane.translate.ports import bare_port, may_be_http, virtual_addresses
+from control_plane.translate.viewer import Audience, Viewer
+from control_plane.translate.virtual_hosts import (
+    BLOCK_UNKNOWN,
+    PASS_UNKNOWN,
+    Entry,
+    configuration,
+    connect_route,
+    virtual_hosts,
+)
+from control_plane.world import OutboundPolicy, Service
+from mesh.naming import HTTP_PROXY_ROUTES, outbound_cluster
+from mesh.node import ServicePort
+
+HTTP_PORT: Final = 80  # where hosts that no service has are asked for
+
+
+def route_configurations(index: Index, viewer: Viewer) -> Mapping[str, Any]:
+    """By name: `http_proxy`, and for a transparent sidecar one for every port that any service speaks HTTP on."""
+    ports = http_ports(index) if viewer.audience is Audience.TRANSPARENT else ()
+    configs = {str(port): captured(index, viewer, port) for port in ports}
+    configs[HTTP_PROXY_ROUTES] = index.once(("http_proxy", viewer), lambda: _explicit(index, viewer))
+    return configs
+
+
+def http_ports(index: Index) -> tuple[int, ...]:
+    """The ports on which some host may be asked for over HTTP."""
+    return index.once("http ports", lambda: _http_ports(index))
+
+
+def captured(index: Index, viewer: Viewer, port: int) -> Any:
+    """The routes of one captured port."""
+    return index.once(("captured", viewer, port), lambda: _captured(index, viewer, port))
+
+
+def service_routes(index: Index, viewer: Viewer, service: Service, port: int) -> list[Any]:
+    """The routes of a service's port: those of its VirtualService if there is one for this client, else to the whole
+    service."""
+    bound = index.mesh_service(service.host)
+    ruled = virtual_service.routes(index, viewer, bound, port) if bound is not None else []
+    grpc = viewer.audience is Audience.GRPC
+    return ruled or [
+        index.once(
+            ("default route", service.host, port, grpc),
+            lambda: virtual_service.default_route(service.host, port, grpc),
+        )
+    ]
+
+
+# ── the explicit proxy ────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def _explicit(index: Index, viewer: Viewer) -> Any:
+    """Every port of every service, told apart by the port in the request's authority. There is no original destination
+    that an unknown host could be passed on to."""
+    entries = [entry for service in index.services for entry in _explicit_entries(index, viewer, service)]
+    entries += [
+        Entry(authority(each.host, port), _asked_as(each.host, port, port == each.ports[0]), found)
+        for each in _unserved(index)
+        for port in each.ports
+        if (found := virtual_service.routes(index, viewer, each.bound, port))
+    ]
+    return configuration(HTTP_PROXY_ROUTES, [*virtual_hosts(entries), BLOCK_UNKNOWN], ignore_port=False)
+
+
+def _explicit_entries(index: Index, viewer: Viewer, service: Service) -> Iterator[Entry]:
+    bare = bare_port(service)
+    reachable = outbound(index, viewer).clusters
+    others = (*short_names(service.host, viewer.namespace),)
+    addresses = virtual_addresses(service)
+    for port in service.ports:
+        cluster = outbound_cluster(service.host, port.number)
+        if cluster not in reachable:
+            continue
+        is_bare = port.number == bare
+        yield Entry(
+            authority(service.host, port.number),
+            [name for host in (service.host, *addresses) for name in _asked_as(host, port.number, is_bare)],
+            [connect_route(cluster), *_http_routes(index, viewer, service, port)],
+            [name for host in others for name in _asked_as(host, port.number, is_bare)],
+        )
+
+
+def _asked_as(host: str, port: int, bare: bool) -> list[str]:
+    """The authorities that mean a port of a host."""
+    return [authority(host), authority(host, port)] if bare else [authority(host, port)]
+
+
+def _http_routes(index: Index, viewer: Viewer, service: Service, port: ServicePort) -> list[Any]:
+    return service_routes(index, viewer, service, port.number) if may_be_http(port) else []
+
+
+# ── captured ports ────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def _http_ports(index: Index) -> tuple[int, ...]:
+    ports = {port.number for service in index.services for port in service.ports if may_be_http(port)}
+    ports.update(port for each in _unserved(index) for port in each.ports)
+    return tuple(sorted(ports))
+
+
+def _captured(index: Index, viewer: Viewer, port: int) -> Any:
+    """Hosts are matched without their port, which is that of the listener."""
+    entries = [
+        Entry(
+            authority(service.host, port),
+            [authority(host) for host in (service.host, *virtual_addresses(service))],
+            service_routes(index, viewer, service, port),
+            short_names(service.host, viewer.namespace),
+        )
+        for service in index.services
+        if any(p.number == port and may_be_http(p) for p in service.ports)
+    ]
+    entries += [
+        Entry(authority(each.host, port), [authority(each.host)], found)
+        for each in _unserved(index)
+        if port in each.ports and (found := virtual_service.routes(index, viewer, each.bound, port))
+    ]
+    rest = PASS_UNKNOWN if index.mesh.outbound_policy is OutboundPolicy.ALLOW_ANY else BLOCK_UNKNOWN
+    return configuration(str(port), [*virtual_hosts(entries), rest])
+
+
+@dataclass(frozen=True, slots=True)
+class _Unserved:
+    """A host of a VirtualService that is no service's. It is asked for on the ports of the service whose wildcard it is
+    part of, else on port 80, as in Istio."""
+
+    host: str
+    bound: BoundService
+    ports: tuple[int, ...]
+
+
+def _unserved(index: Index) -> tuple[_Unserved, ...]:
+    return index.once("unserved", lambda: tuple(_find_unserved(index)))
+
+
+def _find_unserved(index: Index) -> Iterator[_Unserved]:
+    wildcards = [service for service in index.services if is_wildcard(service.host)]
+    for host, bound in index.hosts_without_service():
+        service = next((s for s in wildcards if covers(s.host, host)), None)
+        ports = tuple(p.number for p in service.ports if may_be_http(p)) if service is not None else ()
+        yield _Unserved(host, bound, ports or (HTTP_PORT,))

@@ -1,0 +1,121 @@
+"""What connection managers and TCP proxies report: access logs and traces."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+from urllib.parse import urlsplit
+
+from envoy.config.accesslog.v3.accesslog_pb2 import AccessLog
+from envoy.config.cluster.v3.cluster_pb2 import Cluster
+from envoy.config.trace.v3.opentelemetry_pb2 import OpenTelemetryConfig
+from envoy.extensions.access_loggers.file.v3.file_pb2 import FileAccessLog
+from envoy.extensions.filters.network.http_connection_manager.v3.http_connection_manager_pb2 import (
+    HttpConnectionManager,
+)
+
+from control_plane.translate.cluster_policy import apply_policy
+from control_plane.translate.messages import address, duration, is_ip
+from control_plane.translate.policy import DEFAULT
+from control_plane.translate.viewer import Audience
+from control_plane.world import AccessLogEncoding, MeshConfig
+from mesh.node import Node
+from mesh.xds import any_of
+
+OTLP_CLUSTER: Final = "opentelemetry"
+_OTLP_PORTS: Final = {"http": 4318, "https": 443}
+_OTLP_TIMEOUT: Final = 5.0
+
+# Istio's, since its version 1.9.
+TEXT_FORMAT: Final = (
+    '[%START_TIME%] "%REQ(:METHOD)% %REQ(X-ENVOY-ORIGINAL-PATH?:PATH)% %PROTOCOL%" %RESPONSE_CODE% %RESPONSE_FLAGS% '
+    '%RESPONSE_CODE_DETAILS% %CONNECTION_TERMINATION_DETAILS% "%UPSTREAM_TRANSPORT_FAILURE_REASON%" %BYTES_RECEIVED% '
+    '%BYTES_SENT% %DURATION% %RESP(X-ENVOY-UPSTREAM-SERVICE-TIME)% "%REQ(X-FORWARDED-FOR)%" "%REQ(USER-AGENT)%" '
+    '"%REQ(X-REQUEST-ID)%" "%REQ(:AUTHORITY)%" "%UPSTREAM_HOST%" %UPSTREAM_CLUSTER_RAW% %UPSTREAM_LOCAL_ADDRESS% '
+    "%DOWNSTREAM_LOCAL_ADDRESS% %DOWNSTREAM_REMOTE_ADDRESS% %REQUESTED_SERVER_NAME% %ROUTE_NAME%\n"
+)
+JSON_FORMAT: Final = {
+    "start_time": "%START_TIME%",
+    "route_name": "%ROUTE_NAME%",
+    "method": "%REQ(:METHOD)%",
+    "path": "%REQ(X-ENVOY-ORIGINAL-PATH?:PATH)%",
+    "protocol": "%PROTOCOL%",
+    "response_code": "%RESPONSE_CODE%",
+    "response_flags": "%RESPONSE_FLAGS%",
+    "response_code_details": "%RESPONSE_CODE_DETAILS%",
+    "connection_termination_details": "%CONNECTION_TERMINATION_DETAILS%",
+    "bytes_received": "%BYTES_RECEIVED%",
+    "bytes_sent": "%BYTES_SENT%",
+    "duration": "%DURATION%",
+    "upstream_service_time": "%RESP(X-ENVOY-UPSTREAM-SERVICE-TIME)%",
+    "x_forwarded_for": "%REQ(X-FORWARDED-FOR)%",
+    "user_agent": "%REQ(USER-AGENT)%",
+    "request_id": "%REQ(X-REQUEST-ID)%",
+    "authority": "%REQ(:AUTHORITY)%",
+    "upstream_host": "%UPSTREAM_HOST%",
+    "upstream_cluster": "%UPSTREAM_CLUSTER_RAW%",
+    "upstream_local_address": "%UPSTREAM_LOCAL_ADDRESS%",
+    "downstream_local_address": "%DOWNSTREAM_LOCAL_ADDRESS%",
+    "downstream_remote_address": "%DOWNSTREAM_REMOTE_ADDRESS%",
+    "requested_server_name": "%REQUESTED_SERVER_NAME%",
+    "upstream_transport_failure_reason": "%UPSTREAM_TRANSPORT_FAILURE_REASON%",
+}
+
+
+def access_logs(mesh: MeshConfig) -> list[Any]:
+    """The access log of every listener, or none."""
+    if not mesh.access_log_file:
+        return []
+    log = FileAccessLog(path=mesh.access_log_file)
+    if mesh.access_log_encoding is AccessLogEncoding.JSON:
+        log.log_format.json_format.update(JSON_FORMAT)
+    else:
+        log.log_format.text_format_source.inline_string = mesh.access_log_format or TEXT_FORMAT
+    return [AccessLog(name="envoy.access_loggers.file", typed_config=any_of(log))]
+
+
+# ── traces ────────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def tracing(mesh: MeshConfig, node: Node) -> Any:
+    """The tracing of a connection manager, or None. Without an endpoint there is no provider: ours keep their last spans
+    to themselves, an Envoy makes none."""
+    if not mesh.enable_tracing:
+        return None
+    out = HttpConnectionManager.Tracing()
+    out.client_sampling.value = 100
+    out.random_sampling.value = mesh.sampling
+    out.overall_sampling.value = 100
+    for tag, value in _tags(node).items():
+        custom = out.custom_tags.add(tag=tag)
+        custom.literal.value = value
+    if mesh.otlp_endpoint:
+        provider = OpenTelemetryConfig(service_name=node.to_xds()["cluster"])
+        uri = provider.http_service.http_uri
+        uri.uri, uri.cluster = mesh.otlp_endpoint, OTLP_CLUSTER
+        uri.timeout.CopyFrom(duration(_OTLP_TIMEOUT))
+        out.provider.name = "envoy.tracers.opentelemetry"
+        out.provider.typed_config.CopyFrom(any_of(provider))
+    return out
+
+
+def _tags(node: Node) -> dict[str, str]:
+    tags = {
+        "istio.canonical_revision": node.canonical_revision,
+        "istio.canonical_service": node.canonical_service or "unknown",
+        "istio.cluster_id": node.cluster_id,
+        "istio.mesh_id": node.mesh_id,
+        "istio.namespace": node.namespace,
+    }
+    return {tag: value for tag, value in tags.items() if value}
+
+
+def otlp_cluster(mesh: MeshConfig) -> Any:
+    """The cluster that spans are sent to."""
+    parts = urlsplit(mesh.otlp_endpoint)
+    host = parts.hostname or ""
+    cluster = Cluster(name=OTLP_CLUSTER, type=Cluster.STATIC if is_ip(host) else Cluster.STRICT_DNS)
+    cluster.load_assignment.cluster_name = OTLP_CLUSTER
+    endpoint = cluster.load_assignment.endpoints.add().lb_endpoints.add().endpoint
+    endpoint.address.CopyFrom(address(host, parts.port or _OTLP_PORTS.get(parts.scheme, 80)))
+    apply_policy(cluster, DEFAULT, mesh, Audience.GATEWAY)
+    return cluster

@@ -1,0 +1,96 @@
+"""Virtual hosts: who asks for a service under which name, and that no two have one name in common."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+from envoy.config.route.v3.route_components_pb2 import (
+    DirectResponseAction,
+    Route,
+    RouteAction,
+    VirtualHost,
+)
+from envoy.config.route.v3.route_pb2 import RouteConfiguration
+
+from control_plane.translate.actions import NO_TIMEOUT
+from control_plane.translate.match import catch_all, connect_match
+from control_plane.translate.messages import duration
+from mesh.naming import PASSTHROUGH_CLUSTER
+
+ANY: Final = "*"
+ALLOW_ANY: Final = "allow_any"
+BLOCK_ALL: Final = "block_all"
+UNKNOWN_HOST: Final = "no service of the mesh has this host; a ServiceEntry makes it one\n"
+MAX_DIRECT_RESPONSE: Final = 1024 * 1024  # what the API takes; Envoy's own default is 4 KiB
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """A virtual host to be. `domains` are its own; the `short` ones are given up to whoever has one as its own, or was
+    first."""
+
+    name: str
+    domains: Sequence[str]
+    routes: Sequence[Any]
+    short: Sequence[str] = ()
+
+
+def virtual_hosts(entries: Iterable[Entry]) -> list[Any]:
+    """In the order of their names. Of two entries with a domain in common the first has it; one that is left without
+    any, or has the name of another, is dropped: a proxy would reject them all."""
+    ordered = sorted(entries, key=lambda entry: entry.name)
+    own = {domain.lower() for entry in ordered for domain in entry.domains}
+    taken: set[str] = set()
+    names: set[str] = set()
+    made = []
+    for entry in ordered:
+        domains = [d for d in dict.fromkeys(map(str.lower, entry.domains)) if d not in taken]
+        taken.update(domains)
+        more = [d for d in dict.fromkeys(map(str.lower, entry.short)) if d not in taken and d not in own]
+        taken.update(more)
+        if (not domains and not more) or entry.name in names:
+            continue
+        names.add(entry.name)
+        made.append(virtual_host(entry.name, [*domains, *more], entry.routes))
+    return made
+
+
+def virtual_host(name: str, domains: Iterable[str], routes: Iterable[Any]) -> Any:
+    return VirtualHost(name=name, domains=domains, routes=routes, include_request_attempt_count=True)
+
+
+def configuration(name: str, hosts: Iterable[Any], ignore_port: bool = True) -> Any:
+    """A clusterless route is answered when it is asked for (503 NC): it is no reason to reject all the others."""
+    config = RouteConfiguration(name=name, virtual_hosts=hosts, ignore_port_in_host_matching=ignore_port)
+    config.validate_clusters.value = False
+    config.max_direct_response_body_size_bytes.value = MAX_DIRECT_RESPONSE
+    return config
+
+
+def connect_route(cluster: str) -> Any:
+    """CONNECT to a service ends here: what follows goes to the cluster as it is."""
+    action = RouteAction(cluster=cluster, timeout=duration(NO_TIMEOUT))
+    upgrade = action.upgrade_configs.add(upgrade_type="CONNECT")
+    upgrade.connect_config.SetInParent()
+    return Route(name="connect", match=connect_match(), route=action)
+
+
+def _allow_any() -> Any:
+    action = RouteAction(cluster=PASSTHROUGH_CLUSTER, timeout=duration(NO_TIMEOUT))
+    return virtual_host(ALLOW_ANY, [ANY], [Route(name=ALLOW_ANY, match=catch_all(), route=action)])
+
+
+def _block_all() -> Any:
+    answer = DirectResponseAction(status=502)
+    answer.body.inline_string = UNKNOWN_HOST
+    matches = (connect_match(), catch_all())
+    return virtual_host(
+        BLOCK_ALL, [ANY], [Route(name=BLOCK_ALL, match=match, direct_response=answer) for match in matches]
+    )
+
+
+# Shared: not to be changed.
+PASS_UNKNOWN: Final = _allow_any()
+BLOCK_UNKNOWN: Final = _block_all()

@@ -1,0 +1,94 @@
+"""VirtualService → routes, for one client, on one port, through one gateway (or the mesh)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any, Final
+
+from envoy.config.route.v3.route_components_pb2 import Route
+
+from control_plane.translate.actions import Target, apply_action, default_action
+from control_plane.translate.fault import FAULT_FILTER, fault_config
+from control_plane.translate.hosts import qualified
+from control_plane.translate.index import BoundService, Index, gateway_name
+from control_plane.translate.match import catch_all, is_catch_all, route_match
+from control_plane.translate.messages import config_path, istio_metadata
+from control_plane.translate.viewer import Audience, Viewer
+from mesh.istio.virtual_service import MESH_GATEWAY, Destination, HTTPMatchRequest, HTTPRoute
+from mesh.naming import ClusterName, outbound_cluster
+from mesh.xds import any_of
+
+DEFAULT_ROUTE: Final = "default"
+
+
+def routes(index: Index, viewer: Viewer, bound: BoundService, port: int, gateway: str = MESH_GATEWAY) -> list[Any]:
+    """The routes, first match first. Empty when no rule is for this client, port and gateway."""
+    key = ("routes", bound, viewer, port, gateway)
+    return index.once(key, lambda: list(_routes(index, viewer, bound, port, gateway)))
+
+
+def default_route(host: str, port: int, grpc: bool = False) -> Any:
+    """The route to a service that has no rules."""
+    cluster = outbound_cluster(host, port)
+    route = Route(name=DEFAULT_ROUTE, match=catch_all(), route=default_action(cluster, grpc))
+    route.decorator.operation = f"{host}:{port}/*"
+    return route
+
+
+def _routes(index: Index, viewer: Viewer, bound: BoundService, port: int, gateway: str) -> Iterator[Any]:
+    target = Target(port, lambda d: destination_cluster(index, bound, d, port), viewer.audience is Audience.GRPC)
+    for rule in bound.spec.http:
+        for match in rule.match or (None,):
+            if match is not None and not _is_for(match, bound, viewer, port, gateway):
+                continue
+            route = _route(rule, match, bound, target)
+            yield route
+            if is_catch_all(route.match):
+                return
+
+
+def _is_for(match: HTTPMatchRequest, bound: BoundService, viewer: Viewer, port: int, gateway: str) -> bool:
+    """The conditions of a match that are known before any request is. Gateways named in it replace those on the
+    source."""
+    if match.port is not None and match.port != port:
+        return False
+    if match.gateways:
+        return gateway in {gateway_name(name, bound.namespace) for name in match.gateways}
+    if match.source_namespace and match.source_namespace != viewer.namespace:
+        return False
+    return match.source_labels.items() <= dict(viewer.labels).items()
+
+
+def _route(rule: HTTPRoute, match: HTTPMatchRequest | None, bound: BoundService, target: Target) -> Any:
+    route = Route(name=_name(rule, match), match=route_match(match))
+    route.metadata.CopyFrom(istio_metadata({"config": config_path("virtual-service", bound.namespace, bound.name)}))
+    apply_action(route, rule, target)
+    if rule.fault is not None:
+        route.typed_per_filter_config[FAULT_FILTER].CopyFrom(any_of(fault_config(rule.fault)))
+    route.decorator.operation = _operation(route, bound.name, target.port)
+    return route
+
+
+def _name(rule: HTTPRoute, match: HTTPMatchRequest | None) -> str:
+    return f"{rule.name}.{match.name}" if match is not None and match.name else rule.name
+
+
+def _operation(route: Any, rule_name: str, port: int) -> str:
+    """What spans are named after: the destination where there is one only, and the path."""
+    match = route.match
+    kind = match.WhichOneof("path_specifier")
+    path = {"prefix": f"{match.prefix}*", "path": match.path, "safe_regex": match.safe_regex.regex}[kind]
+    cluster = ClusterName.parse(route.route.cluster) if route.HasField("route") else None
+    return f"{cluster.host}:{cluster.port}{path}" if cluster is not None else f"{rule_name}:{port}{path}"
+
+
+def destination_cluster(index: Index, bound: BoundService, destination: Destination, port: int) -> str:
+    """The cluster of a destination: on its own port, else on the only one that the service has, else on the one that
+    was called. It need not exist: then the proxy answers 503 NC."""
+    host = qualified(destination.host, bound.namespace)
+    if destination.port is not None:
+        number = destination.port.number
+    else:
+        service = index.service(host)
+        number = service.ports[0].number if service is not None and len(service.ports) == 1 else port
+    return outbound_cluster(host, number, destination.subset)

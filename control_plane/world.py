@@ -1,0 +1,109 @@
+"""The immutable picture of everything known at one moment, from which every proxy's configuration is made.
+
+Built by `control_plane.store` from the accepted resources and by `control_plane.registry` from services and workloads;
+read by `control_plane.translate`, whose functions are pure in `(world, node)`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import Enum
+from typing import TYPE_CHECKING, Any
+
+from mesh.node import Locality, ServicePort
+
+if TYPE_CHECKING:
+    from mesh.istio.resource import Resource
+
+
+class Resolution(Enum):
+    """How a service's endpoints are found, and so which discovery type its clusters get."""
+
+    REGISTRY = "registry"  # endpoints are known here: EDS
+    DNS = "dns"  # STRICT_DNS
+    DNS_ROUND_ROBIN = "dns_round_robin"  # LOGICAL_DNS
+    NONE = "none"  # wherever the client was going: ORIGINAL_DST
+
+
+@dataclass(frozen=True, slots=True)
+class Service:
+    """`host` is fully qualified; `addresses` are its virtual IPs; `endpoints` are the inline DNS endpoints of a
+    ServiceEntry with DNS resolution, as (name, ports by service-port number)."""
+
+    host: str
+    name: str
+    namespace: str
+    ports: tuple[ServicePort, ...]
+    resolution: Resolution = Resolution.REGISTRY
+    addresses: tuple[str, ...] = ()
+    external: bool = False
+    selector: Mapping[str, str] = field(default_factory=dict)
+    endpoints: tuple[Instance, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Instance:
+    """A workload that serves a service. `ports` maps the service's port numbers to where the endpoint accepts them;
+    `healthy` False keeps it known and out of use; `meshed` says that a sidecar of ours or an Envoy answers there."""
+
+    address: str
+    ports: Mapping[int, int]
+    labels: Mapping[str, str] = field(default_factory=dict)
+    namespace: str = "default"
+    workload: str = ""
+    locality: Locality = Locality()  # noqa: RUF009 - frozen
+    weight: int = 1
+    healthy: bool = True
+    meshed: bool = False
+    node_id: str = ""
+    cluster_id: str = "Kubernetes"
+
+    @property
+    def key(self) -> tuple[Any, ...]:
+        return (self.address, tuple(self.ports.items()))
+
+
+class AccessLogEncoding(Enum):
+    TEXT = "TEXT"
+    JSON = "JSON"
+
+
+class OutboundPolicy(Enum):
+    """What becomes of traffic to hosts that no service has."""
+
+    ALLOW_ANY = "ALLOW_ANY"
+    REGISTRY_ONLY = "REGISTRY_ONLY"
+
+
+@dataclass(frozen=True, slots=True)
+class MeshConfig:
+    """Settings of the whole mesh, by Istio's names; the values are those of its demo profile.
+
+    `access_log_file` empty switches access logs off, `access_log_format` empty is Istio's own format; `sampling` is in
+    percent; `otlp_endpoint` is the URL that spans are sent to (`http://collector:4318/v1/traces`), empty for none.
+    `app_idle_timeout` closes a sidecar's idle connections to its app before the app does (servers keep them for 5 s and
+    more), so that no request is sent into a connection that is just being closed."""
+
+    access_log_file: str = "/dev/stdout"
+    access_log_encoding: AccessLogEncoding = AccessLogEncoding.TEXT
+    access_log_format: str = ""
+    enable_tracing: bool = True
+    sampling: float = 100.0
+    otlp_endpoint: str = ""
+    outbound_policy: OutboundPolicy = OutboundPolicy.ALLOW_ANY
+    connect_timeout: float = 10.0
+    app_idle_timeout: float = 4.0
+    root_namespace: str = "istio-system"
+
+
+@dataclass(frozen=True, slots=True, weakref_slot=True, eq=False)
+class World:
+    """`resources` by kind ("VirtualService" …), each tuple ordered oldest first; `instances` by service host. Two worlds
+    are equal when they are the same object: what is made from one is kept as long as it lives."""
+
+    revision: int = 0
+    resources: Mapping[str, tuple[Resource, ...]] = field(default_factory=dict)
+    services: Mapping[str, Service] = field(default_factory=dict)
+    instances: Mapping[str, tuple[Instance, ...]] = field(default_factory=dict)
+    mesh: MeshConfig = MeshConfig()
