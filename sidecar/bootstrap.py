@@ -23,7 +23,7 @@ from sidecar.config.model import (
     Cluster,
     Listener,
 )
-from sidecar.config.reader import Reader, plain
+from sidecar.config.reader import Reader, plain, uncollected
 from sidecar.config.references import clusters_of_listener
 
 _INLINE_FILE: Final = "--config-yaml"
@@ -52,7 +52,8 @@ def load(path: str = "", yaml_text: str = "", *, node_id: str = "", node_cluster
     if node_cluster:
         message.node.cluster = node_cluster
     try:
-        return compile_bootstrap(message)
+        with uncollected():
+            return compile_bootstrap(message)
     except ConfigError as error:
         # After a merge a path no longer says which text it is from.
         raise (documents[0].located(error.problems) if len(documents) == 1 else error) from error

@@ -14,7 +14,7 @@ from sidecar.config.clusters import compile_cluster
 from sidecar.config.endpoints import compile_assignment
 from sidecar.config.listeners import compile_listener
 from sidecar.config.model import Assignment, Cluster, Listener, RouteConfig
-from sidecar.config.reader import unknown_fields
+from sidecar.config.reader import uncollected, unknown_fields
 from sidecar.config.routes import compile_route_config
 
 Compiled = Cluster | Assignment | Listener | RouteConfig
@@ -66,12 +66,13 @@ def read(type_url: str, raws: tuple[Raw, ...], known: Mapping[bytes, Compiled]) 
     """Compiles the resources of one response. `known` holds what the same bytes compiled to before."""
     found: dict[str, Resource] = {}
     unnamed: list[Resource] = []
-    for raw in raws:
-        resource = _read(type_url, raw, known.get(raw.value))
+    with uncollected():
+        resources = [_read(type_url, raw, known.get(raw.value)) for raw in raws]
+    for resource in resources:
         if not resource.name:
             unnamed.append(resource)
         elif resource.name in found:
-            found[resource.name] = Resource(raw, resource.name, error="is in the response twice")
+            found[resource.name] = Resource(resource.raw, resource.name, error="is in the response twice")
         else:
             found[resource.name] = resource
     return [*found.values(), *unnamed]
