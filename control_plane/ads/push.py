@@ -114,7 +114,8 @@ class PushCore:
         return verdict
 
     def _remember(self, subscription: Subscription, initial: Mapping[str, str]) -> None:
-        """What a client still has from an earlier stream need not be sent again, unless it is awaited."""
+        """What a client still has from an earlier stream need not be sent again. Endpoints are nevertheless: the stream
+        may have ended after a changed cluster and before its endpoints, which Envoy then still waits for."""
         target = self.target.of(subscription.type_url)
         for name, version in initial.items():
             if subscription.interest.wants(name):
@@ -122,7 +123,8 @@ class PushCore:
                 same = current is not None and current.version == version
                 had = current if same and current is not None else Versioned(name, version)
                 subscription.told[name] = subscription.accepted[name] = had
-                subscription.asked.discard(name)
+                if subscription.type_url != ENDPOINT:
+                    subscription.asked.discard(name)
 
     # ── what to send ──────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -177,7 +179,7 @@ class PushCore:
             subscription = self.subscriptions.get(type_url)
             if subscription is None or not subscription.gone or self._flying(front) or self._flying(type_url):
                 continue
-            gone = self._unused_clusters(subscription.gone) if type_url == CLUSTER else set(subscription.gone)
+            gone = self._unused_clusters(subscription.gone) if type_url == CLUSTER else self._unasked(subscription)
             if not gone:
                 continue
             if self.variant is Variant.SOTW and self._partial(type_url):
@@ -274,10 +276,12 @@ class PushCore:
         return self.held_by(type_url, resource) is not None
 
     def held_by(self, type_url: str, resource: Versioned) -> str | None:
-        """The new cluster that this listener or route needs and that the client rejected: sent nevertheless, it would
-        turn working traffic into errors."""
+        """The new cluster that this changed listener or route needs and that the client rejected: sent nevertheless, it
+        would turn working traffic into errors. One that is new itself has no traffic yet."""
         clusters = self.subscriptions.get(CLUSTER)
         if clusters is None or not clusters.rejected or type_url not in FRONT:
+            return None
+        if resource.name not in self.subscriptions[type_url].accepted:
             return None
         for name in clusters.rejected:
             if name not in clusters.accepted and name.encode() in resource.packed:
@@ -296,6 +300,12 @@ class PushCore:
         if not all(resource.known for resource in stale):
             return set()
         return {name for name in names if not any(name.encode() in resource.packed for resource in stale)}
+
+    def _unasked(self, subscription: Subscription) -> set[str]:
+        """What is gone and what no cluster or listener that the client still has asks for."""
+        asker = next((self.subscriptions.get(asker) for asker, t in ASKED.items() if t == subscription.type_url), None)
+        still = {name for r in (asker.told.values() if asker else ()) for name in (r.asks if r.known else (r.name,))}
+        return subscription.gone - still
 
     def _in_the_way(self, listeners: Subscription, due: Mapping[str, Versioned]) -> set[str]:
         """Listeners that go and whose address a new one takes: two on one address are refused, so that these go at

@@ -159,5 +159,5 @@ class SotwWithNamelessRejections(SotwMachine):
 )
 def test_push(machine: type[PushMachine]) -> None:
     case = machine.TestCase
-    case.settings = settings(max_examples=60, stateful_step_count=40, deadline=None)
+    case.settings = settings(max_examples=30, stateful_step_count=40, deadline=None)
     case("runTest").runTest()
