@@ -97,7 +97,9 @@ class Window:
         if not self._snapshots:
             return {}
         (began, old), (ended, new) = self._snapshots[0], self._snapshots[-1]
-        return {edge: _change(old.get(edge, Counts()), counts, ended - began) for edge, counts in new.items()}
+        changes = {edge: _change(old.get(edge, Counts()), counts, ended - began) for edge, counts in new.items()}
+        # Requests that found no way are an edge to nowhere: worth a line only while there are any.
+        return {edge: stats for edge, stats in changes.items() if edge.destination != UNKNOWN or stats.rate}
 
 
 def _change(old: Counts, new: Counts, seconds: float) -> EdgeStats:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import os
 import time
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +25,8 @@ ROOT = Path(__file__).resolve().parents[2]
 NETWORKING = ROOT / "examples" / "bookinfo" / "networking"
 FIRST_FILES = ("gateway.yaml", "destination-rules.yaml")
 POLL_SECONDS = 0.05
-START_SECONDS = 60.0
+START_SECONDS = 30.0
+QUIET_SECONDS = 6.0  # without a word about what is waited for
 STOP_SECONDS = 3.0
 
 
@@ -84,15 +85,22 @@ class Stack:
             async with asyncio.TaskGroup() as group:
                 group.create_task(self._configure(deadline))
                 for sidecar in self.sidecars.values():
-                    group.create_task(sidecar.wait_ready(START_SECONDS, progress=False))
+                    group.create_task(self._sidecar_ready(sidecar, deadline))
                 for member in self.plan.workloads:
                     group.create_task(self._app_ready(member, deadline))
         except* CliError as errors:
             raise errors.exceptions[0] from None
         await self._until(self._joined, deadline, "all workloads in the registry")
-        await self._until(self._serves, deadline, f"{self.plan.url} answers 200")
+        await self._until(self._serves, deadline, f"an answer from {self.plan.url}")
         for part in parts:
             part.supervise()
+
+    async def _sidecar_ready(self, sidecar: Sidecar, deadline: float) -> None:
+        async def ready() -> bool:
+            sidecar.check_running()
+            return await sidecar.state() == "LIVE"
+
+        await self._until(ready, deadline, sidecar.name)
 
     async def stop(self) -> None:
         """The way in first, then the services and their sidecars, then the control plane."""
@@ -132,11 +140,20 @@ class Stack:
         address, port = self.plan.gateway.node.address, self.plan.gateway_port
         return (await asyncio.to_thread(ask, address, port, "GET", "/productpage"))[0] == 200
 
-    async def _until(self, check: Any, deadline: float, what: str) -> None:
+    async def _until(self, check: Callable[[], Awaitable[bool]], deadline: float, what: str) -> None:
+        told = False
         while not await check():
-            if time.monotonic() > deadline:
-                raise CliError(f"{what}: not within {START_SECONDS:g} s", f"logs: {self._folder}")
+            left = deadline - time.monotonic()
+            if left < 0:
+                raise CliError(f"{what}: not within {START_SECONDS:g} s", *self._last_words())
+            if left < START_SECONDS - QUIET_SECONDS and not told:
+                self._report(f"waiting for {what}")
+                told = True
             await asyncio.sleep(POLL_SECONDS)
+
+    def _last_words(self) -> list[str]:
+        """What the control plane said: most of what does not come up waits for it."""
+        return ["the control plane's last words:", *self.control_plane.process.tail()]
 
     def _control_plane(self, store: str) -> Process:
         plan = self.plan

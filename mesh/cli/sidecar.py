@@ -72,7 +72,7 @@ class Sidecar(Supervised):
         self.admin = start.admin
         self._xds = start.xds
 
-    async def wait_ready(self, seconds: float, progress: bool = True) -> None:
+    async def wait_ready(self, seconds: float) -> None:
         """Returns when the proxy is LIVE; CliError when it ends before, or is not after `seconds`."""
         began = said = time.monotonic()
         last = ""
@@ -82,7 +82,7 @@ class Sidecar(Supervised):
             if now - began > seconds:
                 why = await self._why(state)
                 raise CliError(f"{self.name} is not ready after {seconds:g} s: {why}", *self.process.tail())
-            if progress and state != last and now - said > QUIET_SECONDS:
+            if state != last and now - said > QUIET_SECONDS:
                 self._report(f"waiting for {self.name}: {await self._why(state)}")
                 last, said = state, now
             await asyncio.sleep(POLL_SECONDS)

@@ -135,7 +135,7 @@ class Demo:
     def whole(self) -> bool:
         """Whether every proxy is back and every workload is used."""
         workloads = self.plane.workloads()
-        return self.proxies_in_step() and len(workloads) == 6 and all(workload["healthy"] for workload in workloads)
+        return self.proxies_in_step() and len(workloads) == 7 and all(workload["healthy"] for workload in workloads)
 
 
 def fetch(connection: http.client.HTTPConnection, path: str, headers: Mapping[str, str]) -> Page:
