@@ -8,7 +8,7 @@ from typing import Any, Final
 from sidecar.config.common import plaintext
 from sidecar.config.endpoints import assignment
 from sidecar.config.load_balancing import LoadBalancing, load_balancing
-from sidecar.config.model import Assignment, Cluster, Discovery, LbPolicy, Limits, OutlierDetection
+from sidecar.config.model import Assignment, Cluster, Discovery, DnsFamily, LbPolicy, Limits, OutlierDetection
 from sidecar.config.reader import Reader
 from sidecar.config.source import FETCH_TIMEOUT, ads_source
 from sidecar.config.upstream_http import upstream_http
@@ -68,6 +68,7 @@ def cluster(reader: Reader, *, http2: bool = False) -> Cluster:
         enable_trailers=upstream.enable_trailers,
         dns_refresh_rate=reader.seconds("dns_refresh_rate", 5.0),
         respect_dns_ttl=reader.flag("respect_dns_ttl"),
+        dns_family=DnsFamily[reader.enum("dns_lookup_family")],
         http2=upstream.http2,
         ping_interval=upstream.ping_interval,
         ping_timeout=upstream.ping_timeout,

@@ -383,6 +383,16 @@ class Discovery(Enum):
     ORIGINAL_DST = "ORIGINAL_DST"
 
 
+class DnsFamily(Enum):
+    """Which addresses of a name are used. The preferring ones take the other family when there is none of the first."""
+
+    AUTO = "AUTO"  # IPv6 preferred
+    V4_PREFERRED = "V4_PREFERRED"
+    V4_ONLY = "V4_ONLY"
+    V6_ONLY = "V6_ONLY"
+    ALL = "ALL"
+
+
 class LbPolicy(Enum):
     ROUND_ROBIN = "ROUND_ROBIN"
     LEAST_REQUEST = "LEAST_REQUEST"
@@ -475,6 +485,7 @@ class Cluster:
     idle_timeout: float = 3600.0
     dns_refresh_rate: float = 5.0
     respect_dns_ttl: bool = False
+    dns_family: DnsFamily = DnsFamily.AUTO
     http2: bool = False  # explicit HTTP/2 upstream: only the control plane's own cluster, which gRPC itself dials
     ping_interval: float = 0.0  # HTTP/2 keep-alive; 0.0: none
     ping_timeout: float = 0.0

@@ -6,12 +6,21 @@ import asyncio
 import ipaddress
 import logging
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
+from typing import Final
 
 from sidecar.config import model
 
 log = logging.getLogger(__name__)
+
+# In the order in which they are tried.
+_FAMILIES: Final = {
+    model.DnsFamily.AUTO: (socket.AF_INET6, socket.AF_INET),
+    model.DnsFamily.V4_PREFERRED: (socket.AF_INET, socket.AF_INET6),
+    model.DnsFamily.V4_ONLY: (socket.AF_INET,),
+    model.DnsFamily.V6_ONLY: (socket.AF_INET6,),
+}
 
 
 def needs_dns(cluster: model.Cluster) -> bool:
@@ -59,15 +68,21 @@ class Resolver:
         except OSError as error:
             log.warning("cannot resolve %s for cluster %s: %s", name, self._cluster.name, error)
             return self._known.get(name, ())
-        # Envoy's default is IPv6 first, then IPv4 when there is none; one family, in a stable order.
-        by_family: dict[int, list[str]] = {}
+        by_family: dict[int, set[str]] = {}
         for family, _, _, _, address in found:
-            by_family.setdefault(family, []).append(str(address[0]))
-        hosts = sorted(set(by_family.get(socket.AF_INET6) or by_family.get(socket.AF_INET) or ()))
+            by_family.setdefault(family, set()).add(str(address[0]))
+        hosts = _chosen(by_family, self._cluster.dns_family)
         if self._cluster.discovery is model.Discovery.LOGICAL_DNS:
             hosts = hosts[:1]
         self._known[name] = tuple(hosts)
         return self._known[name]
+
+
+def _chosen(by_family: Mapping[int, set[str]], wanted: model.DnsFamily) -> list[str]:
+    """The addresses of the family that is wanted, in a stable order."""
+    if wanted is model.DnsFamily.ALL:
+        return sorted(set().union(*by_family.values()))
+    return next((sorted(by_family[family]) for family in _FAMILIES[wanted] if family in by_family), [])
 
 
 def _is_address(name: str) -> bool:
