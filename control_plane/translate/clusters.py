@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Final
 
 from envoy.config.cluster.v3.cluster_pb2 import Cluster
@@ -169,7 +170,7 @@ def special(index: Index, viewer: Viewer) -> Mapping[str, Any]:
     names = [BLACKHOLE_CLUSTER]
     if viewer.audience is Audience.TRANSPARENT:
         names += [PASSTHROUGH_CLUSTER, INBOUND_PASSTHROUGH_CLUSTER]
-    return {name: index.once(("special", name), lambda name=name: _special(index, name)) for name in names}  # type: ignore[misc]
+    return {name: index.once(("special", name), partial(_special, index, name)) for name in names}
 
 
 def _special(index: Index, name: str) -> Any:
