@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import socket
 import struct
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Self
@@ -129,7 +129,7 @@ class Received:
     trailers: Fields = field(default_factory=list)
     complete: bool = False
     tunnel: bytes = b""
-    ended: str = ""  # how the peer ended the connection, if it did while this request was served: fin | rst
+    ended: str = ""  # how it ended before it was served: fin | rst by the peer, or malformed
 
     def header(self, name: str) -> str | None:
         values = [value for key, value in self.headers if key.lower() == name]
@@ -148,7 +148,8 @@ class _ClosedError(Exception):
 class Upstream:
     """`async with Upstream() as upstream:` listens on `upstream.port` until the block ends."""
 
-    def __init__(self, port: int = 0, address: str = "127.0.0.1") -> None:
+    def __init__(self, port: int = 0, address: str = "127.0.0.1", choose: Callable[[str], Plan] = plan_for) -> None:
+        self._choose = choose  # the plan of a path, where there is no script
         self.port = port
         self.address = address
         self.requests: list[Received] = []
@@ -211,6 +212,10 @@ class Upstream:
                 received.ended = gone.how
         except _ClosedError:
             pass
+        except (ValueError, IndexError):
+            if received is None:
+                raise
+            received.ended = "malformed"
         finally:
             self.open -= 1
             self._writers.discard(writer)
@@ -222,7 +227,7 @@ class Upstream:
         if self.script:
             plan = self.script[min(at, len(self.script) - 1)]
         else:
-            plan = plan_for(received.line.split(" ")[1])
+            plan = self._choose(received.line.split(" ")[1])
         for step in plan:
             await stream.do(step, received)
         if not received.complete:
