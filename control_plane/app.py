@@ -65,7 +65,7 @@ class ControlPlane:
     registry → store and on."""
 
     def __init__(self, settings: Settings) -> None:
-        from prometheus_client import CollectorRegistry
+        from prometheus_client import CollectorRegistry, disable_created_metrics
 
         from control_plane.ads.hub import PushHub
         from control_plane.ads.server import AdsServer
@@ -79,6 +79,7 @@ class ControlPlane:
 
         self._open = AsyncExitStack()
         clock = SystemClock()
+        disable_created_metrics()  # a series more for each, which Istio's have not
         version = importlib.metadata.version("asyncmesh")
         self._settings = settings
         self._metrics = ControlMetrics(CollectorRegistry(), version)

@@ -29,7 +29,8 @@ class Registry:
         self._lifecycle = Lifecycle(grace, clock)
         self._timer: asyncio.TimerHandle | None = None
         self._unsaved = News({}, set(), False)
-        self._to_save = asyncio.Event()
+        self._saving: asyncio.Task[None] | None = None
+        self._closing = asyncio.Event()
         self._tasks = TaskOwner("registry")
 
     def listen(self, endpoints_changed: Callable[[], None]) -> None:
@@ -47,16 +48,16 @@ class Registry:
         self._lifecycle.restore(restored)
         if restored:
             log.info("%d workloads are kept from before, until they connect again", len(restored))
-        self._tasks.start(self._save_for_ever(), "save")
         self._settle()
 
     async def close(self) -> None:
         """Nothing expires any more; what is not on disk yet is written."""
         if self._timer is not None:
             self._timer.cancel()
+        self._closing.set()
+        if self._saving is not None:
+            await self._saving
         await self._tasks.close()
-        if self._unsaved:
-            await self._save()
 
     def connected(self, node: Node) -> None:
         """A stream of `node` has begun, its first or a further one."""
@@ -85,7 +86,8 @@ class Registry:
             return
         self._log(news)
         self._unsaved.merge(news)
-        self._to_save.set()
+        if self._saving is None or self._saving.done():
+            self._saving = self._tasks.start(self._save_all(), "save")
         if news.endpoints and self._endpoints_changed is not None:
             self._endpoints_changed()
 
@@ -95,14 +97,18 @@ class Registry:
         for node_id in news.removed:
             log.info("workload %s is gone", node_id)
 
-    async def _save_for_ever(self) -> None:
+    async def _save_all(self) -> None:
         """Whatever gathers while one write is under way is the next one."""
-        while True:
-            await self._to_save.wait()
-            self._to_save.clear()
-            if not await self._save():
-                await asyncio.sleep(RETRY_SECONDS)
-                self._to_save.set()
+        while self._unsaved:
+            if await self._save():
+                continue
+            if self._closing.is_set():
+                return
+            try:
+                async with asyncio.timeout(RETRY_SECONDS):
+                    await self._closing.wait()
+            except TimeoutError:
+                continue
 
     async def _save(self) -> bool:
         news, self._unsaved = self._unsaved, News({}, set(), False)

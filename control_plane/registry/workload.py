@@ -38,10 +38,10 @@ def encode(workload: Workload) -> dict[str, Any]:
 
 def decode(data: Mapping[str, Any]) -> Workload:
     """Raises KeyError, TypeError or ValueError for what `encode` did not write."""
-    node = data["node"]
+    node = dict(data["node"])
     locality = Locality(**node.get("locality", {}))
     return Workload(
-        Node.from_xds(node["id"], node["metadata"], locality),
+        Node.from_xds(node["id"], dict(node["metadata"]), locality),
         healthy=bool(data["healthy"]),
         connected=False,
         since=float(data["since"]),

@@ -69,6 +69,7 @@ class ConfigStore:
         self.source = source
         self.accepted = Accepted()
         self.world = World()
+        self._published: World | None = None
         self._workloads = workloads
         self._publish = publish
         self._metrics = metrics
@@ -194,12 +195,16 @@ class ConfigStore:
         self._build(first)
 
     def _build(self, changed_at: float) -> None:
-        began = self._clock.monotonic()
+        began, revision = self._clock.monotonic(), self.accepted.revision
         resources = self.accepted.by_kind()
         services, instances = discover(resources, self._workloads())
-        self.world = World(self.accepted.revision, resources, services, instances, self._mesh)
-        self._metrics.published(self.world, self._clock.monotonic() - began)
-        self._publish(self.world, changed_at)
+        before = self._published
+        if before and (before.revision, before.services, before.instances) == (revision, services, instances):
+            return  # a workload came that serves nobody: a client, or one that is known
+        world = World(revision, resources, services, instances, self._mesh)
+        self._published = self.world = world
+        self._metrics.published(world, self._clock.monotonic() - began)
+        self._publish(world, changed_at)
 
 
 def _restored(stored: Stored) -> Change:
