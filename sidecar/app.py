@@ -83,7 +83,11 @@ async def _start_admin(admin: AdminServer, bootstrap: Bootstrap, settings: Setti
         return
     address = await admin.start(bootstrap.admin)
     if settings.admin_address_path:
-        Path(settings.admin_address_path).write_text(str(address), encoding="utf-8")
+        _write(settings.admin_address_path, str(address))
+
+
+def _write(path: str, text: str) -> None:
+    Path(path).write_text(text, encoding="utf-8")
 
 
 def node_of(bootstrap: Bootstrap) -> Node:

@@ -16,12 +16,13 @@ from typing import TYPE_CHECKING, Any
 
 from mesh.node import Node
 from mesh.tasks import TaskOwner
-from sidecar import request_id
-from sidecar.codec.headers import Headers, drop, put
+from sidecar.codec import lenient
+from sidecar.codec.headers import Headers, drop
 from sidecar.config.model import Direction, Hcm, RouteConfig
 from sidecar.exchange import Exchange, Flag
 from sidecar.filters import Reply
 from sidecar.filters.chain import FilterChain
+from sidecar.forwarded import Forwarded
 from sidecar.router.path import normalize
 from sidecar.router.table import RouteTable, without_port
 from sidecar.telemetry.stats import HttpStats, Stats
@@ -54,8 +55,12 @@ class ManagerContext:
 class ConnectionManager:
     """The runtime of one `Hcm`. `routes` is rebound when its routes change; requests in flight keep the route they have."""
 
-    def __init__(self, config: Hcm, direction: Direction, context: ManagerContext) -> None:
+    def __init__(self, config: Hcm, direction: Direction, buffer_limit: int, context: ManagerContext) -> None:
         self.config = config
+        self.buffer_limit = buffer_limit
+        self.forwarded = Forwarded(config)
+        self.via = config.via.encode()
+        self.adds_request_id = config.always_set_request_id_in_response
         self.direction = direction
         self.context = context
         self.loop = context.loop
@@ -97,7 +102,7 @@ class ConnectionManager:
         stats.downstream_cx_active.value += 1
         stats.downstream_cx_http1_active.value += 1
         now = monotonic()
-        connection.deadline = self.next_look(now, now)
+        connection.deadline = self.next_look(now, now, now)
         self.context.idle.add(connection)
 
     def closed(self, connection: ServerConnection, seconds: float) -> None:
@@ -109,12 +114,14 @@ class ConnectionManager:
         stats.downstream_cx_destroy.value += 1
         stats.downstream_cx_length_ms.record(seconds * 1000)
 
-    def next_look(self, now: float, idle_since: float) -> float:
-        """When an idle connection may have reached one of its limits."""
-        config = self.config
-        if config.request_headers_timeout:
-            return now + 1.0
-        return idle_since + config.idle_timeout if config.idle_timeout else now + 3600.0
+    def next_look(self, now: float, opened: float, idle_since: float) -> float:
+        """When a connection may reach one of its limits, as far as can be told now."""
+        config, look = self.config, now + 3600.0
+        if config.idle_timeout:
+            look = max(idle_since + config.idle_timeout, now + 0.05)
+        if config.max_connection_duration and now < opened + config.max_connection_duration < look:
+            look = opened + config.max_connection_duration
+        return look
 
     def keeps(self, requests: int) -> bool:
         """Whether a connection may serve another request after this many."""
@@ -141,129 +148,118 @@ class ConnectionManager:
 
     def admit(self, exchange: Exchange) -> Reply | None:
         """Brings the head into shape for routing; a Reply when it is refused. `exchange.path` holds the raw target."""
-        config, special, noted = self.config, exchange.special, exchange.noted
-        if exchange.protocol != "HTTP/1.1" and not config.accept_http_10:
-            return _reply(426, b"Upgrade Required", "low_version", Flag.DPE)
-        if len(exchange.headers) + len(special) > config.max_headers_count:
-            return _reply(431, b"Request Header Fields Too Large", "http1.too_many_headers", Flag.DPE)
-        host = special.get(b"host")
-        target = exchange.path
-        if target[:1] == b"/":
-            if host is None:
-                return _reply(400, b"", "missing_host_header", 0)
-            exchange.authority = host
-        else:
-            reply = _other_target(exchange, target, host)
-            if reply is not None:
-                return reply
+        refusal = self._check_codec(exchange)
+        if refusal is not None:
+            # Envoy's codec refuses before there is a request: the log knows none of it.
+            exchange.method = exchange.path = exchange.authority = b""
+            exchange.protocol = "HTTP/1.1"
+            return refusal
+        config, special = self.config, exchange.special
+        if exchange.path[:1] != b"/" and exchange.method != b"CONNECT":
+            return _reply(404, "absolute_path_rejected", closes=False)
+        if b"host" not in special and not exchange.authority:
+            if exchange.protocol == "HTTP/1.1" or not config.default_host:
+                return _reply(400, "missing_host_header")
+            exchange.authority = config.default_host.encode()
         if b"#" in exchange.path:
-            return _reply(400, b"", "path_normalization_failed", 0)
-        if not _AUTHORITY_BYTES.issuperset(exchange.authority):
-            return _reply(400, b"Bad Request", "http.invalid_authority", Flag.DPE)
+            return _reply(400, "path_normalization_failed")
         if config.normalize_path or config.merge_slashes:
             path = normalize(exchange.path, dots=config.normalize_path, slashes=config.merge_slashes)
             if path is None:
-                return _reply(400, b"", "path_normalization_failed", 0)
+                return _reply(400, "path_normalization_failed")
             exchange.path = path
         if config.strip_any_host_port:
             exchange.authority = without_port(exchange.authority)
-        if b"connection" in special:
-            _drop_nominated(exchange.headers, special[b"connection"])
-        if special.get(b"te") is not None and b"trailers" in special[b"te"]:
-            exchange.headers.append((b"te", b"trailers"))
-        self._forwarding(exchange, noted)
+        if special:
+            self._hop_by_hop(exchange, special)
+        self.forwarded.apply(exchange)
         return None
 
-    def _forwarding(self, exchange: Exchange, noted: dict[bytes, bytes]) -> None:
-        """x-forwarded-*, x-envoy-* and x-request-id."""
-        headers, config = exchange.headers, self.config
-        if not noted.keys().isdisjoint(_CONSUMED):
-            headers[:] = [header for header in headers if header[0] not in _CONSUMED]
-        if config.use_remote_address:
-            self._from_edge(exchange, noted)
-        elif b"x-forwarded-proto" not in noted:
-            headers.append((b"x-forwarded-proto", exchange.scheme))
-        identity = noted.get(b"x-request-id")
-        if identity is not None and (not config.use_remote_address or config.preserve_external_request_id):
-            exchange.request_id = identity
-        elif config.generate_request_id:
-            exchange.request_id = identity = request_id.new()
-            if b"x-request-id" in noted:
-                put(headers, b"x-request-id", identity)
-            else:
-                headers.append((b"x-request-id", identity))
-        if self.inbound or self.outbound:
-            peer = exchange.special.get(b"x-envoy-peer-metadata")
-            if peer is not None and self.inbound:
-                exchange.peer = self.decode_peer(peer)
-
-    def _from_edge(self, exchange: Exchange, noted: dict[bytes, bytes]) -> None:
-        """The client is not trusted to say who it is: its address is appended, internal headers go."""
-        headers, remote = exchange.headers, exchange.downstream.remote.host.encode()
-        drop(headers, b"x-envoy-downstream-service-cluster")
-        drop(headers, b"x-envoy-decorator-operation")
-        drop(headers, b"x-envoy-original-path")
-        if not self.config.skip_xff_append:
-            before = noted.get(b"x-forwarded-for")
-            if before is None:
-                headers.append((b"x-forwarded-for", remote))
-            else:
-                put(headers, b"x-forwarded-for", before + b"," + remote)
-        if b"x-forwarded-proto" in noted:
-            put(headers, b"x-forwarded-proto", exchange.scheme)
+    def _check_codec(self, exchange: Exchange) -> Reply | None:
+        """What Envoy's codec refuses: it splits the target and looks at the fields."""
+        config, special = self.config, exchange.special
+        if exchange.protocol != "HTTP/1.1" and not config.accept_http_10:
+            return _refusal("low_version")
+        if len(exchange.headers) + len(special) > config.max_headers_count:
+            return _refusal("http1.too_many_headers")
+        if config.underscores != "ALLOW" and (detail := self._underscores(exchange)):
+            return _refusal(detail)
+        target = exchange.path
+        if target[:1] == b"/":
+            exchange.authority = special.get(b"host", b"")
         else:
-            headers.append((b"x-forwarded-proto", exchange.scheme))
-        put(headers, b"x-envoy-external-address", remote)
+            detail = split_target(exchange, target)
+            if detail:
+                return _refusal(detail)
+        if not _AUTHORITY_BYTES.issuperset(exchange.authority):
+            return _refusal("http.invalid_authority")
+        return None
+
+    def _underscores(self, exchange: Exchange) -> str:
+        if all(b"_" not in name for name, _ in exchange.headers):
+            return ""
+        if self.config.underscores == "REJECT_REQUEST":
+            return "http1.unexpected_underscore"
+        exchange.headers[:] = [header for header in exchange.headers if b"_" not in header[0]]
+        return ""
+
+    def _hop_by_hop(self, exchange: Exchange, special: dict[bytes, bytes]) -> None:
+        """What is for this hop only, and what of it is not."""
+        headers = exchange.headers
+        if b"connection" in special:
+            _drop_nominated(headers, special[b"connection"])
+        if b"te" in special and b"trailers" in special[b"te"]:
+            headers.append((b"te", b"trailers"))
+        if b"expect" in special and special[b"expect"].lower() != b"100-continue":
+            headers.append((b"expect", special[b"expect"]))
+        peer = special.get(b"x-envoy-peer-metadata")
+        if peer is not None:
+            if self.inbound:
+                exchange.peer = self.decode_peer(peer)
+            elif not self.outbound:
+                headers.append((b"x-envoy-peer-metadata", peer))
+                headers.append((b"x-envoy-peer-metadata-id", special.get(b"x-envoy-peer-metadata-id", b"")))
 
 
-# Request headers that the proxy acts on and that end with it.
-_CONSUMED = frozenset(
-    (
-        b"x-envoy-internal",
-        b"x-envoy-max-retries",
-        b"x-envoy-retriable-status-codes",
-        b"x-envoy-retry-grpc-on",
-        b"x-envoy-retry-on",
-        b"x-envoy-upstream-rq-per-try-timeout-ms",
-        b"x-envoy-upstream-rq-timeout-ms",
-    )
-)
 _AUTHORITY_BYTES = frozenset(b"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-._~%!$&'()*+,;=:[]@")
-
-
-def _reply(status: int, body: bytes, detail: str, flag: int) -> Reply:
-    return Reply(status, body, detail, int(flag), headers=_CLOSE)
 
 
 _CLOSE = ((b"connection", b"close"),)
 
 
-def _other_target(exchange: Exchange, target: bytes, host: bytes | None) -> Reply | None:
-    """Targets that are not a path: CONNECT's authority, an absolute URL, an asterisk."""
+def _reply(status: int, detail: str, *, closes: bool = True) -> Reply:
+    return Reply(status, b"", detail, headers=_CLOSE if closes else ())
+
+
+def _refusal(detail: str) -> Reply:
+    status, body = lenient.answer(detail)
+    return Reply(status, body, detail, int(Flag.DPE), headers=_CLOSE)
+
+
+def split_target(exchange: Exchange, target: bytes) -> str:
+    """Takes apart a target that is not a path (CONNECT's authority, an absolute URL, an asterisk) into authority and
+    path; the code detail when it cannot be."""
+    special = exchange.special
     if exchange.method == b"CONNECT":
         name, colon, port = target.rpartition(b":")
         if not name or not colon or not port.isdigit():
-            return _reply(400, b"Bad Request", "http1.invalid_url", Flag.DPE)
-        if b"content-length" in exchange.special and exchange.special[b"content-length"] != b"0":
-            return _reply(400, b"Bad Request", "http1.body_disallowed", Flag.DPE)
+            return "http1.invalid_url"
+        if special.get(b"content-length", b"0") != b"0":
+            return "http1.body_disallowed"
         exchange.authority, exchange.path = target, b""
-        return None
+        return ""
     scheme, separator, rest = target.partition(b"://")
     if separator:
         if scheme.lower() not in (b"http", b"https"):
-            return _reply(400, b"Bad Request", "http1.invalid_scheme", Flag.DPE)
+            return "http1.invalid_scheme"
         cut = min((at for at in (rest.find(b"/"), rest.find(b"?")) if at >= 0), default=len(rest))
         exchange.authority = rest[:cut].rpartition(b"@")[2]
         exchange.path = rest[cut:] or b"/"
-        if exchange.path[:1] == b"/":
-            return None
-    elif target == b"*" and exchange.method != b"OPTIONS":
-        return _reply(400, b"Bad Request", "http1.invalid_url", Flag.DPE)
-    elif target != b"*":
-        return _reply(400, b"Bad Request", "http1.codec_error", Flag.DPE)
-    else:
-        exchange.authority = host or b""
-    return Reply(404, b"", "absolute_path_rejected")
+        return ""
+    exchange.authority = special.get(b"host", b"")
+    if target == b"*":
+        return "" if exchange.method == b"OPTIONS" else "http1.invalid_url"
+    return "http1.codec_error"
 
 
 def _drop_nominated(headers: Headers, connection: bytes) -> None:

@@ -135,13 +135,17 @@ class Exchange:
         self.span: Any = None
 
     def header(self, name: bytes) -> bytes | None:
-        """A request header for matchers: repeated ones joined with commas, pseudo-headers included, None when absent."""
+        """A request header, pseudo-headers included: repeated ones joined with commas, None when absent."""
+        values = self.header_values(name)
+        return b",".join(values) if values else None
+
+    def header_values(self, name: bytes) -> list[bytes]:
+        """Each value of a request header, pseudo-headers included."""
         found = [value for key, value in self.headers if key == name]
         if found:
-            return found[0] if len(found) == 1 else b",".join(found)
-        if name[:1] == b":" or name == b"host":
-            return self._pseudo(name)
-        return self.special.get(name)
+            return found
+        value = self._pseudo(name) if name[:1] == b":" or name == b"host" else self.special.get(name)
+        return [] if value is None else [value]
 
     def _pseudo(self, name: bytes) -> bytes | None:
         if name in (b":authority", b"host"):

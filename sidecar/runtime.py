@@ -28,7 +28,7 @@ log = logging.getLogger(__name__)
 
 # Deadlines of requests are seen this late at most; those of idle connections can wait longer.
 REQUEST_TICK = 0.01
-IDLE_TICK = 1.0
+IDLE_TICK = 0.1
 
 
 class Runtime:
@@ -137,7 +137,7 @@ class Runtime:
     # ── runtimes of filter chains ─────────────────────────────────────────────────────────────────────────────────────
 
     def _connection_manager(self, config: model.Hcm, listener: model.Listener) -> ConnectionManager:
-        return ConnectionManager(config, listener.direction, self._http)
+        return ConnectionManager(config, listener.direction, listener.buffer_limit, self._http)
 
     def _tcp_manager(self, config: model.TcpProxy, listener: model.Listener) -> TcpManager:
         opened, closed = self.telemetry.tcp_accounting(config, listener.direction)

@@ -5,6 +5,7 @@ A body length is an int: bytes still to come, or one of CHUNKED and UNTIL_CLOSE.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 
 CHUNKED = -1
@@ -14,6 +15,7 @@ UNTIL_CLOSE = -2
 MAX_CHUNK_LINE = 4096
 MAX_TRAILERS = 60 * 1024
 
+_FIELD = re.compile(rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]+:|[ \t]")
 _HEX = frozenset(b"0123456789abcdefABCDEF")
 
 
@@ -36,7 +38,11 @@ def request_length(special: Mapping[bytes, bytes]) -> int:
 
 def response_length(status: int, method: bytes, special: Mapping[bytes, bytes]) -> int:
     """The body length of a final response to `method`. Raises FramingError."""
-    if method == b"HEAD" or status == 204 or status == 304:
+    if status == 204:
+        if b"transfer-encoding" in special or special.get(b"content-length", b"0") != b"0":
+            raise FramingError("http1.body_disallowed")
+        return 0
+    if method == b"HEAD" or status == 304:
         return 0
     coding = special.get(b"transfer-encoding")
     length = special.get(b"content-length")
@@ -124,6 +130,8 @@ class ChunkedDecoder:
             return False
         if not line:
             return True
+        if not _FIELD.match(line):
+            raise FramingError("http1.codec_error")
         self.trailers.append(line)
         if sum(map(len, self.trailers)) > MAX_TRAILERS:
             raise FramingError("http1.codec_error")

@@ -9,6 +9,7 @@ import asyncio
 from time import monotonic
 from typing import TYPE_CHECKING, Any
 
+from sidecar.codec import lenient
 from sidecar.codec.framing import CHUNKED, UNTIL_CLOSE, ChunkedDecoder, FramingError, response_length
 from sidecar.codec.heads import HeadError, ResponseParser
 
@@ -16,8 +17,9 @@ if TYPE_CHECKING:
     from sidecar.timers import Deadlines
     from sidecar.upstream.limits import Budget
 
-# Envoy's default for a response's head.
+# Envoy's defaults for a response's head.
 MAX_HEAD = 60 * 1024
+MAX_HEADERS = 100
 
 _HEAD, _BODY, _CHUNKS, _UNTIL_CLOSE, _TUNNEL, _IDLE = range(6)
 
@@ -75,9 +77,6 @@ class ClientConnection(asyncio.Protocol):
             self.stream.on_response_body(data, False)
 
     def eof_received(self) -> bool:
-        if self._state == _TUNNEL:
-            self.stream.on_upstream_half_closed()
-            return True
         return False
 
     def connection_lost(self, error: Exception | None) -> None:
@@ -88,7 +87,7 @@ class ClientConnection(asyncio.Protocol):
         self.pool.closed(self)
         if stream is None:
             return
-        if state == _UNTIL_CLOSE and error is None:
+        if state == _UNTIL_CLOSE:  # a reset ends such a body as well as a FIN, as in Envoy
             stream.on_response_body(b"", True)
         elif state == _TUNNEL:
             stream.on_upstream_closed(error)
@@ -163,14 +162,20 @@ class ClientConnection(asyncio.Protocol):
         if self._buffer:
             data = self._buffer + data
             self._buffer = b""
-        end = data.find(b"\r\n\r\n")
-        if end < 0:
-            self._head_incomplete(data)
-            return
-        end += 4
+        end = data.find(b"\r\n\r\n") + 4
+        if end == 3:
+            end = lenient.head_end(data)
+            if end < 0:
+                self._head_incomplete(data)
+                return
         head = ResponseParser()
         try:
-            head.parse(data[:end])
+            try:
+                head.parse(data[:end])
+            except HeadError:
+                lenient.parse_response(data[:end], head)
+            if len(head.headers) + len(head.special) > MAX_HEADERS:
+                raise HeadError("http1.too_many_headers")
             if head.status < 200:
                 self._on_informational(head, data[end:])
                 return

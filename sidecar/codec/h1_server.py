@@ -55,7 +55,7 @@ class ServerConnection(asyncio.Protocol):
         self._idle_since = 0.0
         self._paused = False
         self._busy = False
-        self._delayed_close: asyncio.TimerHandle | None = None
+        self._timer: asyncio.TimerHandle | None = None  # of a head that is not complete, or of the delayed close
 
     # ── asyncio's side ────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -84,16 +84,14 @@ class ServerConnection(asyncio.Protocol):
             self._stream.on_request_body(data, False)
 
     def eof_received(self) -> bool:
-        if self._state == _TUNNEL and self._stream is not None:
-            self._stream.on_client_half_closed()
-            return True
-        return False
+        return False  # Envoy has no half-closed HTTP connections either, tunnels included
 
     def connection_lost(self, error: Exception | None) -> None:
         self._state = _CLOSING
-        if self._delayed_close is not None:
-            self._delayed_close.cancel()
+        self._cancel_timer()
         stream, self._stream = self._stream, None
+        if stream is None and self._buffer:  # in the middle of a head
+            stream = Stream.refused(self, self.manager, monotonic())
         if stream is not None:
             stream.on_client_gone()
         self.manager.closed(self, monotonic() - self._opened)
@@ -107,20 +105,17 @@ class ServerConnection(asyncio.Protocol):
             self._stream.on_client_ready()
 
     def on_deadline(self, now: float) -> None:
-        """Looked at when a limit of an idle or half-sent head may have come."""
+        """Looked at when the limit of an idle or old connection may have come."""
         config = self.manager.config
-        if self._stream is not None or self._state == _CLOSING:
-            self.deadline = now + 1.0
-        elif self._buffer and config.request_headers_timeout:
-            if now - self._idle_since >= config.request_headers_timeout:
-                self.manager.stats.downstream_rq_header_timeout.value += 1
-                self._refuse(408, b"stream timeout", "request_header_timeout", flags=lenient.NO_FLAG)
-            self.deadline = now + 1.0
+        if config.max_connection_duration and now - self._opened >= config.max_connection_duration:
+            self.manager.stats.downstream_cx_max_duration_reached.value += 1
+            self.drain()
+        elif self._stream is not None or self._buffer or self._state == _CLOSING:
+            pass  # not idle
         elif config.idle_timeout and now - self._idle_since >= config.idle_timeout:
             self.manager.stats.downstream_cx_idle_timeout.value += 1
             self._close()
-        else:
-            self.deadline = self.manager.next_look(now, self._idle_since)
+        self.deadline = self.manager.next_look(now, self._opened, self._idle_since)
 
     # ── requests ──────────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -171,21 +166,49 @@ class ServerConnection(asyncio.Protocol):
             self._refuse_head("http1.headers_too_large")
         elif (detail := lenient.hopeless(data)) is not None:
             self._refuse_head(detail)
+        elif self._timer is None:
+            self._watch_head()
         return False
 
+    def _watch_head(self) -> None:
+        """A head has begun and has to be completed in time."""
+        config = self.manager.config
+        limits = (
+            (config.request_headers_timeout, b"request header timeout", "request_header_timeout", lenient.NO_FLAG),
+            (config.request_timeout, b"request timeout", "request_overall_timeout", lenient.NO_FLAG),
+            (config.stream_idle_timeout, b"stream timeout", "stream_idle_timeout", lenient.STREAM_IDLE),
+        )
+        set_limits = [limit for limit in limits if limit[0]]
+        if set_limits:
+            seconds, body, detail, flags = min(set_limits)
+            self._timer = self.manager.loop.call_later(seconds, self._head_too_slow, body, detail, flags)
+
+    def _head_too_slow(self, body: bytes, detail: str, flags: int) -> None:
+        self._timer = None
+        stats = self.manager.stats
+        counter = stats.downstream_rq_idle_timeout if flags else stats.downstream_rq_timeout
+        counter.value += 1
+        self._refuse(408, body, detail, flags)
+
+    def _cancel_timer(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
     def _start(self, parser: RequestParser, length: int) -> None:
+        if self._timer is not None:
+            self._cancel_timer()
         self._requests += 1
         self._http10 = parser.http10
         self._close_after = not parser.keep_alive or not self.manager.keeps(self._requests)
-        stream = Stream(self, parser, length, monotonic())
-        self._stream = stream
+        self._stream = stream = Stream(self, self.manager, parser, length, monotonic())
         special = parser.special
-        if special and b"expect" in special and special[b"expect"].lower() == b"100-continue":
+        if special and special.get(b"expect", b"").lower() == b"100-continue":
             self.transport.write(_CONTINUE)
         if length == 0:
             self._request_done = True
             self._state = _WAIT
-            stream.start(self.manager)
+            stream.start()
             return
         self._request_done = False
         if length == CHUNKED:
@@ -195,13 +218,9 @@ class ServerConnection(asyncio.Protocol):
             self._state = _BODY
             self._left = length
         rest, self._buffer = self._buffer, b""
-        # The first piece of the body is known before the stream starts, so that head and body leave in one write.
-        if rest:
-            stream.hold = True
+        stream.start()
+        if rest and self._stream is stream:
             self.data_received(rest)
-            stream.hold = False
-        if self._stream is stream:
-            stream.start(self.manager)
 
     def _refuse_head(self, detail: str) -> None:
         """A head that is not HTTP as Envoy knows it: answered, logged, and the connection ends."""
@@ -210,7 +229,9 @@ class ServerConnection(asyncio.Protocol):
         self._refuse(status, body, detail)
 
     def _refuse(self, status: int, body: bytes, detail: str, flags: int = lenient.PROTOCOL_ERROR) -> None:
+        self._cancel_timer()
         self._buffer = b""
+        self._http10 = False
         self._request_done = False
         self._close_after = True
         stream = Stream.refused(self, self.manager, monotonic())
@@ -275,7 +296,7 @@ class ServerConnection(asyncio.Protocol):
         elif self._http10:
             headers.append((b"connection", b"keep-alive"))
         data = response_head(status, headers)
-        if self._http10:
+        if self._http10 and status != 426:  # the refusal of a version speaks the version that is wanted
             data = b"HTTP/1.0" + data[8:]
         if body:
             data += chunk(body) if self._chunked else body
@@ -368,7 +389,7 @@ class ServerConnection(asyncio.Protocol):
         self._buffer = b""
         self.resume_reading()
         delay = self.manager.config.delayed_close_timeout
-        self._delayed_close = self.manager.loop.call_later(delay, self.transport.close)
+        self._timer = self.manager.loop.call_later(delay, self.transport.close)
 
 
 def _address(name: Any) -> Address:

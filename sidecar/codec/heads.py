@@ -41,6 +41,7 @@ NOTED = frozenset(
         b"x-b3-traceid",
         b"x-client-trace-id",
         b"x-envoy-attempt-count",
+        b"x-envoy-expected-rq-timeout-ms",
         b"x-envoy-decorator-operation",
         b"x-envoy-force-trace",
         b"x-envoy-internal",
@@ -172,6 +173,10 @@ class ResponseParser:
             special[name] = special[name] + b"," + value if name in special else value
         else:
             self.headers.append((name, value))
+
+    def reset(self) -> None:
+        self.headers = []
+        self.special = {}
 
     def parse(self, head: bytes) -> None:
         """Raises HeadError."""

@@ -9,10 +9,11 @@ from __future__ import annotations
 
 import re
 
-from sidecar.codec.heads import HeadError, RequestParser, keeps_alive
+from sidecar.codec.heads import HeadError, RequestParser, ResponseParser, keeps_alive
 from sidecar.exchange import Flag
 
 PROTOCOL_ERROR = int(Flag.DPE)
+STREAM_IDLE = int(Flag.SI)
 NO_FLAG = 0
 
 _METHODS = frozenset(
@@ -69,6 +70,22 @@ def parse(head: bytes, into: RequestParser) -> None:
         into.on_header(name, value)
     into.method, into.target, into.http10 = method, target, version == b"HTTP/1.0"
     into.keep_alive = keeps_alive(into.special, into.http10)
+
+
+_STATUS_LINE = re.compile(rb"HTTP/1\.([01]) (\d{3})(?: .*)?")
+
+
+def parse_response(head: bytes, into: ResponseParser) -> None:
+    """The same for a response's head."""
+    lines = _LINE_END.split(head)
+    found = _STATUS_LINE.fullmatch(lines[0])
+    if found is None:
+        raise HeadError("http1.codec_error")
+    into.reset()
+    for name, value in _fields(lines[1:]):
+        into.on_header(name, value)
+    into.status = int(found[2])
+    into.keep_alive = keeps_alive(into.special, found[1] == b"0")
 
 
 def _request_line(line: bytes) -> tuple[bytes, bytes, bytes]:

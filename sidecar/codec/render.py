@@ -6,12 +6,20 @@ from http import HTTPStatus
 
 from sidecar.codec.headers import Headers
 
-_LINES = {status.value: b"HTTP/1.1 %d %b\r\n" % (status.value, status.phrase.encode()) for status in HTTPStatus}
-# Where Envoy's phrases are not Python's.
-_LINES[302] = b"HTTP/1.1 302 Found\r\n"
-_LINES[413] = b"HTTP/1.1 413 Payload Too Large\r\n"
-_LINES[416] = b"HTTP/1.1 416 Range Not Satisfiable\r\n"
-_LINES[422] = b"HTTP/1.1 422 Unprocessable Entity\r\n"
+# The phrases that Envoy knows; for others it writes Unknown.
+_KNOWN = (*range(100, 103), *range(200, 209), 226, *range(300, 306), 307, 308, *range(400, 418), *range(421, 427))
+_KNOWN += (428, 429, 431, *range(500, 509), 510, 511)
+_PHRASES = {305: "Use Proxy", 413: "Payload Too Large", 414: "URI Too Long", 416: "Range Not Satisfiable"} | {
+    422: "Unprocessable Entity",
+    599: "Last Unassigned Server Error Code",
+}
+
+
+def _phrase(status: int) -> str:
+    return _PHRASES.get(status) or HTTPStatus(status).phrase
+
+
+_LINES = {status: f"HTTP/1.1 {status} {_phrase(status)}\r\n".encode() for status in (*_KNOWN, 599)}
 
 _field = b": ".join
 _lines = b"\r\n".join

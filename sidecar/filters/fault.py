@@ -6,11 +6,17 @@ The filter sits before the router: route time-outs and retries do not see what i
 from __future__ import annotations
 
 import random
+from collections.abc import Sequence
 
 from sidecar.config.model import MILLION, FaultConfig
 from sidecar.exchange import Exchange, Flag
 from sidecar.filters import Decision, Delay, Reply, Step
+from sidecar.router.match import Predicate, header_predicate
 from sidecar.telemetry.stats import HttpStats
+
+
+def _only_if(wanted: Sequence[Predicate], step: Step) -> Step:
+    return lambda exchange: step(exchange) if all(matches(exchange) for matches in wanted) else None
 
 
 class FaultFilter:
@@ -28,6 +34,9 @@ class FaultFilter:
             steps.append(self._delay_step(config))
         if config.abort_chance and (config.abort_status or config.abort_grpc_status is not None):
             steps.append(self._abort_step(config))
+        if config.headers:
+            wanted = [header_predicate(matcher) for matcher in config.headers]
+            steps = [_only_if(wanted, step) for step in steps]
         return tuple(steps)
 
     def _delay_step(self, config: FaultConfig) -> Step:

@@ -24,8 +24,6 @@ TIMEOUT_BODY = b"upstream request timeout"
 
 # Methods for which a request without a body still announces one.
 _BODY_METHODS = frozenset((b"POST", b"PUT", b"PATCH"))
-# What is held of a body before its cluster, and with it the limit, is known.
-_DEFAULT_BUFFER = 1024 * 1024
 
 
 class Attempts(StreamState):
@@ -44,13 +42,12 @@ class Attempts(StreamState):
             return
         budget = self.budget
         if budget.requests >= budget.max_requests:
-            cluster.stats.upstream_rq_pending_overflow.value += 1
+            cluster.stats.upstream_rq_active_overflow.value += 1
+            self.endpoint = host
             self.on_overflow()
             return
-        self.endpoint = self._host = host
+        self._host = host
         host.active += 1
-        host.rq_total += 1
-        cluster.stats.upstream_rq_total.value += 1
         self._waiting = True
         if self.method == b"CONNECT":
             host.pool.acquire_dedicated(self)
@@ -89,7 +86,13 @@ class Attempts(StreamState):
         self.upstream_local = connection.local
         self.budget.requests += 1
         self._counted = True
-        self.cluster.stats.upstream_rq_active.value += 1
+        host = self._host
+        if host is not None:
+            self.endpoint = host
+            host.rq_total += 1
+        stats = self.cluster.stats
+        stats.upstream_rq_total.value += 1
+        stats.upstream_rq_active.value += 1
         if not self.upstream_started:
             self.upstream_started = monotonic()
 
@@ -98,7 +101,7 @@ class Attempts(StreamState):
         headers = self.headers
         timeout = self._expected_timeout()
         if timeout:
-            if self.attempts == 1 and b"x-envoy-expected-rq-timeout-ms" not in self.noted:
+            if self.attempts == 1 and b"x-envoy-expected-rq-timeout-ms" not in self.noted:  # the usual case
                 headers.append((b"x-envoy-expected-rq-timeout-ms", timeout))
             else:
                 put(headers, b"x-envoy-expected-rq-timeout-ms", timeout)
@@ -111,7 +114,7 @@ class Attempts(StreamState):
             elif self.length or b"content-length" in self.special or self.method in _BODY_METHODS:
                 headers.append((b"content-length", b"%d" % self.length))
             if self._upgrade:
-                headers += [(b"connection", b"upgrade"), (b"upgrade", self._upgrade)]
+                headers += [(b"connection", self.special[b"connection"]), (b"upgrade", self._upgrade)]
         return request_head(self.method, self.path, self.authority, headers)
 
     def _expected_timeout(self) -> bytes:
@@ -142,7 +145,7 @@ class Attempts(StreamState):
             self._body.append(data)
             self._body_size += len(data)
             self._check_buffer(connection)
-        if self.hold or self._done:
+        if self._done:
             return
         self._touched = monotonic()
         if connection is not None:
@@ -155,12 +158,12 @@ class Attempts(StreamState):
 
     def _check_buffer(self, connection: ClientConnection | None) -> None:
         """What is kept is bounded: too much of it ends the chance of a retry, or holds up the client."""
-        limit = self.cluster.config.buffer_limit if self.cluster is not None else _DEFAULT_BUFFER
-        if self._body_size <= limit:
+        if self._body_size <= self._body_limit:
             return
         if connection is None:
             self.downstream.pause_reading()
-            return
+            if self._plan is None:
+                return
         if self._plan is not None:
             self.cluster.stats.retry_or_shadow_abandoned.value += 1
         self._plan = None
@@ -187,12 +190,12 @@ class Attempts(StreamState):
 
     def on_connect_failure(self, failure: DialError) -> None:
         self._waiting = False
-        host = self._host
+        self.endpoint = host = self._host
         self._detach()
         if host is not None:
             host.rq_error += 1
             self._blame(host, outlier.TIMED_OUT if failure.timed_out else outlier.CONNECT_FAILED)
-        self.upstream_failure = failure.reason
+        self.upstream_failure = failure.reason.replace(" ", "_")
         reason = "connection timeout" if failure.timed_out else "remote connection failure"
         self._failed(Failure.CONNECT, reason, Flag.UF, 503)
 
@@ -224,9 +227,11 @@ class Attempts(StreamState):
             return
         self._end_retry(succeeded=False)
         retried = self._retries > 0
+        if flag == Flag.UPE:
+            self.cluster.stats.upstream_cx_protocol_error.value += 1
         why = reason.replace(" ", "_")
         if self.upstream_failure:
-            why += "|" + self.upstream_failure.replace(" ", "_")
+            why += "|" + self.upstream_failure
         headers = ((b"x-envoy-overloaded", b"true"),) if failure is Failure.OVERFLOW else ()
         self.cluster.stats.complete(status, 0.0)
         details = f"upstream_reset_before_response_started{{{why}}}"
@@ -277,44 +282,58 @@ class Attempts(StreamState):
 
     def _request_ended(self) -> None:
         """The client has sent everything: from now on the route's time-out counts."""
-        if self._timeout:
-            self._deadline_at = monotonic() + self._timeout
-            self._set_deadline()
+        self._deadline_at = monotonic() + self._timeout if self._timeout else NEVER
+        self._set_deadline()
 
     def _set_deadline(self) -> None:
-        idle = self.manager.config.stream_idle_timeout
+        idle = self._idle_timeout
         self.deadline = min(self._deadline_at, self._touched + idle if idle else NEVER)
 
     def on_deadline(self, now: float) -> None:
         """A limit may be reached: the request's time-out, or nothing has moved for too long."""
-        if now >= self._deadline_at and not self.responding:
-            self.cluster.stats.upstream_rq_timeout.value += 1
-            host = self._host
-            if host is not None:
-                host.rq_timeout += 1
-                self._blame(host, outlier.TIMED_OUT)
-            self._leave_upstream()
-            self._end_retry(succeeded=False)
-            self.reply(504, TIMEOUT_BODY, "response_timeout", Flag.UT)
-            return
-        if now >= self._deadline_at:  # the head was in time; from there on only idleness ends a response
-            self._deadline_at = NEVER
-        idle = self.manager.config.stream_idle_timeout
-        if idle and now - self._touched >= idle:
+        if now >= self._deadline_at:
+            if self.request_complete:
+                self._timed_out()
+            else:
+                self._slow_request()
+        elif self._idle_timeout and now - self._touched >= self._idle_timeout:
             self._idle()
+        else:
+            self._set_deadline()
+
+    def _timed_out(self) -> None:
+        stats, host = self.cluster.stats, self._host
+        stats.upstream_rq_timeout.value += 1
+        if host is not None:
+            host.rq_timeout += 1
+            self._blame(host, outlier.TIMED_OUT)
+        self._leave_upstream()
+        self._end_retry(succeeded=False)
+        if self.responding:
+            self.flags |= Flag.UT
+            self.details = "response_timeout"
+            self._finish(cut=True)
             return
-        self._set_deadline()
+        stats.complete(504, 0.0)
+        self.reply(504, TIMEOUT_BODY, "response_timeout", Flag.UT)
+
+    def _slow_request(self) -> None:
+        """request_timeout: the client took too long to send it."""
+        self.manager.stats.downstream_rq_timeout.value += 1
+        self._leave_upstream()
+        self.reply(408, b"request timeout", "request_overall_timeout", 0, close=True)
 
     def _idle(self) -> None:
         self.manager.stats.downstream_rq_idle_timeout.value += 1
         self._leave_upstream()
         if self.responding:
             self.flags |= Flag.SI
+            self.details = "stream_idle_timeout"
             self._finish(cut=True)
+        elif self.request_complete:
+            self.reply(504, b"stream timeout", "stream_idle_timeout", Flag.SI)
         else:
-            self.reply(
-                504 if self.request_complete else 408, b"stream timeout", "stream_idle_timeout", Flag.SI, close=True
-            )
+            self.reply(408, b"stream timeout", "stream_idle_timeout", Flag.SI, close=True)
 
     def _start_per_try(self, plan: RetryPlan) -> None:
         self._timer = self.manager.loop.call_later(plan.policy.per_try_timeout, self._per_try_over)
@@ -334,4 +353,5 @@ class Attempts(StreamState):
             self._schedule_retry()
             return
         self._end_retry(succeeded=False)
+        self.cluster.stats.complete(504, 0.0)
         self.reply(504, TIMEOUT_BODY, "upstream_per_try_timeout", Flag.UT)

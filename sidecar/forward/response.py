@@ -29,8 +29,12 @@ class Responses(Attempts):
             if detector is not None:
                 detector.on_status(host, status, now)
         plan = self._plan
-        if plan is not None and plan.wants_status(status, headers) and self._again(status):
-            self._leave_upstream() if not end else self._detach()
+        good = plan is None or not plan.wants_status(status, headers)
+        if not good and self._again(status):
+            if end:
+                self._detach()
+            else:
+                self._leave_upstream()
             self._schedule_retry()
             return
         if end:
@@ -38,7 +42,7 @@ class Responses(Attempts):
         elif self._timer is not None:
             self._timer.cancel()
             self._timer = None
-        self._end_retry(succeeded=True)
+        self._end_retry(succeeded=good)
         self.cluster.stats.complete(status, (now - self.upstream_started) * 1000)
         self._forget_body()
         self.details = "via_upstream"
@@ -52,7 +56,8 @@ class Responses(Attempts):
         self.responding = True
         if b"connection" in special:
             _drop_nominated(headers, special[b"connection"])
-        headers.append((b"x-envoy-upstream-service-time", b"%d" % ((now - self.upstream_started) * 1000)))
+        if self.request_complete:
+            headers.append((b"x-envoy-upstream-service-time", b"%d" % ((now - self.upstream_started) * 1000)))
         if self.virtual_host.config.include_attempt_count_in_response:
             headers.append((b"x-envoy-attempt-count", b"%d" % self.attempts))
         destination = self._destination

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from time import monotonic
 from typing import TYPE_CHECKING, Any, Final
 
-from sidecar.codec.headers import Header, Headers
+from sidecar.codec.headers import Header, Headers, get, put
 from sidecar.codec.heads import RequestParser
 from sidecar.codec.local_reply import is_grpc, reply_headers
 from sidecar.exchange import Exchange, Flag
@@ -33,6 +33,7 @@ class StreamState(Exchange):
     __slots__ = (
         "_avoid",
         "_body",
+        "_body_limit",
         "_body_size",
         "_counted",
         "_deadline_at",
@@ -40,6 +41,7 @@ class StreamState(Exchange):
         "_done",
         "_filter_done",
         "_host",
+        "_idle_timeout",
         "_keep_body",
         "_plan",
         "_retries",
@@ -54,7 +56,6 @@ class StreamState(Exchange):
         "budget",
         "connection",
         "deadline",
-        "hold",
         "length",
         "manager",
         "request_complete",
@@ -64,8 +65,11 @@ class StreamState(Exchange):
     manager: ConnectionManager
     downstream: ServerConnection
 
-    def __init__(self, downstream: Any, parser: RequestParser, length: int, now: float) -> None:
+    def __init__(
+        self, downstream: Any, manager: ConnectionManager, parser: RequestParser, length: int, now: float
+    ) -> None:
         super().__init__(downstream, parser.method, parser.target, parser.headers, now)
+        self.manager = manager
         self.special = parser.special
         self.noted = parser.noted
         if parser.http10:
@@ -73,7 +77,6 @@ class StreamState(Exchange):
         self.length = length
         self.request_complete = length == 0
         self.responding = False  # the response's head has been sent
-        self.hold = False  # body pieces are only collected: the stream has not started yet
         self.connection: ClientConnection | None = None
         self.budget: Budget = None  # type: ignore[assignment]  # set with the cluster
         self.deadline = NEVER
@@ -82,6 +85,8 @@ class StreamState(Exchange):
         self._timeout = 0.0
         self._body: list[bytes] = []  # what came of the body, while it may have to be sent (again)
         self._body_size = 0
+        self._body_limit = manager.buffer_limit
+        self._idle_timeout = manager.config.stream_idle_timeout
         self._keep_body = True
         self._plan: RetryPlan | None = None
         self._retries_left = 0
@@ -141,6 +146,9 @@ class StreamState(Exchange):
     def _local(self, status: int, headers: Headers, body: bytes) -> None:
         self.status = status
         self.responding = True
+        if self._destination is not None and self.cluster is not None:
+            for mutate in self._destination.response_ops:
+                mutate(self, headers)
         if self.manager.inbound and b"x-envoy-peer-metadata-id" in self.special:
             headers += self.manager.peer_headers
         headers.append((b"date", self.manager.date()))
@@ -149,13 +157,23 @@ class StreamState(Exchange):
         if self.method == b"HEAD":
             body = b""
         self.bytes_sent += len(body)
-        length = b"" if any(name == b"content-length" for name, _ in headers) else b"0"
         downstream = self.downstream
         self._finish()
-        downstream.respond(status, headers, length, body, True)
+        if any(name == b"content-length" for name, _ in headers) or status == 204:
+            downstream.respond(status, headers, b"", body, True)
+        elif self.method == b"HEAD":
+            downstream.respond_without_body(status, headers, None)
+        else:
+            downstream.respond(status, headers, b"0", body, True)
 
     def _server(self, headers: Headers, upstream: bytes | None) -> None:
+        """The last response headers: who answers, and what the configuration adds to every answer."""
         manager = self.manager
+        if manager.adds_request_id and self.request_id:
+            put(headers, b"x-request-id", self.request_id)
+        if manager.via:
+            before = get(headers, b"via")
+            put(headers, b"via", manager.via if before is None else before + b", " + manager.via)
         if upstream is not None and not manager.overwrites_server:
             headers.append((b"server", upstream))
         elif manager.adds_server:
@@ -173,16 +191,12 @@ class StreamState(Exchange):
         if self._done:
             return
         self._leave_upstream()
-        if self._tunneling:
-            self._finish()
-            return
-        self.flags |= Flag.DC
         self.details = "downstream_remote_disconnect"
-        if not self.responding:
-            self.status = 0
-        if self.cluster is not None:
-            self.cluster.stats.upstream_rq_cancelled.value += 1
-        self.manager.stats.downstream_rq_rx_reset.value += 1
+        if not self._tunneling:
+            self.flags |= Flag.DC
+            if not self.responding:
+                self.status = 0
+            self.manager.stats.downstream_rq_rx_reset.value += 1
         self._finish()
 
     def _leave_upstream(self) -> None:
@@ -204,6 +218,7 @@ class StreamState(Exchange):
             host.active -= 1
             if self._waiting:
                 self._waiting = False
+                self.cluster.stats.upstream_rq_cancelled.value += 1
                 host.pool.leave(self)
         if self._counted:
             self._counted = False

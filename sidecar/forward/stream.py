@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 from sidecar.codec.headers import Headers, put
 from sidecar.codec.heads import RequestParser
@@ -10,23 +10,13 @@ from sidecar.config.model import Forward, Redirect
 from sidecar.exchange import Flag
 from sidecar.filters import Delay, Reply, Step, Wait
 from sidecar.forward.tunnel import Tunnels
+from sidecar.forwarded import WISHES
 from sidecar.router.retry import RetryPlan, number, with_client_wishes
 from sidecar.router.rewrite import redirect_location
 
 if TYPE_CHECKING:
     from sidecar.connection_manager import ConnectionManager
     from sidecar.router.table import CompiledRoute, Destination
-
-_WISHES: Final = frozenset(
-    (
-        b"x-envoy-max-retries",
-        b"x-envoy-retriable-status-codes",
-        b"x-envoy-retry-grpc-on",
-        b"x-envoy-retry-on",
-        b"x-envoy-upstream-rq-per-try-timeout-ms",
-        b"x-envoy-upstream-rq-timeout-ms",
-    )
-)
 
 
 class Stream(Tunnels):
@@ -37,16 +27,14 @@ class Stream(Tunnels):
     @classmethod
     def refused(cls, downstream: Any, manager: ConnectionManager, now: float) -> Stream:
         """A stream for what is not a request: it only carries the answer to the client and the log."""
-        stream = cls(downstream, RequestParser(), 0, now)
-        stream.manager = manager
-        stream.protocol = ""
+        stream = cls(downstream, manager, RequestParser(), 0, now)
         manager.stats.downstream_rq_total.value += 1
         manager.stats.downstream_rq_active.value += 1
         return stream
 
-    def start(self, manager: ConnectionManager) -> None:
+    def start(self) -> None:
         """The head is there."""
-        self.manager = manager
+        manager = self.manager
         stats = manager.stats
         stats.downstream_rq_total.value += 1
         stats.downstream_rq_http1_total.value += 1
@@ -57,10 +45,9 @@ class Stream(Tunnels):
             return
         if manager.tracer is not None:
             manager.tracer.begin(self)
-        special = self.special
-        if b"upgrade" in special and not self._wants_upgrade(special[b"upgrade"]):
-            return
         manager.active.add(self)
+        if not self.request_complete and manager.config.request_timeout:
+            self._deadline_at = self.started + manager.config.request_timeout
         self._set_deadline()
         route = manager.routes.find(self)
         if route is None:
@@ -69,23 +56,32 @@ class Stream(Tunnels):
             return
         self.route = route
         self.virtual_host = route.virtual_host
-        if route.filters:
+        action = route.action
+        if isinstance(action, Forward):
+            self._destination = destination = route.draw()
+            self.cluster_name = destination.cluster
+            if action.idle_timeout is not None:
+                self._idle_timeout = action.idle_timeout
+                self._set_deadline()
+        special = self.special
+        if special and b"upgrade" in special and not self._may_upgrade(special[b"upgrade"], action):
+            self.reply(403, b"", "upgrade_failed", 0, close=True)
+        elif route.filters:
             self._run(route.filters, 0)
         else:
             self._act(route)
 
-    def _wants_upgrade(self, upgrade: bytes) -> bool:
-        """Whether the request goes on: an upgrade that is not enabled is refused (h2c is ignored, as in Envoy)."""
+    def _may_upgrade(self, upgrade: bytes, action: Any) -> bool:
+        """Notes an upgrade that is enabled; False for one that is not (h2c is ignored, as in Envoy)."""
         if b"upgrade" not in self.special.get(b"connection", b"").lower():
             return True
-        protocol = upgrade.lower()
-        if protocol.decode("latin-1") in self.manager.config.upgrades:
-            self._upgrade = protocol
-            return True
-        if protocol == b"h2c":
-            return True
-        self.reply(403, b"", "upgrade_failed", 0, close=True)
-        return False
+        protocol = upgrade.lower().decode("latin-1")
+        enabled = protocol in self.manager.config.upgrades
+        if isinstance(action, Forward):
+            enabled = action.upgrades.get(protocol, enabled)
+        if enabled:
+            self._upgrade = upgrade
+        return enabled or protocol == "h2c"
 
     def _run(self, steps: tuple[Step, ...], at: int) -> None:
         """The filters' steps from `at` on; a step that waits is the only one that costs a timer or a task."""
@@ -140,25 +136,27 @@ class Stream(Tunnels):
     # ── to a cluster ──────────────────────────────────────────────────────────────────────────────────────────────────
 
     def _forward(self, route: CompiledRoute, action: Forward) -> None:
-        manager = self.manager
+        manager, destination = self.manager, self._destination
+        assert destination is not None  # noqa: S101  # drawn when the route was found
         manager.stats.rq_total.value += 1
-        self._destination = destination = route.draw()
-        self.cluster_name = destination.cluster
         cluster = manager.clusters.get(destination.cluster)
         if cluster is None:
             manager.stats.no_cluster.value += 1
-            self.reply(action.cluster_not_found_code, b"", "cluster_not_found", Flag.NC)
+            self.reply(action.cluster_not_found_code, b"", "cluster_not_found", Flag.NC, close=bool(self._upgrade))
             return
         self.cluster = cluster
         self.budget = cluster.high_budget if action.high_priority else cluster.budget
         self._timeout = action.timeout
         plan = route.retry
-        if not _WISHES.isdisjoint(self.noted):
+        if not WISHES.isdisjoint(self.noted):
             plan = self._client_wishes(plan)
         if plan is not None:
             self._plan = plan
             self._retries_left = plan.policy.attempts
         self._rewrite(route, action, destination)
+        vhost = route.virtual_host.config
+        limit = route.config.retry_buffer if route.config.retry_buffer is not None else vhost.retry_buffer
+        self._body_limit = manager.buffer_limit if limit is None else limit
         if self.request_complete:
             self._request_ended()
         self._attempt()

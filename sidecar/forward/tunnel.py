@@ -24,12 +24,12 @@ class Tunnels(Responses):
         if connection is None:
             return
         self._begin_tunnel(101)
-        headers = head.headers
-        headers.append((b"x-envoy-upstream-service-time", b"%d" % ((monotonic() - self.upstream_started) * 1000)))
-        headers.append((b"date", head.special.get(b"date") or self.manager.date()))
-        self._server(headers, head.special.get(b"server"))
+        headers, special = head.headers, head.special
+        headers.append((b"date", special.get(b"date") or self.manager.date()))
+        self._server(headers, special.get(b"server"))
         if self._upgrade:
-            headers += [(b"connection", b"upgrade"), (b"upgrade", head.special.get(b"upgrade", self._upgrade))]
+            headers.append((b"connection", special.get(b"connection", b"upgrade")))
+            headers.append((b"upgrade", special.get(b"upgrade", self._upgrade)))
         self.response_headers = headers
         self.cluster.stats.complete(101, (monotonic() - self.upstream_started) * 1000)
         self.downstream.switch(response_head(101, headers))
@@ -54,13 +54,6 @@ class Tunnels(Responses):
         self._deadline_at = NEVER
         self.manager.stats.downstream_cx_upgrades_total.value += 1
         self.manager.stats.downstream_cx_upgrades_active.value += 1
-
-    def on_client_half_closed(self) -> None:
-        if self.connection is not None:
-            self.connection.write_eof()
-
-    def on_upstream_half_closed(self) -> None:
-        self.downstream.write_eof()
 
     def on_upstream_closed(self, error: Exception | None) -> None:
         """The tunnel's far end is gone."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from urllib.parse import parse_qsl
 
 import re2
 
@@ -54,31 +53,31 @@ def _value_test(matcher: HeaderMatcher) -> Test | None:
 
 
 def header_predicate(matcher: HeaderMatcher) -> Predicate:
-    """Repeated headers are matched as one, joined with commas. A missing header fails every value match, inverted or
-    not, unless it is treated as empty."""
+    """A repeated header matches when one of its values does. A missing header fails every value match, inverted or not,
+    unless it is treated as empty."""
     name, invert, test = matcher.name, matcher.invert, _value_test(matcher)
     if test is None:
         wanted = matcher.present != invert
         return lambda exchange: (exchange.header(name) is not None) == wanted
-    missing = test(b"") != invert if matcher.treat_missing_as_empty else invert
+    missing = matcher.treat_missing_as_empty and test(b"") != invert
 
     def matches(exchange: Exchange) -> bool:
-        value = exchange.header(name)
-        return missing if value is None else test(value) != invert
+        values = exchange.header_values(name)
+        return any(map(test, values)) != invert if values else missing
 
     return matches
 
 
 def query_predicate(matcher: QueryMatcher) -> Predicate:
-    """The first value of a repeated parameter counts."""
-    name = matcher.name
+    """The first value of a repeated parameter counts; nothing is percent-decoded."""
+    name = matcher.name.encode()
     test = string_test(matcher.match) if matcher.match is not None else None
 
     def matches(exchange: Exchange) -> bool:
-        query = exchange.path.partition(b"?")[2].decode("latin-1")
-        for key, value in parse_qsl(query, keep_blank_values=True):
+        for pair in exchange.path.partition(b"?")[2].split(b"&"):
+            key, _, value = pair.partition(b"=")
             if key == name:
-                return test is None or test(value.encode())
+                return test is None or test(value)
         return False
 
     return matches

@@ -56,8 +56,6 @@ class RetryPlan:
         wanted = status in self._statuses
         if not (wanted or self._grpc or self._ratelimited):
             return False
-        if get(headers, b"x-envoy-overloaded") is not None:
-            return False
         if get(headers, b"x-envoy-ratelimited") is not None:
             return self._ratelimited
         if self._grpc and _GRPC_CODES.get(get(headers, b"grpc-status") or b"") in self._grpc:

@@ -41,7 +41,13 @@ def test_chunked_is_case_insensitive() -> None:
     assert request_length({b"transfer-encoding": b"Chunked"}) == CHUNKED
 
 
-@pytest.mark.parametrize(("status", "method"), [(204, b"GET"), (304, b"GET"), (200, b"HEAD")])
+@pytest.mark.parametrize("special", [{b"content-length": b"5"}, {b"transfer-encoding": b"chunked"}])
+def test_204_announces_no_body(special: dict[bytes, bytes]) -> None:
+    with pytest.raises(FramingError):
+        response_length(204, b"GET", special)
+
+
+@pytest.mark.parametrize(("status", "method"), [(304, b"GET"), (200, b"HEAD")])
 def test_responses_that_never_have_a_body(status: int, method: bytes) -> None:
     assert response_length(status, method, {b"content-length": b"9"}) == 0
 

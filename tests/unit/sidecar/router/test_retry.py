@@ -28,10 +28,6 @@ def test_statuses(condition: str, status: int, wanted: bool) -> None:
     assert plan(condition, codes=(418,)).wants_status(status, []) is wanted
 
 
-def test_an_overloaded_upstream_is_left_alone() -> None:
-    assert not plan("5xx").wants_status(503, [(b"x-envoy-overloaded", b"true")])
-
-
 def test_rate_limited_answers_are_retried_only_on_request() -> None:
     headers = [(b"x-envoy-ratelimited", b"true")]
     assert not plan("5xx").wants_status(503, headers)

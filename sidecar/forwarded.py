@@ -1,0 +1,145 @@
+"""Who the client is, and what it may ask for: x-forwarded-*, x-envoy-* and x-request-id of a request (Envoy's rules).
+
+A request is *internal* when the only address it names is in `internal_address_config`; only then do x-envoy-* requests
+(retries, time-outs) count. It comes from the *edge* when it is not internal and the proxy faces clients directly
+(`use_remote_address`); then what only the mesh may say is removed.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import ipaddress
+import socket
+import struct
+from functools import cache
+
+from sidecar import request_id
+from sidecar.codec.headers import drop, put
+from sidecar.config.model import Hcm
+from sidecar.exchange import Exchange
+
+# What clients may ask of the proxy when they are internal; it ends here in any case.
+WISHES = frozenset(
+    (
+        b"x-envoy-max-retries",
+        b"x-envoy-retriable-status-codes",
+        b"x-envoy-retry-grpc-on",
+        b"x-envoy-retry-on",
+        b"x-envoy-upstream-rq-per-try-timeout-ms",
+        b"x-envoy-upstream-rq-timeout-ms",
+    )
+)
+_CONSUMED = WISHES | {b"x-envoy-internal", b"x-envoy-expected-rq-timeout-ms"}
+_NOT_FROM_THE_EDGE = (
+    b"x-envoy-decorator-operation",
+    b"x-envoy-downstream-service-cluster",
+    b"x-envoy-downstream-service-node",
+    b"x-envoy-original-path",
+)
+
+
+class Forwarded:
+    """The rules of one connection manager."""
+
+    def __init__(self, config: Hcm) -> None:
+        self._config = config
+        self._internal = tuple(ipaddress.ip_network(text, strict=False) for text in config.internal_ranges)
+        self._via = config.via.encode()
+
+    def apply(self, exchange: Exchange) -> None:
+        """Brings the request's headers in order, and gives it its id."""
+        headers, noted, config = exchange.headers, exchange.noted, self._config
+        if not config.use_remote_address and not self._internal and noted.keys().isdisjoint(_CONSUMED):
+            if b"x-forwarded-proto" not in noted:
+                headers.append((b"x-forwarded-proto", exchange.scheme))
+            edge = False
+        else:
+            edge = self._identify(exchange)
+        identity = noted.get(b"x-request-id")
+        if identity and not (edge and not config.preserve_external_request_id):
+            exchange.request_id = identity
+        elif config.generate_request_id:
+            exchange.request_id = request_id.new()
+            if identity is None:
+                headers.append((b"x-request-id", exchange.request_id))
+            else:
+                put(headers, b"x-request-id", exchange.request_id)
+        if self._via:
+            before = exchange.header(b"via")
+            put(headers, b"via", self._via if before is None else before + b", " + self._via)
+
+    def _identify(self, exchange: Exchange) -> bool:
+        """x-forwarded-for and what depends on it; True for a request from the edge."""
+        headers, noted, config = exchange.headers, exchange.noted, self._config
+        addresses = [part.strip() for part in noted.get(b"x-forwarded-for", b"").split(b",") if part.strip()]
+        hops = config.xff_num_trusted_hops
+        remote = exchange.downstream.remote.host
+        if config.use_remote_address:
+            single = not addresses
+            client = _nth_from_the_end(addresses, hops - 1) if hops else None
+            client = client or remote.encode()
+            if not config.skip_xff_append:
+                self._append(exchange, addresses, remote)
+            if not hops or b"x-forwarded-proto" not in noted:
+                put(headers, b"x-forwarded-proto", exchange.scheme)
+        else:
+            single = len(addresses) == 1
+            client = _nth_from_the_end(addresses, hops) or b""
+            if b"x-forwarded-proto" not in noted:
+                headers.append((b"x-forwarded-proto", exchange.scheme))
+        internal = single and self._is_internal(client)
+        wishes = {name: noted[name] for name in WISHES if name in noted} if internal else None
+        headers[:] = [header for header in headers if header[0] not in _CONSUMED]
+        for name in _CONSUMED:
+            noted.pop(name, None)
+        if wishes:
+            noted.update(wishes)
+        edge = config.use_remote_address and not internal
+        if internal:
+            headers.append((b"x-envoy-internal", b"true"))
+        elif edge:
+            for name in _NOT_FROM_THE_EDGE:
+                drop(headers, name)
+            put(headers, b"x-envoy-external-address", client)
+        return edge
+
+    def _append(self, exchange: Exchange, addresses: list[bytes], remote: str) -> None:
+        """The peer's address at the end of x-forwarded-for; for a local peer this machine's, which others can use."""
+        address = own_address() if remote.startswith("127.") or remote == "::1" else remote
+        before = exchange.noted.get(b"x-forwarded-for")
+        if before is None or not addresses:
+            put(exchange.headers, b"x-forwarded-for", address.encode())
+        else:
+            put(exchange.headers, b"x-forwarded-for", before + b"," + address.encode())
+
+    def _is_internal(self, client: bytes) -> bool:
+        if not self._internal or not client:
+            return False
+        try:
+            address = ipaddress.ip_address(client.decode("latin-1"))
+        except ValueError:
+            return False
+        return any(address in network for network in self._internal)
+
+
+def _nth_from_the_end(addresses: list[bytes], skip: int) -> bytes | None:
+    """The last address but `skip`, None when there are too few."""
+    return addresses[-1 - skip] if len(addresses) > skip else None
+
+
+_SIOCGIFADDR = 0x8915  # linux/sockios.h
+
+
+@cache
+def own_address() -> str:
+    """This machine's first IPv4 address that is not loopback (127.0.0.1 when it has none), as Envoy's local info."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
+        for _, name in socket.if_nameindex():
+            try:
+                answer = fcntl.ioctl(sock.fileno(), _SIOCGIFADDR, struct.pack("256s", name.encode()[:15]))
+            except OSError:
+                continue  # an interface without an IPv4 address
+            address = socket.inet_ntoa(answer[20:24])
+            if not address.startswith("127."):
+                return address
+    return "127.0.0.1"
