@@ -24,6 +24,8 @@ CONNECT_TIMEOUT = "1s"
 RECONNECT_BASE, RECONNECT_MAX = "0.250s", "2s"
 # A control plane that is gone without a FIN (a frozen host) is noticed within the sum of the two.
 PING_INTERVAL, PING_TIMEOUT = "10s", "5s"
+# What the API takes (as Istio's does); Envoy's own limit is 100, and it would reject all routes for one expression.
+REGEX_LIMIT, MAX_REGEX_PROGRAM = "re2.max_program_size.error_level", 32768
 PORTS_APART = 1000  # between workloads that share one address
 
 
@@ -55,6 +57,7 @@ def bootstrap(node: Node, xds_host: str, xds_port: int, ports: Ports | None = No
     return {
         "node": xds_node,
         "admin": {"address": _address(admin, ports.admin)},
+        "layered_runtime": {"layers": [{"name": "limits", "static_layer": {REGEX_LIMIT: MAX_REGEX_PROGRAM}}]},
         "dynamic_resources": _dynamic_resources(),
         "static_resources": {
             "listeners": [

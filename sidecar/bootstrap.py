@@ -14,19 +14,23 @@ from typing import Any, Final
 
 from mesh.errors import ConfigError, Problem
 from sidecar.config.ads import ads_cluster_of, dynamic_resources
-from sidecar.config.clusters import cluster
+from sidecar.config.clusters import cluster as read_cluster
 from sidecar.config.common import address
 from sidecar.config.document import Document
-from sidecar.config.listeners import listener
+from sidecar.config.listeners import listener as read_listener
 from sidecar.config.model import (
     Bootstrap,
     Cluster,
+    Discovery,
     Listener,
 )
 from sidecar.config.reader import Reader, plain, uncollected
-from sidecar.config.references import clusters_of_listener
+from sidecar.config.references import clusters_of_listener, rds_names
 
+_NO_ADS: Final = "comes over ADS, and dynamic_resources has no ads_config"
 _INLINE_FILE: Final = "--config-yaml"
+# Limits of Envoy's own that there are none of here.
+RUNTIME_WITHOUT_EFFECT: Final = frozenset({"re2.max_program_size.error_level", "re2.max_program_size.warn_level"})
 
 
 def load(path: str = "", yaml_text: str = "", *, node_id: str = "", node_cluster: str = "") -> Bootstrap:
@@ -97,10 +101,10 @@ def _static(reader: Reader | None, ads_cluster: str) -> tuple[tuple[Cluster, ...
     if reader is None:
         return (), ()
     clusters = tuple(
-        cluster(each, http2=each.message.name == ads_cluster and bool(ads_cluster))
+        read_cluster(each, http2=each.message.name == ads_cluster and bool(ads_cluster))
         for each in reader.children("clusters")
     )
-    listeners = tuple(listener(each) for each in reader.children("listeners"))
+    listeners = tuple(read_listener(each) for each in reader.children("listeners"))
     for field, named in (("clusters", clusters), ("listeners", listeners)):
         names = [each.name for each in named]
         for index, name in enumerate(names):
@@ -118,22 +122,36 @@ def _node(reader: Reader | None) -> Mapping[str, Any]:
 
 
 def _layered_runtime(reader: Reader | None) -> None:
-    """There is no runtime: a layer that sets nothing is taken, one that does is refused."""
+    """There is no runtime: a layer that sets nothing is taken, or only what changes nothing here; one that sets anything
+    else is refused."""
     if reader is None:
         return
     for layer in reader.children("layers"):
         layer.text("name")
         if (admin := layer.child("admin_layer")) is not None:
             admin.skip()
-        if layer.struct("static_layer"):
-            layer.problem("runtime values are not implemented", "static_layer")
+        if others := sorted(set(layer.struct("static_layer")) - RUNTIME_WITHOUT_EFFECT):
+            layer.problem(f"runtime values are not implemented: {', '.join(others)}", "static_layer")
 
 
 def _check_references(reader: Reader, compiled: Bootstrap) -> None:
-    """Inline routes of static listeners name static clusters only, unless they say that it does not matter."""
+    """Inline routes of static listeners name static clusters only, unless they say that it does not matter; what comes
+    over ADS needs to know where that is, and ADS who we are."""
     known = {each.name for each in compiled.clusters}
+    taken: dict[str, str] = {}
     for index, each in enumerate(compiled.listeners):
+        field = f"static_resources.listeners[{index}]"
         for name in sorted(clusters_of_listener(each) - known):
-            reader.problem(
-                f"a route names the cluster {name!r}, which is not there", f"static_resources.listeners[{index}]"
-            )
+            reader.problem(f"a route names the cluster {name!r}, which is not there", field)
+        if each.bind_to_port and each.address.port:
+            other = taken.setdefault(str(each.address), each.name)
+            if other is not each.name:
+                reader.problem(f"{each.address} is the address of listener {other!r} already", f"{field}.address")
+        if rds_names(each) and compiled.ads is None:
+            reader.problem(_NO_ADS, field)
+    for index, cluster in enumerate(compiled.clusters):
+        if cluster.discovery is Discovery.EDS and compiled.ads is None:
+            reader.problem(_NO_ADS, f"static_resources.clusters[{index}].eds_cluster_config")
+    for field in ("id", "cluster"):
+        if compiled.ads is not None and not compiled.node.get(field):
+            reader.problem("is required for ADS", f"node.{field}")

@@ -14,6 +14,7 @@ from envoy.extensions.filters.network.http_connection_manager.v3.http_connection
 from google.protobuf.json_format import MessageToJson
 
 from control_plane.translate import Resources
+from mesh.bootstrap import MAX_REGEX_PROGRAM, REGEX_LIMIT
 from mesh.xds import CLUSTER, ENDPOINT, LISTENER, ROUTE
 from tests.harness.envoy import envoy_binary, envoy_command
 
@@ -33,6 +34,7 @@ def assert_envoy_accepts(built: Resources, directory: Path) -> None:
 def bootstrap(built: Resources) -> Any:
     """Everything is static: what comes by EDS and RDS is put where it is asked for, the rest is added apart."""
     message = Bootstrap()
+    message.layered_runtime.layers.add(name="limits").static_layer.update({REGEX_LIMIT: MAX_REGEX_PROGRAM})
     static = message.static_resources
     used: set[str] = set()
     for cluster in built[CLUSTER].values():
