@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from control_plane.sources import database
 from control_plane.sources.directory import DirectorySource
 from control_plane.sources.source import Action, Change, Commit, Selection, Source, SourceError
 from control_plane.sources.sqlite import SqliteSource
@@ -168,7 +169,8 @@ async def test_everything_is_there_after_a_restart(make: Make, clock: ManualCloc
     await after.close()
 
 
-async def test_a_second_control_plane_is_refused(make: Make, source: Source) -> None:
+async def test_a_second_control_plane_is_refused(make: Make, source: Source, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(database, "BUSY_SECONDS", 0.05)
     other = make()
     with pytest.raises(SourceError, match="in use by another control plane"):
         await other.open()
