@@ -11,6 +11,7 @@ import yaml
 from tests.bench.cases import Case, Ports
 from tests.bench.tools import find
 from tests.harness.envoy import EnvoyUnavailableError, envoy_command, install_envoy
+from tests.harness.sidecar import sidecar_command
 
 OURS = "mesh-sidecar"
 ENVOY = "envoy"
@@ -23,7 +24,7 @@ def command(name: str, case: Case, ports: Ports, folder: Path) -> list[str] | No
     if name in (ENVOY, OURS):
         path = folder / f"{name}.yaml"
         path.write_text(yaml.safe_dump(case.bootstrap(ports), sort_keys=False))
-        return _envoy(path) if name == ENVOY else [*_ours(), "-c", str(path), "--concurrency", "1", "-l", "warning"]
+        return _envoy(path) if name == ENVOY else sidecar_command(path, "-l", "warning")
     binary = find(name)
     if binary is None:
         return None
@@ -32,10 +33,6 @@ def command(name: str, case: Case, ports: Ports, folder: Path) -> list[str] | No
     if name == "nginx":
         return [binary, "-c", str(path), "-e", str(folder / "nginx.err")]
     return [binary, "-db", "-f", str(path)]
-
-
-def _ours() -> list[str]:
-    return [str(Path(sys.executable).with_name("mesh-sidecar"))]
 
 
 def _envoy(path: Path) -> list[str] | None:

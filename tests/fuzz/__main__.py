@@ -16,13 +16,9 @@ from tests.fuzz import corpus
 from tests.fuzz.engine import Engine, Input, Outcome, Side
 from tests.fuzz.mutate import mutate, pieces
 from tests.harness.envoy import EnvoyUnavailableError, envoy_command, install_envoy
+from tests.harness.sidecar import sidecar_command
 
 BATCH = 16
-
-
-def sidecar(config: Path) -> list[str]:
-    """Ours, from the environment that runs this."""
-    return [str(Path(sys.executable).with_name("mesh-sidecar")), "-c", str(config), "--concurrency", "1"]
 
 
 def envoy(config: Path) -> list[str]:
@@ -42,7 +38,7 @@ async def fuzz(seconds: float, seed: int, sides: Sequence[str], folder: Path) ->
     seeds = {side: list(corpus.load(side).values()) for side in corpus.SIDES}
     until = time.monotonic() + seconds
     tried = 0
-    async with Engine(sidecar, folder) as engine:
+    async with Engine(sidecar_command, folder) as engine:
         while time.monotonic() < until:
             inputs = [draw(seeds, sides, random) for _ in range(BATCH)]
             tried += len(inputs)
@@ -53,14 +49,13 @@ async def fuzz(seconds: float, seed: int, sides: Sequence[str], folder: Path) ->
 
 
 async def blame(engine: Engine, inputs: Sequence[Input]) -> int:
-    """Which of the batch it was, tried one by one."""
-    broken = 0
+    """The first of the batch that breaks a rule alone, kept."""
     for given in inputs:
         (outcome,) = await engine.batch([given])
         if outcome.faults:
-            broken += 1
             print(f"{corpus.keep(given)}\n  " + "\n  ".join(outcome.faults))
-    if not broken:
+            break
+    else:
         print(
             "a rule was broken by a batch, and by none of its inputs alone:",
             *(given.parts for given in inputs),
@@ -76,7 +71,7 @@ async def compare(seconds: float, seed: int, sides: Sequence[str], folder: Path)
     until = time.monotonic() + seconds
     kinds: Counter[str] = Counter()
     tried = 0
-    async with Engine(envoy, folder / "envoy") as real, Engine(sidecar, folder / "ours") as ours:
+    async with Engine(envoy, folder / "envoy") as real, Engine(sidecar_command, folder / "ours") as ours:
         while time.monotonic() < until:
             inputs = [draw(seeds, sides, random) for _ in range(BATCH)]
             tried += len(inputs)

@@ -65,6 +65,8 @@ class Engine:
         self._folder.mkdir(parents=True, exist_ok=True)
         await self._upstream.__aenter__()
         self._start()
+        if faults := await self._canary():
+            raise AssertionError(f"before any input: {faults}\n{self._log()}")
         return self
 
     async def __aexit__(
@@ -86,7 +88,7 @@ class Engine:
 
     async def _one(self, given: Input) -> Outcome:
         if given.side == "requests":
-            return _outcome(await self._exchange(given.parts))
+            return _outcome(await self._exchange(given.parts), heads=b"HEAD" in given.data)
         path = f"/raw/{next(self._numbers)}"
         self._responses[path] = given.parts
         raw = await self._exchange((b"GET %s HTTP/1.1\r\nHost: fuzz.test\r\n\r\n" % path.encode(),))
@@ -135,6 +137,9 @@ class Engine:
             return [f"a clean request afterwards got {answer}"]
         return []
 
+    def _log(self) -> str:
+        return self._process.log() if self._process is not None else ""
+
     def _process_faults(self) -> list[str]:
         if self._process is None:
             return []
@@ -182,8 +187,8 @@ class Engine:
         }
 
 
-def _outcome(raw: bytes) -> Outcome:
-    faults = [f"client got {fault}" for fault in response_faults(raw)]
+def _outcome(raw: bytes, heads: bool = False) -> Outcome:
+    faults = [f"client got {fault}" for fault in response_faults(raw, heads)]
     statuses = [part[:3].decode("latin-1") for part in raw.split(b"HTTP/1.1 ")[1:]]
     return Outcome(statuses, faults)
 

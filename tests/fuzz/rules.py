@@ -22,23 +22,22 @@ def request_faults(received: Received) -> list[str]:
     return faults
 
 
-def response_faults(raw: bytes) -> list[str]:
+def response_faults(raw: bytes, heads: bool = False) -> list[str]:
     """What is wrong with the bytes that a client got. A body that is cut short is not: that is how a proxy reports a
-    broken upstream. `raw` ends anywhere."""
+    broken upstream. `raw` ends anywhere; `heads` says that there may be answers to HEAD among them."""
     faults: list[str] = []
-    while raw:
+    while raw and not faults:
         head, found, rest = raw.partition(b"\r\n\r\n")
         if not found:
-            return [*faults, f"no end of the head: {raw[:80]!r}"]
-        faults += _head_faults(head + found, STATUS_LINE)
-        if faults:
-            return faults
-        raw = _after_body(head, rest)
+            return [f"no end of the head: {raw[:80]!r}"]
+        faults = _head_faults(head + found, STATUS_LINE)
+        if not faults:
+            raw = _after_body(head, rest, heads)
     return faults
 
 
-def _after_body(head: bytes, rest: bytes) -> bytes:
-    """What follows the body of a response to GET; nothing when its end cannot be told."""
+def _after_body(head: bytes, rest: bytes, heads: bool) -> bytes:
+    """What follows the body of a response; nothing when its end cannot be told."""
     line, *lines = head.decode("latin-1").split("\r\n")
     status = int(line.split(" ")[1])
     headers = {name.lower(): value for name, value in fields(lines)}
@@ -46,14 +45,23 @@ def _after_body(head: bytes, rest: bytes) -> bytes:
         return b""
     if status < 200 or status in (204, 304):
         return rest
+    if heads and rest.startswith(b"HTTP/1."):
+        return rest
     if "content-length" in headers:
-        length = int(headers["content-length"])
-        following = rest[length:]
-        # The answer to a HEAD has a length and no body: a next response may follow at once.
-        return rest if not following and rest.startswith(b"HTTP/1.") else following
+        return rest[int(headers["content-length"]) :]
     if "chunked" in headers.get("transfer-encoding", ""):
-        _, found, after = rest.partition(b"0\r\n\r\n")
-        return after if found else b""
+        return _after_chunks(rest)
+    return b""
+
+
+def _after_chunks(rest: bytes) -> bytes:
+    while rest:
+        size, found, rest = rest.partition(b"\r\n")
+        if not found:
+            return b""
+        if int(size, 16) == 0:
+            return rest.removeprefix(b"\r\n")
+        rest = rest[int(size, 16) + 2 :]
     return b""
 
 

@@ -9,10 +9,11 @@ from random import Random
 import pytest
 
 from tests.fuzz import corpus
-from tests.fuzz.__main__ import BATCH, draw, main, sidecar
+from tests.fuzz.__main__ import BATCH, draw, main
 from tests.fuzz.engine import Engine, Input
 from tests.fuzz.mutate import LARGEST, mutate, pieces
 from tests.fuzz.rules import log_faults, request_faults, response_faults
+from tests.harness.sidecar import sidecar_command
 from tests.harness.upstream import Received
 
 OK = b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok"
@@ -35,7 +36,7 @@ def test_corpus_breaks_no_rule(tmp_path: Path) -> None:
 
 
 async def _replay(inputs: list[Input], folder: Path) -> None:
-    async with Engine(sidecar, folder) as engine:
+    async with Engine(sidecar_command, folder) as engine:
         for at in range(0, len(inputs), BATCH):
             batch = inputs[at : at + BATCH]
             outcomes = await engine.batch(batch)

@@ -6,7 +6,6 @@ import asyncio
 import json
 import os
 import re
-import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -19,6 +18,7 @@ from tests.harness.client import Client
 from tests.harness.envoy import envoy_binary, envoy_command
 from tests.harness.ports import free_port
 from tests.harness.process import Process, admin_ready, http_get
+from tests.harness.sidecar import sidecar_command
 from tests.harness.upstream import Upstream
 from tests.oracle import bootstrap
 from tests.oracle.case import HOST, Abort, AwaitUpstream, Case, HalfClose, Read, ReadUntil, Wait, Write
@@ -39,12 +39,10 @@ def envoy(config: Path) -> list[str]:
 
 
 def candidate(config: Path) -> list[str]:
-    """The proxy that is judged: ours, or what MESH_ORACLE_CANDIDATE names (`envoy` judges Envoy by itself)."""
-    named = os.environ.get("MESH_ORACLE_CANDIDATE", "")
-    if named == "envoy":
+    """The proxy that is judged: ours, or with MESH_ORACLE_CANDIDATE=envoy another Envoy."""
+    if os.environ.get("MESH_ORACLE_CANDIDATE") == "envoy":
         return envoy(config)
-    binary = named or str(Path(sys.executable).with_name("mesh-sidecar"))
-    return [binary, "-c", str(config), "--concurrency", "1", *LOG_FLUSH]
+    return sidecar_command(config, *LOG_FLUSH)
 
 
 class Side:

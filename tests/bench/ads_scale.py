@@ -1,0 +1,236 @@
+"""`python -m tests.bench.ads_scale`: how long a change takes to reach many proxies, and how long the loop stands still.
+
+Simulated delta proxies, each with a connection of its own, in other processes; the real translation of a World of
+`--services` services. Prints one line a change: seconds until every proxy has acknowledged it, CPU seconds of the control
+plane, the longest time that its loop did not come round, and its memory.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import resource
+import sys
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import replace
+from typing import Any, Final
+
+import uvloop
+
+from control_plane.ads.hub import PushHub
+from control_plane.ads.server import AdsServer
+from control_plane.translate import build
+from control_plane.world import Instance, Service, World
+from mesh.naming import inbound_port, service_host
+from mesh.node import Node, ServicePort
+from mesh.tasks import TaskOwner
+from mesh.xds import CLUSTER, ENDPOINT, LISTENER, ROUTE
+
+WAIT_SECONDS: Final = 120.0
+CONNECTING_AT_ONCE: Final = 50
+PORT: Final = ServicePort(9080, "http", "HTTP")
+
+
+def world(revision: int, services: int, endpoints: int) -> World:
+    """`services` services of `endpoints` endpoints each."""
+    names = [f"service-{n}" for n in range(services)]
+    hosts = {service_host(name, "default"): name for name in names}
+    return World(
+        revision=revision,
+        services={host: Service(host, name, "default", (PORT,)) for host, name in hosts.items()},
+        instances={
+            host: tuple(instance(name, number, n) for n in range(endpoints))
+            for number, (host, name) in enumerate(hosts.items())
+        },
+    )
+
+
+def instance(service: str, number: int, n: int) -> Instance:
+    address = f"127.{1 + n % 200}.{number // 250}.{number % 250 + 1}"
+    return Instance(address, {9080: inbound_port(0)}, {"app": service}, workload=f"{service}-{n}", meshed=True)
+
+
+# ── the proxies ───────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+async def proxy(port: int, number: int, services: int, gate: asyncio.Semaphore) -> None:
+    """Asks as Envoy does and acknowledges everything, until the server goes."""
+    import grpc.aio
+    from envoy.config.cluster.v3.cluster_pb2 import Cluster
+    from envoy.config.listener.v3.listener_pb2 import Listener
+    from envoy.service.discovery.v3.ads_pb2_grpc import AggregatedDiscoveryServiceStub
+    from envoy.service.discovery.v3.discovery_pb2 import DeltaDiscoveryRequest
+
+    from control_plane.snapshot.resource import asks_for
+
+    options = [("grpc.use_local_subchannel_pool", 1), ("grpc.max_receive_message_length", -1)]
+    readers = {CLUSTER: Cluster, LISTENER: Listener}
+    asked = {CLUSTER: ENDPOINT, LISTENER: ROUTE}
+    node = Node(
+        "sidecar",
+        f"127.250.{number // 250}.{number % 250 + 1}",
+        f"proxy-{number}",
+        service=f"service-{number % services}",
+        ports=(PORT,),
+    )
+    known: dict[str, set[str]] = {ENDPOINT: set(), ROUTE: set()}
+    async with grpc.aio.insecure_channel(f"127.0.0.1:{port}", options) as channel:
+        async with gate:
+            await channel.channel_ready()
+        call = AggregatedDiscoveryServiceStub(channel).DeltaAggregatedResources()
+        await call.write(DeltaDiscoveryRequest(node=node.to_xds(), type_url=CLUSTER))
+        await call.write(DeltaDiscoveryRequest(type_url=LISTENER))
+        while (response := await call.read()) is not grpc.aio.EOF:
+            type_url = response.type_url
+            if type_url in readers:
+                messages = (readers[type_url].FromString(r.resource.value) for r in response.resources)
+                names = {name for message in messages for name in asks_for(type_url, message)}
+                fresh = names - known[asked[type_url]]
+                if fresh:
+                    known[asked[type_url]] |= fresh
+                    await call.write(
+                        DeltaDiscoveryRequest(type_url=asked[type_url], resource_names_subscribe=sorted(fresh))
+                    )
+            await call.write(DeltaDiscoveryRequest(type_url=type_url, response_nonce=response.nonce))
+
+
+async def proxies(port: int, first: int, count: int, services: int) -> None:
+    """Ends with the stream of the first that ends."""
+    import grpc.aio
+
+    gate = asyncio.Semaphore(CONNECTING_AT_ONCE)
+    try:
+        await asyncio.gather(*(proxy(port, first + n, services, gate) for n in range(count)))
+    except grpc.aio.AioRpcError as error:
+        print(f"proxies end: {error.code().name}", file=sys.stderr)
+
+
+# ── the control plane ─────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+class LoopLag:
+    """The longest time that the loop did not come round since the last `take`."""
+
+    def __init__(self) -> None:
+        self.longest = 0.0
+
+    async def run(self) -> None:
+        while True:
+            before = time.perf_counter()
+            await asyncio.sleep(0.001)
+            self.longest = max(self.longest, time.perf_counter() - before - 0.001)
+
+    def take(self) -> float:
+        longest, self.longest = self.longest, 0.0
+        return longest
+
+
+@asynccontextmanager
+async def clients(port: int, count: int, processes: int, services: int) -> AsyncIterator[None]:
+    each = -(-count // processes)
+    command = [sys.executable, "-m", "tests.bench.ads_scale", "--services", str(services), "--connect", str(port)]
+    children = [
+        await asyncio.create_subprocess_exec(
+            *command, "--first", str(first), "--proxies", str(min(each, count - first))
+        )
+        for first in range(0, count, each)
+    ]
+    try:
+        yield
+    finally:
+        for child in children:
+            if child.returncode is None:
+                child.terminate()
+            await child.wait()
+
+
+async def measure(options: argparse.Namespace) -> None:
+    hub = PushHub(build)
+    server = AdsServer(hub, "127.0.0.1:0")
+    await server.start()
+    lag = LoopLag()
+    tasks = TaskOwner("bench")
+    tasks.start(lag.run())
+    current = world(1, options.services, options.endpoints)
+    hub.publish(current)
+    started, cpu = time.monotonic(), time.process_time()
+    try:
+        async with clients(server.port, options.proxies, options.processes, options.services):
+            async with asyncio.timeout(WAIT_SECONDS):
+                while not all_in_sync(hub, options.proxies):  # noqa: ASYNC110 - nobody says when
+                    await asyncio.sleep(0.2)
+            row("all connect", time.monotonic() - started, time.process_time() - cpu, lag.take(), options.proxies)
+            for name, change in (
+                ("one endpoint more", lambda w: one_endpoint_more(w)),
+                ("one service more", lambda w: one_service_more(w)),
+                ("nothing", lambda w: w),
+                ("that service less", lambda w: one_service_less(w)),
+            ):
+                current = replace(change(current), revision=current.revision + 1)
+                cpu = time.process_time()
+                hub.publish(current)
+                done = await hub.convergence(current.revision, WAIT_SECONDS)
+                row(f"{name}: {done.state}", done.seconds, time.process_time() - cpu, lag.take(), done.affected)
+    finally:
+        await tasks.close()
+        await server.stop()
+
+
+def all_in_sync(hub: PushHub, count: int) -> bool:
+    known = hub.proxies()
+    return len(known) == count and all(s.state == "SYNCED" for one in known for s in one.types.values())
+
+
+def one_endpoint_more(before: World) -> World:
+    host, instances = next(iter(before.instances.items()))
+    more = (*instances, Instance("127.240.0.1", {9080: inbound_port(0)}, workload="more", meshed=True))
+    return replace(before, instances={**before.instances, host: more})
+
+
+def one_service_more(before: World) -> World:
+    host = service_host("more", "default")
+    services = {**before.services, host: Service(host, "more", "default", (PORT,))}
+    return replace(before, services=services, instances={**before.instances, host: (instance("more", 9_000, 0),)})
+
+
+def one_service_less(before: World) -> World:
+    host = service_host("more", "default")
+    return replace(
+        before,
+        services={h: s for h, s in before.services.items() if h != host},
+        instances={h: i for h, i in before.instances.items() if h != host},
+    )
+
+
+def row(name: str, seconds: float, cpu: float, lag: float, affected: int) -> None:
+    memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    print(
+        f"{name:32} {seconds:8.2f} s {cpu:8.2f} s CPU {1000 * lag:7.0f} ms longest turn "
+        f"{affected:6} affected {memory:6.0f} MiB at most",
+        flush=True,
+    )
+
+
+def arguments(given: list[str] | None = None) -> Any:
+    parser = argparse.ArgumentParser(prog="tests.bench.ads_scale", description=__doc__)
+    parser.add_argument("--proxies", type=int, default=1000)
+    parser.add_argument("--services", type=int, default=100)
+    parser.add_argument("--endpoints", type=int, default=3, help="of each service (default 3)")
+    parser.add_argument("--processes", type=int, default=2, help="that the proxies are simulated in (default 2)")
+    parser.add_argument("--connect", type=int, default=0, help=argparse.SUPPRESS)  # being such a process
+    parser.add_argument("--first", type=int, default=0, help=argparse.SUPPRESS)
+    return parser.parse_args(given)
+
+
+def main() -> None:
+    options = arguments()
+    if options.connect:
+        uvloop.run(proxies(options.connect, options.first, options.proxies, options.services))
+    else:
+        uvloop.run(measure(options))
+
+
+if __name__ == "__main__":
+    main()
