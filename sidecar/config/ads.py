@@ -97,4 +97,6 @@ def _back_off(reader: Reader | None) -> tuple[float, float]:
         return DEFAULT_BACK_OFF, MAX_BACK_OFF
     base = wait.seconds("base_interval", DEFAULT_BACK_OFF)
     longest = wait.seconds("max_interval", base * 10)
+    if longest < base:
+        wait.problem("must not be less than base_interval", "max_interval")
     return min(base, MAX_BACK_OFF), min(longest, MAX_BACK_OFF)

@@ -9,7 +9,7 @@ from sidecar.config.common import plaintext
 from sidecar.config.endpoints import assignment
 from sidecar.config.load_balancing import LoadBalancing, load_balancing
 from sidecar.config.model import Assignment, Cluster, Discovery, DnsFamily, LbPolicy, Limits, OutlierDetection
-from sidecar.config.reader import Reader
+from sidecar.config.reader import Reader, is_ip
 from sidecar.config.source import FETCH_TIMEOUT, ads_source
 from sidecar.config.upstream_http import upstream_http
 
@@ -54,7 +54,7 @@ def cluster(reader: Reader, *, http2: bool = False) -> Cluster:
         discovery=discovery,
         lb_policy=balancing.policy,
         choice_count=balancing.choice_count,
-        assignment=_inline(reader, discovery),
+        assignment=_inline(reader, discovery, name),
         eds_name=eds.name,
         eds_timeout=eds.timeout,
         connect_timeout=reader.seconds("connect_timeout", 5.0),
@@ -94,12 +94,12 @@ def _eds(reader: Reader, discovery: Discovery, name: str) -> _Eds:
     return _Eds(config.text("service_name") or name, ads_source(config, "eds_config"))
 
 
-def _inline(reader: Reader, discovery: Discovery) -> Assignment | None:
+def _inline(reader: Reader, discovery: Discovery, name: str) -> Assignment | None:
     inline = reader.child("load_assignment")
     if inline is None:
-        if discovery in _INLINE:
-            reader.problem(f"is required for a cluster of type {discovery.value}", "load_assignment")
-        return None
+        if discovery is Discovery.LOGICAL_DNS:
+            reader.problem("is required for a cluster of type LOGICAL_DNS", "load_assignment")
+        return Assignment(name) if discovery in _INLINE else None
     if discovery not in _INLINE:
         inline.problem(f"is not for clusters of type {discovery.value}")
     compiled = assignment(inline, names=discovery in _DNS)
@@ -179,4 +179,7 @@ def _bind(reader: Reader | None) -> str:
         return ""
     source.only("protocol", "TCP")
     source.only("port_value", 0)
-    return source.text("address")
+    address = source.text("address")
+    if address and not is_ip(address):
+        source.problem(f"{address!r} is not an IP address", "address")
+    return address

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import ipaddress
 import os
 from pathlib import Path
@@ -9,6 +10,7 @@ from typing import Any
 
 import re2
 
+from mesh.errors import ConfigError
 from sidecar.config.model import (
     NO_OPS,
     Address,
@@ -19,6 +21,7 @@ from sidecar.config.model import (
     StringMatcher,
 )
 from sidecar.config.reader import Reader, is_ip
+from sidecar.telemetry.formatter import compile_format
 
 _QUIET = re2.Options()
 _QUIET.log_errors = False
@@ -129,6 +132,8 @@ def _header_add(reader: Reader) -> HeaderAdd:
         value = value or raw.decode("latin-1")
         if not _modifiable(name):
             header.problem(f"{name!r}: host and names with a colon cannot be changed here", "key")
+        if "%" in value and (says := _bad_format(value)):
+            header.problem(says, "value")
     action = AppendAction[_ACTIONS[reader.enum("append_action")]]
     if reader.has("append"):  # deprecated, and still what most examples use
         if action is not AppendAction.APPEND:
@@ -136,6 +141,16 @@ def _header_add(reader: Reader) -> HeaderAdd:
         action = AppendAction.APPEND if reader.flag("append") else AppendAction.OVERWRITE
     keep_empty = reader.flag("keep_empty_value")
     return HeaderAdd(name.lower().encode("latin-1", "replace"), value, action, keep_empty)
+
+
+@functools.lru_cache(4096)
+def _bad_format(value: str) -> str:
+    """What is wrong with the %COMMAND%s of a header value, or ''."""
+    try:
+        compile_format(value)
+    except ConfigError as error:
+        return "; ".join(problem.message for problem in error.problems)
+    return ""
 
 
 _ACTIONS = {action.value: action.name for action in AppendAction}

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any, Final
 
 from sidecar.config.common import address
-from sidecar.config.model import UNLIMITED, Assignment, Endpoint, Health, LocalityEndpoints
+from sidecar.config.model import Assignment, Endpoint, Health, LocalityEndpoints
 from sidecar.config.reader import Reader
 
 _HEALTH: Final = {
@@ -42,8 +42,6 @@ def assignment(reader: Reader, *, names: bool = False) -> Assignment:
 def _locality(reader: Reader, names: bool) -> LocalityEndpoints:
     place = reader.child("locality")
     endpoints = tuple(_endpoint(each, names) for each in reader.children("lb_endpoints"))
-    if sum(endpoint.weight for endpoint in endpoints) > UNLIMITED:
-        reader.problem(f"the endpoints' weights sum up to more than {UNLIMITED}", "lb_endpoints")
     return LocalityEndpoints(
         endpoints=endpoints,
         region=place.text("region") if place is not None else "",

@@ -52,13 +52,12 @@ def http_filters(reader: Reader) -> tuple[HttpFilter, ...]:
         if result is not None:
             compiled.append(result)
             kinds.append(kind)
-    names = [each.name for each in compiled]
-    for name in {name for name in names if names.count(name) > 1}:
-        reader.problem(f"two filters are named {name!r}", "http_filters")
     if not readers:
         reader.problem("needs the router filter (envoy.filters.http.router) at the end", "http_filters")
     elif compiled and (kinds[-1] != ROUTER or kinds.count(ROUTER) > 1):
         reader.problem("the router filter must be the last one, and only there", "http_filters")
+    elif compiled and compiled[-1].disabled:
+        reader.problem("the router filter cannot be disabled", "http_filters")
     return tuple(compiled)
 
 

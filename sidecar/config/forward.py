@@ -15,7 +15,6 @@ _NOT_FOUND_CODES: Final = {
     "INTERNAL_SERVER_ERROR": 500,
 }
 PREVIOUS_HOSTS: Final = "envoy.extensions.retry.host.previous_hosts.v3.PreviousHostsPredicate"
-_PREVIOUS_HOSTS_NAME: Final = "envoy.retry_host_predicates.previous_hosts"
 
 RETRY_CONDITIONS: Final = frozenset(
     {
@@ -123,7 +122,7 @@ def retry_policy(reader: Reader) -> RetryPolicy:
     base, longest = _back_off(reader.child("retry_back_off"))
     predicates = reader.children("retry_host_predicate")
     for each in predicates:
-        _previous_hosts(each)
+        typed(each, {PREVIOUS_HOSTS: None}, "retry host predicate")
     return RetryPolicy(
         conditions=conditions,
         attempts=reader.number("num_retries", 1),
@@ -147,11 +146,3 @@ def _back_off(reader: Reader | None) -> tuple[float, float]:
     if longest < base:
         reader.problem("must not be less than base_interval", "max_interval")
     return base, longest
-
-
-def _previous_hosts(reader: Reader) -> None:
-    """The one predicate there is; its name alone is enough, as for Envoy."""
-    if reader.has("typed_config"):
-        typed(reader, {PREVIOUS_HOSTS: None}, "retry host predicate")
-    elif (name := reader.text("name")) != _PREVIOUS_HOSTS_NAME:
-        reader.problem(f"{name!r} is not an implemented retry host predicate", "name")

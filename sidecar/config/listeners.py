@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from itertools import product
 from typing import Any, Final
 
 from envoy.config.listener.v3 import listener_pb2  # noqa: F401  (names the message for Any)
@@ -79,13 +80,22 @@ def listener(reader: Reader) -> Listener:
 
 
 def _check_matches(compiled: Listener, readers: list[Reader]) -> None:
-    """Two chains that match the same connections: only the first could ever be used."""
-    seen: dict[FilterChainMatch, str] = {}
+    """Chains must not overlap: which of the two would take a connection is nowhere defined."""
+    seen: dict[tuple[object, ...], str] = {}
     for index, (chain, reader) in enumerate(zip(compiled.chains, readers, strict=True)):
         where = chain.name or f"filter_chains[{index}]"
-        if chain.match in seen:
-            reader.problem(f"matches the same as {seen[chain.match]}", "filter_chain_match")
-        seen.setdefault(chain.match, where)
+        match = chain.match
+        for each in product(
+            (match.destination_port,),
+            match.destination_ranges or ("",),
+            match.server_names or ("",),
+            (match.transport,),
+            match.application_protocols or ("",),
+            match.source_ranges or ("",),
+        ):
+            if (other := seen.setdefault(each, where)) is not where:
+                reader.problem(f"matches connections that {other} matches already", "filter_chain_match")
+                break
 
 
 def _listener_filters(reader: Reader) -> frozenset[str]:
@@ -103,7 +113,8 @@ def _listener_filters(reader: Reader) -> frozenset[str]:
 def _default_chain(reader: Reader | None) -> FilterChain | None:
     if reader is None:
         return None
-    reader.child("filter_chain_match")  # Envoy ignores it for the default chain
+    if (unused := reader.child("filter_chain_match")) is not None:
+        unused.skip()  # as Envoy does: the default chain takes what no other one matches
     return _chain(reader)
 
 

@@ -73,8 +73,6 @@ def header_matcher(reader: Reader) -> HeaderMatcher:
     elif kind == "range_match":
         if (child := reader.child(kind)) is not None:
             value_range = (child.number("start"), child.number("end"))
-            if value_range[1] <= value_range[0]:
-                child.problem("end must be more than start", "end")
     elif kind == "safe_regex_match":
         match = StringMatcher(StringMatch.REGEX, regex(reader.child(kind)))
     elif kind:

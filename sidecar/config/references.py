@@ -24,6 +24,16 @@ def clusters_of_routes(routes: RouteConfig, *, checked: bool = False) -> set[str
     return set(_named(routes)) if wanted else set()
 
 
+def rds_names(listener: Listener) -> dict[str, float]:
+    """The route configurations that a listener asks for by name, with the time that it waits for each."""
+    chains = (*listener.chains, *((listener.default_chain,) if listener.default_chain is not None else ()))
+    return {
+        chain.network.rds: chain.network.rds_timeout
+        for chain in chains
+        if isinstance(chain.network, Hcm) and chain.network.rds
+    }
+
+
 def _named(routes: RouteConfig) -> Iterator[str]:
     for host in routes.virtual_hosts:
         for route in host.routes:

@@ -58,17 +58,14 @@ def route_config(reader: Reader) -> RouteConfig:
 
 
 def _check_domains(config: RouteConfig, readers: list[Reader]) -> None:
-    """One virtual host a domain, one virtual host a name."""
+    """One virtual host a domain."""
     domains: dict[str, str] = {}
-    names: set[str] = set()
     for host, reader in zip(config.virtual_hosts, readers, strict=True):
-        if host.name in names:
-            reader.problem(f"there is another virtual host {host.name!r}", "name")
-        names.add(host.name)
         for index, domain in enumerate(host.domains):
-            other = domains.setdefault(domain.lower(), host.name)
-            if other is not host.name or domain.lower() in (each.lower() for each in host.domains[:index]):
+            other = domains.get(domain.lower())
+            if other is not None:
                 reader.problem(f"{domain!r} is a domain of virtual host {other!r} already", f"domains[{index}]")
+            domains[domain.lower()] = host.name
 
 
 def _virtual_host(reader: Reader, body_limit: int) -> VirtualHost:

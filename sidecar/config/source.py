@@ -15,7 +15,7 @@ def ads_source(parent: Reader, field: str) -> float:
     if reader is None:
         parent.problem("is required", field)
         return FETCH_TIMEOUT
-    if reader.child("ads") is None and reader.child("self") is None:
+    if reader.child("ads") is None:
         reader.problem("only ads is implemented")
     reader.only("resource_api_version", "V3")
     return reader.seconds("initial_fetch_timeout", FETCH_TIMEOUT)

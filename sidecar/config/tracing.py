@@ -35,10 +35,12 @@ def tracing(reader: Reader) -> Tracing:
 
 def _opentelemetry(reader: Reader) -> tuple[str, str, str]:
     """(cluster, URI, service name)."""
-    reader.refuse("grpc_service", "OTLP over gRPC is not implemented, use http_service")
     service = reader.text("service_name")
     http = reader.child("http_service")
+    if http is None and not reader.has("grpc_service"):
+        reader.problem("is required", "http_service")
     target = http.child("http_uri") if http is not None else None
+    reader.refuse("grpc_service", "OTLP over gRPC is not implemented, use http_service")
     if target is None:
         return "", "", service
     target.seconds("timeout")

@@ -137,7 +137,7 @@ class Intake:
         change = subscription.received(response)
         errors = {each.name: each.error for each in resources if each.error}
         good = {each.name: each for each in resources if each.compiled is not None and each.name in change.changed}
-        for name, error in self._dangling(good.values()).items():
+        for name, error in (self._dangling(good.values()) | self._clashes(good, change.removed)).items():
             errors[name] = error
             del good[name]
         # A resource without a name may be any of those that seem to be gone.
@@ -223,6 +223,22 @@ class Intake:
                 continue
             if missing := sorted(name for name in wanted if not self._warming.knows_cluster(name)):
                 errors[each.name] = f"a route names the cluster {missing[0]!r}, which is not there"
+        return errors
+
+    def _clashes(self, resources: Mapping[str, Resource], removed: Iterable[str]) -> dict[str, str]:
+        """Listeners on an address that another one has."""
+        taken = {
+            str(each.address): each.name
+            for each in self._warming.all_listeners()
+            if each.name not in removed and each.name not in resources and each.bind_to_port and each.address.port
+        }
+        errors = {}
+        for name, resource in resources.items():
+            listener = resource.compiled
+            if isinstance(listener, Listener) and listener.bind_to_port and listener.address.port:
+                other = taken.setdefault(str(listener.address), name)
+                if other != name:
+                    errors[name] = f"{listener.address} is the address of listener {other!r} already"
         return errors
 
     def _apply(self, actions: Iterable[Action]) -> dict[str, str]:

@@ -11,7 +11,8 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from enum import Enum
 
-from sidecar.config.model import Assignment, Cluster, Discovery, Hcm, Listener, RouteConfig
+from sidecar.config.model import Assignment, Cluster, Discovery, Listener, RouteConfig
+from sidecar.config.references import rds_names as names_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,7 +119,7 @@ class Warming:
             name
             for group in (self.listeners, self._new_listeners)
             for each in group.values()
-            for name in rds_names_of(each)
+            for name in names_of(each)
         }
 
     @property
@@ -132,6 +133,11 @@ class Warming:
 
     def knows_cluster(self, name: str) -> bool:
         return name in self.clusters or name in self._new_clusters
+
+    def all_listeners(self) -> Iterator[Listener]:
+        """Those that serve and those that wait for their routes."""
+        yield from self.listeners.values()
+        yield from self._new_listeners.values()
 
     def waits_for(self, listeners: Iterable[str]) -> bool:
         """Whether one of these listeners still waits for its routes."""
@@ -201,7 +207,7 @@ class Warming:
                 actions.append(SetRoutes(routes))
         self._absent = (self._absent | set(missing)) & wanted - self.routes.keys()
         for listener in list(self._new_listeners.values()):
-            if rds_names_of(listener).keys() <= self.routes.keys() | self._absent:
+            if names_of(listener).keys() <= self.routes.keys() | self._absent:
                 actions += self._serve(listener)
         return actions + self._drop_routes() + self._settle()
 
@@ -272,12 +278,12 @@ class Warming:
             self._drop_waiting_listener(listener.name)
             if self.listeners.get(listener.name) == listener:
                 continue
-            missing = rds_names_of(listener).keys() - self.routes.keys()
+            missing = names_of(listener).keys() - self.routes.keys()
             if not missing:
                 yield from self._serve(listener)
                 continue
             self._new_listeners[listener.name] = listener
-            timeouts = rds_names_of(listener)
+            timeouts = names_of(listener)
             if all(timeouts[name] for name in missing):
                 deadline = self._now() + max(timeouts[name] for name in missing)
                 self._deadlines[_Wait.LISTENER, listener.name] = deadline
@@ -321,13 +327,3 @@ class Warming:
             return []
         self._initialized = True
         return [Initialized()]
-
-
-def rds_names_of(listener: Listener) -> dict[str, float]:
-    """The route configurations that a listener asks for by name, with the time that it waits for each."""
-    chains = (*listener.chains, listener.default_chain) if listener.default_chain is not None else listener.chains
-    return {
-        chain.network.rds: chain.network.rds_timeout
-        for chain in chains
-        if chain is not None and isinstance(chain.network, Hcm) and chain.network.rds
-    }
