@@ -13,6 +13,7 @@ from typing import Final
 
 from pydantic import Field
 
+from mesh.istio.formats import format_problem
 from mesh.istio.model import Found, Message, shown, suggestion
 from mesh.istio.scalars import (
     Duration,
@@ -75,8 +76,6 @@ GRPC_STATUSES: Final = (
 
 _AUTHORITY = (":authority", "host")
 _HEADER_VALUE = re.compile("[^\x00-\x08\x0a-\x1f\x7f]*")
-# What Envoy fills in: %NAME%, %NAME(arguments)%, %NAME(arguments):LENGTH%; %% is a percent sign.
-_FORMAT = re.compile(r"(?:[^%]|%%|%[A-Z][A-Z0-9_]*(?:\((?:[^()%]|%[^)]*%)*\))?(?::[0-9]+)?%)*")
 
 
 class HeaderOperations(Message):
@@ -131,9 +130,7 @@ def _header_value_problem(value: str) -> str:
         return f"a header value must be at most {MAX_HEADER_VALUE} bytes"
     if not _HEADER_VALUE.fullmatch(value):
         return "a header value must not contain control characters"
-    if not _FORMAT.fullmatch(value):
-        return f"a % must be written %% or begin a command such as %REQ(x-id)%: {shown(value)}"
-    return ""
+    return format_problem(value)
 
 
 class Percent(Message):

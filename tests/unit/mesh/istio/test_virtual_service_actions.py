@@ -137,7 +137,6 @@ def test_what_is_refused_without_a_route(fields: dict[str, Any], expected: str) 
         "100%%",
         "a %REQ(X?Y):10% b",
         "%START_TIME(%Y/%m/%d)%",
-        "%PER_REQUEST_STATE(a.b)%",
         "tab\t",
     ],
 )
