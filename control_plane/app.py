@@ -79,7 +79,7 @@ class ControlPlane:
 
         self._open = AsyncExitStack()
         clock = SystemClock()
-        disable_created_metrics()  # a series more for each, which Istio's have not
+        disable_created_metrics()  # type: ignore[no-untyped-call]  # a series more for each, which Istio's have not
         version = importlib.metadata.version("asyncmesh")
         self._settings = settings
         self._metrics = ControlMetrics(CollectorRegistry(), version)
