@@ -78,6 +78,14 @@ def validate(path: str = "", yaml_text: str = "") -> int:
 def compile_bootstrap(message: Any) -> Bootstrap:
     """An envoy.config.bootstrap.v3.Bootstrap; ConfigError with everything that is wrong in it."""
     reader = Reader(message)
+    compiled = read_bootstrap(reader)
+    reader.finish()
+    return compiled
+
+
+def read_bootstrap(reader: Reader) -> Bootstrap:
+    """The same on a reader, which the caller finishes."""
+    message = reader.message
     clusters, listeners = _static(reader.child("static_resources"), ads_cluster_of(message))
     admin = reader.child("admin")
     _layered_runtime(reader.child("layered_runtime"))
@@ -93,7 +101,6 @@ def compile_bootstrap(message: Any) -> Bootstrap:
         source=message.SerializeToString(deterministic=True),
     )
     _check_references(reader, compiled)
-    reader.finish()
     return compiled
 
 

@@ -226,20 +226,20 @@ class Reader:
             if hasattr(value, "DESCRIPTOR"):
                 value = value.value if hasattr(value, "value") else seconds_of(value)
         if value not in accepted:
-            shown = " or ".join(_shown(each) for each in accepted)
-            self.problem(why or f"{_shown(value)} is not implemented, only {shown} is", name)
+            known = " or ".join(shown(each) for each in accepted)
+            self.problem(why or f"{shown(value)} is not implemented, only {known} is", name)
 
     # ── messages ──────────────────────────────────────────────────────────────────────────────────────────────────────
 
     def child(self, name: str) -> Reader | None:
         """A message, or None when it is not set."""
         value = self._take(name)
-        return None if value is None else Reader(value, name, self)
+        return None if value is None else type(self)(value, name, self)
 
     def children(self, name: str) -> list[Reader]:
         """A repeated message, in order."""
         values = self._take(name)
-        return [] if values is None else [Reader(value, name, self, index) for index, value in enumerate(values)]
+        return [] if values is None else [type(self)(value, name, self, index) for index, value in enumerate(values)]
 
     def values(self, name: str) -> tuple[Any, ...]:
         """A repeated scalar."""
@@ -250,7 +250,7 @@ class Reader:
         """A map from strings to messages, ordered by key (protobuf's own order is random)."""
         values = self._take(name)
         for key in sorted(values or ()):
-            yield key, Reader(values[key], name, self, key)
+            yield key, type(self)(values[key], name, self, key)
 
     def struct(self, name: str) -> Mapping[str, Any]:
         """A google.protobuf.Struct as plain data; whole numbers are ints."""
@@ -310,7 +310,7 @@ def unpack(value: Any, name: str, parent: Reader) -> tuple[str, Reader | None]:
         return str(message.type_url).rpartition("/")[2], None
     for field in unknown_fields(message):
         parent.problem(f"has field number {field}, which {type_name} does not have", name)
-    return type_name, Reader(message, name, parent)
+    return type_name, type(parent)(message, name, parent)
 
 
 def unknown_fields(message: Any) -> list[int]:
@@ -354,7 +354,8 @@ def is_ip(text: str) -> bool:
     return True
 
 
-def _shown(value: Any) -> str:
+def shown(value: Any) -> str:
+    """A value as the configuration spells it."""
     if isinstance(value, bool):
         return str(value).lower()
     return f"{value:g}" if isinstance(value, float) else str(value)
