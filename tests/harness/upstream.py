@@ -158,6 +158,7 @@ class Upstream:
         self.open = 0
         self._served = 0
         self._arrived = asyncio.Event()
+        self._left = asyncio.Event()
         self._tasks: set[asyncio.Task[None]] = set()
         self._writers: set[asyncio.StreamWriter] = set()
 
@@ -187,6 +188,13 @@ class Upstream:
             while len(self.requests) < count:
                 self._arrived.clear()
                 await self._arrived.wait()
+
+    async def wait_idle(self, seconds: float = 5.0) -> None:
+        """Until no connection is open any more; TimeoutError."""
+        async with asyncio.timeout(seconds):
+            while self.open:
+                self._left.clear()
+                await self._left.wait()
 
     async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         task = asyncio.current_task()
@@ -218,6 +226,7 @@ class Upstream:
             received.ended = "malformed"
         finally:
             self.open -= 1
+            self._left.set()
             self._writers.discard(writer)
             writer.close()
 
