@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import ipaddress
 from collections.abc import Iterable, Mapping
 from typing import Any, Final
@@ -66,6 +67,7 @@ def tcp_proxy(cluster: str, access_logs: Iterable[Any] = (), stat_prefix: str = 
     return network_filter(TCP_PROXY, proxy)
 
 
+@functools.lru_cache(maxsize=16_384)  # asked for every endpoint of every world
 def is_ip(text: str) -> bool:
     try:
         ipaddress.ip_address(text)
