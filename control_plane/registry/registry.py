@@ -5,10 +5,11 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Final
 
 from control_plane.registry.lifecycle import Grace, Lifecycle, News
-from control_plane.registry.workload import Workload, decode, encode
+from control_plane.registry.workload import Workload, decode, encode, problem_of
 from control_plane.sources.source import Source, SourceError
 from mesh.clock import Clock
 from mesh.node import Node
@@ -61,6 +62,9 @@ class Registry:
 
     def connected(self, node: Node) -> None:
         """A stream of `node` has begun, its first or a further one."""
+        if node.address and (problem := problem_of(node)):
+            log.warning("%s serves nobody: %s", node.id, problem)
+            node = replace(node, service="", labels={}, ports=())
         self._lifecycle.connected(node)
         self._settle()
 

@@ -195,7 +195,8 @@ def _by_service(workloads: Iterable[Workload]) -> dict[str, list[Workload]]:
     found: dict[str, list[Workload]] = {}
     for workload in workloads:
         if workload.node.service:
-            found.setdefault(service_host(workload.node.service, workload.node.namespace), []).append(workload)
+            host = service_host(workload.node.service, workload.node.namespace).lower()
+            found.setdefault(host, []).append(workload)
     return found
 
 

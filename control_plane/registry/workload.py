@@ -4,9 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
+from mesh.istio.scalars import host_problem, is_ip
+from mesh.naming import service_host
 from mesh.node import GENERATOR_GRPC, INTERCEPT_REDIRECT, ROUTER, Locality, Node
+
+MAX_PORT: Final = 65536
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +34,20 @@ def accepts(node: Node) -> Mapping[int, int]:
     if answers_itself(node):
         return {port.number: port.app_port for port in node.ports}
     return {port.number: node.inbound(index) for index, port in enumerate(node.ports)}
+
+
+def problem_of(node: Node) -> str:
+    """Why others cannot be sent to what a proxy says that it serves, or an empty string. Everybody's configuration is
+    made of it: one workload's slip must not be everybody's rejection."""
+    if not is_ip(node.address):
+        return f"its address {node.address!r} is no IP address"
+    if node.service and (problem := host_problem(service_host(node.service, node.namespace), wildcard=False)):
+        return f"its service {problem}"
+    for port in node.ports:
+        reached = accepts(node)[port.number]
+        if not (0 < port.number < MAX_PORT and 0 < reached < MAX_PORT):
+            return f"its port {port.number}, reached on {reached}, is out of range"
+    return ""
 
 
 def encode(workload: Workload) -> dict[str, Any]:

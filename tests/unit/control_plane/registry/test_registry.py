@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -88,3 +89,15 @@ async def test_a_disk_that_fails_is_asked_again(
     await registry.close()
     assert list(await source.registrations()) == [NODE.id]
     assert "the disk is full" in caplog.text
+
+
+async def test_a_workload_that_nobody_can_be_sent_to_serves_nobody(
+    source: SqliteSource, caplog: pytest.LogCaptureFixture
+) -> None:
+    registry = Registry(source, Grace(), SystemClock())
+    await registry.start()
+    registry.connected(replace(NODE, service="no such name"))
+    (workload,) = registry.workloads()
+    assert (workload.node.service, workload.node.ports) == ("", ())
+    assert "not a DNS name" in caplog.text
+    await registry.close()
