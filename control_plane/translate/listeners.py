@@ -44,11 +44,22 @@ def outbound_listeners(index: Index, node: Node) -> Mapping[str, Any]:
     if node.interception == INTERCEPT_NONE:
         return {OUTBOUND_LISTENER: _explicit(index, node)}
     listeners = {OUTBOUND_LISTENER: _virtual(index, node)}
-    reserved = {node.outbound_port, node.inbound_port, ADMIN_PORT, HEALTH_PORT, PROMETHEUS_PORT}
-    for listener in (*_wildcard_listeners(index, node), *_address_listeners(index)):
-        if listener.address.socket_address.port_value not in reserved:
-            listeners.setdefault(listener.name, listener)
+    for listener in (*_wildcard_listeners(index, node), *_address_listeners(index, node)):
+        listeners.setdefault(listener.name, listener)
     return listeners
+
+
+def captured_http_ports(index: Index, node: Node) -> tuple[int, ...]:
+    """The ports whose captured connections are HTTP: none without interception, and never one of the proxy's own."""
+    if node.interception == INTERCEPT_NONE:
+        return ()
+    own = _own_ports(node)
+    return tuple(port for port in http_ports(index) if port not in own)
+
+
+def _own_ports(node: Node) -> frozenset[int]:
+    """A listener for one of them would have the address of one that is there already."""
+    return frozenset((node.outbound_port, node.inbound_port, ADMIN_PORT, HEALTH_PORT, PROMETHEUS_PORT))
 
 
 # ── 15001 ─────────────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -96,10 +107,10 @@ def _unknown(index: Index) -> Any:
 
 def _wildcard_listeners(index: Index, node: Node) -> Iterator[Any]:
     """`0.0.0.0_PORT`, for every port on which hosts are told apart by their name or by blocks of addresses."""
-    http = http_ports(index)
+    http = captured_http_ports(index, node)
     networks = _networks_by_port(index)
     detected = {p.number for service in index.services for p in service.ports if is_unknown(p)}
-    for port in sorted({*http, *networks}):
+    for port in sorted({*http, *networks} - _own_ports(node)):
         listener = _captured(f"{WILDCARD}_{port}", WILDCARD, port)
         for network, cluster in sorted(networks.get(port, {}).items()):
             match = FilterChainMatch(prefix_ranges=[_cidr(network)])
@@ -134,12 +145,13 @@ def _networks_by_port(index: Index) -> dict[int, dict[str, str]]:
     return found
 
 
-def _address_listeners(index: Index) -> Iterator[Any]:
+def _address_listeners(index: Index, node: Node) -> Iterator[Any]:
     """`ADDRESS_PORT`, for the virtual addresses of services whose bytes tell nothing of the host. A service without an
     address of its own is reached as it would be without the mesh."""
+    own = _own_ports(node)
     for service in index.services:
         for port in service.ports:
-            if is_http(port):
+            if is_http(port) or port.number in own:
                 continue
             for vip in virtual_addresses(service):
                 cluster = outbound_cluster(service.host, port.number)

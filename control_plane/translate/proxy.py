@@ -36,7 +36,7 @@ def _sidecar(index: Index, viewer: Viewer, node: Node) -> Resources:
         },
         ENDPOINT: dict(outbound.endpoints),
         LISTENER: {**listeners.outbound_listeners(index, node), **inbound.inbound_listeners(index, node)},
-        ROUTE: dict(routes.route_configurations(index, viewer)),
+        ROUTE: dict(routes.route_configurations(index, viewer, listeners.captured_http_ports(index, node))),
     }
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -28,9 +28,8 @@ from mesh.node import ServicePort
 HTTP_PORT: Final = 80  # where hosts that no service has are asked for
 
 
-def route_configurations(index: Index, viewer: Viewer) -> Mapping[str, Any]:
-    """By name: `http_proxy`, and for a transparent sidecar one for every port that any service speaks HTTP on."""
-    ports = http_ports(index) if viewer.audience is Audience.TRANSPARENT else ()
+def route_configurations(index: Index, viewer: Viewer, ports: Iterable[int]) -> Mapping[str, Any]:
+    """By name: one for each of the captured ports, and that of the explicit proxy."""
     configs = {str(port): captured(index, viewer, port) for port in ports}
     configs[HTTP_PROXY_ROUTES] = index.once(("http_proxy", viewer), lambda: _explicit(index, viewer))
     return configs
