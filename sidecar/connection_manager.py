@@ -152,6 +152,7 @@ class ConnectionManager:
         if refusal is not None:
             # Envoy's codec refuses before there is a request: the log knows none of it.
             exchange.method = exchange.path = exchange.authority = b""
+            exchange.special = {}
             exchange.protocol = "HTTP/1.1"
             return refusal
         config, special = self.config, exchange.special
@@ -185,7 +186,7 @@ class ConnectionManager:
         if config.underscores != "ALLOW" and (detail := self._underscores(exchange)):
             return _refusal(detail)
         target = exchange.path
-        if target[:1] == b"/":
+        if target[:1] == b"/" and exchange.method != b"CONNECT":
             exchange.authority = special.get(b"host", b"")
         else:
             detail = split_target(exchange, target)

@@ -68,7 +68,7 @@ class ChunkedDecoder:
     bytes behind it and `trailers` the trailer section's raw lines.
     """
 
-    __slots__ = ("_expect", "_left", "_line", "done", "rest", "trailers")
+    __slots__ = ("_expect", "_left", "_line", "done", "payload", "rest", "trailers")
 
     def __init__(self) -> None:
         self._left = 0  # payload bytes of the current chunk still to come
@@ -76,13 +76,22 @@ class ChunkedDecoder:
         self._expect = _SIZE
         self.done = False
         self.rest = b""
+        self.payload = b""  # what preceded the error of a feed that raised
         self.trailers: list[bytes] = []
 
     def feed(self, data: bytes) -> bytes:
         if self._expect is _DATA and len(data) < self._left:  # the middle of a large chunk: nothing to look for
             self._left -= len(data)
             return data
-        pieces = []
+        pieces: list[bytes] = []
+        try:
+            self._take(data, pieces)
+        except FramingError:
+            self.payload = b"".join(pieces)
+            raise
+        return pieces[0] if len(pieces) == 1 else b"".join(pieces)
+
+    def _take(self, data: bytes, pieces: list[bytes]) -> None:
         if self._line:
             data = self._line + data
             self._line = b""
@@ -106,7 +115,6 @@ class ChunkedDecoder:
                 self.done = True
                 self.rest = data[at:]
                 break
-        return pieces[0] if len(pieces) == 1 else b"".join(pieces)
 
     def _keep(self, line: bytes) -> None:
         limit = MAX_TRAILERS if self._expect is _TRAILER else MAX_CHUNK_LINE

@@ -84,17 +84,18 @@ class ClientConnection(asyncio.Protocol):
         self._deadlines.remove(self)
         stream, self.stream = self.stream, None
         state, self._state = self._state, _IDLE
-        self.pool.closed(self)
+        partial, self._buffer = self._buffer, b""
+        self.pool.closed(self, in_use=stream is not None)
         if stream is None:
             return
         if state == _UNTIL_CLOSE:  # a reset ends such a body as well as a FIN, as in Envoy
             stream.on_response_body(b"", True)
         elif state == _TUNNEL:
-            stream.on_upstream_closed(error)
-        elif state == _HEAD or error is not None:
+            stream.on_upstream_closed()
+        elif (state == _HEAD and not partial) or (state != _HEAD and error is not None):
             stream.on_upstream_reset(CONNECTION_TERMINATION, self)
         else:
-            stream.on_upstream_reset(PROTOCOL_ERROR, self)  # an orderly end in the middle of a body
+            stream.on_upstream_reset(PROTOCOL_ERROR, self)  # an orderly end in the middle of a head or body
 
     def pause_writing(self) -> None:
         if self.stream is not None:

@@ -87,10 +87,10 @@ class ServerConnection(asyncio.Protocol):
         return False  # Envoy has no half-closed HTTP connections either, tunnels included
 
     def connection_lost(self, error: Exception | None) -> None:
-        self._state = _CLOSING
+        state, self._state = self._state, _CLOSING
         self._cancel_timer()
         stream, self._stream = self._stream, None
-        if stream is None and self._buffer:  # in the middle of a head
+        if stream is None and self._buffer and state == _HEAD:  # in the middle of a head
             stream = Stream.refused(self, self.manager, monotonic())
         if stream is not None:
             stream.on_client_gone()
@@ -259,6 +259,8 @@ class ServerConnection(asyncio.Protocol):
         try:
             payload = decoder.feed(data)
         except FramingError as error:
+            if decoder.payload:
+                stream.on_request_body(decoder.payload, False)
             self._state = _CLOSING
             self._close_after = True
             self.manager.stats.downstream_cx_protocol_error.value += 1
@@ -278,18 +280,16 @@ class ServerConnection(asyncio.Protocol):
 
     # ── the stream's side ─────────────────────────────────────────────────────────────────────────────────────────────
 
-    def respond(self, status: int, headers: Headers, length: bytes | None, body: bytes, end: bool) -> None:
-        """Sends the response's head and what is there of its body. `length` is the content-length to announce, None for
-        a body of unknown length (chunked; until close for HTTP/1.0); b"" for a response without any framing."""
+    def respond(self, status: int, headers: Headers, framed: bool, body: bytes, end: bool) -> None:
+        """Sends the response's head and what is there of its body. `framed` says that the headers tell its length (or
+        that there is none to tell); else it is chunked, for HTTP/1.0 until close."""
         self._chunked = False
-        if length is None:
+        if not framed:
             if self._http10:
                 self._close_after = True
             else:
                 self._chunked = True
                 headers.append((b"transfer-encoding", b"chunked"))
-        elif length:
-            headers.append((b"content-length", length))
         if self._close_after or self.manager.draining or not self._request_done:
             self._close_after = True
             headers.append((b"connection", b"close"))
@@ -308,11 +308,11 @@ class ServerConnection(asyncio.Protocol):
         else:
             self.transport.write(data)
 
-    def respond_without_body(self, status: int, headers: Headers, length: bytes | None) -> None:
+    def respond_without_body(self, status: int, headers: Headers, framed: bool) -> None:
         """The answer to a HEAD: framed as if the body followed."""
-        if length is None and not self._http10:
+        if not framed and not self._http10:
             headers.append((b"transfer-encoding", b"chunked"))
-        self.respond(status, headers, length or b"", b"", True)
+        self.respond(status, headers, True, b"", True)
 
     def send_body(self, data: bytes, end: bool) -> None:
         if self._chunked:

@@ -171,8 +171,9 @@ class ResponseParser:
         if name in RESPONSE_SPECIAL:
             special = self.special
             special[name] = special[name] + b"," + value if name in special else value
-        else:
-            self.headers.append((name, value))
+            if name != b"content-length":  # it travels on, in its place
+                return
+        self.headers.append((name, value))
 
     def reset(self) -> None:
         self.headers = []

@@ -32,7 +32,7 @@ def reply_headers(status: int, body: bytes, grpc: bool, grpc_status: int | None 
             headers.insert(2, (b"grpc-message", quote(body, safe=" !\"#$&'()*+,/:;<=>?@[\\]^`{|}").encode()))
         return 200, headers, b""
     if not body:
-        return status, [(b"content-length", b"0")], b""
+        return status, [], b""
     return status, [(b"content-length", b"%d" % len(body)), (b"content-type", b"text/plain")], body
 
 

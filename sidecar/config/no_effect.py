@@ -53,7 +53,6 @@ REASONS: Final[dict[str, dict[str, str]]] = {
         "metadata": _NOT_READ,
     },
     "envoy.config.listener.v3.FilterChain": {"metadata": _NOT_READ},
-    "envoy.extensions.filters.listener.http_inspector.v3.HttpInspector": {"initial_read_buffer_size": _BUFFERS},
     "envoy.extensions.filters.listener.tls_inspector.v3.TlsInspector": {
         "initial_read_buffer_size": _BUFFERS,
         "max_client_hello_size": _BUFFERS,

@@ -46,7 +46,7 @@ class Attempts(StreamState):
             self.endpoint = host
             self.on_overflow()
             return
-        self._host = host
+        self.endpoint = self._host = host
         host.active += 1
         self._waiting = True
         if self.method == b"CONNECT":
@@ -74,6 +74,8 @@ class Attempts(StreamState):
         plan = self._plan
         if plan is None:
             self._forget_body()
+            if self._body_size > self._body_limit:
+                self.downstream.resume_reading()
         connection.send(self, data, self.request_complete)
         if plan is not None and plan.policy.per_try_timeout and self.request_complete:
             self._start_per_try(plan)
@@ -86,10 +88,8 @@ class Attempts(StreamState):
         self.upstream_local = connection.local
         self.budget.requests += 1
         self._counted = True
-        host = self._host
-        if host is not None:
-            self.endpoint = host
-            host.rq_total += 1
+        if self._host is not None:
+            self._host.rq_total += 1
         stats = self.cluster.stats
         stats.upstream_rq_total.value += 1
         stats.upstream_rq_active.value += 1
@@ -139,7 +139,7 @@ class Attempts(StreamState):
             return
         if end:
             self.request_complete = True
-            if self.cluster is not None and not self._done:
+            if self._forwarding and not self._done:
                 self._request_ended()
         if data and self._keep_body:
             self._body.append(data)
@@ -160,14 +160,13 @@ class Attempts(StreamState):
         """What is kept is bounded: too much of it ends the chance of a retry, or holds up the client."""
         if self._body_size <= self._body_limit:
             return
-        if connection is None:
-            self.downstream.pause_reading()
-            if self._plan is None:
-                return
         if self._plan is not None:
             self.cluster.stats.retry_or_shadow_abandoned.value += 1
-        self._plan = None
-        self._forget_body()
+            self._plan = None
+        if connection is None:
+            self.downstream.pause_reading()
+        else:
+            self._forget_body()
 
     def _framed(self, data: bytes) -> bytes:
         return chunk(data) if self.length == CHUNKED else data
@@ -183,6 +182,11 @@ class Attempts(StreamState):
 
     # ── attempts that fail ────────────────────────────────────────────────────────────────────────────────────────────
 
+    def on_pending_overflow(self) -> None:
+        """Too many requests wait for a connection already; this one never got as far as its host."""
+        self.endpoint = None
+        self.on_overflow()
+
     def on_overflow(self) -> None:
         """A circuit-breaker limit is reached; never retried."""
         self._detach()
@@ -190,7 +194,7 @@ class Attempts(StreamState):
 
     def on_connect_failure(self, failure: DialError) -> None:
         self._waiting = False
-        self.endpoint = host = self._host
+        host = self._host
         self._detach()
         if host is not None:
             host.rq_error += 1

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from time import monotonic
 
-from sidecar.codec.framing import CHUNKED, UNTIL_CLOSE
-from sidecar.codec.headers import Headers
+from sidecar.codec.headers import Headers, drop
 from sidecar.codec.heads import ResponseParser
 from sidecar.forward.attempts import Attempts
+
+_BODILESS = (204, 304)
 
 
 class Responses(Attempts):
@@ -47,6 +48,19 @@ class Responses(Attempts):
         self._forget_body()
         self.details = "via_upstream"
         self._touched = now
+        if self._upgrade:
+            self._refused_upgrade(head, length, body, end, now)
+        else:
+            self._deliver(head, length, body, end, now)
+
+    def _refused_upgrade(self, head: ResponseParser, length: int, body: bytes, end: bool, now: float) -> None:
+        """The upstream answers an upgrade as if it were none: a success is not passed on, and the connection ends."""
+        self.downstream.end_after_this()
+        if head.status < 300:
+            if not end:
+                self._leave_upstream()
+            self.reply(head.status, b"", "websocket_handshake_unsuccessful", 0)
+            return
         self._deliver(head, length, body, end, now)
 
     def _deliver(self, head: ResponseParser, length: int, body: bytes, end: bool, now: float) -> None:
@@ -54,9 +68,12 @@ class Responses(Attempts):
         manager, special, headers = self.manager, head.special, head.headers
         self.status = status = head.status
         self.responding = True
+        self.response_headers = headers
+        if status == 204:
+            drop(headers, b"content-length")
         if b"connection" in special:
             _drop_nominated(headers, special[b"connection"])
-        if self.request_complete:
+        if self.request_complete and not self._upgrade:
             headers.append((b"x-envoy-upstream-service-time", b"%d" % ((now - self.upstream_started) * 1000)))
         if self.virtual_host.config.include_attempt_count_in_response:
             headers.append((b"x-envoy-attempt-count", b"%d" % self.attempts))
@@ -72,18 +89,14 @@ class Responses(Attempts):
             headers += manager.peer_headers
         headers.append((b"date", special.get(b"date") or manager.date()))
         self._server(headers, special.get(b"server"))
-        self.response_headers = headers
         self.bytes_sent += len(body)
-        announced = special.get(b"content-length")
         if end:  # accounted before its last bytes leave: whoever has the answer finds it in the metrics
             self._finish()
         downstream = self.downstream
-        if self.method == b"HEAD" or status == 304:
-            downstream.respond_without_body(status, headers, announced if status != 304 else announced or b"")
-        elif length == CHUNKED or length == UNTIL_CLOSE:
-            downstream.respond(status, headers, None, body, end)
+        if self.method == b"HEAD":
+            downstream.respond_without_body(status, headers, b"content-length" in special or status in _BODILESS)
         else:
-            downstream.respond(status, headers, b"" if status == 204 else announced, body, end)
+            downstream.respond(status, headers, length >= 0, body, end)
 
     def on_response_body(self, data: bytes, end: bool) -> None:
         """A further piece of the response's body; on a tunnel, whatever the upstream sent."""

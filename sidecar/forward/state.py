@@ -40,6 +40,7 @@ class StreamState(Exchange):
         "_destination",
         "_done",
         "_filter_done",
+        "_forwarding",
         "_host",
         "_idle_timeout",
         "_keep_body",
@@ -99,6 +100,7 @@ class StreamState(Exchange):
         self._waiting = False  # for a connection
         self._timer: asyncio.Handle | None = None
         self._filter_done: Callable[[], None] | None = None
+        self._forwarding = False  # the router has taken over from the filters
         self._upgrade = b""
         self._tunneling = False  # bytes pass as they are
         self._done = False
@@ -146,7 +148,7 @@ class StreamState(Exchange):
     def _local(self, status: int, headers: Headers, body: bytes) -> None:
         self.status = status
         self.responding = True
-        if self._destination is not None and self.cluster is not None:
+        if self._forwarding and self._destination is not None:
             for mutate in self._destination.response_ops:
                 mutate(self, headers)
         if self.manager.inbound and b"x-envoy-peer-metadata-id" in self.special:
@@ -159,12 +161,13 @@ class StreamState(Exchange):
         self.bytes_sent += len(body)
         downstream = self.downstream
         self._finish()
-        if any(name == b"content-length" for name, _ in headers) or status == 204:
-            downstream.respond(status, headers, b"", body, True)
-        elif self.method == b"HEAD":
-            downstream.respond_without_body(status, headers, None)
-        else:
-            downstream.respond(status, headers, b"0", body, True)
+        framed = status == 204 or any(name == b"content-length" for name, _ in headers)
+        if self.method == b"HEAD":
+            downstream.respond_without_body(status, headers, framed)
+            return
+        if not framed:
+            headers.append((b"content-length", b"%d" % len(body)))
+        downstream.respond(status, headers, True, body, True)
 
     def _server(self, headers: Headers, upstream: bytes | None) -> None:
         """The last response headers: who answers, and what the configuration adds to every answer."""
@@ -192,11 +195,10 @@ class StreamState(Exchange):
             return
         self._leave_upstream()
         self.details = "downstream_remote_disconnect"
-        if not self._tunneling:
-            self.flags |= Flag.DC
-            if not self.responding:
-                self.status = 0
-            self.manager.stats.downstream_rq_rx_reset.value += 1
+        self.flags |= Flag.DC
+        if not self.responding:
+            self.status = 0
+        self.manager.stats.downstream_rq_rx_reset.value += 1
         self._finish()
 
     def _leave_upstream(self) -> None:

@@ -60,6 +60,7 @@ class Stream(Tunnels):
         if isinstance(action, Forward):
             self._destination = destination = route.draw()
             self.cluster_name = destination.cluster
+            self.cluster = manager.clusters.get(destination.cluster)
             if action.idle_timeout is not None:
                 self._idle_timeout = action.idle_timeout
                 self._set_deadline()
@@ -129,6 +130,7 @@ class Stream(Tunnels):
         self.details = "direct_response"
         if body:
             headers += [(b"content-length", b"%d" % len(body)), (b"content-type", b"text/plain")]
+        self.response_headers = headers
         for mutate in route.response_ops:
             mutate(self, headers)
         self._local(status, headers, body)
@@ -139,12 +141,12 @@ class Stream(Tunnels):
         manager, destination = self.manager, self._destination
         assert destination is not None  # noqa: S101  # drawn when the route was found
         manager.stats.rq_total.value += 1
-        cluster = manager.clusters.get(destination.cluster)
+        cluster = self.cluster
+        self._forwarding = True
         if cluster is None:
             manager.stats.no_cluster.value += 1
             self.reply(action.cluster_not_found_code, b"", "cluster_not_found", Flag.NC, close=bool(self._upgrade))
             return
-        self.cluster = cluster
         self.budget = cluster.high_budget if action.high_priority else cluster.budget
         self._timeout = action.timeout
         plan = route.retry

@@ -55,11 +55,11 @@ class Tunnels(Responses):
         self.manager.stats.downstream_cx_upgrades_total.value += 1
         self.manager.stats.downstream_cx_upgrades_active.value += 1
 
-    def on_upstream_closed(self, error: Exception | None) -> None:
+    def on_upstream_closed(self) -> None:
         """The tunnel's far end is gone."""
         if self._done:
             return
         self._detach()
-        if error is not None:
-            self.flags |= Flag.UC
+        self.flags |= Flag.UC
+        self.details = "upstream_reset_after_response_started{connection_termination}"
         self._finish(cut=True)

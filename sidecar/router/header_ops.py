@@ -14,11 +14,11 @@ Mutation = Callable[[Exchange, Headers], None]
 
 
 def compile_ops(levels: Iterable[HeaderOps]) -> tuple[Mutation, ...]:
-    """The mutations of all `levels` in order (Envoy's: most specific first; within a level, removals come last)."""
+    """The mutations of all `levels` in order (Envoy's: most specific first; within a level, removals come first)."""
     mutations: list[Mutation] = []
     for ops in levels:
-        mutations.extend(_adding(add) for add in ops.add)
         mutations.extend(_removing(name) for name in ops.remove)
+        mutations.extend(_adding(add) for add in ops.add)
     return tuple(mutations)
 
 

@@ -132,6 +132,8 @@ class FormattedTime:
     def __init__(self, clock: Clock, pattern: str, local: bool) -> None:
         self._clock = clock
         self._local = local
+        if not local:
+            pattern = pattern.replace("%Z", "UTC")  # time.strftime would say GMT
         self._parts: list[tuple[str, str]] = []  # (strftime text, what follows it: "s", digits or "")
         position = 0
         for match in self._FRACTION.finditer(pattern):
@@ -198,8 +200,8 @@ for _name, _source in _DOWNSTREAM.items():
 _REQUEST_PSEUDO = {
     ":method": "x.method or None",
     ":path": "x.path or None",
-    ":authority": "x.authority or None",
-    "host": "x.authority or None",
+    ":authority": 'x.authority if x.authority or b"host" in x.special else None',
+    "host": 'x.authority if x.authority or b"host" in x.special else None',
     ":scheme": "x.scheme or None",
     # Both live in the exchange: the headers that go upstream hold them only from the rewrite on.
     "x-envoy-original-path": "x.original_path or {lookup}",
@@ -307,7 +309,7 @@ def _query_param(scope: Scope, argument: str, length: int | None) -> Expression:
 
 
 _METADATA_OWNERS = {
-    "ROUTE": "(x.route.metadata if x.route else None)",
+    "ROUTE": "(x.route.config.metadata if x.route else None)",
     "CLUSTER": "(x.cluster.config.metadata if x.cluster else None)",
     "UPSTREAM_HOST": "(x.endpoint.endpoint.metadata if x.endpoint else None)",
 }

@@ -28,8 +28,8 @@ class Stat(NamedTuple):
 # Tag extraction for names that belong to no group; the first expression is Istio's, which keeps whole host names.
 _TAGS: tuple[tuple[str, re.Pattern[str]], ...] = (
     ("envoy_cluster_name", re.compile(r"^cluster\.((.+?(\..+?\.svc\.cluster\.local)?)\.)")),
-    ("envoy_http_conn_manager_prefix", re.compile(r"^http\.((.+?)\.)(?=[a-z_]+(?:\.[a-z_0-9]+)?$)")),
-    ("envoy_tcp_prefix", re.compile(r"^tcp\.((.+?)\.)(?=[a-z_]+$)")),
+    ("envoy_http_conn_manager_prefix", re.compile(r"^http\.((.+?)\.)(?=[a-z][a-z0-9_]*(?:\.[a-z][a-z0-9_]*)?$)")),
+    ("envoy_tcp_prefix", re.compile(r"^tcp\.((.+?)\.)(?=[a-z][a-z0-9_]*$)")),
     ("envoy_listener_address", re.compile(r"^listener\.(((?:[_.0-9]+|[_\[\]a-fA-F0-9.]+))\.)")),
 )
 _CODE = re.compile(r"(?<=_rq)_(\d)(\d\d|xx)$")

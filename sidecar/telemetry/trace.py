@@ -176,8 +176,8 @@ class Tracer:
                 trace_id=context.trace_id.decode(),
                 span_id=context.span_id.decode(),
                 parent_id=context.parent_id.decode(),
-                start=int((exchange.started + offset) * 1e9),
-                end=int((now + offset) * 1e9),
+                start=round((exchange.started + offset) * 1e6) * 1000,
+                end=round((now + offset) * 1e6) * 1000,
                 attributes=self._attributes(exchange),
                 error=status == 0 or status >= 500,
             )

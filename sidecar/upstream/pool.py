@@ -26,6 +26,7 @@ class Waiter(Protocol):
     def on_connection(self, connection: ClientConnection) -> None: ...
     def on_dedicated(self, connection: ClientConnection) -> None: ...
     def on_overflow(self) -> None: ...
+    def on_pending_overflow(self) -> None: ...
     def on_connect_failure(self, failure: DialError) -> None: ...
 
 
@@ -51,7 +52,7 @@ class Pool:
         budget, stats = waiter.budget, self._cluster.stats
         if budget.pending >= budget.limits.max_pending:
             stats.upstream_rq_pending_overflow.value += 1
-            waiter.on_overflow()
+            waiter.on_pending_overflow()
             return
         budget.pending += 1
         stats.upstream_rq_pending_total.value += 1
@@ -81,7 +82,7 @@ class Pool:
             return
         self._admit(connection)
         if connection.lost:
-            self.closed(connection)
+            self.closed(connection, in_use=False)
         waiter.on_dedicated(connection)
 
     def leave(self, waiter: Waiter) -> None:
@@ -132,7 +133,7 @@ class Pool:
     def _opened(self, connection: ClientConnection) -> None:
         self._admit(connection)
         if connection.lost:  # closed by the host between the handshake and now
-            self.closed(connection)
+            self.closed(connection, in_use=False)
         elif self._closing and not self.waiting:
             connection.close()
         else:
@@ -150,14 +151,18 @@ class Pool:
         else:
             self.idle.append(connection)
 
-    def closed(self, connection: ClientConnection) -> None:
-        """The connection is gone. Who still waits gets another one."""
+    def closed(self, connection: ClientConnection, *, in_use: bool) -> None:
+        """The connection is gone, `in_use` when its request still wanted it. Who still waits gets another one."""
         if connection not in self.connections:
             return
         self.connections.remove(connection)
         self.host.connections -= 1
-        self._cluster.stats.upstream_cx_active.value -= 1
-        self._cluster.stats.upstream_cx_destroy.value += 1
+        stats = self._cluster.stats
+        stats.upstream_cx_active.value -= 1
+        stats.upstream_cx_destroy.value += 1
+        if in_use:
+            stats.upstream_cx_destroy_with_active_rq.value += 1
+            stats.upstream_cx_destroy_remote_with_active_rq.value += 1
         budget = connection.budget
         budget.connections -= 1
         if connection in self.idle:

@@ -14,5 +14,64 @@ class Difference:
     reason: str
 
 
-DIFFERENCES: tuple[Difference, ...] = ()
+def _reuses(case: str, *attempts: int) -> Difference:
+    return Difference(
+        case,
+        tuple(f"upstream[{attempt}].connection" for attempt in attempts or (1,)),
+        "a complete response that is retried leaves its connection usable, and ours is used again; Envoy resets the "
+        "stream, and with HTTP/1.1 so the connection, before it has seen the response's end",
+    )
+
+
+DIFFERENCES: tuple[Difference, ...] = (
+    _reuses("internal_more_retries", 1, 2, 3, 4),
+    _reuses("internal_retries_garbage"),
+    _reuses("internal_another_condition"),
+    _reuses("internal_condition_alone"),
+    _reuses("internal_status_codes"),
+    _reuses("internal_unknown_condition"),
+    _reuses("retry_5xx_once"),
+    _reuses("retry_5xx_used_up", 1, 2),
+    _reuses("retry_default_number"),
+    _reuses("retry_gateway_error_502"),
+    _reuses("retry_retriable_4xx"),
+    _reuses("retry_status_codes"),
+    _reuses("retry_several_conditions", 2),
+    _reuses("retry_body_is_replayed"),
+    _reuses("retry_chunked_body_is_replayed"),
+    _reuses("retry_attempt_count_header"),
+    _reuses("retry_policy_of_the_virtual_host"),
+    Difference(
+        "chunk_overrun",
+        (
+            "client.end",
+            "client[0].body",
+            "client[0].header.connection",
+            "client[0].header.content-length",
+            "client[0].header.content-type",
+            "client[0].header.x-envoy-upstream-service-time",
+            "client[0].reason",
+            "client[0].status",
+            "log[0].bytes_sent",
+            "log[0].code",
+            "log[0].details",
+            "log[0].flags",
+            "upstream.count",
+            "upstream[0].body",
+            "upstream[0].complete",
+            "upstream[0].connection",
+            "upstream[0].framing",
+            "upstream[0].header.host",
+            "upstream[0].header.transfer-encoding",
+            "upstream[0].header.x-envoy-expected-rq-timeout-ms",
+            "upstream[0].header.x-forwarded-proto",
+            "upstream[0].header.x-request-id",
+            "upstream[0].line",
+            "upstream[0].trailers",
+            "upstream[0].tunnel",
+        ),
+        "bytes between a chunk and its line end are skipped by Envoy; two readers of one stream that skip differently "
+        "are how requests are smuggled, so ours refuses (RFC 9112 has no such bytes)",
+    ),
+)
 BY_CASE = {difference.case: difference for difference in DIFFERENCES}

@@ -44,7 +44,7 @@ def test_response_head() -> None:
     parser = ResponseParser()
     parser.parse(b"HTTP/1.1 404 Nope\r\nServer: s\r\nX-A: 1\r\nContent-Length: 0\r\n\r\n")
     assert parser.status == 404
-    assert parser.headers == [(b"x-a", b"1")]
+    assert parser.headers == [(b"x-a", b"1"), (b"content-length", b"0")]
     assert parser.special == {b"server": b"s", b"content-length": b"0"}
 
 
