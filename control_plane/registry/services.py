@@ -11,6 +11,7 @@ from dataclasses import replace
 from typing import Any, NamedTuple
 
 from control_plane.registry.ports import Wanted, reached, service_ports
+from control_plane.registry.selection import Labelled
 from control_plane.registry.workload import Workload
 from control_plane.world import Instance, Resolution, Service
 from mesh.istio.resource import Resource
@@ -42,6 +43,21 @@ class _Declared(NamedTuple):
     selects: bool
 
 
+class Members:
+    """Who may be picked by a selector."""
+
+    def __init__(self, workloads: Iterable[Workload], entries: Iterable[Resource]) -> None:
+        self._workloads = Labelled((w.node.namespace, w.node.labels, w) for w in workloads)
+        self._entries = Labelled((e.key.namespace, {**e.spec.labels, **e.labels}, e) for e in entries)
+
+    def selected(self, service: Service, wanted: Sequence[Wanted]) -> list[Instance]:
+        """The workloads of the service's namespace that carry all labels of its selector; those that registered come
+        first, since more is known of them."""
+        there = self._workloads.matching(service.namespace, service.selector)
+        declared = self._entries.matching(service.namespace, service.selector)
+        return _registered(there, wanted) + [_endpoint(service, e.spec, e.key.name, e.labels) for e in declared]
+
+
 def discover(
     resources: Kinds, workloads: Sequence[Workload]
 ) -> tuple[dict[str, Service], dict[str, tuple[Instance, ...]]]:
@@ -66,12 +82,12 @@ def discover(
 
 
 def _declared(resources: Kinds, workloads: Sequence[Workload]) -> Iterator[_Declared]:
-    entries = resources.get("WorkloadEntry", ())
+    members = Members(workloads, resources.get("WorkloadEntry", ()))
     for resource in resources.get("Service", ()):
-        yield _kubernetes_service(resource, entries, workloads)
+        yield _kubernetes_service(resource, members)
     for resource in resources.get("ServiceEntry", ()):
         for host in resource.spec.hosts:
-            yield _service_entry(resource, host.lower(), entries, workloads)
+            yield _service_entry(resource, host.lower(), members)
 
 
 def _known(service: Service) -> bool:
@@ -92,7 +108,7 @@ def _of(service: Service, instances: Iterable[Instance]) -> tuple[Instance, ...]
 # ── what is declared ──────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def _kubernetes_service(resource: Resource, entries: Sequence[Resource], workloads: Sequence[Workload]) -> _Declared:
+def _kubernetes_service(resource: Resource, members: Members) -> _Declared:
     spec: ServiceSpec = resource.spec
     ports, wanted = service_ports(spec)
     addresses = spec.cluster_ips or (spec.cluster_ip,)
@@ -106,12 +122,10 @@ def _kubernetes_service(resource: Resource, entries: Sequence[Resource], workloa
     )
     if not spec.selector:
         return _Declared(service, wanted, [], selects=False)
-    return _Declared(service, wanted, _selected(service, wanted, entries, workloads), selects=True)
+    return _Declared(service, wanted, members.selected(service, wanted), selects=True)
 
 
-def _service_entry(
-    resource: Resource, host: str, entries: Sequence[Resource], workloads: Sequence[Workload]
-) -> _Declared:
+def _service_entry(resource: Resource, host: str, members: Members) -> _Declared:
     spec: ServiceEntry = resource.spec
     selects = spec.workload_selector is not None
     service = Service(
@@ -126,7 +140,7 @@ def _service_entry(
     )
     wanted = tuple(Wanted(port.number, port.app_port) for port in service.ports)
     if selects:
-        found = _selected(service, wanted, entries, workloads)
+        found = members.selected(service, wanted)
     else:
         found = [_endpoint(service, endpoint) for endpoint in spec.endpoints]
     if service.resolution in (Resolution.DNS, Resolution.DNS_ROUND_ROBIN):
@@ -138,21 +152,6 @@ def _service_entry(
 
 
 # ── who serves it ─────────────────────────────────────────────────────────────────────────────────────────────────────
-
-
-def _selected(
-    service: Service, wanted: Sequence[Wanted], entries: Sequence[Resource], workloads: Sequence[Workload]
-) -> list[Instance]:
-    """The workloads of the service's namespace that carry all labels of its selector; those that registered come first,
-    since more is known of them."""
-    labels = service.selector.items()
-    there = [w for w in workloads if w.node.namespace == service.namespace and labels <= w.node.labels.items()]
-    declared = [
-        _endpoint(service, entry.spec, entry.key.name, entry.labels)
-        for entry in entries
-        if entry.key.namespace == service.namespace and labels <= {**entry.spec.labels, **entry.labels}.items()
-    ]
-    return _registered(there, wanted) + declared
 
 
 def _registered(workloads: Iterable[Workload], wanted: Sequence[Wanted]) -> list[Instance]:

@@ -228,5 +228,5 @@ class Lifetimes(RuleBasedStateMachine):
         }
 
 
-Lifetimes.TestCase.settings = settings(max_examples=150, stateful_step_count=30, deadline=None)
+Lifetimes.TestCase.settings = settings(max_examples=60, stateful_step_count=30, deadline=None)
 TestLifetimes = Lifetimes.TestCase

@@ -1,0 +1,56 @@
+from __future__ import annotations
+
+from prometheus_client import CollectorRegistry
+
+from control_plane.metrics import ControlMetrics
+from control_plane.sources.source import Action, Commit, Event
+from control_plane.world import Instance, World
+from mesh.errors import Problem
+from tests.unit.control_plane.samples import key, resources, route
+
+
+def test_everything_is_counted_under_istio_s_names() -> None:
+    metrics = ControlMetrics(CollectorRegistry(), "1.0")
+    problems = [Problem("broken")]
+    metrics.watch_problems(lambda: problems)
+    metrics.changed(Commit(1, (Event(1, 0.0, Action.CREATED, key(route()), route(), 0.0),)))
+    metrics.endpoints_changed()
+    metrics.debounced(0.1)
+    instances = {"a": (Instance("10.0.0.1", {80: 80}), Instance("10.0.0.2", {80: 80}, healthy=False))}
+    metrics.published(World(resources={"VirtualService": tuple(resources(route()))}, instances=instances), 0.02)
+    metrics.converged(0.3)
+    metrics.sent(0.02)
+    metrics.accepted(["VirtualService", "VirtualService"])
+    metrics.refused(3)
+    text = metrics.exposition().decode()
+    for line in (
+        'pilot_k8s_cfg_events{event="add",type="VirtualService"} 1.0',
+        'pilot_inbound_updates{type="config"} 1.0',
+        'pilot_inbound_updates{type="eds"} 1.0',
+        'pilot_push_triggers{type="config"} 1.0',
+        'pilot_push_triggers{type="endpoint"} 1.0',
+        'pilot_debounce_time_bucket{le="0.1"} 1.0',
+        'pilot_proxy_convergence_time_bucket{le="0.5"} 1.0',
+        'pilot_xds_send_time_bucket{le="0.1"} 1.0',
+        'pilot_pushcontext_init_seconds_bucket{le="0.1"} 1.0',
+        "pilot_virt_services 1.0",
+        'mesh_workloads{health="healthy"} 1.0',
+        'mesh_workloads{health="unhealthy"} 1.0',
+        "mesh_config_problems 1.0",
+        'galley_validation_passed{resource="VirtualService"} 2.0',
+        'galley_validation_failed{reason="invalid_resource"} 3.0',
+        'pilot_info{version="1.0"} 1.0',
+    ):
+        assert f"\n{line}\n" in text, line
+
+
+def test_a_trigger_counts_once_a_push() -> None:
+    metrics = ControlMetrics(CollectorRegistry(), "1.0")
+    for _ in range(5):
+        metrics.endpoints_changed()
+    metrics.debounced(0.1)
+    metrics.endpoints_changed()
+    metrics.debounced(0.1)
+    text = metrics.exposition().decode()
+    assert 'pilot_inbound_updates{type="eds"} 6.0' in text
+    assert 'pilot_push_triggers{type="endpoint"} 2.0' in text
