@@ -44,8 +44,10 @@ class StatsCollector(Collector):
                     continue
                 if self._matches is None or self._matches(stat.name):
                     families.setdefault((stat.family, type(stat.cell)), []).append(stat)
+        names = {family for family, _ in families}
         for (family, kind), stats in sorted(families.items(), key=lambda item: item[0][0]):
-            yield _envoy_family(f"envoy_{family}", kind, stats)
+            clashes = family.removesuffix("_total") in names - {family}
+            yield _envoy_family(f"envoy_{family}", "unknown" if clashes else _KINDS[kind], stats)
 
 
 def used(cell: Cell) -> bool:
@@ -53,13 +55,12 @@ def used(cell: Cell) -> bool:
     return bool(cell.bins) if isinstance(cell, Histogram) else bool(cell.value)
 
 
-def _envoy_family(name: str, kind: type[Cell], stats: Iterable[Stat]) -> Metric:
-    # Envoy's counters have no `_total` of their own, which OpenMetrics demands: those are of unknown type there.
-    counter = kind is Counter
-    total = counter and name.endswith("_total")
-    metric = Metric(
-        name.removesuffix("_total") if total else name, "", "unknown" if counter and not total else _KINDS[kind]
-    )
+def _envoy_family(name: str, kind: str, stats: Iterable[Stat]) -> Metric:
+    """Counters have `_total` at the end, say prometheus-client and OpenMetrics. Those of Envoy's that have not, or that
+    would be another's name without it (`upstream_rq_total` beside `upstream_rq`), are of unknown type."""
+    if kind == "counter" and not name.endswith("_total"):
+        kind = "unknown"
+    metric = Metric(name.removesuffix("_total") if kind == "counter" else name, "", kind)
     for stat in stats:
         labels = dict(stat.labels)
         if isinstance(stat.cell, Histogram):

@@ -1,0 +1,118 @@
+from __future__ import annotations
+
+import pytest
+from prometheus_client import CollectorRegistry, generate_latest
+from prometheus_client.openmetrics.parser import text_string_to_metric_families as parse_openmetrics
+from prometheus_client.parser import text_string_to_metric_families as parse_text
+
+from sidecar.config.model import Direction
+from sidecar.telemetry import prometheus
+from sidecar.telemetry.istio_metrics import IstioMetrics
+from sidecar.telemetry.prometheus import IstioCollector, StatsCollector, pieces
+from sidecar.telemetry.stats import ClusterStats, HttpStats, Stats
+from tests.unit.sidecar.telemetry.exchanges import CLOCK_START, exchange, node
+
+REVIEWS = "outbound|9080||reviews.default.svc.cluster.local"
+
+
+@pytest.fixture
+def registry() -> CollectorRegistry:
+    stats, metrics = Stats(), IstioMetrics(node())
+    cluster = ClusterStats(stats, REVIEWS)
+    cluster.upstream_rq_total.value = 2
+    cluster.upstream_cx_active.value = 1
+    cluster.complete(200, 3.0)
+    cluster.complete(503, 700.0)
+    HttpStats(stats, "inbound_0.0.0.0_80").complete(404)
+    stats.counter("cluster_manager.cluster_added").value = 4
+    record = metrics.requests(Direction.OUTBOUND)
+    record(exchange(), CLOCK_START + 0.003)
+    record(exchange(), CLOCK_START + 4_000)
+    opened, closed = metrics.tcp(Direction.OUTBOUND)
+    opened(exchange())
+    closed(exchange(), CLOCK_START)
+    made = CollectorRegistry()
+    made.register(IstioCollector(metrics))
+    made.register(StatsCollector(stats))
+    return made
+
+
+def text(registry: CollectorRegistry, accept: str = "") -> str:
+    return b"".join(pieces(registry, accept)[1]).decode()
+
+
+def test_envoys_statistics_have_envoys_names(registry: CollectorRegistry) -> None:
+    lines = text(registry).splitlines()
+    assert f'envoy_cluster_upstream_rq{{envoy_cluster_name="{REVIEWS}",envoy_response_code="200"}} 1.0' in lines
+    assert f'envoy_cluster_upstream_rq_xx{{envoy_cluster_name="{REVIEWS}",envoy_response_code_class="5"}} 1.0' in lines
+    assert f'envoy_cluster_upstream_rq_total{{envoy_cluster_name="{REVIEWS}"}} 2.0' in lines
+    assert f'envoy_cluster_upstream_cx_active{{envoy_cluster_name="{REVIEWS}"}} 1.0' in lines
+    assert "# TYPE envoy_cluster_upstream_cx_active gauge" in lines
+    assert "# TYPE envoy_cluster_upstream_cx_total counter" in lines
+    assert "# TYPE envoy_cluster_upstream_rq_total untyped" in lines  # there is an upstream_rq as well
+    assert (
+        'envoy_http_downstream_rq_xx{envoy_http_conn_manager_prefix="inbound_0.0.0.0_80",envoy_response_code_class="4"} 1.0'
+        in lines
+    )
+    assert "envoy_cluster_manager_cluster_added 4.0" in lines
+
+
+def test_histograms_have_envoys_buckets(registry: CollectorRegistry) -> None:
+    lines = text(registry).splitlines()
+    start = f'envoy_cluster_upstream_rq_time_bucket{{envoy_cluster_name="{REVIEWS}",le='
+    buckets = [line.removeprefix(start) for line in lines if line.startswith(start)]
+    assert buckets[:4] == ['"0.5"} 0.0', '"1"} 0.0', '"5"} 1.0', '"10"} 1.0']
+    assert buckets[-3:] == ['"1800000"} 2.0', '"3600000"} 2.0', '"+Inf"} 2.0']
+    assert f'envoy_cluster_upstream_rq_time_sum{{envoy_cluster_name="{REVIEWS}"}} 703.0' in lines
+    assert f'envoy_cluster_upstream_rq_time_count{{envoy_cluster_name="{REVIEWS}"}} 2.0' in lines
+
+
+def test_istios_metrics(registry: CollectorRegistry) -> None:
+    families = {family.name: family for family in parse_text(text(registry))}
+    assert {name: family.type for name, family in families.items() if name.startswith("istio")} == {
+        "istio_requests": "counter",
+        "istio_request_duration_milliseconds": "histogram",
+        "istio_request_bytes": "histogram",
+        "istio_response_bytes": "histogram",
+        "istio_tcp_connections_opened": "counter",
+        "istio_tcp_connections_closed": "counter",
+        "istio_tcp_sent_bytes": "counter",
+        "istio_tcp_received_bytes": "counter",
+    }
+    (total,) = families["istio_requests"].samples
+    assert (total.name, total.value) == ("istio_requests_total", 2)
+    assert total.labels["destination_service"] == "reviews.default.svc.cluster.local"
+    duration = {
+        sample.labels["le"]: sample.value
+        for sample in families["istio_request_duration_milliseconds"].samples
+        if sample.name.endswith("_bucket")
+    }
+    assert len(duration) == 20
+    assert (duration["1"], duration["5"], duration["3600000"], duration["+Inf"]) == (0, 1, 1, 2)
+
+
+@pytest.mark.parametrize("piece", [1, 3, 500])
+def test_pieces_make_what_prometheus_client_makes_at_once(
+    registry: CollectorRegistry, piece: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(prometheus, "PIECE", piece)
+    at_once = list(parse_text(generate_latest(registry).decode()))
+    assert list(parse_text(text(registry))) == [family for family in at_once if family.samples]
+
+
+def test_openmetrics_is_valid_and_ends_once(registry: CollectorRegistry) -> None:
+    found = text(registry, "application/openmetrics-text; version=1.0.0")
+    assert found.count("# EOF") == 1
+    assert found.endswith("# EOF\n")
+    families = {family.name: family for family in parse_openmetrics(found)}
+    assert families["istio_requests"].type == "counter"
+    assert families["envoy_cluster_upstream_rq"].type == "unknown"
+
+
+def test_only_what_was_used_and_only_what_matches() -> None:
+    stats = Stats()
+    ClusterStats(stats, "up").upstream_rq_total.value = 1
+    used = [family.name for family in StatsCollector(stats, used_only=True).collect()]
+    assert used == ["envoy_cluster_upstream_rq"]  # prometheus-client takes `_total` off a counter's family
+    matching = [family.name for family in StatsCollector(stats, matches=lambda name: "lb_healthy" in name).collect()]
+    assert matching == ["envoy_cluster_lb_healthy_panic"]
