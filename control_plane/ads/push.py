@@ -74,6 +74,9 @@ class PushCore:
         # By type: names that the client is going to ask for because of what it was sent, and since when. Endpoints in
         # here are sent even if the client has the same already: Envoy keeps a changed cluster warming until then.
         self._awaited: dict[str, dict[str, float]] = {ENDPOINT: {}, ROUTE: {}}
+        # By type: what the snapshot no longer holds and the client is still going to ask for, because of something that
+        # it was sent and that is not removed yet. Envoy acknowledges no cluster before it has its endpoints.
+        self._kept: dict[str, dict[str, Versioned]] = {ENDPOINT: {}, ROUTE: {}}
 
     # ── what happened ─────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -82,9 +85,13 @@ class PushCore:
         for type_url, subscription in self.subscriptions.items():
             if snapshot.of(type_url) is not self.target.of(type_url):
                 subscription.changed = True
-        for type_url, names in self._awaited.items():
-            there = snapshot.of(type_url)
-            self._awaited[type_url] = {name: since for name, since in names.items() if name in there}
+        for asking, asked in ASKED.items():
+            there, before = snapshot.of(asked), self.target.of(asked)
+            kept = self._kept[asked]
+            names = self._asked_by(asking) - there.keys()
+            self._kept[asked] = {n: r for n in names if (r := before.get(n) or kept.get(n)) is not None}
+            expected = self._awaited[asked].items()
+            self._awaited[asked] = {n: since for n, since in expected if n in there or n in self._kept[asked]}
         self.target = snapshot
 
     def receive(self, request: Request, now: float) -> Verdict:
@@ -218,6 +225,7 @@ class PushCore:
             return
         subscription.changed = False
         target = self.target.of(subscription.type_url)
+        kept = self._kept.get(subscription.type_url, {})
         told, asked = subscription.told, subscription.asked
         forced = asked | subscription.suspects | self._awaited.get(subscription.type_url, {}).keys()
         wanted: Iterable[str] = target if subscription.interest.wildcard else subscription.interest.names
@@ -227,8 +235,10 @@ class PushCore:
                 had = told.get(name)
                 if had is None or had.version != resource.version or name in forced:
                     due[name] = resource
+            elif name in kept and (name not in told or name in forced):
+                due[name] = kept[name]
         subscription.due = due
-        subscription.absent = {name for name in asked if name not in target and name not in told}
+        subscription.absent = {name for name in asked if name not in target and name not in told and name not in due}
         subscription.asked = {name for name in asked if name in due or name in subscription.absent}
         subscription.gone = {name for name in told if name not in target}
 
@@ -246,8 +256,17 @@ class PushCore:
                     asked.changed = True
 
     def _await_no_more(self, subscription: Subscription, name: str) -> None:
+        """What the client does not have, or not any more, it does not ask anything for."""
         for asked in subscription.told[name].asks if name in subscription.told else ():
             self._awaited[ASKED[subscription.type_url]].pop(asked, None)
+            self._kept[ASKED[subscription.type_url]].pop(asked, None)
+
+    def _asked_by(self, type_url: str) -> set[str]:
+        """What the client asks for because of the resources of this type that it was sent. One of which only the version
+        is known asks for what is named like itself, if it is a cluster."""
+        subscription = self.subscriptions.get(type_url)
+        told = subscription.told.values() if subscription is not None else ()
+        return {name for resource in told for name in (resource.asks if resource.known else (resource.name,))}
 
     # ── what has to wait ──────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -303,9 +322,8 @@ class PushCore:
 
     def _unasked(self, subscription: Subscription) -> set[str]:
         """What is gone and what no cluster or listener that the client still has asks for."""
-        asker = next((self.subscriptions.get(asker) for asker, t in ASKED.items() if t == subscription.type_url), None)
-        still = {name for r in (asker.told.values() if asker else ()) for name in (r.asks if r.known else (r.name,))}
-        return subscription.gone - still
+        asking = next((asking for asking, asked in ASKED.items() if asked == subscription.type_url), "")
+        return subscription.gone - self._asked_by(asking)
 
     def _in_the_way(self, listeners: Subscription, due: Mapping[str, Versioned]) -> set[str]:
         """Listeners that go and whose address a new one takes: two on one address are refused, so that these go at

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import functools
 import logging
 from typing import Any, Final
@@ -11,6 +12,7 @@ import grpc.aio
 
 from control_plane.ads.hub import PushHub
 from control_plane.ads.push import Variant
+from control_plane.ads.stream import ProxyStream
 from control_plane.ads.wire import METHODS, SERVICE, NodeError, read_node, read_request, request_reader
 from mesh.tasks import TaskOwner
 
@@ -42,6 +44,7 @@ class AdsServer:
         self._hub = hub
         self._address = address
         self._server: Any = None
+        self._readers = TaskOwner("ads read")
         self.port = 0
 
     async def start(self) -> None:
@@ -58,8 +61,9 @@ class AdsServer:
         await self._server.start()
 
     async def stop(self, grace: float | None = None) -> None:
-        """Ends the hub and every stream; streams never end by themselves, so `grace` is for those that just begin."""
+        """Ends the hub, every stream, and after `grace` seconds what is left of them."""
         await self._hub.close()
+        await self._readers.close()
         await self._server.stop(grace)
 
     async def _serve(self, variant: Variant, _requests: Any, context: Any) -> None:
@@ -73,11 +77,19 @@ class AdsServer:
             await context.abort(grpc.StatusCode.INVALID_ARGUMENT, str(error))
         stream = self._hub.join(node, variant, context.write)
         writer = TaskOwner(f"ads {node.id}")
+        writer.start(stream.run(), "write")
+        # In a task of its own, which `stop` can end: the stream then ends as it should, and not as a failed call.
+        reader = self._readers.start(self._read(stream, variant, message, context), node.id)
         try:
-            writer.start(stream.run(), "write")
-            while message is not grpc.aio.EOF:
-                self._hub.received(stream, read_request(message, variant))
-                message = await context.read()
+            await asyncio.wait([reader])
         finally:
+            reader.cancel()
             self._hub.leave(stream)
             await writer.close()
+
+    async def _read(self, stream: ProxyStream, variant: Variant, first: Any, context: Any) -> None:
+        """Passes requests on until the client ends the stream."""
+        message = first
+        while message is not grpc.aio.EOF:
+            self._hub.received(stream, read_request(message, variant))
+            message = await context.read()

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
+from itertools import chain
+from operator import attrgetter
 from typing import Any, Final
 from weakref import WeakValueDictionary
 
@@ -15,7 +17,11 @@ from mesh.xds import ENDPOINT
 Build = Callable[[World, Node], Mapping[str, Mapping[str, Any]]]
 Interned = WeakValueDictionary[tuple[str, str, str], Versioned]
 
+MESSAGES_HELD: Final = 100_000
+
 _MARK_BITS: Final = (1 << 64) - 1
+_mark: Final = attrgetter("mark")
+_asks: Final = attrgetter("asks")
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +37,7 @@ EMPTY: Final = Resources()
 
 def set_version(resources: Iterable[Versioned]) -> str:
     """The version of a set: a sum of hashes, so that neither order nor the number of proxies costs a sort."""
-    return f"{sum(resource.mark for resource in resources) & _MARK_BITS:016x}"
+    return f"{sum(map(_mark, resources)) & _MARK_BITS:016x}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,40 +74,57 @@ class Snapshots:
         self.world = world
         self._build = build
         self._interned: Interned = WeakValueDictionary() if interned is None else interned
-        # By identity; holding the message keeps its id from being used again.
-        self._serialised: dict[tuple[str, int], tuple[Any, Versioned]] = {}
-        self._sets: dict[tuple[str, str], Resources] = {}
+        # By the message's id; holding the message keeps its id from being used again.
+        self._serialised: dict[int, Versioned] = {}
+        self._messages: list[Any] = []
+        self._sets: dict[tuple[str, tuple[int, ...]], Resources] = {}
 
     def of(self, node: Node) -> Snapshot:
         """The snapshot of one proxy."""
+        if len(self._messages) > MESSAGES_HELD:
+            self._forget()
         built = self._build(self.world, node)
-        types = {
-            type_url: {name: self._versioned(type_url, name, message) for name, message in messages.items()}
-            for type_url, messages in built.items()
-        }
-        self._complete(types)
-        return Snapshot({type_url: self._resources(type_url, by_name) for type_url, by_name in types.items()})
+        types = {type_url: self._resources(type_url, messages) for type_url, messages in built.items()}
+        for asking, asked in ASKED.items():
+            if asking in types:
+                types[asked] = self._complete(asked, types[asking], types.get(asked, Resources()))
+        return Snapshot(types)
 
-    def _complete(self, types: dict[str, dict[str, Versioned]]) -> None:
+    def _forget(self) -> None:
+        """In a world that lasts, every proxy that comes back leaves the messages made for it alone."""
+        self._serialised.clear()
+        self._messages.clear()
+        self._sets.clear()
+
+    def _complete(self, asked: str, asking: Resources, there: Resources) -> Resources:
         """Adds what clusters and listeners ask for and nobody made: no answer at all stalls Envoy for 15 s, an empty
         assignment or an empty route configuration does not."""
-        for asking, asked in ASKED.items():
-            there = types.setdefault(asked, {}) if asking in types else {}
-            for resource in types.get(asking, {}).values():
-                for name in resource.asks:
-                    if name not in there:
-                        there[name] = self._intern(asked, name, versioned(asked, name, _empty(asked, name)))
+        missing = set(chain.from_iterable(map(_asks, asking.by_name.values()))) - there.by_name.keys()
+        if not missing:
+            return there
+        empty = {name: self._intern(asked, name, versioned(asked, name, _empty(asked, name))) for name in missing}
+        by_name = {**there.by_name, **empty}
+        return Resources(set_version(by_name.values()), by_name)
 
-    def _resources(self, type_url: str, by_name: Mapping[str, Versioned]) -> Resources:
-        version = set_version(by_name.values())
-        return self._sets.setdefault((type_url, version), Resources(version, by_name))
+    def _resources(self, type_url: str, messages: Mapping[str, Any]) -> Resources:
+        # A thousand proxies with a thousand clusters each are a million look-ups: they are left to C.
+        ids = tuple(map(id, messages.values()))
+        if (known := self._sets.get((type_url, ids))) is not None:
+            return known
+        found: list[Any] = list(map(self._serialised.get, ids))
+        if None in found:
+            found = [
+                self._serialise(type_url, name, message) if resource is None else resource
+                for (name, message), resource in zip(messages.items(), found, strict=True)
+            ]
+        resources = Resources(set_version(found), dict(zip(messages, found, strict=True)))
+        self._sets[(type_url, ids)] = resources
+        return resources
 
-    def _versioned(self, type_url: str, name: str, message: Any) -> Versioned:
-        key = (type_url, id(message))
-        if (found := self._serialised.get(key)) is not None:
-            return found[1]
+    def _serialise(self, type_url: str, name: str, message: Any) -> Versioned:
         resource = self._intern(type_url, name, versioned(type_url, name, message))
-        self._serialised[key] = (message, resource)
+        self._serialised[id(message)] = resource
+        self._messages.append(message)
         return resource
 
     def _intern(self, type_url: str, name: str, fresh: Versioned) -> Versioned:

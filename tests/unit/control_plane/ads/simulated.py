@@ -1,7 +1,8 @@
 """A client with Envoy's habits, without sockets, and small configurations for it.
 
 It asks for all clusters and listeners, then by name for what they refer to; a new or changed cluster serves only once
-its endpoints came after it; anything whose name begins with `bad` is refused.
+its endpoints came after it, and clusters are acknowledged only once all of them serve; anything whose name begins with
+`bad` is refused.
 """
 
 from __future__ import annotations
@@ -73,6 +74,7 @@ class Client:
     asked: dict[str, frozenset[str]] = field(default_factory=dict)
     inbox: deque[Push] = field(default_factory=deque)
     outbox: deque[Request] = field(default_factory=deque)
+    unanswered: list[tuple[str, str, str | None]] = field(default_factory=list)  # nonce, version, error of clusters
     last: dict[str, tuple[str, str]] = field(default_factory=dict)  # version and nonce by type, for SotW
     violations: list[str] = field(default_factory=list)
     names_culprits: bool = True  # in its errors; a state-of-the-world response for clusters or listeners always does
@@ -81,6 +83,7 @@ class Client:
         """Begins a stream, with what it has from the one before."""
         self.inbox.clear()
         self.outbox.clear()
+        self.unanswered.clear()
         self.last.clear()
         self.asked.clear()
         for type_url in WHOLE:
@@ -100,12 +103,20 @@ class Client:
         error = None
         if refused:
             error = f"no: {', '.join(refused)}" if named else "no"
+        if push.type_url == CLUSTER:
+            self.unanswered.append((push.nonce, push.version, error))
         else:
-            self.last[push.type_url] = (push.version, push.nonce)
-        version, _ = self.last.get(push.type_url, ("", ""))
-        self.last[push.type_url] = (version, push.nonce)
-        self._send(push.type_url, nonce=push.nonce, error=error)
+            self._answer(push.type_url, push.nonce, push.version, error)
+        if not self.warming:
+            for answer in self.unanswered:
+                self._answer(CLUSTER, *answer)
+            self.unanswered.clear()
         self._check()
+
+    def _answer(self, type_url: str, nonce: str, version: str, error: str | None) -> None:
+        before, _ = self.last.get(type_url, ("", ""))
+        self.last[type_url] = (before if error is not None else version, nonce)
+        self._send(type_url, nonce=nonce, error=error)
 
     def _apply(self, push: Push, good: Mapping[str, Versioned], refused: set[str]) -> None:
         has = self.has[push.type_url]
@@ -115,8 +126,12 @@ class Client:
         for name in removed:
             if push.type_url in WHOLE:
                 has.pop(name, None)
-                self.warming.discard(name) if push.type_url == CLUSTER else None
-                self.serving.discard(name) if push.type_url == CLUSTER else None
+            if push.type_url == CLUSTER:
+                self.warming.discard(name)
+                self.serving.discard(name)
+            elif push.type_url == ENDPOINT and name in self.warming:  # there are none: that is an answer too
+                self.warming.discard(name)
+                self.serving.add(name)
         for name, fresh in good.items():
             if push.type_url == CLUSTER and (name not in has or has[name].version != fresh.version):
                 self.warming.add(name)
