@@ -6,21 +6,16 @@ rest of the world, 10.77.0.2, with a listener on 80.
 
 from __future__ import annotations
 
-import os
-import shutil
-import subprocess
 import sys
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
+from tests.harness.namespaces import NOBODY, PROXY, Namespace, Pair, as_user, pair_of_namespaces, unavailable
 from tests.harness.process import Process
 
-TOOLS = ("ip", "iptables", "iptables-restore", "iptables-save", "unshare", "nsenter", "setpriv")
 MESH = [sys.executable, "-m", "mesh.cli.main", "iptables"]
-NOBODY, PROXY = 65534, 1337
 
 # Answers every connection with its port and SO_ORIGINAL_DST.
 LISTENER = """
@@ -51,67 +46,24 @@ with socket.create_connection((sys.argv[1], int(sys.argv[2])), timeout=3) as con
 """
 
 
-def unavailable() -> str:
-    if os.geteuid() != 0:
-        return "network namespaces and iptables need root"
-    missing = [tool for tool in TOOLS if shutil.which(tool) is None]
-    if missing:
-        return f"not installed: {', '.join(missing)}"
-    probe = "iptables-save -t nat && ip link add probe type veth peer name other"
-    tried = subprocess.run(["unshare", "-n", "sh", "-c", probe], capture_output=True, text=True)
-    return tried.stderr.strip() if tried.returncode else ""
-
-
 @pytest.fixture(scope="module", autouse=True)
 def _possible() -> None:
     if reason := unavailable():
         pytest.skip(f"no namespaces with iptables here: {reason}")
 
 
-@dataclass(frozen=True, slots=True)
-class Namespace:
-    pid: int
-
-    def command(self, *words: str) -> list[str]:
-        return ["nsenter", "-t", str(self.pid), "-n", *words]
-
-    def run(self, *words: str) -> str:
-        done = subprocess.run(self.command(*words), capture_output=True, text=True, timeout=60)
-        assert done.returncode == 0, f"{words}: {done.stderr}"
-        return done.stdout
-
-    def rules(self) -> list[str]:
-        """Without counters and comments."""
-        lines = self.run("iptables-save", "-t", "nat").splitlines()
-        return [line.partition(" [")[0] for line in lines if not line.startswith("#")]
-
-    def connect(self, address: str, port: int, uid: int = NOBODY) -> str:
-        """What the listener says whom we reach."""
-        user = ["setpriv", f"--reuid={uid}", f"--regid={uid}", "--clear-groups"]
-        return self.run(*user, "/usr/bin/env", "python3", "-c", CLIENT, address, str(port)).strip()
-
-
-@dataclass(frozen=True, slots=True)
-class Pair:
-    inside: Namespace
-    outside: Namespace
+def connect(namespace: Namespace, address: str, port: int, uid: int = NOBODY) -> str:
+    """What the listener says whom we reach."""
+    return namespace.run(*as_user(uid), sys.executable, "-c", CLIENT, address, str(port)).strip()
 
 
 @pytest.fixture(scope="module")
 def pair(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pair]:
     folder = tmp_path_factory.mktemp("namespaces")
-    hold = ["unshare", "-n", "sh", "-c", "ip link set lo up; echo up; exec sleep 600"]
-    with Process(hold, folder / "in") as first, Process(hold, folder / "out") as second:
-        for holder in (first, second):
-            holder.wait_ready(lambda holder=holder: "up" in holder.log())
-        pair = Pair(Namespace(first.pid), Namespace(second.pid))
-        pair.inside.run("ip", "link", "add", "cable", "type", "veth", "peer", "name", "cable", "netns", str(second.pid))
-        for namespace, address in ((pair.inside, "10.77.0.1/24"), (pair.outside, "10.77.0.2/24")):
-            namespace.run("ip", "address", "add", address, "dev", "cable")
-            namespace.run("ip", "link", "set", "cable", "up")
+    with pair_of_namespaces(folder) as pair:
         listeners = {
-            "listen-in": pair.inside.command("python3", "-c", LISTENER, "15001", "15006", "9080", "15021"),
-            "listen-out": pair.outside.command("python3", "-c", LISTENER, "80", "5432"),
+            "listen-in": pair.inside.command(sys.executable, "-c", LISTENER, "15001", "15006", "9080", "15021"),
+            "listen-out": pair.outside.command(sys.executable, "-c", LISTENER, "80", "5432"),
         }
         with (
             Process(listeners["listen-in"], folder / "listen-in") as one,
@@ -130,24 +82,24 @@ def captured(pair: Pair) -> Iterator[Pair]:
 
 
 def test_outbound_goes_to_the_proxy_which_learns_where_it_was_to_go(captured: Pair) -> None:
-    assert captured.inside.connect("10.77.0.2", 80) == "15001 10.77.0.2:80"
+    assert connect(captured.inside, "10.77.0.2", 80) == "15001 10.77.0.2:80"
 
 
 def test_the_proxy_itself_gets_out(captured: Pair) -> None:
-    assert captured.inside.connect("10.77.0.2", 80, uid=PROXY).startswith("80 ")
+    assert connect(captured.inside, "10.77.0.2", 80, uid=PROXY).startswith("80 ")
 
 
 def test_an_excluded_port_is_direct(captured: Pair) -> None:
-    assert captured.inside.connect("10.77.0.2", 5432).startswith("5432 ")
+    assert connect(captured.inside, "10.77.0.2", 5432).startswith("5432 ")
 
 
 def test_loopback_is_direct(captured: Pair) -> None:
-    assert captured.inside.connect("127.0.0.1", 9080).startswith("9080 ")
+    assert connect(captured.inside, "127.0.0.1", 9080).startswith("9080 ")
 
 
 def test_inbound_goes_to_the_proxy_except_its_own_doors(captured: Pair) -> None:
-    assert captured.outside.connect("10.77.0.1", 9080) == "15006 10.77.0.1:9080"
-    assert captured.outside.connect("10.77.0.1", 15021).startswith("15021 ")
+    assert connect(captured.outside, "10.77.0.1", 9080) == "15006 10.77.0.1:9080"
+    assert connect(captured.outside, "10.77.0.1", 15021).startswith("15021 ")
 
 
 def test_twice_is_as_once_and_clean_leaves_what_others_had(pair: Pair) -> None:
