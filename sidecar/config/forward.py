@@ -111,6 +111,8 @@ def _upgrades(reader: Reader) -> tuple[Mapping[str, bool], bool]:
             if kind != "connect":
                 each.problem("is for CONNECT only", "connect_config")
             terminates = True
+        elif kind == "connect" and upgrades[kind]:
+            each.problem("passing CONNECT on to another proxy is not implemented: set it", "connect_config")
     return upgrades, terminates
 
 
