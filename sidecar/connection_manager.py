@@ -169,7 +169,7 @@ class ConnectionManager:
             if path is None:
                 return _reply(400, "path_normalization_failed")
             exchange.path = path
-        if config.strip_any_host_port:
+        if config.strip_any_host_port or (config.strip_matching_host_port and _own_port(exchange)):
             exchange.authority = without_port(exchange.authority)
         if special:
             self._hop_by_hop(exchange, special)
@@ -261,6 +261,11 @@ def split_target(exchange: Exchange, target: bytes) -> str:
     if target == b"*":
         return "" if exchange.method == b"OPTIONS" else "http1.invalid_url"
     return "http1.codec_error"
+
+
+def _own_port(exchange: Exchange) -> bool:
+    """Whether the authority names the port that the request came to."""
+    return exchange.authority.endswith(b":%d" % exchange.downstream.local.port)
 
 
 def _drop_nominated(headers: Headers, connection: bytes) -> None:

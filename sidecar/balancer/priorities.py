@@ -7,6 +7,7 @@ to the next. A level whose share of healthy hosts is below the panic threshold u
 from __future__ import annotations
 
 import random
+from bisect import bisect_right
 from collections.abc import Callable, Sequence
 from itertools import accumulate
 from typing import Any
@@ -25,9 +26,11 @@ def build(
     panic_threshold: float,
     rng: random.Random,
     on_panic: Callable[[], None],
+    locality_weighted: bool = False,
 ) -> Picker:
     """The picker of a cluster. `levels` are the hosts by priority, 0 first; `on_panic` is called for each pick made in
-    panic (a counter)."""
+    panic (a counter). With `locality_weighted` a level's localities share its traffic by their weights, each lowered as
+    far as its health falls below what overprovisioning covers."""
     if not any(levels):
         return nobody
 
@@ -35,6 +38,8 @@ def build(
         healthy = [host for host in level if host.healthy]
         if level and 100.0 * len(healthy) / len(level) < panic_threshold:
             return _counted(make(policy, choice_count, level, rng), on_panic)
+        if locality_weighted:
+            return _by_locality(level, overprovisioning, rng, lambda hosts: make(policy, choice_count, hosts, rng))
         return make(policy, choice_count, healthy, rng)
 
     if len(levels) == 1:
@@ -43,19 +48,36 @@ def build(
     if sum(shares) == 0:  # nobody is healthy anywhere: the first level decides, in panic or with nobody
         return picker_of(next(level for level in levels if level))
     used = [(picker_of(level), share) for level, share in zip(levels, shares, strict=True) if share]
+    return _shared(used, rng)
+
+
+def _shared(used: Sequence[tuple[Picker, float]], rng: random.Random) -> Picker:
+    """One of several pickers, by its share."""
     if len(used) == 1:
         return used[0][0]
     pickers, limits = [picker for picker, _ in used], list(accumulate(share for _, share in used))
     draw, total = rng.random, limits[-1]
 
     def pick(wanted_for: Any) -> Host | None:
-        at = draw() * total
-        for picker, limit in zip(pickers, limits, strict=True):
-            if at < limit:
-                return picker(wanted_for)
-        return pickers[-1](wanted_for)
+        return pickers[min(bisect_right(limits, draw() * total), len(pickers) - 1)](wanted_for)
 
     return pick
+
+
+def _by_locality(
+    level: Sequence[Host], overprovisioning: int, rng: random.Random, of: Callable[[Sequence[Host]], Picker]
+) -> Picker:
+    localities: dict[tuple[str, str, str], list[Host]] = {}
+    for host in level:
+        where = host.locality
+        localities.setdefault((where.region, where.zone, where.sub_zone), []).append(host)
+    used = []
+    for hosts in localities.values():
+        healthy = [host for host in hosts if host.healthy]
+        share = hosts[0].locality.weight * min(1.0, overprovisioning / 100 * len(healthy) / len(hosts))
+        if share:
+            used.append((of(healthy), share))
+    return _shared(used, rng) if used else nobody
 
 
 def _health(level: Sequence[Host], overprovisioning: int) -> int:

@@ -6,7 +6,7 @@ A body length is an int: bytes still to come, or one of CHUNKED and UNTIL_CLOSE.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 CHUNKED = -1
 UNTIL_CLOSE = -2
@@ -157,6 +157,11 @@ def _chunk_size(line: bytes) -> int:
 
 
 LAST_CHUNK = b"0\r\n\r\n"
+
+
+def last_chunk(trailers: Sequence[bytes]) -> bytes:
+    """The end of a chunked body, with the trailer section's raw lines."""
+    return b"0\r\n%b\r\n" % b"".join([line + b"\r\n" for line in trailers]) if trailers else LAST_CHUNK
 
 
 def chunk(data: bytes) -> bytes:

@@ -234,7 +234,7 @@ class ClientConnection(asyncio.Protocol):
             return
         if decoder.done:
             self._finish_chunked(decoder)
-        stream.on_response(head, CHUNKED, payload, decoder.done)
+        stream.on_response(head, CHUNKED, payload, decoder.done, decoder.trailers)
 
     def _on_sized(self, data: bytes) -> None:
         stream, left = self.stream, self._left - len(data)
@@ -259,7 +259,7 @@ class ClientConnection(asyncio.Protocol):
         if decoder.done:
             self._finish_chunked(decoder)
         if payload or decoder.done:
-            stream.on_response_body(payload, decoder.done)
+            stream.on_response_body(payload, decoder.done, decoder.trailers)
 
     def _finish_chunked(self, decoder: ChunkedDecoder) -> None:
         self._decoder = None

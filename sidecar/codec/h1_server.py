@@ -6,11 +6,12 @@ Heads are found here, parsed by `heads`, and become a `Stream`; bodies are frame
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 from time import monotonic
 from typing import TYPE_CHECKING, Any
 
 from sidecar.codec import lenient
-from sidecar.codec.framing import CHUNKED, LAST_CHUNK, ChunkedDecoder, FramingError, chunk, request_length
+from sidecar.codec.framing import CHUNKED, ChunkedDecoder, FramingError, chunk, last_chunk, request_length
 from sidecar.codec.headers import Headers
 from sidecar.codec.heads import HeadError, RequestParser
 from sidecar.codec.render import response_head
@@ -270,6 +271,8 @@ class ServerConnection(asyncio.Protocol):
             self._buffer = decoder.rest
             self._decoder = None
             self._body_done()
+            if self.manager.config.enable_trailers:
+                stream.request_trailers = decoder.trailers
             stream.on_request_body(payload, True)
         elif payload:
             stream.on_request_body(payload, False)
@@ -280,7 +283,15 @@ class ServerConnection(asyncio.Protocol):
 
     # ── the stream's side ─────────────────────────────────────────────────────────────────────────────────────────────
 
-    def respond(self, status: int, headers: Headers, framed: bool, body: bytes, end: bool) -> None:
+    def respond(
+        self,
+        status: int,
+        headers: Headers,
+        framed: bool,
+        body: bytes,
+        end: bool,
+        trailers: Sequence[bytes] = (),
+    ) -> None:
         """Sends the response's head and what is there of its body. `framed` says that the headers tell its length (or
         that there is none to tell); else it is chunked, for HTTP/1.0 until close."""
         self._chunked = False
@@ -302,7 +313,7 @@ class ServerConnection(asyncio.Protocol):
             data += chunk(body) if self._chunked else body
         if end:
             if self._chunked:
-                data += LAST_CHUNK
+                data += last_chunk(trailers if self.manager.config.enable_trailers else ())
             self.transport.write(data)
             self._response_done()
         else:
@@ -314,12 +325,13 @@ class ServerConnection(asyncio.Protocol):
             headers.append((b"transfer-encoding", b"chunked"))
         self.respond(status, headers, True, b"", True)
 
-    def send_body(self, data: bytes, end: bool) -> None:
+    def send_body(self, data: bytes, end: bool, trailers: Sequence[bytes] = ()) -> None:
+        """A further piece of the body; `trailers` are raw lines that end a chunked one."""
         if self._chunked:
             if data:
                 data = chunk(data)
             if end:
-                data += LAST_CHUNK
+                data += last_chunk(trailers if self.manager.config.enable_trailers else ())
         if data:
             self.transport.write(data)
         if end:

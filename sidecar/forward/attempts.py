@@ -5,7 +5,7 @@ from __future__ import annotations
 from time import monotonic
 from typing import TYPE_CHECKING
 
-from sidecar.codec.framing import CHUNKED, LAST_CHUNK, chunk
+from sidecar.codec.framing import CHUNKED, chunk, last_chunk
 from sidecar.codec.headers import put
 from sidecar.codec.local_reply import reset_body
 from sidecar.codec.render import request_head
@@ -70,7 +70,7 @@ class Attempts(StreamState):
         if self._body:
             data += b"".join([self._framed(piece) for piece in self._body])
         if self.request_complete and self.length == CHUNKED:
-            data += LAST_CHUNK
+            data += self._last_chunk()
         plan = self._plan
         if plan is None:
             self._forget_body()
@@ -115,7 +115,22 @@ class Attempts(StreamState):
                 headers.append((b"content-length", b"%d" % self.length))
             if self._upgrade:
                 headers += [(b"connection", self.special[b"connection"]), (b"upgrade", self._upgrade)]
+        rewrite = self.route.action.rewrite
+        if (
+            rewrite is not None
+            and rewrite.host_from_upstream
+            and self._host is not None
+            and self._host.endpoint.hostname
+        ):
+            self._rewrite_host(self._host.endpoint.hostname.encode(), rewrite.append_forwarded_host)
         return request_head(self.method, self.path, self.authority, headers)
+
+    def _rewrite_host(self, host: bytes, append_forwarded: bool) -> None:
+        if append_forwarded and self.authority:
+            self.headers.append((b"x-forwarded-host", self.authority))
+        self.original_authority = self.original_authority or self.authority
+        self.authority = host
+        put(self.headers, b"x-envoy-original-host", self.original_authority)
 
     def _expected_timeout(self) -> bytes:
         """x-envoy-expected-rq-timeout-ms: what is left for this attempt, b"" without a time-out."""
@@ -151,7 +166,7 @@ class Attempts(StreamState):
         if connection is not None:
             framed = self._framed(data) if data else b""
             if end and self.length == CHUNKED:
-                framed += LAST_CHUNK
+                framed += self._last_chunk()
             connection.write(framed, end)
             if end and self._plan is not None and self._plan.policy.per_try_timeout:
                 self._start_per_try(self._plan)
@@ -167,6 +182,9 @@ class Attempts(StreamState):
             self.downstream.pause_reading()
         else:
             self._forget_body()
+
+    def _last_chunk(self) -> bytes:
+        return last_chunk(self.request_trailers if self.cluster.config.enable_trailers else ())
 
     def _framed(self, data: bytes) -> bytes:
         return chunk(data) if self.length == CHUNKED else data

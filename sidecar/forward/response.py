@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from time import monotonic
 
 from sidecar.codec.headers import Headers, drop
@@ -16,7 +17,9 @@ class Responses(Attempts):
 
     __slots__ = ()
 
-    def on_response(self, head: ResponseParser, length: int, body: bytes, end: bool) -> None:
+    def on_response(
+        self, head: ResponseParser, length: int, body: bytes, end: bool, trailers: Sequence[bytes] = ()
+    ) -> None:
         """The response's head, and what came with it of its body; `end` when that is all."""
         status, headers = head.status, head.headers
         now = monotonic()
@@ -48,12 +51,16 @@ class Responses(Attempts):
         self._forget_body()
         self.details = "via_upstream"
         self._touched = now
+        if trailers and not self.cluster.config.enable_trailers:
+            trailers = ()
         if self._upgrade:
-            self._refused_upgrade(head, length, body, end, now)
+            self._refused_upgrade(head, length, body, end, now, trailers)
         else:
-            self._deliver(head, length, body, end, now)
+            self._deliver(head, length, body, end, now, trailers)
 
-    def _refused_upgrade(self, head: ResponseParser, length: int, body: bytes, end: bool, now: float) -> None:
+    def _refused_upgrade(
+        self, head: ResponseParser, length: int, body: bytes, end: bool, now: float, trailers: Sequence[bytes]
+    ) -> None:
         """The upstream answers an upgrade as if it were none: a success is not passed on, and the connection ends."""
         self.downstream.end_after_this()
         if head.status < 300:
@@ -61,9 +68,11 @@ class Responses(Attempts):
                 self._leave_upstream()
             self.reply(head.status, b"", "websocket_handshake_unsuccessful", 0)
             return
-        self._deliver(head, length, body, end, now)
+        self._deliver(head, length, body, end, now, trailers)
 
-    def _deliver(self, head: ResponseParser, length: int, body: bytes, end: bool, now: float) -> None:
+    def _deliver(
+        self, head: ResponseParser, length: int, body: bytes, end: bool, now: float, trailers: Sequence[bytes]
+    ) -> None:
         """Finishes the response's headers and sends it on."""
         manager, special, headers = self.manager, head.special, head.headers
         self.status = status = head.status
@@ -96,9 +105,9 @@ class Responses(Attempts):
         if self.method == b"HEAD":
             downstream.respond_without_body(status, headers, b"content-length" in special or status in _BODILESS)
         else:
-            downstream.respond(status, headers, length >= 0, body, end)
+            downstream.respond(status, headers, length >= 0, body, end, trailers)
 
-    def on_response_body(self, data: bytes, end: bool) -> None:
+    def on_response_body(self, data: bytes, end: bool, trailers: Sequence[bytes] = ()) -> None:
         """A further piece of the response's body; on a tunnel, whatever the upstream sent."""
         self.bytes_sent += len(data)
         self._touched = monotonic()
@@ -108,7 +117,7 @@ class Responses(Attempts):
         if end:
             self._detach()
             self._finish()
-            self.downstream.send_body(data, True)
+            self.downstream.send_body(data, True, trailers if self.cluster.config.enable_trailers else ())
         else:
             self.downstream.send_body(data, False)
 

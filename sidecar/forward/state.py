@@ -60,6 +60,7 @@ class StreamState(Exchange):
         "length",
         "manager",
         "request_complete",
+        "request_trailers",
         "responding",
     )
 
@@ -77,6 +78,7 @@ class StreamState(Exchange):
             self.protocol = "HTTP/1.0"
         self.length = length
         self.request_complete = length == 0
+        self.request_trailers: list[bytes] = []  # raw lines, when they are to be passed on
         self.responding = False  # the response's head has been sent
         self.connection: ClientConnection | None = None
         self.budget: Budget = None  # type: ignore[assignment]  # set with the cluster

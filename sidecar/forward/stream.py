@@ -180,16 +180,8 @@ class Stream(Tunnels):
             put(headers, b"x-envoy-original-path", self.original_path)
         host = destination.host_rewrite or route.host_rewrite
         if host:
-            self._rewrite_host(host, action)
+            self._rewrite_host(host, action.rewrite is not None and action.rewrite.append_forwarded_host)
         for mutate in destination.request_ops:
             mutate(self, headers)
         if self.manager.outbound:
             headers += self.manager.peer_headers
-
-    def _rewrite_host(self, host: bytes, action: Forward) -> None:
-        rewrite = action.rewrite
-        if rewrite is not None and rewrite.append_forwarded_host and self.authority:
-            self.headers.append((b"x-forwarded-host", self.authority))
-        self.original_authority = self.authority
-        self.authority = host
-        put(self.headers, b"x-envoy-original-host", self.original_authority)

@@ -14,9 +14,6 @@ from sidecar.listener.original_dst import original_destination
 if TYPE_CHECKING:
     from sidecar.listener.manager import ListenerRuntime
 
-# How long a listener filter may wait for the first bytes (Envoy's listener_filters_timeout); then what is known decides.
-INSPECT_SECONDS = 15.0
-
 # From a connection's facts to the protocol that serves it, None when it is to be closed.
 Handler = Callable[[Facts], asyncio.Protocol | None]
 
@@ -30,6 +27,7 @@ class AcceptProtocol(asyncio.Protocol):
         self._buffer = b""
         self._destination = Address("", 0)
         self._timer: asyncio.TimerHandle | None = None
+        self._inspecting = False
 
     def connection_made(self, transport: Any) -> None:
         self._transport = transport
@@ -43,7 +41,9 @@ class AcceptProtocol(asyncio.Protocol):
             self._listener = self._listener.for_destination(self._destination)
             config = self._listener.config
         if config.detect_http or config.detect_tls:
-            self._timer = self._listener.loop.call_later(INSPECT_SECONDS, self._hand_over, inspect.Found())
+            self._inspecting = True
+            if config.detect_timeout:
+                self._timer = self._listener.loop.call_later(config.detect_timeout, self._too_slow)
         else:
             self._hand_over(inspect.Found())
 
@@ -54,15 +54,27 @@ class AcceptProtocol(asyncio.Protocol):
         if found is not None:
             self._hand_over(found)
 
+    def _too_slow(self) -> None:
+        """Nothing that tells came in time (listener_filters_timeout)."""
+        self._timer = None
+        self._listener.stats.downstream_pre_cx_timeout.value += 1
+        if self._listener.config.detect_continue:
+            self._hand_over(inspect.Found())
+        else:
+            self._inspecting = False
+            self._transport.abort()
+
     def connection_lost(self, _error: Exception | None) -> None:
         if self._timer is not None:
             self._timer.cancel()
+        if self._inspecting:
             self._listener.stats.downstream_listener_filter_remote_close.value += 1
 
     def _hand_over(self, found: inspect.Found) -> None:
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
+        self._inspecting = False
         transport = self._transport
         peer = transport.get_extra_info("peername")
         facts = Facts(

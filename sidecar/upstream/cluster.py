@@ -179,6 +179,7 @@ class ClusterRuntime:
             panic_threshold=config.panic_threshold,
             rng=self._context.rng,
             on_panic=self._on_panic,
+            locality_weighted=config.locality_weighted,
         )
         stats.membership_total.value = len(self.hosts)
         stats.membership_healthy.value = sum(1 for host in self.hosts if host.healthy)

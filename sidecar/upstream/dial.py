@@ -32,7 +32,8 @@ async def dial(cluster: ClusterRuntime, host: Host, make: Callable[[], asyncio.B
     started = monotonic()
     try:
         async with asyncio.timeout(cluster.config.connect_timeout):
-            await cluster.loop.create_connection(make, host.address.host, host.address.port)
+            source = (cluster.config.bind_address, 0) if cluster.config.bind_address else None
+            await cluster.loop.create_connection(make, host.address.host, host.address.port, local_addr=source)
     except TimeoutError:
         stats.upstream_cx_connect_timeout.value += 1
         failure = DialError(True, "")

@@ -89,6 +89,23 @@ def test_the_next_priority_takes_over() -> None:
     assert pick(None) in second
 
 
+def test_localities_share_by_weight() -> None:
+    near, far = (LocalityEndpoints((), region=name, weight=weight) for name, weight in (("near", 3), ("far", 1)))
+    level = [Host(Endpoint(Address("127.0.0.1", port)), where) for port, where in enumerate((near, far))]
+    pick = build(
+        [level],
+        policy=LbPolicy.ROUND_ROBIN,
+        choice_count=2,
+        overprovisioning=140,
+        panic_threshold=50.0,
+        rng=random.Random(5),
+        on_panic=lambda: None,
+        locality_weighted=True,
+    )
+    counted = Counter(host.address.port for host in (pick(None) for _ in range(4000)) if host is not None)
+    assert counted[0] / counted[1] == pytest.approx(3, rel=0.15)
+
+
 @pytest.mark.parametrize(
     ("healths", "expected"),
     [([100, 100], [100, 0]), ([70, 100], [70, 30]), ([0, 100], [0, 100]), ([35, 35], [50, 50]), ([0, 0], [0, 0])],
