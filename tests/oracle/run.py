@@ -39,10 +39,13 @@ def envoy(config: Path) -> list[str]:
 
 
 def candidate(config: Path) -> list[str]:
-    """The proxy that is judged: ours, or with MESH_ORACLE_CANDIDATE=envoy another Envoy."""
-    if os.environ.get("MESH_ORACLE_CANDIDATE") == "envoy":
-        return envoy(config)
-    return sidecar_command(config, *LOG_FLUSH)
+    """The proxy that is judged."""
+    return envoy(config) if judges_envoy() else sidecar_command(config, *LOG_FLUSH)
+
+
+def judges_envoy() -> bool:
+    """Whether another Envoy is judged in the place of ours."""
+    return os.environ.get("MESH_ORACLE_CANDIDATE") == "envoy"
 
 
 class Side:

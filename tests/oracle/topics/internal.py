@@ -6,6 +6,7 @@ from typing import Any
 
 from tests.harness.upstream import Hang, Plan, ReadBody, reply
 from tests.oracle.case import Case, request
+from tests.oracle.topics.retries import CONNECTIONS
 
 HCM = {
     "use_remote_address": True,
@@ -19,7 +20,7 @@ def asked(name: str, *lines: str, script: list[Plan], retry_on: str = "", **expe
     """`expect` names fields of the log line."""
     action = {"retry_policy": {"retry_on": retry_on}} if retry_on else {}
     pinned = {f"log[0].{key}": value for key, value in expect.items()}
-    return Case(name, request("/x", *lines), hcm=HCM, action=action, script=script, expect=pinned)
+    return Case(name, request("/x", *lines), hcm=HCM, action=action, script=script, expect=pinned, ignore=CONNECTIONS)
 
 
 CASES = (

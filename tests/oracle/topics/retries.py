@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
-from tests.harness.upstream import Close, Plan, ReadBody, Reset, raw, reply
+from tests.harness.upstream import Close, Hang, Plan, ReadBody, Reset, raw, reply
 from tests.oracle.case import Case, Up, post, request
 
 RETRY_STATS = (
@@ -18,6 +19,8 @@ RETRY_STATS = (
     "cluster.%CLUSTER%.retry.upstream_rq_503",
 )
 PREVIOUS_HOSTS = "type.googleapis.com/envoy.extensions.retry.host.previous_hosts.v3.PreviousHostsPredicate"
+# Which connection a retry takes is what `retry_on_another_connection` is about.
+CONNECTIONS = tuple(f"upstream[{number}].connection" for number in range(1, 6))
 CLOSE: Plan = [ReadBody(), Close()]
 RESET: Plan = [ReadBody(), Reset()]
 
@@ -35,7 +38,8 @@ def retry(
     fields = {"retry_on": retry_on, "num_retries": 2, **(policy or {})}
     expect = {"log[0].attempts": attempts, **more.pop("expect", {})}
     sent = more.pop("sent", request("/x"))
-    return Case(name, sent, action={"retry_policy": fields}, script=script, stats=RETRY_STATS, expect=expect, **more)
+    case = Case(name, sent, action={"retry_policy": fields}, script=script, stats=RETRY_STATS, expect=expect, **more)
+    return replace(case, ignore=CONNECTIONS)
 
 
 REFUSED = {"": Up(endpoints=["refused"])}
@@ -122,6 +126,20 @@ CASES = (
         "retry_not_after_headers", "5xx,reset", [raw(b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\npart", Close())], 1
     ),
     Case(
+        "retry_on_another_connection",
+        request("/x"),
+        script=[reply(503, b"whole"), reply()],
+        action={"retry_policy": {"retry_on": "5xx"}},
+        expect={"upstream[1].connection": 1},
+    ),
+    retry(
+        "retry_without_waiting_for_the_body",
+        "5xx",
+        [raw(b"HTTP/1.1 503 Busy\r\nContent-Length: 100\r\n\r\npart", Hang()), reply()],
+        2,
+        expect={"client[0].status": 200},
+    ),
+    Case(
         "retry_none_without_policy",
         request("/x"),
         script=[reply(503), reply()],
@@ -132,6 +150,7 @@ CASES = (
         request("/x"),
         script=[reply(503), reply()],
         vhost={"retry_policy": {"retry_on": "5xx"}},
+        ignore=CONNECTIONS,
         expect={"log[0].attempts": 2},
     ),
     Case(
