@@ -25,7 +25,7 @@ ROOT = Path(__file__).resolve().parents[2]
 NETWORKING = ROOT / "examples" / "bookinfo" / "networking"
 FIRST_FILES = ("gateway.yaml", "destination-rules.yaml")
 POLL_SECONDS = 0.05
-START_SECONDS = 30.0
+START_SECONDS = 60.0
 QUIET_SECONDS = 6.0  # without a word about what is waited for
 STOP_SECONDS = 3.0
 
@@ -71,6 +71,7 @@ class Stack:
         self.plan = plan
         self._folder = folder
         self._report = report
+        self._answered = "not asked yet"
         self.control_plane = Supervised("the control plane", lambda: self._control_plane(store), report)
         self.sidecars = {member.name: self._sidecar(member, programs[member.name]) for member in plan.members}
         self.apps = {member.name: self._app(member) for member in plan.workloads}
@@ -138,7 +139,9 @@ class Stack:
 
     async def _serves(self) -> bool:
         address, port = self.plan.gateway.node.address, self.plan.gateway_port
-        return (await asyncio.to_thread(ask, address, port, "GET", "/productpage"))[0] == 200
+        status, body = await asyncio.to_thread(ask, address, port, "GET", "/productpage")
+        self._answered = f"{status} {body[:200]}" if status else "nobody listens"
+        return status == 200
 
     async def _until(self, check: Callable[[], Awaitable[bool]], deadline: float, what: str) -> None:
         told = False
@@ -152,8 +155,15 @@ class Stack:
             await asyncio.sleep(POLL_SECONDS)
 
     def _last_words(self) -> list[str]:
-        """What the control plane said: most of what does not come up waits for it."""
-        return ["the control plane's last words:", *self.control_plane.process.tail()]
+        """What the gateway and the control plane said: most of what does not come up waits for them."""
+        gateway = self.sidecars[self.plan.gateway.name].process
+        return [
+            f"the product page's last answer: {self._answered}",
+            "the gateway's last words:",
+            *gateway.tail(),
+            "the control plane's last words:",
+            *self.control_plane.process.tail(),
+        ]
 
     def _control_plane(self, store: str) -> Process:
         plan = self.plan

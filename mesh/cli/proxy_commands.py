@@ -87,7 +87,9 @@ def workloads(namespace: Namespace = "", output: Output = Format.TABLE, server: 
             "healthy" if w["healthy"] else "unhealthy",
             "yes" if w["connected"] else "no",
         ]
-        for w in items
+        for w in sorted(
+            items, key=lambda w: (w["service"], w["namespace"], w["labels"].get("version", ""), w["address"])
+        )
     ]
     headings = ["SERVICE", "NAMESPACE", "VERSION", "ADDRESS", "HEALTH", "CONNECTED"]
     print_table(headings, rows, nothing="no workload has joined yet: mesh run --service … -- COMMAND")

@@ -24,8 +24,10 @@ from tests.harness.process import Process, wait_until
 
 ROOT = Path(__file__).resolve().parents[3]
 MESH = [sys.executable, "-m", "mesh.cli.main"]
-START_SECONDS = 60.0
+START_SECONDS = 90.0
 REVIEWS = re.compile(r'data-reviews-version="([\w.-]+)" data-reviews-instance="([\w.-]+)"')
+PROXIES = 7  # the gateway's and six workloads'
+CLIENT = "client"  # a workload that a test adds
 FALLBACK = 'data-reviews-version="none"'
 
 
@@ -124,18 +126,18 @@ class Demo:
     def sidecar_pid(self, name: str) -> int:
         return self.pid("-c", f"{name}.yaml")
 
-    def proxies_in_step(self) -> bool:
-        """Whether every proxy is connected and has what it should have."""
-        proxies = self.plane.proxies()
-        states = [kind["state"] for proxy in proxies for kind in proxy["types"].values()]
-        return (
-            len(proxies) == 7 and all(proxy["connected"] for proxy in proxies) and set(states) <= {"SYNCED", "NOT SENT"}
-        )
-
     def whole(self) -> bool:
-        """Whether every proxy is back and every workload is used."""
-        workloads = self.plane.workloads()
-        return self.proxies_in_step() and len(workloads) == 7 and all(workload["healthy"] for workload in workloads)
+        """Whether every proxy of the demo is connected and has what it should have, and every workload is used."""
+        proxies = [proxy for proxy in self.plane.proxies() if proxy["name"] != CLIENT]
+        states = {kind["state"] for proxy in proxies for kind in proxy["types"].values()}
+        workloads = [workload for workload in self.plane.workloads() if workload["service"]]
+        return (
+            len(proxies) == PROXIES
+            and all(proxy["connected"] for proxy in proxies)
+            and states <= {"SYNCED", "NOT SENT"}
+            and len(workloads) == PROXIES - 1
+            and all(workload["healthy"] for workload in workloads)
+        )
 
 
 def fetch(connection: http.client.HTTPConnection, path: str, headers: Mapping[str, str]) -> Page:
