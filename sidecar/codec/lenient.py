@@ -116,15 +116,7 @@ def _request_line(line: bytes) -> tuple[bytes, bytes, bytes]:
 def _fields(lines: list[bytes]) -> list[tuple[bytes, bytes]]:
     fields: list[tuple[bytes, bytes]] = []
     seen_length = False
-    for line in lines:
-        if not line:
-            continue
-        if line[:1] in (b" ", b"\t"):  # a folded line belongs to the value before it
-            if not fields:
-                raise HeadError("http1.codec_error")
-            name, value = fields[-1]
-            fields[-1] = (name, value + line.rstrip())
-            continue
+    for line in _unfold(lines):
         name, colon, value = line.partition(b":")
         if not colon or not _NAME.fullmatch(name):
             raise HeadError("http1.codec_error")
@@ -137,3 +129,17 @@ def _fields(lines: list[bytes]) -> list[tuple[bytes, bytes]]:
             seen_length = True
         fields.append((name, value))
     return fields
+
+
+def _unfold(lines: list[bytes]) -> list[bytes]:
+    """Whole fields, for their values to be judged whole: a folded line belongs to the one before it."""
+    whole: list[bytes] = []
+    for line in lines:
+        if line[:1] not in (b" ", b"\t"):
+            if line:
+                whole.append(line)
+        elif whole:
+            whole[-1] += line.rstrip()
+        else:
+            raise HeadError("http1.codec_error")
+    return whole
