@@ -9,10 +9,8 @@ from dataclasses import dataclass
 from json import dumps
 from typing import Any
 
-import re2
-
 from mesh import xds
-from sidecar.admin.views import QueryError, RuntimeView
+from sidecar.admin.views import QueryError, RuntimeView, compile_filter
 from sidecar.config import model
 
 _PREFIX = "type.googleapis.com/envoy.admin.v3."
@@ -159,7 +157,7 @@ async def render(runtime: RuntimeView, versions: Versions, query: Any) -> AsyncI
     for name in query:
         if name not in ("resource", "name_regex", "include_eds"):
             raise QueryError(f"{name}: not implemented; resource, name_regex and include_eds are")
-    matches = _matcher(query.get("name_regex"))
+    matches = compile_filter(query["name_regex"]) if "name_regex" in query else None
     wanted = query.get("resource")
     include_eds = "include_eds" in query or wanted in ("static_endpoint_configs", "dynamic_endpoint_configs")
     parts = list(sections(runtime, versions, include_eds=include_eds))
@@ -186,16 +184,6 @@ async def render(runtime: RuntimeView, versions: Versions, query: Any) -> AsyncI
                 yield "]"
         yield "}"
     yield "]}\n"
-
-
-def _matcher(pattern: str | None) -> Callable[[str], object] | None:
-    if pattern is None:
-        return None
-    try:
-        search: Callable[[str], object] = re2.compile(pattern).search
-    except re2.error as error:
-        raise QueryError(f"error while parsing name_regex from {pattern}: {error}") from error
-    return search
 
 
 def _bootstrap(runtime: RuntimeView) -> dict[str, Any]:

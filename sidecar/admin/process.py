@@ -1,13 +1,18 @@
-"""What /server_info and /memory tell of the process itself."""
+"""What the admin port tells of the process itself: /server_info, /memory, the `server.` statistics."""
 
 from __future__ import annotations
 
 import platform
 import resource
 import sys
+from collections.abc import Callable
 from importlib.metadata import PackageNotFoundError
 from importlib.metadata import version as installed
 from pathlib import Path
+from time import monotonic
+
+from sidecar.admin.views import RuntimeView
+from sidecar.telemetry.registry import Stats
 
 _STATM = Path("/proc/self/statm")
 
@@ -37,3 +42,23 @@ def memory() -> dict[str, str]:
         "total_thread_cache": "0",
         "total_physical_bytes": str(resident),
     }
+
+
+def register(stats: Stats, runtime: RuntimeView) -> None:
+    """Envoy's gauges about the server and its managers, worked out when somebody reads them."""
+    for name, key in (
+        ("allocated", "allocated"),
+        ("heap_size", "heap_size"),
+        ("physical_size", "total_physical_bytes"),
+    ):
+        stats.computed(f"server.memory_{name}", _memory_gauge(key))
+    stats.computed("server.live", lambda: 1 if runtime.ready and not runtime.draining else 0)
+    stats.computed("server.state", lambda: 1 if runtime.draining else 0 if runtime.ready else 2)
+    stats.computed("server.uptime", lambda: int(monotonic() - runtime.started))
+    stats.computed("server.concurrency", lambda: 1)
+    stats.computed("cluster_manager.active_clusters", lambda: len(runtime.clusters))
+    stats.computed("listener_manager.total_listeners_active", lambda: len(runtime.listeners))
+
+
+def _memory_gauge(key: str) -> Callable[[], float]:
+    return lambda: int(memory()[key])

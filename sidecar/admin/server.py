@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import html
 import logging
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from dataclasses import dataclass
 from ipaddress import ip_address
 from json import dumps
@@ -15,7 +15,7 @@ from typing import Any, Final
 from aiohttp import web
 
 from sidecar.admin import config_dump, hosts, log_levels, process, stats_page
-from sidecar.admin.views import QueryError, RuntimeView
+from sidecar.admin.views import QueryError, RuntimeView, compile_filter
 from sidecar.config.model import Address
 from sidecar.telemetry.prometheus import pieces
 from sidecar.telemetry.station import Telemetry
@@ -59,6 +59,7 @@ class AdminServer:
         self._failing = False  # POST /healthcheck/fail
         self._runner: web.AppRunner | None = None
         self._commands = self._table()
+        process.register(telemetry.stats, runtime)
 
     def _table(self) -> dict[str, Command]:
         return {
@@ -104,6 +105,12 @@ class AdminServer:
         if self._runner is not None:
             await self._runner.cleanup()
             self._runner = None
+
+    @property
+    def connections(self) -> Sequence[object]:
+        """Who is connected."""
+        server = self._runner.server if self._runner is not None else None
+        return server.connections if server is not None else ()
 
     async def _dispatch(self, request: web.Request) -> web.StreamResponse:
         command = self._commands.get(request.path)
@@ -328,7 +335,7 @@ def _format(query: dict[str, str]) -> str:
 
 
 def _filter(pattern: str | None) -> Callable[[str], object]:
-    return stats_page.compile_filter(pattern) if pattern is not None else bool
+    return compile_filter(pattern) if pattern is not None else bool
 
 
 async def _breathing(pieces_of: Iterator[str] | Iterator[bytes]) -> AsyncIterator[str | bytes]:
@@ -359,10 +366,14 @@ async def _stream(
     if "gzip" in request.headers.get("Accept-Encoding", ""):
         response.enable_compression(web.ContentCoding.gzip)
     await response.prepare(request)
-    await _send(response, first)
-    async for piece in body:
-        await _send(response, piece)
-    await response.write_eof()
+    try:
+        await _send(response, first)
+        async for piece in body:
+            await _send(response, piece)
+        await response.write_eof()
+    except TimeoutError:
+        if request.transport is not None:
+            request.transport.abort()
     return response
 
 

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Mapping
 from json import dumps
 from typing import Any
 
-import re2
-
-from sidecar.admin.views import QueryError
+from sidecar.admin.views import QueryError, compile_filter
 from sidecar.telemetry.cells import QUANTILES, Counter, Gauge, Histogram, quantiles
 from sidecar.telemetry.prometheus import used
 from sidecar.telemetry.registry import Cell, Stats
@@ -44,15 +42,6 @@ class Selection:
         if not isinstance(cell, self.kinds) or (self.used_only and not used(cell)):
             return False
         return self.matches is None or bool(self.matches(name))
-
-
-def compile_filter(pattern: str) -> Callable[[str], object]:
-    """Whether a name matches an expression anywhere. Raises QueryError."""
-    try:
-        search: Callable[[str], object] = re2.compile(pattern).search
-    except re2.error as error:
-        raise QueryError(f"Invalid re2 regex: {error}") from error
-    return search
 
 
 async def selected(stats: Stats, selection: Selection) -> tuple[list[tuple[str, float]], list[tuple[str, Histogram]]]:

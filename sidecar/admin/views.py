@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Protocol
+
+import re2
 
 from sidecar.config import model
 
@@ -89,3 +91,15 @@ class RuntimeView(Protocol):
 
 class QueryError(Exception):
     """A query that is not understood: the message is the answer, with status 400."""
+
+
+def compile_filter(pattern: str) -> Callable[[str], object]:
+    """Whether a name matches an expression (RE2) anywhere. Raises QueryError."""
+    options = re2.Options()
+    options.log_errors = False  # they go to whoever asked, not to stderr
+    try:
+        search: Callable[[str], object] = re2.compile(pattern, options).search
+    except re2.error as error:
+        reason = error.args[0] if error.args else ""
+        raise QueryError(f"Invalid re2 regex: {reason.decode() if isinstance(reason, bytes) else reason}") from error
+    return search

@@ -178,8 +178,12 @@ _PLAIN_COMMANDS: dict[str, Expression] = {
     "UPSTREAM_HOST": Expression("e.name if (e := x.endpoint) else None", PLAIN, True),
     # UPSTREAM_HOST is who was picked, UPSTREAM_REMOTE_ADDRESS who was connected to.
     "UPSTREAM_REMOTE_ADDRESS": Expression("e.name if (e := x.endpoint) and x.upstream_local else None", PLAIN, True),
-    "UPSTREAM_REMOTE_ADDRESS_WITHOUT_PORT": Expression("e.address.host if (e := x.endpoint) and x.upstream_local else None", TEXT, True),
-    "UPSTREAM_REMOTE_PORT": Expression("e.address.port if (e := x.endpoint) and x.upstream_local else None", NUMBER, True),
+    "UPSTREAM_REMOTE_ADDRESS_WITHOUT_PORT": Expression(
+        "e.address.host if (e := x.endpoint) and x.upstream_local else None", TEXT, True
+    ),
+    "UPSTREAM_REMOTE_PORT": Expression(
+        "e.address.port if (e := x.endpoint) and x.upstream_local else None", NUMBER, True
+    ),
     "UPSTREAM_CLUSTER": Expression("(c.config.alt_stat_name or c.name) if (c := x.cluster) else None", TEXT, True),
     "UPSTREAM_CLUSTER_RAW": Expression("c.name if (c := x.cluster) else None", TEXT, True),
     "UPSTREAM_LOCAL_ADDRESS": Expression("x.upstream_local", PLAIN, True, True),

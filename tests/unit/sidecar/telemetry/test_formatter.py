@@ -136,6 +136,10 @@ def test_commands(command: str, expected: str) -> None:
     assert text(command) == expected
 
 
+def test_a_host_that_was_picked_is_not_yet_connected_to() -> None:
+    assert text("%UPSTREAM_HOST% %UPSTREAM_REMOTE_ADDRESS%", upstream_local="") == "10.0.0.7:9080 -"
+
+
 def test_flags_in_long() -> None:
     assert text("%RESPONSE_FLAGS_LONG%") == "-"
     assert text("%RESPONSE_FLAGS_LONG%", flags=Flag.NR | Flag.DC) == "NoRouteFound,DownstreamConnectionTermination"

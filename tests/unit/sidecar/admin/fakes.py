@@ -1,0 +1,97 @@
+"""A runtime as the admin port sees it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from time import monotonic
+from typing import Any
+
+from sidecar.config import model
+
+
+@dataclass
+class FakeBreaker:
+    state: str = "open"
+    reason: str = "5 consecutive 5xx"
+
+
+@dataclass
+class FakeHost:
+    address: model.Address
+    endpoint: model.Endpoint = field(init=False)
+    locality: model.LocalityEndpoints = field(
+        default_factory=lambda: model.LocalityEndpoints((), region="r1", zone="z1", priority=0)
+    )
+    active: int = 2
+    connections: int = 3
+    ejected: bool = False
+    breaker: FakeBreaker | None = None
+    cx_total: int = 7
+    cx_connect_fail: int = 0
+    rq_total: int = 40
+    rq_success: int = 38
+    rq_error: int = 2
+    rq_timeout: int = 1
+
+    def __post_init__(self) -> None:
+        self.endpoint = model.Endpoint(self.address, hostname="reviews")
+
+    @property
+    def name(self) -> str:
+        return str(self.address)
+
+
+@dataclass
+class FakeCluster:
+    config: model.Cluster
+    hosts: list[FakeHost] = field(default_factory=list)
+
+    @property
+    def name(self) -> str:
+        return self.config.name
+
+
+@dataclass
+class FakeSocket:
+    name: tuple[Any, ...]
+
+    def getsockname(self) -> tuple[Any, ...]:
+        return self.name
+
+
+@dataclass
+class FakeListener:
+    config: model.Listener
+    sockets: list[FakeSocket] = field(default_factory=list)
+
+
+@dataclass
+class FakeRuntime:
+    bootstrap: model.Bootstrap = field(
+        default_factory=lambda: model.Bootstrap({"id": "sidecar~1~a.b~c", "cluster": "a"})
+    )
+    started: float = field(default_factory=monotonic)
+    ready: bool = True
+    ready_reason: str = ""
+    draining: bool = False
+    clusters: dict[str, FakeCluster] = field(default_factory=dict)
+    listeners: dict[str, FakeListener] = field(default_factory=dict)
+    routes: dict[str, model.RouteConfig] = field(default_factory=dict)
+    drained: list[tuple[bool, bool]] = field(default_factory=list)
+    ended: bool = False
+
+    def drain_listeners(self, *, graceful: bool, inbound_only: bool) -> None:
+        self.drained.append((graceful, inbound_only))
+
+    def quit(self) -> None:
+        self.ended = True
+
+    def add(self, cluster: model.Cluster, *hosts: FakeHost) -> None:
+        self.clusters[cluster.name] = FakeCluster(cluster, list(hosts))
+
+    def listen(self, listener: model.Listener, *sockets: tuple[Any, ...]) -> None:
+        self.listeners[listener.name] = FakeListener(listener, [FakeSocket(name) for name in sockets])
+
+
+def reviews(**fields: Any) -> model.Cluster:
+    return model.Cluster("outbound|9080||reviews", model.Discovery.EDS, **fields)
