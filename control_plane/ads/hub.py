@@ -108,6 +108,7 @@ class PushHub:
             stream.retarget(self._snapshots.of(node))
             stream.generation = self._ledger.generation
         self._streams.append(stream)
+        log.info("%s connected (%s)", stream.id, variant.value)
         self._metrics.proxies(len(self._streams))
         if self._registry is not None:
             self._registry.connected(node)
@@ -126,6 +127,7 @@ class PushHub:
         """A proxy's stream ended. Its workload counts as lost when that was the last of its streams, and not when it is
         we who go."""
         self._streams.remove(stream)
+        log.info("%s disconnected", stream.id)
         self._queue.pop(stream, None)
         self._metrics.proxies(len(self._streams))
         self._announce(self._ledger.left(stream, self._clock.monotonic()))

@@ -109,7 +109,7 @@ class PushCore:
         elif verdict is Verdict.NACK:
             message = request.error or "rejected without a reason"
             subscription.reject(request.nonce, message, self._partial(request.type_url))
-            for name in subscription.rejected:  # what it refused it asks nothing for
+            for name in subscription.rejected.keys() | subscription.suspects:  # for which it asks nothing
                 self._await_no_more(subscription, name)
         if interest is not before:
             subscription.asked |= interest.asked
@@ -184,7 +184,9 @@ class PushCore:
         pushes: list[Push] = []
         for type_url, front in ((LISTENER, None), (ROUTE, LISTENER), (CLUSTER, ROUTE), (ENDPOINT, CLUSTER)):
             subscription = self.subscriptions.get(type_url)
-            if subscription is None or not subscription.gone or self._flying(front) or self._flying(type_url):
+            if subscription is None or not subscription.gone:
+                continue
+            if self._flying(front, now) or self._flying(type_url, now):
                 continue
             gone = self._unused_clusters(subscription.gone) if type_url == CLUSTER else self._unasked(subscription)
             if not gone:
@@ -283,9 +285,9 @@ class PushCore:
     def _in_flight(self, subscription: Subscription, now: float) -> bool:
         return any(now - flight.sent_at < self._ack_wait for flight in subscription.flights.values())
 
-    def _flying(self, type_url: str | None) -> bool:
+    def _flying(self, type_url: str | None, now: float) -> bool:
         subscription = self.subscriptions.get(type_url) if type_url is not None else None
-        return subscription is not None and bool(subscription.flights)
+        return subscription is not None and self._in_flight(subscription, now)
 
     def _partial(self, type_url: str) -> bool:
         """Whether a response may hold a part of what the client is to have."""

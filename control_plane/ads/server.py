@@ -76,16 +76,16 @@ class AdsServer:
             log.warning("refused a stream from %s: %s", context.peer(), error)
             await context.abort(grpc.StatusCode.INVALID_ARGUMENT, str(error))
         stream = self._hub.join(node, variant, context.write)
-        writer = TaskOwner(f"ads {node.id}")
-        writer.start(stream.run(), "write")
+        tasks = TaskOwner(f"ads {node.id}")
+        writer = tasks.start(stream.run(), "write")
         # In a task of its own, which `stop` can end: the stream then ends as it should, and not as a failed call.
         reader = self._readers.start(self._read(stream, variant, message, context), node.id)
         try:
-            await asyncio.wait([reader])
+            await asyncio.wait([reader, writer], return_when=asyncio.FIRST_COMPLETED)
         finally:
             reader.cancel()
             self._hub.leave(stream)
-            await writer.close()
+            await tasks.close()
 
     async def _read(self, stream: ProxyStream, variant: Variant, first: Any, context: Any) -> None:
         """Passes requests on until the client ends the stream."""

@@ -107,11 +107,20 @@ class Client:
             self.unanswered.append((push.nonce, push.version, error))
         else:
             self._answer(push.type_url, push.nonce, push.version, error)
+        self._answer_clusters()
+        self._check()
+
+    def lose_patience(self) -> None:
+        """Clusters whose endpoints do not come serve without; Envoy waits 15 s."""
+        self.serving |= self.warming
+        self.warming.clear()
+        self._answer_clusters()
+
+    def _answer_clusters(self) -> None:
         if not self.warming:
             for answer in self.unanswered:
                 self._answer(CLUSTER, *answer)
             self.unanswered.clear()
-        self._check()
 
     def _answer(self, type_url: str, nonce: str, version: str, error: str | None) -> None:
         before, _ = self.last.get(type_url, ("", ""))

@@ -44,6 +44,7 @@ class PushMachine(RuleBasedStateMachine):
         super().__init__()
         self.client = Client(self.variant, names_culprits=self.names_culprits)
         self.target = Snapshot()
+        self.reconnected = False
         self.stream()
 
     def stream(self) -> None:
@@ -80,7 +81,10 @@ class PushMachine(RuleBasedStateMachine):
         for _ in range(200):
             self.step()
             if not self.client.inbox and not self.client.outbox:
-                break
+                if not self.reconnected or not self.client.warming:
+                    break
+                # A changed cluster whose endpoints were lost with the stream, and that is gone by now.
+                self.client.lose_patience()
             while self.client.inbox:
                 self.client.read()
             while self.client.outbox:
@@ -121,6 +125,7 @@ class DeltaMachine(PushMachine):
 
     @rule()
     def reconnect(self) -> None:
+        self.reconnected = True
         self.stream()
 
 
