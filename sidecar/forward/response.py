@@ -10,6 +10,8 @@ from sidecar.codec.heads import ResponseParser
 from sidecar.forward.attempts import Attempts
 
 _BODILESS = (204, 304)
+# What nearly every Connection field says: no field of the response is for this hop only.
+_NOMINATES_NOTHING = frozenset((b"close", b"keep-alive", b"Keep-Alive", b"Close"))
 
 
 class Responses(Attempts):
@@ -80,7 +82,7 @@ class Responses(Attempts):
         self.response_headers = headers
         if status == 204:
             drop(headers, b"content-length")
-        if b"connection" in special:
+        if b"connection" in special and special[b"connection"] not in _NOMINATES_NOTHING:
             _drop_nominated(headers, special[b"connection"])
         if self.request_complete and not self._upgrade:
             headers.append((b"x-envoy-upstream-service-time", b"%d" % ((now - self.upstream_started) * 1000)))
