@@ -41,7 +41,7 @@ Servers = Mapping[int, tuple[Served, ...]]
 def servers_of(index: Index, node: Node) -> Servers:
     """By port, what the Gateways whose selector the proxy's labels satisfy have there, the oldest first."""
     found: dict[int, list[Served]] = defaultdict(list)
-    for resource in index.world.resources.get("Gateway", ()):
+    for resource in index.gateways:
         if not resource.spec.selector.items() <= node.labels.items():
             continue
         namespace = resource.key.namespace

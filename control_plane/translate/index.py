@@ -53,11 +53,13 @@ def gateway_name(name: str, namespace: str) -> str:
 
 
 class Index:
-    """Look-ups in one world. Everything here is made once for it, whoever asks."""
+    """Look-ups in one world. Everything here is made once for it, whoever asks. It does not hold the world itself, which
+    would keep both for ever (`index_of`)."""
 
     def __init__(self, world: World) -> None:
-        self.world = world
         self.mesh = world.mesh
+        self.gateways: tuple[Resource, ...] = tuple(world.resources.get("Gateway", ()))
+        self._instances = world.instances
         self.services: tuple[Service, ...] = tuple(world.services[host] for host in sorted(world.services))
         self._by_host = {service.host.lower(): service for service in self.services}
         self.virtual_services = tuple(_bound(resource) for resource in world.resources.get("VirtualService", ()))
@@ -84,7 +86,7 @@ class Index:
         return self._by_host.get(host)
 
     def instances(self, host: str) -> tuple[Instance, ...]:
-        return self.world.instances.get(host, ())
+        return self._instances.get(host, ())
 
     def served_by(self, node_id: str) -> tuple[tuple[str, Instance], ...]:
         """The services, by host, that a proxy's workload is an instance of."""
