@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
 from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 from typing import Any, Final
@@ -81,9 +82,11 @@ class AdsClient:
     # ── streams ───────────────────────────────────────────────────────────────────────────────────────────────────────
 
     async def _run(self) -> None:
+        os.environ.setdefault("GRPC_VERBOSITY", "ERROR")  # it logs every end of a connection to stderr
         import grpc
 
         ads = self._ads
+        complaint = ""
         backoff = Backoff(ads.backoff_base, ads.backoff_max)
         while True:
             self._answered = False
@@ -91,8 +94,12 @@ class AdsClient:
                 await self._stream()
                 log.info("ADS: %s ended the stream", ads.address)
             except grpc.aio.AioRpcError as error:
-                log.warning("ADS: %s: %s", ads.address, error.details() or error.code().name)
+                said, complaint = complaint, error.details() or error.code().name
+                level = logging.DEBUG if complaint == said and not self._answered else logging.WARNING
+                log.log(level, "ADS: %s: %s", ads.address, complaint)
             self.connected = False
+            if (task := asyncio.current_task()) is not None and task.cancelling():
+                return  # grpc can turn a cancellation that arrives with the end of a call into an error of the call
             if self._answered:
                 backoff.reset()
             await asyncio.sleep(backoff.next())
@@ -114,8 +121,11 @@ class AdsClient:
                 response_deserializer=answer.FromString,
             )(_drain(self._requests))
             self._send(self.intake.opened())
-            async for message in call:
-                await self._received(read_response(message, delta=delta))
+            try:
+                async for message in call:
+                    await self._received(read_response(message, delta=delta))
+            finally:
+                self._requests.put_nowait(None)  # grpc leaves its reader of requests waiting
 
     def _options(self) -> Sequence[tuple[str, int]]:
         return (

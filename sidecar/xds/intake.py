@@ -142,7 +142,7 @@ class Intake:
             del good[name]
         # A resource without a name may be any of those that seem to be gone.
         gone = () if "" in errors else change.removed
-        errors |= self._apply(self._change(type_url, good, gone))
+        errors |= self._apply(type_url, self._change(type_url, good, gone))
         accepted = tuple(name for name in good if name not in errors)
         self._record(type_url, resources, accepted, errors, gone)
         self._follow()
@@ -159,8 +159,7 @@ class Intake:
 
     def expire(self) -> list[Request]:
         """A deadline is over: what waited goes on without."""
-        errors = self._apply(self._warming.expire())
-        self._late(errors)
+        self._apply("", self._warming.expire())
         self._follow()
         return self._after()
 
@@ -192,7 +191,7 @@ class Intake:
                 Response(type_url, "", "", tuple((r.name, r.raw.version) for r in resources))
             )
             good = {each.name: each for each in resources if each.compiled is not None and each.name in change.changed}
-            errors = self._apply(self._change(type_url, good, ()))
+            errors = self._apply(type_url, self._change(type_url, good, ()))
             accepted = tuple(name for name in good if name not in errors)
             self._record(type_url, resources, accepted, errors, ())
             subscription.restore({name: good[name].raw.version for name in accepted})
@@ -241,16 +240,21 @@ class Intake:
                     errors[name] = f"{listener.address} is the address of listener {other!r} already"
         return errors
 
-    def _apply(self, actions: Iterable[Action]) -> dict[str, str]:
-        """Acts on the target; what it refuses, by resource name."""
-        errors = {}
+    def _apply(self, type_url: str, actions: Iterable[Action]) -> dict[str, str]:
+        """Acts on the target; what it refuses of this type, by resource name. What had waited for this response and is
+        refused only now is told apart."""
+        errors: dict[str, str] = {}
         for action in actions:
             try:
                 self._act(action)
             except (ConfigError, OSError) as error:
                 if isinstance(action, SetListener):
                     self._warming.refused(action)
-                errors[_subject(action)] = str(error)
+                kind, name = _subject(action)
+                if kind == type_url:
+                    errors[name] = str(error)
+                else:
+                    self._late(kind, name, str(error))
         return errors
 
     def _act(self, action: Action) -> None:
@@ -322,16 +326,15 @@ class Intake:
         accepted = tuple(name for name in held.accepted if name not in held.errors)
         return [self._answer(held.response, accepted, held.errors)]
 
-    def _late(self, errors: Mapping[str, str]) -> None:
-        """Listeners that were refused only now that their routes are there."""
-        state = self.types[LISTENER]
-        for name, error in errors.items():
-            if self._held is not None and name in self._held.accepted:
-                self._held.errors[name] = error
-            else:
-                log.error("listener %s: %s", name, error)
-            if (before := state.accepted.pop(name, None)) is not None:
-                state.rejected[name] = Rejected(before.raw, error, self._clock.wall())
+    def _late(self, type_url: str, name: str, error: str) -> None:
+        """A listener that was refused only now that its routes are there (or a cluster, its endpoints)."""
+        if type_url == LISTENER and self._held is not None and name in self._held.accepted:
+            self._held.errors[name] = error
+        else:
+            log.error("%s %s: %s", SHORT[type_url], name, error)
+        state = self.types[type_url]
+        if (before := state.accepted.pop(name, None)) is not None:
+            state.rejected[name] = Rejected(before.raw, error, self._clock.wall())
 
     def _after(self) -> list[Request]:
         """Requests that follow from what just happened: names that are new or gone, listeners once clusters are warm."""
@@ -347,17 +350,21 @@ class Intake:
         return {each.raw.value: each.compiled for each in self.types[type_url].accepted.values()}
 
 
-def _subject(action: Action) -> str:
-    """The name of what an action is about."""
+def _subject(action: Action) -> tuple[str, str]:
+    """What an action is about: type and name."""
     match action:
         case SetCluster(cluster):
-            return cluster.name
+            return CLUSTER, cluster.name
         case SetAssignment(assignment):
-            return assignment.cluster
+            return ENDPOINT, assignment.cluster
         case SetListener(listener, _):
-            return listener.name
+            return LISTENER, listener.name
         case SetRoutes(routes):
-            return routes.name
-        case RemoveCluster(name) | RemoveListener(name) | RemoveRoutes(name):
-            return name
-    return ""
+            return ROUTE, routes.name
+        case RemoveCluster(name):
+            return CLUSTER, name
+        case RemoveListener(name):
+            return LISTENER, name
+        case RemoveRoutes(name):
+            return ROUTE, name
+    return "", ""
