@@ -174,6 +174,7 @@ class ClientConnection(asyncio.Protocol):
             try:
                 head.parse(data[:end])
             except HeadError:
+                end = lenient.head_end(data)  # with bare line feeds a head may end before the first CRLF CRLF
                 lenient.parse_response(data[:end], head)
             if len(head.headers) + len(head.special) > MAX_HEADERS:
                 raise HeadError("http1.too_many_headers")
@@ -194,8 +195,7 @@ class ClientConnection(asyncio.Protocol):
             self.stream.on_response(head, left, data[end:], False)
 
     def _head_incomplete(self, data: bytes) -> None:
-        plausible = data.startswith(b"HTTP/1."[: len(data)])
-        if not plausible or len(data) > MAX_HEAD:
+        if not lenient.plausible_response(data) or len(data) > MAX_HEAD:
             self._fail(PROTOCOL_ERROR)
         else:
             self._buffer = data

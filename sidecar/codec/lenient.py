@@ -22,6 +22,7 @@ _METHODS = frozenset(
     b"UNLINK SOURCE".split()
 )
 _NAME = re.compile(rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
+_VERSION = re.compile(rb"HTTP/\d\.\d")
 _LINE_END = re.compile(rb"\r?\n")
 _HEAD_END = re.compile(rb"\n\r?\n")
 _CONTROL = re.compile(rb"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
@@ -72,7 +73,15 @@ def parse(head: bytes, into: RequestParser) -> None:
     into.keep_alive = keeps_alive(into.special, into.http10)
 
 
-_STATUS_LINE = re.compile(rb"HTTP/1\.([01]) (\d{3})(?: .*)?")
+_STATUS_LINE = re.compile(rb"HTTP/\d\.(\d) (\d{3})(?: .*)?")
+
+
+def plausible_response(data: bytes) -> bool:
+    """Whether bytes can still become a response's head, however many follow."""
+    line, newline, _ = data.partition(b"\n")
+    if newline:
+        return _STATUS_LINE.fullmatch(line.rstrip(b"\r")) is not None
+    return line.startswith(b"HTTP/"[: len(line)])
 
 
 def parse_response(head: bytes, into: ResponseParser) -> None:
@@ -92,12 +101,12 @@ def _request_line(line: bytes) -> tuple[bytes, bytes, bytes]:
     if _CONTROL.search(line):
         raise HeadError("http1.invalid_characters" if line.count(b" ") == 2 else "http1.codec_error")
     words = line.split()
-    if len(words) not in (2, 3) or words[0] not in _METHODS:
+    if len(words) not in (2, 3) or words[0] not in _METHODS or line[:1] == b" ":
         raise HeadError("http1.codec_error")
     if len(words) == 2:
         raise HeadError("low_version" if words[1].startswith(b"/") else "http1.codec_error")
     method, target, version = words
-    if not version.startswith(b"HTTP/"):
+    if not _VERSION.fullmatch(version):
         raise HeadError("http1.codec_error")
     if version not in (b"HTTP/1.1", b"HTTP/1.0"):
         raise HeadError("low_version")
@@ -139,7 +148,7 @@ def _unfold(lines: list[bytes]) -> list[bytes]:
             if line:
                 whole.append(line)
         elif whole:
-            whole[-1] += line.rstrip()
+            whole[-1] += line
         else:
             raise HeadError("http1.codec_error")
     return whole

@@ -31,8 +31,25 @@ BAD = "http1.codec_error"
 CASES = (
     # Line ends and white space.
     sent("bare_lf", lines(b"X-A: 1", end=b"\n"), 200),
+    sent("bare_lf_and_a_folded_line", lines(b"X-A: 1\n 2", end=b"\n"), 200),
+    Case(
+        "bare_lf_head_before_another_head",
+        lines(end=b"\n") + lines(start=b"GET /y HTTP/1.1"),
+        methods=["GET", "GET"],
+        expect={"client[0].body": b"/x", "client[1].body": b"/y"},
+    ),
+    Case(
+        "bare_lf_head_before_a_body_like_headers",
+        lines(b"Content-Length: 12", start=b"POST /x HTTP/1.1", end=b"\n") + b"X-A: evil\r\n\r" + b"\n",
+        expect={"upstream[0].header.x-a": None, "upstream[0].body": b"X-A: evil\r\n\r"},
+    ),
     sent("bare_lf_in_one_header", b"GET /x HTTP/1.1\r\nHost: %HOST%\nX-A: 1\r\n\r\n", 200),
     sent("obs_fold", lines(b"X-A: a\r\n  b"), 200),
+    sent("obs_fold_white_space", lines(b"X-A: a \t\r\n \t b \r\n\tc"), 200),
+    sent("obs_fold_of_nothing", lines(b"X-A:\r\n b"), 200),
+    refused("obs_fold_first", b"GET /x HTTP/1.1\r\n X-A: a\r\nHost: %HOST%\r\n\r\n", 400, BAD),
+    refused("obs_fold_with_nul", lines(b"X-A: a\r\n b\0c"), 400, "http1.invalid_characters"),
+    refused("obs_fold_in_length", length(b"5\r\n 6"), 400, BAD),
     sent("leading_crlf", b"\r\n\r\n" + lines(), 200),
     sent("leading_lf", b"\n" + lines(), 200),
     sent("two_spaces_in_the_request_line", lines(start=b"GET  /x HTTP/1.1"), 200),
@@ -57,6 +74,9 @@ CASES = (
     refused("version_20", lines(start=b"GET /x HTTP/2.0"), 426, "low_version"),
     refused("version_10", lines(start=b"GET /x HTTP/1.0"), 426, "low_version"),
     refused("version_missing", lines(start=b"GET /x"), 426, "low_version"),
+    refused("version_without_major", lines(start=b"GET /x HTTP/.1"), 400, BAD),
+    refused("version_91", lines(start=b"GET /x HTTP/9.1"), 426, "low_version"),
+    refused("leading_space", b" GET /x HTTP/1.1\r\nHost: %HOST%\r\n\r\n", 400, BAD),
     refused("version_in_lower_case", lines(start=b"GET /x http/1.1"), 400, BAD),
     # Targets and hosts.
     sent("absolute_form", request("http://%HOST%/y?z", host="other.test"), 200),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tests.harness.upstream import raw
+from tests.harness.upstream import Close, raw
 from tests.oracle.case import Case, request
 
 
@@ -27,6 +27,25 @@ CASES = (
     got("response_status_99", b"HTTP/1.1 99 Odd\r\nContent-Length: 2\r\n\r\nok", 502, "UPE"),
     got("response_bare_lf", b"HTTP/1.1 200 OK\nContent-Length: 2\n\nok", 200),
     got("response_obs_fold", OK + b"X-A: a\r\n b\r\nContent-Length: 2\r\n\r\nok", 200),
+    got("response_obs_fold_with_cr", OK + b"X-A: a\r\n b\rc\r\nContent-Length: 2\r\n\r\nok", 200),
+    got("response_cr_in_value", OK + b"X-A: b\rc\r\nContent-Length: 2\r\n\r\nok", 200),
+    got("response_version_91", b"HTTP/9.1 200 OK\r\nContent-Length: 2\r\n\r\nok", 200),
+    got("response_status_of_four", b"HTTP/1.1 2000 OK\r\nContent-Length: 2\r\n\r\nok", 2000),
+    got("response_status_garbage", b"HTTP/1.1 2+10 OK\r\nContent-Length: 2\r\n\r\nok", 502, "UPE"),
+    got("response_only_a_version", b"HTTP/1.1 \n", 502, "UPE"),
+    Case(
+        "response_cut_in_the_status_line",
+        request("/x"),
+        script=[raw(b"HTTP/1.1 200", Close())],
+        expect={"client[0].status": 502, "log[0].flags": "UPE"},
+    ),
+    Case(
+        "response_cut_in_the_head",
+        request("/x"),
+        script=[raw(OK + b"Content-Length: 2\r\nContent-", Close())],
+        expect={"client[0].status": 502, "log[0].flags": "UPE"},
+    ),
+    got("response_bare_lf_before_a_body_like_headers", b"HTTP/1.1 200 OK\nContent-Length: 11\n\nX-A: b\r\n\r\nx", 200),
     got("response_version_20", b"HTTP/2.0 200 OK\r\nContent-Length: 2\r\n\r\nok", 200),
     got("response_version_10", b"HTTP/1.0 200 OK\r\nContent-Length: 2\r\n\r\nok", 200),
     got("response_large_header", OK + b"X-A: " + b"a" * 50_000 + b"\r\nContent-Length: 2\r\n\r\nok", 200),
