@@ -68,11 +68,12 @@ def differences(old: Snapshot, new: Snapshot) -> list[tuple[str, str]]:
 class Snapshots:
     """Makes the snapshots of one world. A message that `build` returns for several proxies is serialised once, so it
     must not be changed afterwards; `interned` may be shared between worlds, so that what did not change stays one
-    object."""
+    object. About `held` messages are remembered at the most."""
 
-    def __init__(self, build: Build, world: World, interned: Interned | None = None) -> None:
+    def __init__(self, build: Build, world: World, interned: Interned | None = None, held: int = MESSAGES_HELD) -> None:
         self.world = world
         self._build = build
+        self._most = held
         self._interned: Interned = WeakValueDictionary() if interned is None else interned
         # By the message's id; holding the message keeps its id from being used again.
         self._serialised: dict[int, Versioned] = {}
@@ -81,7 +82,7 @@ class Snapshots:
 
     def of(self, node: Node) -> Snapshot:
         """The snapshot of one proxy."""
-        if len(self._messages) > MESSAGES_HELD:
+        if len(self._messages) > self._most:
             self._forget()
         built = self._build(self.world, node)
         types = {type_url: self._resources(type_url, messages) for type_url, messages in built.items()}
@@ -89,6 +90,11 @@ class Snapshots:
             if asking in types:
                 types[asked] = self._complete(asked, types[asking], types.get(asked, Resources()))
         return Snapshot(types)
+
+    @property
+    def held(self) -> int:
+        """How many messages are remembered."""
+        return len(self._messages)
 
     def _forget(self) -> None:
         """In a world that lasts, every proxy that comes back leaves the messages made for it alone."""
@@ -112,13 +118,15 @@ class Snapshots:
         if (known := self._sets.get((type_url, ids))) is not None:
             return known
         found: list[Any] = list(map(self._serialised.get, ids))
-        if None in found:
+        fresh = None in found
+        if fresh:
             found = [
                 self._serialise(type_url, name, message) if resource is None else resource
                 for (name, message), resource in zip(messages.items(), found, strict=True)
             ]
         resources = Resources(set_version(found), dict(zip(messages, found, strict=True)))
-        self._sets[(type_url, ids)] = resources
+        if not fresh:  # one proxy's own set is not worth remembering
+            self._sets[(type_url, ids)] = resources
         return resources
 
     def _serialise(self, type_url: str, name: str, message: Any) -> Versioned:

@@ -60,9 +60,21 @@ def test_a_message_for_many_proxies_is_serialised_once() -> None:
 
     message = Counting()
     snapshots = Snapshots(lambda world, node: {ROUTE: {"r": message}}, World())
-    one, other = snapshots.of(NODE), snapshots.of(Node("sidecar", "127.0.0.2", "b"))
+    one, second, third = (snapshots.of(Node("sidecar", f"127.0.0.{n}", f"{n}")) for n in range(3))
     assert message.times == 1
-    assert one.of(ROUTE) is other.of(ROUTE)
+    assert one.of(ROUTE)["r"] is second.of(ROUTE)["r"]
+    assert second.of(ROUTE) is third.of(ROUTE)
+
+
+def test_what_was_made_for_proxies_that_come_and_go_is_not_kept_for_ever() -> None:
+    def built(world: World, node: Node) -> dict[str, dict[str, Any]]:
+        return {CLUSTER: {"own": Cluster(name="own", alt_stat_name=node.name)}}
+
+    snapshots = Snapshots(built, World(), held=10)
+    for n in range(100):
+        [resource] = snapshots.of(Node("sidecar", "127.0.0.1", f"{n}")).of(CLUSTER).values()
+        assert f"{n}".encode() in resource.packed
+    assert snapshots.held <= 11
 
 
 def test_equal_content_is_one_object_across_worlds_and_is_forgotten_with_the_last() -> None:
