@@ -16,14 +16,14 @@ from pathlib import Path
 from typing import Any
 
 from mesh.cli.addresses import has_network
-from mesh.cli.demo_hosts import out_of_use
-from mesh.cli.demo_metrics import LoadTotals, Window, parse
+from mesh.cli.demo_hosts import BREAKERS_PAGE, CLUSTERS_PAGE, breaker_events, out_of_use
+from mesh.cli.demo_metrics import METRICS_PAGE, LoadTotals, Window, parse
 from mesh.cli.demo_plan import DEFAULT_NETWORK, Plan, make_plan
 from mesh.cli.demo_stack import NETWORKING, ROOT, Stack, check_examples, check_free
 from mesh.cli.demo_view import Picture, commands_to_try, plain_line, render, summary
 from mesh.cli.errors import USAGE, CliError
 from mesh.cli.process import Process
-from mesh.cli.sidecar import Sidecar, ask, proxy_program
+from mesh.cli.sidecar import ask, proxy_program
 
 LOOK_SECONDS = 1.0
 DRAW_SECONDS = 0.25
@@ -173,19 +173,25 @@ class _Demo:
                 self.report(f"  {said}")
 
     async def _look(self) -> None:
-        """Asks every proxy for its metrics and endpoints, once a second."""
-        sidecars = self.stack.sidecars
+        """Asks every proxy for its metrics, endpoints and breakers, once a second."""
+        since = time.time()
         while True:
-            metrics = await asyncio.gather(*(self._page(sidecar, "/stats/prometheus") for sidecar in sidecars.values()))
-            clusters = await asyncio.gather(*(self._page(sidecar, "/clusters") for sidecar in sidecars.values()))
-            self._window.add(time.monotonic(), parse(metrics))
+            metrics = await self._pages(METRICS_PAGE)
+            self._window.add(time.monotonic(), parse(metrics.values()))
             self._picture.edges = self._window.edges()
-            self._picture.hosts, self._picture.known_hosts = out_of_use(dict(zip(sidecars, clusters, strict=True)))
+            self._picture.hosts, self._picture.known_hosts = out_of_use(await self._pages(CLUSTERS_PAGE))
+            for event in breaker_events(await self._pages(BREAKERS_PAGE), since):
+                since = event.at
+                self.report(event.line)
             await asyncio.sleep(LOOK_SECONDS)
 
-    async def _page(self, sidecar: Sidecar, path: str) -> str:
-        status, text = await asyncio.to_thread(ask, *sidecar.admin, "GET", path)
-        return text if status == 200 else ""
+    async def _pages(self, path: str) -> dict[str, str]:
+        """A page of every proxy's admin port; "" where there is none."""
+        sidecars = self.stack.sidecars
+        answers = await asyncio.gather(
+            *(asyncio.to_thread(ask, *sidecar.admin, "GET", path) for sidecar in sidecars.values())
+        )
+        return {name: text if status == 200 else "" for name, (status, text) in zip(sidecars, answers, strict=True)}
 
     async def _draw(self) -> None:
         from rich.console import Console

@@ -72,6 +72,8 @@ class Stack:
         self._folder = folder
         self._report = report
         self._answered = "not asked yet"
+        self._awaited: set[str] = set()
+        self._told = False
         self.control_plane = Supervised("the control plane", lambda: self._control_plane(store), report)
         self.sidecars = {member.name: self._sidecar(member, programs[member.name]) for member in plan.members}
         self.apps = {member.name: self._app(member) for member in plan.workloads}
@@ -144,15 +146,16 @@ class Stack:
         return status == 200
 
     async def _until(self, check: Callable[[], Awaitable[bool]], deadline: float, what: str) -> None:
-        told = False
+        self._awaited.add(what)
         while not await check():
             left = deadline - time.monotonic()
             if left < 0:
                 raise CliError(f"{what}: not within {START_SECONDS:g} s", *self._last_words())
-            if left < START_SECONDS - QUIET_SECONDS and not told:
-                self._report(f"waiting for {what}")
-                told = True
+            if left < START_SECONDS - QUIET_SECONDS and not self._told:
+                self._report(f"still waiting for {', '.join(sorted(self._awaited))}")
+                self._told = True
             await asyncio.sleep(POLL_SECONDS)
+        self._awaited.discard(what)
 
     def _last_words(self) -> list[str]:
         """What the gateway and the control plane said: most of what does not come up waits for them."""

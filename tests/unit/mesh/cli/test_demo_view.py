@@ -7,7 +7,6 @@ import io
 import pytest
 from rich.console import Console
 
-from mesh.cli.demo_hosts import out_of_use
 from mesh.cli.demo_metrics import Edge, EdgeStats, LoadTotals
 from mesh.cli.demo_view import Picture, commands_to_try, milliseconds, percent, plain_line, render, summary
 
@@ -91,19 +90,3 @@ def test_commands_are_those_of_the_readers_shell() -> None:
     other = commands_to_try(Picture(20, server="http://127.9.9.1:15080", mesh=".venv/bin/mesh", examples="/x"))
     assert default[0][1] == "mesh apply -w -f examples/bookinfo/networking/reviews-90-10.yaml"
     assert other[0][1] == ".venv/bin/mesh apply -s http://127.9.9.1:15080 -w -f /x/reviews-90-10.yaml"
-
-
-def test_hosts_out_of_use() -> None:
-    text = "\n".join(
-        [
-            "outbound|9080||reviews.default.svc.cluster.local::127.0.1.21:15006::health_flags::/failed_outlier_check",
-            "outbound|9080||reviews.default.svc.cluster.local::127.0.1.22:15006::health_flags::healthy",
-            "outbound|9080||reviews.default.svc.cluster.local::127.0.1.22:15006::weight::1",
-            "inbound|9080||::127.0.0.1:9080::health_flags::/failed_active_hc",
-            "xds-grpc::127.0.0.1:15010::health_flags::healthy",
-        ]
-    )
-    assert out_of_use({"productpage-v1": text}) == (
-        ["productpage-v1 → reviews 127.0.1.21:15006: ejected after failures"],
-        2,
-    )
