@@ -18,6 +18,7 @@ from sidecar.config.model import Direction
 from sidecar.exchange import flags_text
 from sidecar.telemetry.cells import BUCKETS, Counter
 from sidecar.telemetry.peer import Peer, from_node
+from sidecar.telemetry.registry import Labels, labels_text
 
 if TYPE_CHECKING:
     from sidecar.exchange import Exchange
@@ -71,10 +72,21 @@ _NAMED_AFTER_ROUTE = {"block_all": BLACKHOLE_CLUSTER, "allow_any": PASSTHROUGH_C
 class RequestSeries:
     """The cells of one set of request labels: a count, and buckets (the last is +Inf) and sums of three histograms."""
 
-    __slots__ = ("duration", "duration_sum", "labels", "received", "received_sum", "requests", "sent", "sent_sum")
+    __slots__ = (
+        "duration",
+        "duration_sum",
+        "labels",
+        "received",
+        "received_sum",
+        "requests",
+        "sent",
+        "sent_sum",
+        "text",
+    )
 
     def __init__(self, labels: tuple[str, ...]) -> None:
         self.labels = labels
+        self.text = labels_text(zip(REQUEST_LABELS, labels, strict=True))
         self.requests = 0
         self.duration = [0] * (len(BUCKETS) + 1)
         self.duration_sum = 0.0
@@ -83,18 +95,25 @@ class RequestSeries:
         self.sent = [0] * (len(BUCKETS) + 1)
         self.sent_sum = 0
 
+    def pairs(self) -> Labels:
+        return tuple(zip(REQUEST_LABELS, self.labels, strict=True))
+
 
 class TcpSeries:
     """The cells of one set of TCP labels."""
 
-    __slots__ = ("closed", "labels", "opened", "received", "sent")
+    __slots__ = ("closed", "labels", "opened", "received", "sent", "text")
 
     def __init__(self, labels: tuple[str, ...]) -> None:
         self.labels = labels
+        self.text = labels_text(zip(TCP_LABELS, labels, strict=True))
         self.opened = 0
         self.closed = 0
         self.sent = 0
         self.received = 0
+
+    def pairs(self) -> Labels:
+        return tuple(zip(TCP_LABELS, self.labels, strict=True))
 
 
 class IstioMetrics:
@@ -187,7 +206,9 @@ class IstioMetrics:
         )
         if labels not in self.request_series:
             labels = self._within_bounds(labels)
-        series = self.request_series.setdefault(labels, RequestSeries(labels))
+        series = self.request_series.get(labels)
+        if series is None:
+            series = self.request_series[labels] = RequestSeries(labels)
         if len(known) >= MAX_KEYS:
             known.clear()
         known[key] = series

@@ -1,13 +1,14 @@
 """The metrics as prometheus-client sees them: custom collectors over cells that are never read but here.
 
-A scrape of a large proxy is tens of thousands of lines and takes a while: `pieces` renders it bit by bit, so that whoever
-answers the scrape can let requests through in between.
+prometheus-client's own rendering takes 9 µs a line, and a sidecar that knows a hundred clusters has thirty thousand. Our
+families therefore are `CellMetric`s: to prometheus-client they are metrics like any other, and `pieces` has them render
+themselves, ten times as fast. It does so bit by bit, so that whoever answers a scrape can let requests through in between.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from itertools import islice
+from itertools import accumulate, islice
 
 from prometheus_client import CollectorRegistry
 from prometheus_client.core import Metric
@@ -16,14 +17,82 @@ from prometheus_client.registry import Collector
 from prometheus_client.samples import Sample
 
 from sidecar.telemetry.cells import BUCKETS, Counter, Gauge, Histogram
-from sidecar.telemetry.istio_metrics import REQUEST_LABELS, TCP_LABELS, IstioMetrics, RequestSeries, TcpSeries
-from sidecar.telemetry.registry import Cell, Stat, Stats
+from sidecar.telemetry.istio_metrics import IstioMetrics, RequestSeries, TcpSeries
+from sidecar.telemetry.registry import Cell, Family, Labels, Stats
 
-# Lines rendered between two breaths, about 3 ms of work.
-PIECE = 500
+# Lines rendered between two breaths: about a millisecond of work.
+PIECE = 1000
 
-_BOUNDS = tuple(f"{bound:g}" if bound < 1e6 else str(int(bound)) for bound in BUCKETS)  # as Envoy writes them
 _KINDS = {Counter: "counter", Gauge: "gauge", Histogram: "histogram"}
+_LE = (*(f"{bound:g}" if bound < 1e6 else str(int(bound)) for bound in BUCKETS), "+Inf")  # as Envoy writes them
+_BUCKET = tuple(f'le="{bound}"}} ' for bound in _LE)
+
+
+class Points:
+    """One series as a scrape sees it. `value` is a number, or for a histogram (cumulative buckets with +Inf's, sum)."""
+
+    __slots__ = ("labels", "text", "value")
+
+    def __init__(self, labels: Callable[[], Labels], text: str, value: float | tuple[list[int], float]) -> None:
+        self.labels = labels
+        self.text = text
+        self.value = value
+
+
+class CellMetric(Metric):
+    """A family that renders itself; `samples` are made only for who asks."""
+
+    def __init__(self, name: str, kind: str, points: Iterable[Points], documentation: str = "") -> None:
+        # What is appended in the exposition: counters end in _total there, whatever prometheus-client calls them here.
+        self.sample_name = name
+        self.points = list(points)
+        super().__init__(name.removesuffix("_total") if kind == "counter" else name, documentation, kind)
+
+    @property
+    def samples(self) -> list[Sample]:
+        return [sample for points in self.points for sample in self._samples(points)]
+
+    @samples.setter
+    def samples(self, _value: list[Sample]) -> None:
+        """The base class starts with an empty list."""
+
+    def _samples(self, points: Points) -> Iterator[Sample]:
+        name, labels = self.sample_name, dict(points.labels())
+        if not isinstance(points.value, tuple):
+            yield Sample(name, labels, points.value)
+            return
+        buckets, total = points.value
+        for bound, count in zip(_LE, buckets, strict=True):
+            yield Sample(f"{name}_bucket", {**labels, "le": bound}, count)
+        yield Sample(f"{name}_sum", labels, total)
+        yield Sample(f"{name}_count", labels, buckets[-1])
+
+    def lines(self, *, openmetrics: bool) -> Iterator[str]:
+        """The family's text, a series or the head at a time; nothing when it is empty."""
+        if not self.points:
+            return
+        name = self.sample_name
+        if openmetrics:
+            head, kind = self.name, self.type
+        else:
+            head, kind = name, "untyped" if self.type == "unknown" else self.type
+        yield f"# HELP {head} {self.documentation}\n# TYPE {head} {kind}\n"
+        for points in self.points:
+            text, value = points.text, points.value
+            if isinstance(value, tuple):
+                yield _histogram_text(name, text, *value)
+            else:
+                yield f"{name}{{{text}}} {value}\n" if text else f"{name} {value}\n"
+
+
+def _histogram_text(name: str, text: str, buckets: list[int], total: float) -> str:
+    start = f"{name}_bucket{{{text}," if text else f"{name}_bucket{{"
+    braced = f"{{{text}}}" if text else ""
+    lines = [f"{start}{bound}{count}\n" for bound, count in zip(_BUCKET, buckets, strict=True)]
+    return f"{''.join(lines)}{name}_sum{braced} {total}\n{name}_count{braced} {buckets[-1]}\n"
+
+
+# ── Envoy's statistics ────────────────────────────────────────────────────────────────────────────────────────────────
 
 
 class StatsCollector(Collector):
@@ -37,17 +106,15 @@ class StatsCollector(Collector):
         self._matches = matches
 
     def collect(self) -> Iterator[Metric]:
-        families: dict[tuple[str, type[Cell]], list[Stat]] = {}
-        for part in self._stats.parts():
-            for stat in part:
-                if self._used_only and not used(stat.cell):
-                    continue
-                if self._matches is None or self._matches(stat.name):
-                    families.setdefault((stat.family, type(stat.cell)), []).append(stat)
-        names = {family for family, _ in families}
-        for (family, kind), stats in sorted(families.items(), key=lambda item: item[0][0]):
-            clashes = family.removesuffix("_total") in names - {family}
-            yield _envoy_family(f"envoy_{family}", "unknown" if clashes else _KINDS[kind], stats)
+        everything = not self._used_only and self._matches is None
+        for family in self._stats.families(None if everything else self._wanted):
+            if family.rows:
+                yield _envoy_metric(family)
+
+    def _wanted(self, name: str, cell: Cell) -> bool:
+        if self._used_only and not used(cell):
+            return False
+        return self._matches is None or bool(self._matches(name))
 
 
 def used(cell: Cell) -> bool:
@@ -55,29 +122,28 @@ def used(cell: Cell) -> bool:
     return bool(cell.bins) if isinstance(cell, Histogram) else bool(cell.value)
 
 
-def _envoy_family(name: str, kind: str, stats: Iterable[Stat]) -> Metric:
+# Families whose counters would be another family's name without `_total`.
+_CLASHING = frozenset(("cluster_upstream_rq_total",))
+
+
+def _envoy_metric(family: Family) -> CellMetric:
     """Counters have `_total` at the end, say prometheus-client and OpenMetrics. Those of Envoy's that have not, or that
     would be another's name without it (`upstream_rq_total` beside `upstream_rq`), are of unknown type."""
-    if kind == "counter" and not name.endswith("_total"):
+    kind = _KINDS[family.kind]
+    if kind == "counter" and (not family.name.endswith("_total") or family.name in _CLASHING):
         kind = "unknown"
-    metric = Metric(name.removesuffix("_total") if kind == "counter" else name, "", kind)
-    for stat in stats:
-        labels = dict(stat.labels)
-        if isinstance(stat.cell, Histogram):
-            _histogram(metric, name, labels, stat.cell.buckets(), stat.cell.count, stat.cell.sum)
-        else:
-            metric.samples.append(Sample(name, labels, stat.cell.value))
-    return metric
+    points = [
+        Points(row.pairs, row.text, _distribution(row.cell) if isinstance(row.cell, Histogram) else row.cell.value)
+        for row in family.rows
+    ]
+    return CellMetric(f"envoy_{family.name}", kind, points)
 
 
-def _histogram(
-    metric: Metric, name: str, labels: dict[str, str], cumulative: Iterable[int], count: int, total: float
-) -> None:
-    for bound, value in zip(_BOUNDS, cumulative, strict=True):
-        metric.samples.append(Sample(f"{name}_bucket", {**labels, "le": bound}, value))
-    metric.samples.append(Sample(f"{name}_bucket", {**labels, "le": "+Inf"}, count))
-    metric.samples.append(Sample(f"{name}_sum", labels, total))
-    metric.samples.append(Sample(f"{name}_count", labels, count))
+def _distribution(cell: Histogram) -> tuple[list[int], float]:
+    return [*cell.buckets(), cell.count], cell.sum
+
+
+# ── Istio's metrics ───────────────────────────────────────────────────────────────────────────────────────────────────
 
 
 class IstioCollector(Collector):
@@ -87,63 +153,48 @@ class IstioCollector(Collector):
         self._metrics = metrics
 
     def collect(self) -> Iterator[Metric]:
-        requests = [
-            (dict(zip(REQUEST_LABELS, series.labels, strict=True)), series)
-            for series in list(self._metrics.request_series.values())
-        ]
-        yield _counter("istio_requests", [(labels, series.requests) for labels, series in requests])
-        yield _request_histogram("istio_request_duration_milliseconds", requests, _duration)
-        yield _request_histogram("istio_request_bytes", requests, _received)
-        yield _request_histogram("istio_response_bytes", requests, _sent)
-        sessions = [
-            (dict(zip(TCP_LABELS, series.labels, strict=True)), series)
-            for series in list(self._metrics.tcp_series.values())
-        ]
-        yield _tcp_counter("istio_tcp_connections_opened", sessions, lambda series: series.opened)
-        yield _tcp_counter("istio_tcp_connections_closed", sessions, lambda series: series.closed)
-        yield _tcp_counter("istio_tcp_sent_bytes", sessions, lambda series: series.sent)
-        yield _tcp_counter("istio_tcp_received_bytes", sessions, lambda series: series.received)
-        yield _counter("mesh_istio_series_overflow", [({}, self._metrics.overflow.value)])
+        requests = list(self._metrics.request_series.values())
+        yield _requests("istio_requests_total", "counter", requests, lambda series: series.requests)
+        yield _requests("istio_request_duration_milliseconds", "histogram", requests, _duration)
+        yield _requests("istio_request_bytes", "histogram", requests, _received)
+        yield _requests("istio_response_bytes", "histogram", requests, _sent)
+        sessions = list(self._metrics.tcp_series.values())
+        yield _sessions("istio_tcp_connections_opened_total", sessions, lambda series: series.opened)
+        yield _sessions("istio_tcp_connections_closed_total", sessions, lambda series: series.closed)
+        yield _sessions("istio_tcp_sent_bytes_total", sessions, lambda series: series.sent)
+        yield _sessions("istio_tcp_received_bytes_total", sessions, lambda series: series.received)
+        overflow = Points(tuple, "", self._metrics.overflow.value)
+        documentation = "New series that were counted as unknown, because there are too many."
+        yield CellMetric("mesh_istio_series_overflow_total", "counter", [overflow], documentation)
 
 
-def _counter(name: str, values: Iterable[tuple[dict[str, str], float]]) -> Metric:
-    metric = Metric(name, "", "counter")
-    metric.samples += [Sample(f"{name}_total", labels, value) for labels, value in values]
-    return metric
+def _requests(
+    name: str,
+    kind: str,
+    requests: Iterable[RequestSeries],
+    read: Callable[[RequestSeries], float | tuple[list[int], float]],
+) -> CellMetric:
+    return CellMetric(name, kind, (Points(series.pairs, series.text, read(series)) for series in requests))
 
 
-def _tcp_counter(
-    name: str, sessions: Iterable[tuple[dict[str, str], TcpSeries]], value: Callable[[TcpSeries], float]
-) -> Metric:
-    return _counter(name, [(labels, value(series)) for labels, series in sessions])
+def _sessions(name: str, sessions: Iterable[TcpSeries], read: Callable[[TcpSeries], float]) -> CellMetric:
+    return CellMetric(name, "counter", (Points(series.pairs, series.text, read(series)) for series in sessions))
 
 
 def _duration(series: RequestSeries) -> tuple[list[int], float]:
-    return series.duration, series.duration_sum
+    return _cumulative(series.duration), series.duration_sum
 
 
 def _received(series: RequestSeries) -> tuple[list[int], float]:
-    return series.received, series.received_sum
+    return _cumulative(series.received), series.received_sum
 
 
 def _sent(series: RequestSeries) -> tuple[list[int], float]:
-    return series.sent, series.sent_sum
+    return _cumulative(series.sent), series.sent_sum
 
 
-def _request_histogram(
-    name: str,
-    requests: Iterable[tuple[dict[str, str], RequestSeries]],
-    read: Callable[[RequestSeries], tuple[list[int], float]],
-) -> Metric:
-    metric = Metric(name, "", "histogram")
-    for labels, series in requests:
-        counts, total = read(series)
-        cumulative, so_far = [], 0
-        for count in counts:
-            so_far += count
-            cumulative.append(so_far)
-        _histogram(metric, name, labels, cumulative[:-1], so_far, total)
-    return metric
+def _cumulative(counts: list[int]) -> list[int]:
+    return list(accumulate(counts))
 
 
 # ── rendering ─────────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -172,20 +223,12 @@ def _pieces(
     registry: CollectorRegistry | Collector, encode: Callable[[Collector], bytes], openmetrics: bool
 ) -> Iterator[bytes]:
     for metric in registry.collect():
-        samples = iter(metric.samples)
-        first = True
-        while piece := list(islice(samples, PIECE)):
-            part = Metric(metric.name, metric.documentation, metric.type, metric.unit)
-            part.samples = piece
-            text = encode(_One(part)).removesuffix(_EOF)
-            yield text if first else _without_head(text)
-            first = False
+        if isinstance(metric, CellMetric):
+            lines = metric.lines(openmetrics=openmetrics)
+            per_piece = PIECE // len(_LE) if metric.type == "histogram" else PIECE
+            while piece := "".join(islice(lines, max(per_piece, 1))):
+                yield piece.encode()
+        else:  # somebody else's collector
+            yield encode(_One(metric)).removesuffix(_EOF)
     if openmetrics:
         yield _EOF
-
-
-def _without_head(text: bytes) -> bytes:
-    """The samples alone: HELP and TYPE may be said once."""
-    while text.startswith(b"# "):
-        text = text.partition(b"\n")[2]
-    return text

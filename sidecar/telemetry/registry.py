@@ -25,6 +25,34 @@ class Stat(NamedTuple):
     labels: Labels
 
 
+def labels_text(labels: Iterable[tuple[str, str]]) -> str:
+    """Labels as the exposition formats write them, without the braces."""
+    return ",".join(f'{name}="{_escape(value)}"' for name, value in labels)
+
+
+def _escape(value: str) -> str:
+    return value.replace("\\", r"\\").replace("\n", r"\n").replace('"', r"\"")
+
+
+class Row(NamedTuple):
+    """A cell of a family: its labels, also rendered."""
+
+    cell: Cell
+    labels: Labels
+    text: str
+
+    def pairs(self) -> Labels:
+        return self.labels
+
+
+class Family(NamedTuple):
+    """Cells of one kind and one Prometheus name (no `envoy_`)."""
+
+    name: str
+    kind: type[Cell]
+    rows: list[Row]
+
+
 # Tag extraction for names that belong to no group; the first expression is Istio's, which keeps whole host names.
 _TAGS: tuple[tuple[str, re.Pattern[str]], ...] = (
     ("envoy_cluster_name", re.compile(r"^cluster\.((.+?(\..+?\.svc\.cluster\.local)?)\.)")),
@@ -120,6 +148,21 @@ class Stats:
         for name, cell in list(self._cells.items()):
             yield Stat(name, cell, *describe(name))
 
+    def families(self, wanted: Callable[[str, Cell], bool] | None = None) -> Iterator[Family]:
+        """The same by Prometheus name, one at a time; `wanted` chooses by flat name and cell."""
+        loose: dict[tuple[str, type[Cell]], Family] = {}
+        for stat in self._loose():
+            if wanted is None or wanted(stat.name, stat.cell):
+                key = stat.family, type(stat.cell)
+                family = loose.setdefault(key, Family(*key, []))
+                family.rows.append(Row(stat.cell, stat.labels, labels_text(stat.labels)))
+        yield from loose.values()
+        kinds: dict[type[Group], list[Group]] = {}
+        for group in self.groups():
+            kinds.setdefault(type(group), []).append(group)
+        for kind, groups in kinds.items():
+            yield from _group_families(kind, groups, wanted)
+
     def reset_counters(self) -> None:
         """Counters and histograms to zero; gauges tell what is, and stay."""
         for part in self.parts():
@@ -148,9 +191,15 @@ class Slot(NamedTuple):
     path: str
     family: str
     labels: Labels
+    text: str  # the labels, rendered, with a comma behind them
 
 
 _KINDS: dict[str, type[Cell]] = {"Counter": Counter, "Gauge": Gauge, "Histogram": Histogram}
+
+
+def _slot(group: type[Group], attribute: str, kind: type[Cell], path: str) -> Slot:
+    family, labels = _prometheus(f"{group.prefix}.{path}")
+    return Slot(attribute, kind, path, family, labels, labels_text(labels) + "," if labels else "")
 
 
 _layouts: dict[type[Group], tuple[Slot, ...]] = {}
@@ -162,33 +211,63 @@ def layout(group: type[Group]) -> tuple[Slot, ...]:
     if slots is None:
         kinds = [(name, _KINDS[note]) for name, note in group.__annotations__.items() if note in _KINDS]
         paths = [(name, kind, group.path(name)) for name, kind in kinds]
-        slots = tuple(Slot(name, kind, path, *_prometheus(f"{group.prefix}.{path}")) for name, kind, path in paths)
+        slots = tuple(_slot(group, name, kind, path) for name, kind, path in paths)
         _layouts[group] = slots
     return slots
+
+
+def _group_families(
+    kind: type[Group], groups: list[Group], wanted: Callable[[str, Cell], bool] | None
+) -> Iterator[Family]:
+    """Families of the groups of one kind: those of their slots, and those that appeared on the way."""
+    slots: dict[tuple[str, type[Cell]], list[Slot]] = {}
+    for slot in layout(kind):
+        slots.setdefault((slot.family, slot.kind), []).append(slot)
+    for key, members in slots.items():
+        rows = [
+            Row(cell, slot.labels + group.labels, slot.text + group.text)
+            for slot in members
+            for group in groups
+            if wanted is None or wanted(group.start + slot.path, getattr(group, slot.attribute))
+            for cell in (getattr(group, slot.attribute),)
+        ]
+        yield Family(*key, rows)
+    extra: dict[str, Family] = {}
+    for group in groups:
+        for path, counter in list(group.extra()):
+            if wanted is None or wanted(group.start + path, counter):
+                name, code = _prometheus(f"{kind.prefix}.{path}")
+                family = extra.setdefault(name, Family(name, Counter, []))
+                labels = code + group.labels
+                family.rows.append(Row(counter, labels, labels_text(labels)))
+    yield from extra.values()
 
 
 class Group:
     """Cells that belong together, under `prefix.name.`; subclasses are slotted dataclasses that annotate them."""
 
-    __slots__ = ("_registry", "name")
+    __slots__ = ("_registry", "labels", "name", "start", "text")
 
     prefix: ClassVar[str]
     tag: ClassVar[str]  # the Prometheus label that carries the name
 
     def __init__(self, registry: Stats, name: str) -> None:
         self.name = name.replace(":", "_")  # as Envoy does
+        self.start = f"{self.prefix}.{self.name}."
+        self.labels: Labels = ((self.tag, self.name),)
+        self.text = labels_text(self.labels)
         self._registry = registry
         first = registry.join(self)
         for slot in layout(type(self)):
             setattr(self, slot.attribute, getattr(first, slot.attribute) if first else slot.kind())
-        self.start(first)
+        self.share(first)
 
     @classmethod
     def path(cls, attribute: str) -> str:
         """What Envoy calls `attribute`, below the group's name."""
         return attribute
 
-    def start(self, first: Group | None) -> None:
+    def share(self, first: Group | None) -> None:
         """Makes what a subclass has besides cells, or shares it with the `first` group of this name."""
 
     def close(self) -> None:
@@ -196,8 +275,7 @@ class Group:
         self._registry.leave(self)
 
     def stats(self) -> Iterator[Stat]:
-        start = f"{self.prefix}.{self.name}."
-        labels = ((self.tag, self.name),)
+        start, labels = self.start, self.labels
         for slot in layout(type(self)):
             yield Stat(start + slot.path, getattr(self, slot.attribute), slot.family, slot.labels + labels)
         for path, counter in list(self.extra()):

@@ -166,7 +166,8 @@ class BreakerCollector(Collector):
         metric = Metric("mesh_breaker_transitions", "Changes of host circuit breakers to a state.", "counter")
         for (cluster, state), count in list(self._telemetry.breaker_changes.items()):
             metric.add_sample("mesh_breaker_transitions_total", {"cluster": cluster, "state": state}, count)
-        yield metric
+        if metric.samples:
+            yield metric
 
 
 class _Selection(Collector):

@@ -170,7 +170,7 @@ class ClusterStats(Group):
     def _code(self, path: str) -> Counter:
         return self._codes.setdefault(path, Counter())
 
-    def start(self, first: Group | None) -> None:
+    def share(self, first: Group | None) -> None:
         other = first if isinstance(first, ClusterStats) else None
         self._codes = other._codes if other else {}
         self._answers = other._answers if other else {}
@@ -269,7 +269,7 @@ class HttpStats(Group):
         self.downstream_rq_completed.value += 1
         self._classes[status // 100].value += 1
 
-    def start(self, first: Group | None) -> None:
+    def share(self, first: Group | None) -> None:
         nowhere = Counter()  # where an answer of no class, such as the 0 of none at all, is counted
         self._classes = (
             nowhere,

@@ -132,7 +132,7 @@ async def test_stats(client: Client) -> None:
 async def test_prometheus(client: Client) -> None:
     for path in ("/stats/prometheus", "/stats?format=prometheus"):
         _, text = await get(client, path)
-        assert 'envoy_cluster_upstream_rq{envoy_cluster_name="up",envoy_response_code="200"} 1.0' in text
+        assert 'envoy_cluster_upstream_rq{envoy_response_code="200",envoy_cluster_name="up"} 1' in text
     async with client.get(
         "/stats/prometheus", headers={"Accept": "application/openmetrics-text; version=1.0.0"}
     ) as found:

@@ -1,7 +1,8 @@
 from __future__ import annotations
 
 import pytest
-from prometheus_client import CollectorRegistry, generate_latest
+from prometheus_client import CollectorRegistry, Gauge, generate_latest
+from prometheus_client.openmetrics.exposition import generate_latest as generate_openmetrics
 from prometheus_client.openmetrics.parser import text_string_to_metric_families as parse_openmetrics
 from prometheus_client.parser import text_string_to_metric_families as parse_text
 
@@ -43,28 +44,28 @@ def text(registry: CollectorRegistry, accept: str = "") -> str:
 
 def test_envoys_statistics_have_envoys_names(registry: CollectorRegistry) -> None:
     lines = text(registry).splitlines()
-    assert f'envoy_cluster_upstream_rq{{envoy_cluster_name="{REVIEWS}",envoy_response_code="200"}} 1.0' in lines
-    assert f'envoy_cluster_upstream_rq_xx{{envoy_cluster_name="{REVIEWS}",envoy_response_code_class="5"}} 1.0' in lines
-    assert f'envoy_cluster_upstream_rq_total{{envoy_cluster_name="{REVIEWS}"}} 2.0' in lines
-    assert f'envoy_cluster_upstream_cx_active{{envoy_cluster_name="{REVIEWS}"}} 1.0' in lines
+    assert f'envoy_cluster_upstream_rq{{envoy_response_code="200",envoy_cluster_name="{REVIEWS}"}} 1' in lines
+    assert f'envoy_cluster_upstream_rq_xx{{envoy_response_code_class="5",envoy_cluster_name="{REVIEWS}"}} 1' in lines
+    assert f'envoy_cluster_upstream_rq_total{{envoy_cluster_name="{REVIEWS}"}} 2' in lines
+    assert f'envoy_cluster_upstream_cx_active{{envoy_cluster_name="{REVIEWS}"}} 1' in lines
     assert "# TYPE envoy_cluster_upstream_cx_active gauge" in lines
     assert "# TYPE envoy_cluster_upstream_cx_total counter" in lines
     assert "# TYPE envoy_cluster_upstream_rq_total untyped" in lines  # there is an upstream_rq as well
     assert (
-        'envoy_http_downstream_rq_xx{envoy_http_conn_manager_prefix="inbound_0.0.0.0_80",envoy_response_code_class="4"} 1.0'
+        'envoy_http_downstream_rq_xx{envoy_response_code_class="4",envoy_http_conn_manager_prefix="inbound_0.0.0.0_80"} 1'
         in lines
     )
-    assert "envoy_cluster_manager_cluster_added 4.0" in lines
+    assert "envoy_cluster_manager_cluster_added 4" in lines
 
 
 def test_histograms_have_envoys_buckets(registry: CollectorRegistry) -> None:
     lines = text(registry).splitlines()
     start = f'envoy_cluster_upstream_rq_time_bucket{{envoy_cluster_name="{REVIEWS}",le='
     buckets = [line.removeprefix(start) for line in lines if line.startswith(start)]
-    assert buckets[:4] == ['"0.5"} 0.0', '"1"} 0.0', '"5"} 1.0', '"10"} 1.0']
-    assert buckets[-3:] == ['"1800000"} 2.0', '"3600000"} 2.0', '"+Inf"} 2.0']
+    assert buckets[:4] == ['"0.5"} 0', '"1"} 0', '"5"} 1', '"10"} 1']
+    assert buckets[-3:] == ['"1800000"} 2', '"3600000"} 2', '"+Inf"} 2']
     assert f'envoy_cluster_upstream_rq_time_sum{{envoy_cluster_name="{REVIEWS}"}} 703.0' in lines
-    assert f'envoy_cluster_upstream_rq_time_count{{envoy_cluster_name="{REVIEWS}"}} 2.0' in lines
+    assert f'envoy_cluster_upstream_rq_time_count{{envoy_cluster_name="{REVIEWS}"}} 2' in lines
 
 
 def test_istios_metrics(registry: CollectorRegistry) -> None:
@@ -97,7 +98,10 @@ def test_pieces_make_what_prometheus_client_makes_at_once(
 ) -> None:
     monkeypatch.setattr(prometheus, "PIECE", piece)
     at_once = list(parse_text(generate_latest(registry).decode()))
-    assert list(parse_text(text(registry))) == [family for family in at_once if family.samples]
+    assert list(parse_text(text(registry))) == at_once
+    openmetrics = "application/openmetrics-text; version=1.0.0"
+    at_once = list(parse_openmetrics(generate_openmetrics(registry).decode()))
+    assert list(parse_openmetrics(text(registry, openmetrics))) == at_once
 
 
 def test_openmetrics_is_valid_and_ends_once(registry: CollectorRegistry) -> None:
@@ -113,6 +117,21 @@ def test_only_what_was_used_and_only_what_matches() -> None:
     stats = Stats()
     ClusterStats(stats, "up").upstream_rq_total.value = 1
     used = [family.name for family in StatsCollector(stats, used_only=True).collect()]
-    assert used == ["envoy_cluster_upstream_rq"]  # prometheus-client takes `_total` off a counter's family
+    assert used == ["envoy_cluster_upstream_rq_total"]
     matching = [family.name for family in StatsCollector(stats, matches=lambda name: "lb_healthy" in name).collect()]
     assert matching == ["envoy_cluster_lb_healthy_panic"]
+
+
+def test_labels_are_escaped() -> None:
+    metrics = IstioMetrics(node(workload='a"b\\c\nd'))
+    metrics.requests(Direction.INBOUND)(exchange(), CLOCK_START)
+    registry = CollectorRegistry()
+    registry.register(IstioCollector(metrics))
+    (total,) = next(iter(parse_text(text(registry)))).samples
+    assert total.labels["destination_workload"] == 'a"b\\c\nd'
+
+
+def test_somebody_elses_collector_is_shown_too(registry: CollectorRegistry) -> None:
+    Gauge("other", "Not ours.", registry=registry).set(3)
+    assert "other 3.0\n" in text(registry)
+    assert text(registry, "application/openmetrics-text; version=1.0.0").count("# EOF") == 1
