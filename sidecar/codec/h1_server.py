@@ -34,11 +34,13 @@ class ServerConnection(asyncio.Protocol):
     """A downstream connection. The stream in progress calls `respond`, `send_body`, `tunnel`, `cut`, `pause_reading` and
     `resume_reading`; it is told of body pieces, of flow control, and of the client's leaving."""
 
-    def __init__(self, manager: ConnectionManager) -> None:
+    def __init__(self, manager: ConnectionManager, destination: Address | None = None) -> None:
+        """`destination` is where the client meant to go, if it was redirected; `local` is that, `own` our real address."""
         self.manager = manager
+        self._redirected = destination
         self.transport: Any = None
         self.remote = Address("", 0)
-        self.local = Address("", 0)
+        self.local = self.own = Address("", 0)
         self.deadline = 0.0
         self._parser = RequestParser()
         self._state = _HEAD
@@ -63,7 +65,8 @@ class ServerConnection(asyncio.Protocol):
     def connection_made(self, transport: Any) -> None:
         self.transport = transport
         self.remote = _address(transport.get_extra_info("peername"))
-        self.local = _address(transport.get_extra_info("sockname"))
+        self.own = _address(transport.get_extra_info("sockname"))
+        self.local = self._redirected or self.own
         self._opened = self._idle_since = monotonic()
         self.manager.opened(self)
 
@@ -153,8 +156,10 @@ class ServerConnection(asyncio.Protocol):
                 raise HeadError("http1.headers_too_large")
             try:
                 parser.parse(head)
-            except HeadError:
-                lenient.parse(head, parser)  # llhttp is stricter than Envoy in places: our own parser decides
+            except HeadError:  # llhttp is stricter than Envoy in places: our own parser decides
+                end = lenient.head_end(head)  # with bare line feeds a head may end before the first CRLF CRLF
+                self._buffer = head[end:] + self._buffer
+                lenient.parse(head[:end], parser)
             length = request_length(parser.special) if parser.special else 0
         except (HeadError, FramingError) as error:
             self._refuse_head(str(error))

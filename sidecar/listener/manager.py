@@ -119,7 +119,7 @@ class ListenerRuntime:
             return None
         runtime = self._by_chain[id(chain)]
         if isinstance(runtime, ConnectionManager):
-            return ServerConnection(runtime)
+            return ServerConnection(runtime, facts.destination)
         return TcpSession(runtime, facts.destination, facts.source)
 
     # ── changes ───────────────────────────────────────────────────────────────────────────────────────────────────────

@@ -11,7 +11,7 @@ from time import monotonic
 from typing import Any
 
 from mesh.tasks import TaskOwner
-from sidecar.config.model import Address, Discovery, Endpoint, TcpProxy
+from sidecar.config.model import Address, TcpProxy
 from sidecar.exchange import Exchange, Flag
 from sidecar.telemetry.stats import Stats, TcpStats
 from sidecar.timers import Deadlines
@@ -63,15 +63,15 @@ class TcpSession(asyncio.Protocol):
 
     def __init__(self, manager: TcpManager, destination: Address, source: Address) -> None:
         self._manager = manager
-        self._destination = destination
         self._transport: Any = None
         self._upstream: _UpstreamSide | None = None
         self._early: list[bytes] = []  # what the client says before the upstream is there
         self._cluster: ClusterRuntime | None = None
         self._client_done = False
+        self._upstream_done = False
         self._over = False
         self.remote = source
-        self.local = destination
+        self.local = self.own = destination
         self.deadline = 0.0
         self._touched = monotonic()
         self.exchange = Exchange(self, b"", b"", [], self._touched)
@@ -81,6 +81,8 @@ class TcpSession(asyncio.Protocol):
 
     def connection_made(self, transport: Any) -> None:
         self._transport = transport
+        own = transport.get_extra_info("sockname")
+        self.own = Address(own[0], own[1])
         manager = self._manager
         manager.sessions.add(self)
         manager.stats.downstream_cx_total.value += 1
@@ -102,7 +104,7 @@ class TcpSession(asyncio.Protocol):
         self._client_done = True
         if self._upstream is not None:
             self._upstream.transport.write_eof()
-        return True
+        return not self._upstream_done  # both have said all they had to say: the transport closes
 
     def connection_lost(self, error: Exception | None) -> None:
         if self._upstream is not None and not self._over:
@@ -140,7 +142,7 @@ class TcpSession(asyncio.Protocol):
             self._give_up(Flag.NC)
             return
         exchange.cluster = self._cluster = cluster
-        host = self._host(cluster)
+        host = cluster.pick(exchange)
         if host is None:
             cluster.stats.upstream_cx_none_healthy.value += 1
             self._give_up(Flag.UH)
@@ -163,16 +165,6 @@ class TcpSession(asyncio.Protocol):
             self._give_up(Flag.UF, reset=False)
             return
         self._connected(cluster, host, upstream)
-
-    def _host(self, cluster: ClusterRuntime) -> Host | None:
-        """ORIGINAL_DST clusters go where the client was going, but never back to this very listener."""
-        if cluster.config.discovery is not Discovery.ORIGINAL_DST:
-            return cluster.pick(self)
-        own = self._transport.get_extra_info("sockname")
-        if own and (self._destination.host, self._destination.port) == (own[0], own[1]):
-            cluster.stats.original_dst_host_invalid.value += 1
-            return None
-        return cluster.add_host(Endpoint(self._destination))
 
     def _connected(self, cluster: ClusterRuntime, host: Host, upstream: _UpstreamSide) -> None:
         if self._over or self._transport.is_closing():
@@ -200,7 +192,11 @@ class TcpSession(asyncio.Protocol):
         self._transport.write(data)
 
     def on_upstream_eof(self) -> None:
-        self._transport.write_eof()
+        self._upstream_done = True
+        if self._client_done:
+            self._transport.close()  # when what is buffered is written
+        else:
+            self._transport.write_eof()
 
     def on_upstream_lost(self, error: Exception | None) -> None:
         cluster, host = self._cluster, self.exchange.endpoint

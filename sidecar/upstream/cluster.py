@@ -22,6 +22,9 @@ from sidecar.upstream.limits import Budget
 from sidecar.upstream.outlier import OutlierDetector
 from sidecar.upstream.pool import Pool
 
+# Between two looks for hosts of ORIGINAL_DST clusters that nobody uses any more (Envoy's cleanup_interval).
+SWEEP_SECONDS = 5.0
+
 
 @dataclass(frozen=True, slots=True)
 class UpstreamContext:
@@ -49,12 +52,13 @@ class ClusterRuntime:
         self.hosts: list[Host] = []
         self.budget = Budget(config.limits)
         self.high_budget = Budget(config.high_limits)
-        self.pick: Picker = nobody
+        self.pick: Picker = self._original if config.discovery is model.Discovery.ORIGINAL_DST else nobody
         self.outlier: OutlierDetector | None = None
         self._context = context
         self._assignment = config.assignment or model.Assignment(config.name)
         self._by_key: dict[tuple[model.Address, int], Host] = {}
         self._interval: asyncio.TimerHandle | None = None
+        self._sweep: asyncio.TimerHandle | None = None
         self._configure(config)
 
     # what the admin shows
@@ -127,15 +131,33 @@ class ClusterRuntime:
         self.stats.membership_change.value += 1
         self._health_changed()
 
-    def add_host(self, endpoint: model.Endpoint) -> Host:
-        """A host found while serving (ORIGINAL_DST)."""
-        key = (endpoint.address, 0)
-        host = self._by_key.get(key)
+    def _original(self, exchange: Any) -> Host | None:
+        """ORIGINAL_DST's picker: where the client was going, but never back to the very socket that it came in by."""
+        connection = exchange.downstream
+        address = connection.local
+        if address == connection.own:
+            self.stats.original_dst_host_invalid.value += 1
+            return None
+        host = self._by_key.get((address, 0))
         if host is None:
-            host = self._by_key[key] = self._new_host(endpoint, model.LocalityEndpoints(()))
+            host = self._by_key[address, 0] = self._new_host(model.Endpoint(address), model.LocalityEndpoints(()))
             self.hosts.append(host)
+            self.stats.membership_change.value += 1
             self._health_changed()
+            if self._sweep is None:
+                self._sweep = self.loop.call_later(SWEEP_SECONDS, self._drop_unused)
         return host
+
+    def _drop_unused(self) -> None:
+        """Hosts that were found while serving go once nothing is connected to them."""
+        unused = [key for key, host in self._by_key.items() if not (host.active or host.connections)]
+        for key in unused:
+            self._retire(self._by_key.pop(key))
+        self.hosts = list(self._by_key.values())
+        if unused:
+            self.stats.membership_change.value += 1
+            self._health_changed()
+        self._sweep = self.loop.call_later(SWEEP_SECONDS, self._drop_unused) if self.hosts else None
 
     def _new_host(self, endpoint: model.Endpoint, locality: model.LocalityEndpoints) -> Host:
         host = Host(endpoint, locality)
@@ -160,6 +182,8 @@ class ClusterRuntime:
         """The cluster left the configuration; requests in flight end as they would."""
         if self._interval is not None:
             self._interval.cancel()
+        if self._sweep is not None:
+            self._sweep.cancel()
         for host in self.hosts:
             self._retire(host)
         self.hosts = []
@@ -171,16 +195,17 @@ class ClusterRuntime:
     def _health_changed(self) -> None:
         """Rebuilds who may be picked, and the gauges that tell."""
         config, stats = self.config, self.stats
-        self.pick = build(
-            self._levels(),
-            policy=config.lb_policy,
-            choice_count=config.choice_count,
-            overprovisioning=self._assignment.overprovisioning,
-            panic_threshold=config.panic_threshold,
-            rng=self._context.rng,
-            on_panic=self._on_panic,
-            locality_weighted=config.locality_weighted,
-        )
+        if config.discovery is not model.Discovery.ORIGINAL_DST:
+            self.pick = build(
+                self._levels(),
+                policy=config.lb_policy,
+                choice_count=config.choice_count,
+                overprovisioning=self._assignment.overprovisioning,
+                panic_threshold=config.panic_threshold,
+                rng=self._context.rng,
+                on_panic=self._on_panic,
+                locality_weighted=config.locality_weighted,
+            )
         stats.membership_total.value = len(self.hosts)
         stats.membership_healthy.value = sum(1 for host in self.hosts if host.healthy)
         stats.ejections_active.value = sum(1 for host in self.hosts if host.ejected)
