@@ -10,15 +10,14 @@ import os
 import random
 from collections import deque
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from mesh.clock import Clock, SystemClock
 from mesh.node import Node
-from sidecar.codec.headers import drop, get, put
+from sidecar.codec.headers import drop, get
 from sidecar.config.model import MILLION, Direction, Tracing
 from sidecar.exchange import flags_text
-from sidecar.telemetry.propagation import Inherited, RandomIds, TraceContext, extract, inject
+from sidecar.telemetry.propagation import Inherited, RandomIds, TraceContext, extract, go_on, inject, replace
 
 if TYPE_CHECKING:
     from sidecar.exchange import Exchange
@@ -29,14 +28,15 @@ SERVER = "SERVER"
 # Finished spans kept for GET /traces.
 RING_SIZE = 1000
 
+_B3 = frozenset((b"b3", b"x-b3-traceid", b"x-b3-sampled"))
+
 # The digit of an x-request-id that tells, hop after hop, whether and why a request is traced.
 _UNDECIDED, _SAMPLED, _FORCED, _CLIENT_FORCED = b"4", b"9", b"a", b"b"
 _DIGIT = 14
 _REASONS = (_SAMPLED, _FORCED, _CLIENT_FORCED)
 
 
-@dataclass(frozen=True, slots=True)
-class Span:
+class Span(NamedTuple):
     """One finished hop. Times are Unix nanoseconds, ids lower-case hex; `parent_id` is empty for a root."""
 
     name: str
@@ -111,23 +111,23 @@ class Tracer:
         """Decides, and writes the context that goes on. `exchange.request_id` and its header are there already."""
         noted, headers = exchange.noted, exchange.headers
         traced = self._decide(exchange)
-        inherited = extract(noted, headers)
         span_id = self._ids.digits(16)
-        if inherited is None:
-            context = TraceContext(self._ids.digits(32), span_id, b"", traced)
-        else:
-            context = self._go_on(inherited, span_id, traced)
+        before = noted.get(b"traceparent")
+        context = go_on(before, span_id) if before is not None and _B3.isdisjoint(noted) else None
+        if context is None:
+            context = self._context(extract(noted, headers), span_id, traced)
         if self._inbound and b"x-envoy-decorator-operation" in noted:
             context.operation = noted[b"x-envoy-decorator-operation"].decode("utf-8", "replace")
             drop(headers, b"x-envoy-decorator-operation")
         exchange.trace = context
-        inject(context, headers, b"traceparent" in noted)
+        inject(context, headers, before)
 
-    def _go_on(self, inherited: Inherited, span_id: bytes, traced: bool) -> TraceContext:
+    def _context(self, inherited: Inherited | None, span_id: bytes, traced: bool) -> TraceContext:
         """What came with the request wins over our own decision, as in Envoy."""
+        if inherited is None:
+            return TraceContext(self._ids.digits(32), span_id, b"", traced)
         sampled = traced if inherited.sampled is None else inherited.sampled
-        trace_id = inherited.trace_id or self._ids.digits(32)
-        context = TraceContext(trace_id, span_id, inherited.span_id, sampled)
+        context = TraceContext(inherited.trace_id or self._ids.digits(32), span_id, inherited.span_id, sampled)
         context.b3 = inherited.b3
         context.debug = inherited.debug
         return context
@@ -148,8 +148,8 @@ class Tracer:
         if reason is not _UNDECIDED and not self._overall.drawn(number):
             reason = _UNDECIDED
         if reason != before and (reason is not _UNDECIDED or before in _REASONS):
-            identity = exchange.request_id = identity[:_DIGIT] + reason + identity[_DIGIT + 1 :]
-            put(exchange.headers, b"x-request-id", identity)
+            decided = exchange.request_id = identity[:_DIGIT] + reason + identity[_DIGIT + 1 :]
+            replace(exchange.headers, b"x-request-id", identity, decided)
         return reason is not _UNDECIDED
 
     def _reason(self, exchange: Exchange, number: int) -> bytes:

@@ -12,10 +12,12 @@ from sidecar.telemetry.propagation import (
     RandomIds,
     TraceContext,
     extract,
+    go_on,
     inject,
     parse_b3,
     parse_b3_headers,
     parse_traceparent,
+    replace,
 )
 
 TRACE = b"4bf92f3577b34da6a3ce929d0e0e4736"
@@ -119,13 +121,13 @@ def test_a_good_trace_keeps_its_state() -> None:
 
 def test_a_new_context_is_added() -> None:
     headers: Headers = [(b"a", b"b")]
-    inject(TraceContext(TRACE, NEW, b"", True), headers, present=False)
+    inject(TraceContext(TRACE, NEW, b"", True), headers, None)
     assert headers == [(b"a", b"b"), (b"traceparent", b"00-%b-%b-01" % (TRACE, NEW))]
 
 
 def test_a_present_context_is_replaced() -> None:
     headers = [(b"traceparent", b"x"), (b"a", b"b"), (b"traceparent", b"y")]
-    inject(TraceContext(TRACE, NEW, SPAN, False), headers, present=True)
+    inject(TraceContext(TRACE, NEW, SPAN, False), headers, b"x,y")
     assert headers == [(b"traceparent", b"00-%b-%b-00" % (TRACE, NEW)), (b"a", b"b")]
 
 
@@ -134,7 +136,7 @@ def test_b3_goes_on_as_it_came(sampled: bool, debug: bool, word: bytes) -> None:
     context = TraceContext(TRACE, NEW, SPAN, sampled)
     context.b3, context.debug = B3_SINGLE, debug
     headers: Headers = []
-    inject(context, headers, present=False)
+    inject(context, headers, None)
     assert get(headers, b"b3") == b"-".join((TRACE, NEW, word, SPAN))
     found = parse_b3(get(headers, b"b3") or b"")
     assert facts(found) == (TRACE, NEW, sampled)
@@ -144,13 +146,35 @@ def test_b3_headers_go_on_as_they_came() -> None:
     headers = [(b"x-b3-traceid", TRACE), (b"x-b3-spanid", SPAN), (b"x-b3-parentspanid", b"2" * 16)]
     context = TraceContext(TRACE, NEW, b"", True)
     context.b3 = B3_MULTI
-    inject(context, headers, present=False)
+    inject(context, headers, None)
     assert get(headers, b"x-b3-spanid") == NEW
     assert get(headers, b"x-b3-sampled") == b"1"
     assert get(headers, b"x-b3-parentspanid") is None
     context.parent_id = SPAN
-    inject(context, headers, present=True)
+    inject(context, headers, get(headers, b"traceparent"))
     assert get(headers, b"x-b3-parentspanid") == SPAN
+
+
+def test_a_header_is_replaced_wherever_it_is() -> None:
+    headers = [(b"a", b"1"), (b"x", b"old"), (b"b", b"2")]
+    replace(headers, b"x", b"old", b"new")
+    assert headers == [(b"a", b"1"), (b"x", b"new"), (b"b", b"2")]
+    headers = [(b"x", b"one"), (b"x", b"two")]
+    replace(headers, b"x", b"one,two", b"new")
+    assert headers == [(b"x", b"new")]
+
+
+@given(st.text("0123456789abcdefg-", min_size=54, max_size=56))
+def test_the_quick_way_agrees_with_the_slow_way(text: str) -> None:
+    candidates = (b"00-" + text[3:].encode(), b"00-%b-%b-%b" % (TRACE, SPAN, text[:2].encode()), b"", b"0" * 55)
+    for value in (*candidates, b"00-%b-%b-01" % (b"0" * 32, SPAN), b"00-%b-%b-01" % (TRACE, b"0" * 16)):
+        slow, quick = parse_traceparent(value), go_on(value, NEW)
+        if slow is None:
+            assert quick is None
+        else:
+            assert quick is not None
+            assert (quick.trace_id, quick.parent_id, quick.sampled) == facts(slow)
+            assert quick.span_id == NEW
 
 
 @given(st.binary(max_size=80), st.binary(max_size=80), st.binary(max_size=80))
