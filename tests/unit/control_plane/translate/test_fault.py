@@ -1,0 +1,37 @@
+from typing import Any
+
+import pytest
+from envoy.type.v3.percent_pb2 import FractionalPercent
+
+from control_plane.translate.fault import chance_of, fault_config
+from mesh.istio.virtual_service import HTTPFaultInjection, Percent
+
+
+def fault(**fields: object) -> Any:
+    return fault_config(HTTPFaultInjection.model_validate(fields))
+
+
+@pytest.mark.parametrize(
+    ("percent", "expected"), [(0.0001, 1), (0.29, 2_900), (33.3, 333_000), (100.0, 1_000_000), (0.0, 0)]
+)
+def test_chances_are_millionths(percent: float, expected: int) -> None:
+    chance = chance_of(Percent(value=percent))
+    assert (chance.numerator, chance.denominator) == (expected, FractionalPercent.MILLION)
+
+
+def test_without_a_percentage_nothing_happens() -> None:
+    found = fault(delay={"fixedDelay": "5s"}, abort={"httpStatus": 500})
+    assert found.delay.percentage.numerator == found.abort.percentage.numerator == 0
+    assert (found.delay.fixed_delay.seconds, found.abort.http_status) == (5, 500)
+
+
+def test_the_old_percent() -> None:
+    found = fault(delay={"fixedDelay": "1s", "percent": 7})
+    assert (found.delay.percentage.numerator, found.delay.percentage.denominator) == (7, FractionalPercent.HUNDRED)
+    assert not found.HasField("abort")
+
+
+def test_grpc_statuses_by_name() -> None:
+    found = fault(abort={"grpcStatus": "UNAVAILABLE", "percentage": {"value": 50.0}})
+    assert (found.abort.grpc_status, found.abort.WhichOneof("error_type")) == (14, "grpc_status")
+    assert not found.HasField("delay")
