@@ -24,7 +24,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--connections", type=int, default=32, help="default 32")
     parser.add_argument("--proxies", default=",".join(proxies.ALL), help=f"default {','.join(proxies.ALL)}")
     parser.add_argument("--built-in", action="store_true", help="no wrk, no nginx: our own load generator and upstream")
-    parser.add_argument("--profile", action="store_true", help="also a flame graph of mesh-sidecar, by py-spy")
+    parser.add_argument("--profile", action="store_true", help="also where mesh-sidecar spends its time, by py-spy")
     parser.add_argument("--results", type=Path, default=RESULTS, help="where the JSON goes")
     given = parser.parse_args(arguments)
     names = list(CASES) if given.case == "all" else given.case.split(",")

@@ -6,6 +6,7 @@ import json
 import platform
 import statistics
 import time
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -96,6 +97,16 @@ def write(folder: Path, results: Mapping[str, Mapping[str, Sequence[Sample]]], o
     }
     path.write_text(json.dumps(document, indent=1))
     return path
+
+
+def hot_functions(stacks: str, count: int = 20) -> str:
+    """The functions that took most time themselves, of collapsed stacks (`a;b;c 12`)."""
+    own: Counter[str] = Counter()
+    for line in stacks.splitlines():
+        frames, _, samples = line.rpartition(" ")
+        own[frames.rpartition(";")[2]] += int(samples)
+    total = max(1, own.total())
+    return "\n".join(f"{100 * samples / total:6.1f} %  {frame}" for frame, samples in own.most_common(count))
 
 
 def _cpu() -> str:

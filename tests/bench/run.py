@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-from tests.bench import measure, proxies, tools, upstream
+from tests.bench import measure, proxies, report, tools, upstream
 from tests.bench.cases import Case, Ports
 from tests.bench.load import BuiltIn, Result, Wrk
 from tests.bench.report import Sample
@@ -155,16 +155,19 @@ def _load(case: Case, options: Options, folder: Path) -> Load:
 
 
 def _profile(load: Load, running: Sequence[Running], case: Case, options: Options) -> None:
-    """A flame graph of ours under load, beside the results."""
+    """Where ours spends its time under load: the functions by their own share, and all stacks beside the results."""
     ours = next((proxy for proxy in running if proxy.name == proxies.OURS), None)
     binary = tools.profiler()
     if ours is None or binary is None or options.profile is None:
         return
     options.profile.mkdir(parents=True, exist_ok=True)
-    path = options.profile / f"{case.name}-{time.strftime('%H%M%S')}.svg"
+    path = options.profile / f"{time.strftime('%Y%m%d-%H%M%S')}-{case.name}.stacks"
     seconds = max(2, round(options.seconds))
-    command = [str(binary), "record", "-p", str(ours.process.pid), "-d", str(seconds), "-r", "500", "-o", str(path)]
-    with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True) as spy:
+    command = [str(binary), "record", "-p", str(ours.process.pid), "-d", str(seconds), "-r", "500", "-f", "raw"]
+    with subprocess.Popen([*command, "-o", str(path)], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE) as spy:
         load.run(ours.port, options.connections, seconds + 1)
         _, errors = spy.communicate()
-    print(f"profile: {path}" if spy.returncode == 0 else f"bench: py-spy failed: {errors.strip()[-300:]}")
+    if spy.returncode:
+        print(f"bench: py-spy failed: {errors.decode().strip()[-300:]}", file=sys.stderr)
+        return
+    print(f"profile of {case.name}, all stacks in {path}:\n{report.hot_functions(path.read_text())}")

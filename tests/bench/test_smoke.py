@@ -12,7 +12,7 @@ from tests.bench import measure
 from tests.bench.__main__ import main
 from tests.bench.cases import CASES, Request
 from tests.bench.load import _bytes, _script
-from tests.bench.report import Sample, table
+from tests.bench.report import Sample, hot_functions, table
 from tests.harness.envoy import envoy_binary
 
 FIELDS = {"cpu_us", "rate", "p50", "p99", "single_p50", "single_p99", "resident_mib", "errors"}
@@ -51,6 +51,11 @@ def test_the_table_has_medians_and_ratios() -> None:
     lines = table(CASES["plain"], samples, sample(0)).splitlines()
     assert lines[4].startswith("| envoy | 50.0 | 40.0–90.0 | 1.00 |")
     assert lines[5].startswith("| mesh-sidecar (2 errors) | 30.0 | 20.0–40.0 | 0.60 |")
+
+
+def test_hot_functions_are_those_on_top_of_the_stacks() -> None:
+    lines = hot_functions("main;a 1\nmain;b 6\nmain;a;b 2\nmain 1").splitlines()
+    assert [line.split() for line in lines] == [["80.0", "%", "b"], ["10.0", "%", "a"], ["10.0", "%", "main"]]
 
 
 def test_requests_for_wrk_are_the_bytes_that_ours_sends() -> None:
