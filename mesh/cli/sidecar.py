@@ -16,6 +16,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from mesh.bootstrap import admin_address
 from mesh.cli.errors import CliError
 from mesh.cli.process import Process
 from mesh.cli.supervised import Report, Supervised
@@ -137,8 +138,9 @@ def write_bootstrap(folder: Path, name: str, text: str) -> Path:
 
 
 def environment(address: str, outbound: int, current: Mapping[str, str], name: str) -> dict[str, str]:
-    """The environment of an app whose HTTP calls go through the proxy at `address`:`outbound`, local ones excepted."""
-    proxy = f"http://{address}:{outbound}"
+    """The environment of an app whose HTTP calls go through the workload's proxy, local ones excepted. The proxy is for
+    this machine only: where the workload's address can be reached from others, it listens on loopback."""
+    proxy = f"http://{admin_address(address)}:{outbound}"
     local = ["localhost", "127.0.0.1", "::1", "127.0.0.0/8", address]
     kept = current.get("no_proxy") or current.get("NO_PROXY") or ""
     no_proxy = ",".join(dict.fromkeys([*local, *filter(None, kept.split(","))]))

@@ -18,6 +18,12 @@ def test_the_environment_names_the_proxy_and_what_goes_past_it() -> None:
     assert (made["POD_NAME"], made["PATH"]) == ("reviews-v1", "/bin")
 
 
+def test_the_proxy_of_a_workload_that_others_can_reach_is_on_loopback() -> None:
+    made = environment("10.0.0.1", 15001, {}, "reviews-v1")
+    assert made["http_proxy"] == "http://127.0.0.1:15001"
+    assert "10.0.0.1" in made["no_proxy"]
+
+
 def test_a_proxy_that_is_not_there() -> None:
     with pytest.raises(CliError, match="no such program"):
         proxy_program("no-such-envoy")
