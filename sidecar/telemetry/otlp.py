@@ -6,11 +6,31 @@ own. The SDK is imported when an exporter is made: a proxy that only keeps its r
 
 from __future__ import annotations
 
+import logging
+import threading
 from collections.abc import Mapping
 from typing import Any
 
 from mesh.node import Node
 from sidecar.telemetry.trace import CLIENT, Span
+
+# How long the end of the process waits for a collector that does not answer.
+GRACE = 2.0
+# What a log line may hold of a collector's answer, which the SDK logs whole.
+_LONGEST_MESSAGE = 500
+
+
+class _Shorten(logging.Filter):
+    """Cuts messages that somebody else has a say in."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        message = record.getMessage()
+        if len(message) > _LONGEST_MESSAGE:
+            record.msg, record.args = message[:_LONGEST_MESSAGE] + " …", ()
+        return True
+
+
+_shorten = _Shorten()
 
 
 class OtlpExporter:
@@ -21,6 +41,7 @@ class OtlpExporter:
         from opentelemetry.sdk.resources import Resource
         from opentelemetry.sdk.trace.export import BatchSpanProcessor
 
+        logging.getLogger(OTLPSpanExporter.__module__).addFilter(_shorten)
         resource: Mapping[str, str] = {
             "service.name": service_name or f"{node.service or node.canonical_service or node.name}.{node.namespace}",
             "service.namespace": node.namespace,
@@ -34,8 +55,10 @@ class OtlpExporter:
         self._processor.on_end(_sdk_span(span, self._resource))
 
     def close(self) -> None:
-        """Sends what is queued, as far as the SDK's time-out allows; blocks."""
-        self._processor.shutdown()
+        """Sends what is queued; blocks for GRACE at most. (The SDK's shutdown waits for its retries, 10 s and more.)"""
+        last = threading.Thread(target=self._processor.shutdown, name="otlp-shutdown", daemon=True)
+        last.start()
+        last.join(GRACE)
 
 
 def _sdk_span(span: Span, resource: Any) -> Any:

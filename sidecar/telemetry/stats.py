@@ -249,19 +249,12 @@ class HttpStats(Group):
     delays_injected: Counter
     faults_overflow: Counter
     active_faults: Gauge
-    random_sampling: Counter
-    service_forced: Counter
-    client_enabled: Counter
-    not_traceable: Counter
-    health_check: Counter
     _classes: tuple[Counter, ...]  # by status // 100
 
     @classmethod
     def path(cls, attribute: str) -> str:
         if attribute.endswith("_injected") or "faults" in attribute:
             return f"fault.{attribute}"
-        if attribute in ("random_sampling", "service_forced", "client_enabled", "not_traceable", "health_check"):
-            return f"tracing.{attribute}"
         return attribute
 
     def complete(self, status: int) -> None:

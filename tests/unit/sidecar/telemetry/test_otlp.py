@@ -1,11 +1,16 @@
 from __future__ import annotations
 
+import logging
+import threading
+import time
 from collections.abc import Sequence
 from typing import Any
 
+import pytest
 from opentelemetry.sdk.trace.export import SpanExporter, SpanExportResult
 from opentelemetry.trace import SpanKind, StatusCode
 
+from sidecar.telemetry import otlp
 from sidecar.telemetry.otlp import OtlpExporter
 from sidecar.telemetry.trace import Span
 from tests.unit.sidecar.telemetry.exchanges import node
@@ -63,3 +68,29 @@ def test_roots_clients_and_errors() -> None:
     assert found.parent is None
     assert found.kind is SpanKind.CLIENT
     assert found.status.status_code is StatusCode.ERROR
+
+
+def test_a_collector_that_does_not_answer_does_not_hold_up_the_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(otlp, "GRACE", 0.05)
+    release = threading.Event()
+
+    class Stuck(Collected):
+        def export(self, spans: Sequence[Any]) -> SpanExportResult:
+            release.wait(30)
+            return super().export(spans)
+
+    exporter = OtlpExporter("http://127.0.0.1:1/v1/traces", node(), span_exporter=Stuck())
+    exporter.export(span())
+    started = time.monotonic()
+    exporter.close()
+    assert time.monotonic() - started < 5
+    release.set()
+
+
+def test_a_collectors_long_answer_is_cut(caplog: pytest.LogCaptureFixture) -> None:
+    OtlpExporter("http://127.0.0.1:1/v1/traces", node(), span_exporter=Collected()).close()
+    log = logging.getLogger("opentelemetry.exporter.otlp.json.http.trace_exporter")
+    log.error("failed: %s", "x" * 5000)
+    log.error("failed: %s", "short")
+    assert [len(message) < 510 for message in caplog.messages] == [True, True]
+    assert caplog.messages[1] == "failed: short"
