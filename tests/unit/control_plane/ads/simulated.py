@@ -1,8 +1,7 @@
 """A client with Envoy's habits, without sockets, and small configurations for it.
 
 It asks for all clusters and listeners, then by name for what they refer to; a new or changed cluster serves only once
-its endpoints came after it, and clusters are acknowledged only once all of them serve; anything whose name begins with
-`bad` is refused.
+its endpoints came after it, and clusters are acknowledged only once all of them serve. What is `BAD` it refuses.
 """
 
 from __future__ import annotations
@@ -21,6 +20,13 @@ from mesh.xds import CLUSTER, ENDPOINT, LISTENER, ROUTE, SHORT
 WHOLE = (CLUSTER, LISTENER)
 
 
+BAD = 9  # the version of what clients refuse
+
+
+def is_bad(resource: Versioned) -> bool:
+    return resource.version.startswith(f"{BAD}")
+
+
 def cluster(name: str, version: int = 1) -> Versioned:
     """Finds its endpoints by EDS."""
     return resource(CLUSTER, name, f"{version}", asks=(name,))
@@ -31,7 +37,7 @@ def endpoints(name: str, version: int = 1) -> Versioned:
 
 
 def listener(name: str, route: str, version: int = 1, bind: str = "") -> Versioned:
-    return resource(LISTENER, name, f"{route}/{version}", asks=(route,), binds=frozenset({bind or name}))
+    return resource(LISTENER, name, f"{version}/{route}", asks=(route,), binds=frozenset({bind or name}))
 
 
 def route(name: str, to: str, version: int = 1) -> Versioned:
@@ -74,6 +80,7 @@ class Client:
     asked: dict[str, frozenset[str]] = field(default_factory=dict)
     inbox: deque[Push] = field(default_factory=deque)
     outbox: deque[Request] = field(default_factory=deque)
+    refused: set[str] = field(default_factory=set)  # clusters
     unanswered: list[tuple[str, str, str | None]] = field(default_factory=list)  # nonce, version, error of clusters
     last: dict[str, tuple[str, str]] = field(default_factory=dict)  # version and nonce by type, for SotW
     violations: list[str] = field(default_factory=list)
@@ -93,11 +100,12 @@ class Client:
     def read(self) -> None:
         """Deals with the oldest push and answers it."""
         push = self.inbox.popleft()
-        refused = [r.name for r in push.resources if r.name.startswith("bad")]
+        refused = [r.name for r in push.resources if is_bad(r)]
         good = [r for r in push.resources if r.name not in refused]
         named = self.names_culprits or (self.variant is Variant.SOTW and push.type_url in WHOLE)
         if refused and not named:
             good = []  # it stops at the first error
+        served = set(self.serving)
         self._apply(push, {r.name: r for r in good}, set(refused))
         self._ask()
         error = None
@@ -108,7 +116,9 @@ class Client:
         else:
             self._answer(push.type_url, push.nonce, push.version, error)
         self._answer_clusters()
-        self._check()
+        for name, table in self._tables().items():
+            if leads_to(table) in served - self.serving:
+                self.violations.append(f"route {name} lost {leads_to(table)}")
 
     def lose_patience(self) -> None:
         """Clusters whose endpoints do not come serve without; Envoy waits 15 s."""
@@ -132,23 +142,25 @@ class Client:
         removed = set(push.removed)
         if self.variant is Variant.SOTW and push.type_url in WHOLE:
             removed = has.keys() - good.keys() - refused
+        if push.type_url == CLUSTER:
+            self.refused = (self.refused | refused) - good.keys()
+        if push.type_url == ROUTE:
+            self._judge_routes(good)
         for name in removed:
             if push.type_url in WHOLE:
                 has.pop(name, None)
             if push.type_url == CLUSTER:
                 self.warming.discard(name)
                 self.serving.discard(name)
-            elif push.type_url == ENDPOINT and name in self.warming:  # there are none: that is an answer too
-                self.warming.discard(name)
-                self.serving.add(name)
+        if push.type_url == ENDPOINT:  # none, or bad ones, are an answer too
+            warm = self.warming & (removed | refused | good.keys())
+            self.warming -= warm
+            self.serving |= warm
         for name, fresh in good.items():
             if push.type_url == CLUSTER and (name not in has or has[name].version != fresh.version):
                 self.warming.add(name)
             if push.type_url in WHOLE or name in self.asked.get(push.type_url, ()):
                 has[name] = fresh
-            if push.type_url == ENDPOINT and name in self.warming:
-                self.warming.discard(name)
-                self.serving.add(name)
 
     def _ask(self) -> None:
         """For what clusters and listeners refer to; what they no longer refer to is forgotten."""
@@ -179,11 +191,21 @@ class Client:
         names = tuple(sorted(self.asked.get(type_url, ())))
         self.outbox.append(SotwRequest(type_url, names, version, nonce or last_nonce, error))
 
-    def _check(self) -> None:
-        """Every route in use leads to a cluster that serves, but for routes that were made for a refused one."""
-        for r in self.has[LISTENER].values():
-            for name in r.asks:
-                if (table := self.has[ROUTE].get(name)) is not None:
-                    target = table.packed.decode().strip("<>")
-                    if target not in self.serving and not target.startswith("bad"):
-                        self.violations.append(f"route {name} → {target}, serving {sorted(self.serving)}")
+    def _tables(self) -> dict[str, Versioned]:
+        """The routes in use."""
+        names = {name for r in self.has[LISTENER].values() for name in r.asks}
+        return {name: table for name, table in self.has[ROUTE].items() if name in names}
+
+    def _judge_routes(self, fresh: Mapping[str, Versioned]) -> None:
+        """Every route leads to a cluster that serves. Only one that is new may lead to a cluster that was refused."""
+        used = self._tables()
+        for name, table in fresh.items():
+            target, before = leads_to(table), used.get(name)
+            if target in self.serving:
+                continue
+            if target not in self.refused or (before is not None and leads_to(before) in self.serving):
+                self.violations.append(f"route {name} → {target}, serving {sorted(self.serving)}")
+
+
+def leads_to(table: Versioned) -> str:
+    return table.packed.decode().strip("<>")
