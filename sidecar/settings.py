@@ -123,7 +123,7 @@ def default_state_dir() -> str:
 
 def state_path(state_dir: str, node_id: str) -> Path:
     """The file in which one node's last configuration is kept."""
-    name = re.sub(r"[^A-Za-z0-9._-]", lambda match: f"%{ord(match[0]):02x}", node_id)
+    name = re.sub(r"[^A-Za-z0-9._~-]", lambda match: f"%{ord(match[0]):02x}", node_id)
     return Path(state_dir) / f"{name}.xds"
 
 

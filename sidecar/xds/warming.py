@@ -168,19 +168,16 @@ class Warming:
             self._drop_waiting_cluster(name)
             if self.clusters.pop(name, None) is not None:
                 actions.append(RemoveCluster(name))
-        wanted = self.eds_names()
-        for name in [name for name in self.assignments if name not in wanted]:
-            del self.assignments[name]
+        self._drop_assignments()
         return actions + self._settle()
 
     def set_assignments(self, changed: Iterable[Assignment], missing: Iterable[str] = ()) -> list[Action]:
         """An EDS response; `missing` are assignments that the control plane says do not exist."""
-        actions: list[Action] = []
-        for assignment in changed:
-            actions += self._assign(assignment)
-        for name in missing:
-            if name not in self.assignments:
-                actions += self._assign(Assignment(name))
+        wanted = self.eds_names()
+        assigned = [each for each in changed if each.cluster in wanted]
+        assigned += [Assignment(name) for name in missing if name in wanted and name not in self.assignments]
+        actions = self._assign(assigned)
+        self._drop_assignments()
         return actions + self._settle()
 
     def set_listeners(self, changed: Iterable[Listener], removed: Iterable[str]) -> list[Action]:
@@ -218,13 +215,14 @@ class Warming:
         for wait, name in [key for key, deadline in self._deadlines.items() if deadline <= now]:
             self._deadlines.pop((wait, name), None)
             if wait is _Wait.CLUSTER and name in self._new_clusters:
-                actions += self._assign(Assignment(self._new_clusters[name].eds_name))
+                actions += self._assign([Assignment(self._new_clusters[name].eds_name)])
             elif wait is _Wait.LISTENER and name in self._new_listeners:
                 actions += self._serve(self._new_listeners[name])
             elif wait is _Wait.CDS:
                 self._cds = None
             elif wait is _Wait.LDS:
                 self._lds = None
+        self._drop_assignments()
         return actions + self._drop_routes() + self._settle()
 
     def refused(self, action: SetListener) -> None:
@@ -254,18 +252,26 @@ class Warming:
             self.clusters[cluster.name] = cluster
             yield SetCluster(cluster)
 
-    def _assign(self, assignment: Assignment) -> list[Action]:
-        """New endpoints, then the clusters that waited for them."""
-        name = assignment.cluster
-        if name not in self.eds_names():
-            return []
-        self.assignments[name] = assignment
-        actions: list[Action] = [SetAssignment(assignment)]
-        for cluster in [each for each in self._new_clusters.values() if each.eds_name == name]:
-            self._drop_waiting_cluster(cluster.name)
-            self.clusters[cluster.name] = cluster
-            actions.append(SetCluster(cluster))
+    def _assign(self, assignments: Iterable[Assignment]) -> list[Action]:
+        """New endpoints, each followed by the clusters that waited for them."""
+        waiting: dict[str, list[Cluster]] = {}
+        for cluster in self._new_clusters.values():
+            waiting.setdefault(cluster.eds_name, []).append(cluster)
+        actions: list[Action] = []
+        for assignment in assignments:
+            self.assignments[assignment.cluster] = assignment
+            actions.append(SetAssignment(assignment))
+            for cluster in waiting.pop(assignment.cluster, ()):
+                self._drop_waiting_cluster(cluster.name)
+                self.clusters[cluster.name] = cluster
+                actions.append(SetCluster(cluster))
         return actions
+
+    def _drop_assignments(self) -> None:
+        """Assignments that no cluster asks for any more: they would be out of date when one does again."""
+        wanted = self.eds_names()
+        for name in [name for name in self.assignments if name not in wanted]:
+            del self.assignments[name]
 
     def _drop_waiting_cluster(self, name: str) -> None:
         self._new_clusters.pop(name, None)
