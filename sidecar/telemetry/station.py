@@ -141,7 +141,8 @@ class Telemetry:
     # ── for whoever reads ─────────────────────────────────────────────────────────────────────────────────────────────
 
     def exposition(self, *, used_only: bool, matches: Callable[[str], object] | None) -> Collector:
-        """The metrics, or some of them: `matches` decides by Envoy's name of a statistic, or by the family's name."""
+        """The metrics, or some of them: `matches` decides by Envoy's name of a statistic, or by the
+        name of the Prometheus metric."""
         if not used_only and matches is None:
             return self.registry
         return _Selection(self, used_only, matches)
@@ -181,7 +182,9 @@ class _Selection(Collector):
     def collect(self) -> Iterator[Metric]:
         for collector in self._whole:
             for metric in collector.collect():
-                if self._matches is None or self._matches(metric.name):
+                # prometheus-client names a counter's family without the suffix that people see and filter by.
+                name = f"{metric.name}_total" if metric.type == "counter" else metric.name
+                if self._matches is None or self._matches(name):
                     yield metric
         yield from self._stats.collect()
 

@@ -99,7 +99,7 @@ async def test_part_of_the_metrics(telemetry: Telemetry) -> None:
     assert "istio_requests" in names
     assert "envoy_a_b" in names
     assert "envoy_filesystem_write_failed" not in names
-    only = telemetry.exposition(used_only=False, matches=lambda name: name == "istio_requests").collect()
+    only = telemetry.exposition(used_only=False, matches=lambda name: name == "istio_requests_total").collect()
     assert [metric.name for metric in only] == ["istio_requests"]
     assert telemetry.exposition(used_only=False, matches=None) is telemetry.registry
 
