@@ -1,11 +1,11 @@
-"""The admin port's HTTP: paths, methods, who may ask, and answers in pieces that a slow reader cannot hold against us."""
+"""The admin port's HTTP: paths, methods, who may ask."""
 
 from __future__ import annotations
 
 import asyncio
 import html
 import logging
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from ipaddress import ip_address
 from json import dumps
@@ -14,20 +14,13 @@ from typing import Any, Final
 
 from aiohttp import web
 
-from sidecar.admin import config_dump, hosts, log_levels, process, stats_page
-from sidecar.admin.views import QueryError, RuntimeView, compile_filter
+from sidecar.admin import answers, config_dump, hosts, log_levels, process, stats_page
+from sidecar.admin.views import QueryError, RuntimeView
 from sidecar.config.model import Address
 from sidecar.telemetry.prometheus import pieces
 from sidecar.telemetry.station import Telemetry
-from sidecar.telemetry.trace import Span
 
 log = logging.getLogger(__name__)
-
-TEXT: Final = "text/plain; charset=UTF-8"
-JSON: Final = "application/json"
-
-# A reader that takes nothing for this long is let go.
-WRITE_TIMEOUT = 30.0
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
@@ -90,7 +83,7 @@ class AdminServer:
     def application(self) -> web.Application:
         application = web.Application(client_max_size=64 * 1024)
         application.router.add_route("*", "/{path:.*}", self._dispatch)
-        application.on_response_prepare.append(_headers)
+        application.on_response_prepare.append(answers.headers)
         return application
 
     async def start(self, address: Address) -> Address:
@@ -115,15 +108,15 @@ class AdminServer:
     async def _dispatch(self, request: web.Request) -> web.StreamResponse:
         command = self._commands.get(request.path)
         if command is None:
-            return _text("invalid path. " + self._help_text(), status=404)
+            return answers.text("invalid path. " + self._help_text(), status=404)
         if command.mutates and request.method != "POST":
-            return _text(f"Method {request.method} not allowed, POST required.", status=405)
+            return answers.text(f"Method {request.method} not allowed, POST required.", status=405)
         if (reason := _distrusted(request, command)) is not None:
-            return _text(reason, status=403)
+            return answers.text(reason, status=403)
         try:
             return await command.handler(request)
         except QueryError as error:
-            return _text(f"{error}\n", status=400)
+            return answers.text(f"{error}\n", status=400)
 
     # ── help ──────────────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -134,7 +127,7 @@ class AdminServer:
         return "".join(lines)
 
     async def _help(self, _request: web.Request) -> web.StreamResponse:
-        return _text(self._help_text())
+        return answers.text(self._help_text())
 
     async def _home(self, _request: web.Request) -> web.StreamResponse:
         rows = "".join(_row(path, command) for path, command in self._commands.items())
@@ -151,14 +144,14 @@ class AdminServer:
 
     async def _ready(self, _request: web.Request) -> web.StreamResponse:
         state = self._state
-        response = _text(f"{state}\n", status=200 if state == "LIVE" else 503)
+        response = answers.text(f"{state}\n", status=200 if state == "LIVE" else 503)
         if not self._runtime.ready and self._runtime.ready_reason:
             response.headers["x-mesh-ready-reason"] = " ".join(self._runtime.ready_reason.split())
         return response
 
     async def _server_info(self, _request: web.Request) -> web.StreamResponse:
         uptime = f"{int(monotonic() - self._runtime.started)}s"
-        return _json(
+        return answers.as_json(
             {
                 "version": process.version(),
                 "state": self._state,
@@ -171,47 +164,53 @@ class AdminServer:
         )
 
     async def _memory(self, _request: web.Request) -> web.StreamResponse:
-        return _json(process.memory())
+        return answers.as_json(process.memory())
 
     async def _certs(self, _request: web.Request) -> web.StreamResponse:
-        return _json({"certificates": []})
+        return answers.as_json({"certificates": []})
 
     async def _clusters(self, request: web.Request) -> web.StreamResponse:
-        query = _query(request, "filter", "format")
-        matches = _filter(query.get("filter"))
+        query = answers.query_of(request, "filter", "format")
+        matches = answers.filter_of(query.get("filter"))
         static = {cluster.name for cluster in self._runtime.bootstrap.clusters}
         clusters = [cluster for cluster in list(self._runtime.clusters.values()) if matches(cluster.name)]
-        if _format(query) == "json":
+        if answers.format_of(query) == "json":
             statuses = (dumps(hosts.cluster_json(cluster, cluster.name not in static)) for cluster in clusters)
-            return await _stream(request, JSON, _list("cluster_statuses", statuses))
+            return await answers.stream(request, answers.JSON, answers.listing("cluster_statuses", statuses))
         lines = ("".join(hosts.cluster_text(cluster, cluster.name not in static)) for cluster in clusters)
-        return await _stream(request, TEXT, _breathing(lines))
+        return await answers.stream(request, answers.TEXT, answers.breathing(lines))
 
     async def _listeners(self, request: web.Request) -> web.StreamResponse:
-        query = _query(request, "format")
+        query = answers.query_of(request, "format")
         listeners = list(self._runtime.listeners.items())
-        if _format(query) == "json":
+        if answers.format_of(query) == "json":
             statuses = (dumps(hosts.listener_json(name, listener)) for name, listener in listeners)
-            return await _stream(request, JSON, _list("listener_statuses", statuses))
-        return _text("".join(hosts.listener_text(name, listener) for name, listener in listeners))
+            return await answers.stream(request, answers.JSON, answers.listing("listener_statuses", statuses))
+        return answers.text("".join(hosts.listener_text(name, listener) for name, listener in listeners))
 
     async def _breakers(self, request: web.Request) -> web.StreamResponse:
-        query = _query(request, "filter")
-        matches = _filter(query.get("filter"))
+        query = answers.query_of(request, "filter")
+        matches = answers.filter_of(query.get("filter"))
         events = [event._asdict() for event in reversed(self._telemetry.breaker_events) if matches(event.cluster)]
-        return _json({"breakers": hosts.breakers(list(self._runtime.clusters.values()), matches), "events": events})
+        return answers.as_json(
+            {"breakers": hosts.breakers(list(self._runtime.clusters.values()), matches), "events": events}
+        )
 
     async def _config_dump(self, request: web.Request) -> web.StreamResponse:
         dump = config_dump.render(self._runtime, self._versions, request.query)
-        return await _stream(request, JSON, dump)
+        return await answers.stream(request, answers.JSON, dump)
 
     async def _traces(self, request: web.Request) -> web.StreamResponse:
-        query = _query(request, "limit", "trace_id")
+        query = answers.query_of(request, "limit", "trace_id")
         limit, trace_id = query.get("limit", "100"), query.get("trace_id")
         if not limit.isdigit():
             raise QueryError(f"limit={limit}: expected a number")
         spans = [span for span in reversed(self._telemetry.spans.recent) if trace_id in (None, span.trace_id)]
-        return await _stream(request, JSON, _list("spans", (dumps(_span(span)) for span in spans[: int(limit)])))
+        return await answers.stream(
+            request,
+            answers.JSON,
+            answers.listing("spans", (dumps(answers.span_fields(span)) for span in spans[: int(limit)])),
+        )
 
     # ── statistics ────────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -224,47 +223,49 @@ class AdminServer:
         selection = stats_page.Selection(request.query)
         stats = self._telemetry.stats
         if form == "json":
-            return await _stream(request, JSON, stats_page.as_json(stats, selection))
-        return await _stream(request, TEXT, stats_page.text(stats, selection))
+            return await answers.stream(request, answers.JSON, stats_page.as_json(stats, selection))
+        return await answers.stream(request, answers.TEXT, stats_page.text(stats, selection))
 
     async def _prometheus(self, request: web.Request) -> web.StreamResponse:
         selection = stats_page.Selection(request.query)
         registry = self._telemetry.exposition(used_only=selection.used_only, matches=selection.matches)
         content_type, text = pieces(registry, request.headers.get("Accept", ""))
-        return await _stream(request, content_type, _breathing(text))
+        return await answers.stream(request, content_type, answers.breathing(text))
 
     async def _reset(self, _request: web.Request) -> web.StreamResponse:
         self._telemetry.stats.reset_counters()
-        return _OK()
+        return answers.ok()
 
     # ── actions ───────────────────────────────────────────────────────────────────────────────────────────────────────
 
     async def _logging(self, request: web.Request) -> web.StreamResponse:
         log_levels.change(request.query)
-        return _text("active loggers:\n" + "".join(f"  {name}: {level}\n" for name, level in log_levels.levels()))
+        return answers.text(
+            "active loggers:\n" + "".join(f"  {name}: {level}\n" for name, level in log_levels.levels())
+        )
 
     async def _drain(self, request: web.Request) -> web.StreamResponse:
-        query = _query(request, "graceful", "inboundonly")
+        query = answers.query_of(request, "graceful", "inboundonly")
         log.info("draining listeners, as the admin port was asked to")
         self._runtime.drain_listeners(graceful="graceful" in query, inbound_only="inboundonly" in query)
-        return _OK()
+        return answers.ok()
 
     async def _quit(self, _request: web.Request) -> web.StreamResponse:
         log.info("ending, as the admin port was asked to")
         asyncio.get_running_loop().call_soon(self._runtime.quit)
-        return _OK()
+        return answers.ok()
 
     async def _reopen(self, _request: web.Request) -> web.StreamResponse:
         self._telemetry.sinks.reopen()
-        return _OK()
+        return answers.ok()
 
     async def _fail(self, _request: web.Request) -> web.StreamResponse:
         self._failing = True
-        return _OK()
+        return answers.ok()
 
     async def _pass(self, _request: web.Request) -> web.StreamResponse:
         self._failing = False
-        return _OK()
+        return answers.ok()
 
 
 # ── who may ask ───────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -299,103 +300,7 @@ def _is_local_name(name: str) -> bool:
     return True
 
 
-# ── answers ───────────────────────────────────────────────────────────────────────────────────────────────────────────
-
-
-async def _headers(_request: web.Request, response: web.StreamResponse) -> None:
-    response.headers["cache-control"] = "no-cache, max-age=0"
-    response.headers["x-content-type-options"] = "nosniff"
-    response.headers["server"] = "envoy"
-
-
-def _text(text: str, *, status: int = 200) -> web.Response:
-    return web.Response(body=text.encode(), status=status, headers={"content-type": TEXT})
-
-
-def _OK() -> web.Response:  # noqa: N802  # what it says
-    return _text("OK\n")
-
-
-def _json(content: Any) -> web.Response:
-    return web.Response(body=(dumps(content, indent=1) + "\n").encode(), headers={"content-type": JSON})
-
-
-def _query(request: web.Request, *known: str) -> dict[str, str]:
-    for name in request.query:
-        if name not in known:
-            raise QueryError(f"{name}: not implemented; {', '.join(known)} are")
-    return dict(request.query)
-
-
-def _format(query: dict[str, str]) -> str:
-    form = query.get("format", "text")
-    if form not in ("text", "json"):
-        raise QueryError(f"format={form}: expected text or json")
-    return form
-
-
-def _filter(pattern: str | None) -> Callable[[str], object]:
-    return compile_filter(pattern) if pattern is not None else bool
-
-
-async def _breathing(pieces_of: Iterator[str] | Iterator[bytes]) -> AsyncIterator[str | bytes]:
-    """Lets requests through between two pieces."""
-    for piece in pieces_of:
-        yield piece
-        await asyncio.sleep(0)
-
-
-async def _list(name: str, items: Iterator[str]) -> AsyncIterator[str]:
-    """`{"name": [...]}`, an item at a time."""
-    yield f'{{"{name}":['
-    first = True
-    for item in items:
-        yield item if first else "," + item
-        first = False
-        await asyncio.sleep(0)
-    yield "]}\n"
-
-
-async def _stream(
-    request: web.Request, content_type: str, body: AsyncIterator[str] | AsyncIterator[str | bytes]
-) -> web.StreamResponse:
-    """Sends what comes as it comes. The first piece is made before the head is sent, so that a bad query can still be
-    answered with 400; after that a reader that stops reading is let go."""
-    first = await anext(body, "")
-    response = web.StreamResponse(headers={"content-type": content_type})
-    if "gzip" in request.headers.get("Accept-Encoding", ""):
-        response.enable_compression(web.ContentCoding.gzip)
-    await response.prepare(request)
-    try:
-        await _send(response, first)
-        async for piece in body:
-            await _send(response, piece)
-        await response.write_eof()
-    except TimeoutError:
-        if request.transport is not None:
-            request.transport.abort()
-    return response
-
-
-async def _send(response: web.StreamResponse, piece: str | bytes) -> None:
-    data = piece.encode() if isinstance(piece, str) else piece
-    if data:
-        async with asyncio.timeout(WRITE_TIMEOUT):
-            await response.write(data)
-
-
-def _span(span: Span) -> dict[str, Any]:
-    return {
-        "traceId": span.trace_id,
-        "spanId": span.span_id,
-        "parentSpanId": span.parent_id,
-        "name": span.name,
-        "kind": span.kind,
-        "startTimeUnixNano": span.start,
-        "endTimeUnixNano": span.end,
-        "attributes": dict(span.attributes),
-        "error": span.error,
-    }
+# ── the page for people ───────────────────────────────────────────────────────────────────────────────────────────────
 
 
 def _row(path: str, command: Command) -> str:

@@ -11,7 +11,7 @@ import aiohttp
 import pytest
 from aiohttp.test_utils import TestClient, TestServer
 
-from sidecar.admin import AdminServer, server
+from sidecar.admin import AdminServer, answers
 from sidecar.config import model
 from sidecar.telemetry.station import Telemetry
 from sidecar.telemetry.stats import ClusterStats, Stats
@@ -262,7 +262,7 @@ async def test_other_sites_cannot_change_anything(
 async def test_a_reader_that_stops_is_let_go(
     runtime: FakeRuntime, telemetry: Telemetry, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(server, "WRITE_TIMEOUT", 0.05)
+    monkeypatch.setattr(answers, "WRITE_TIMEOUT", 0.05)
     for number in range(300):
         ClusterStats(telemetry.stats, f"{number:04}" + "x" * 200)
     admin = AdminServer(runtime, telemetry)

@@ -1,0 +1,115 @@
+"""Answers of the admin port: small ones at once, large ones in pieces that a slow reader cannot hold against us."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Iterator
+from json import dumps
+from typing import Any, Final
+
+from aiohttp import web
+
+from sidecar.admin.views import QueryError, compile_filter
+from sidecar.telemetry.trace import Span
+
+TEXT: Final = "text/plain; charset=UTF-8"
+JSON: Final = "application/json"
+
+# A reader that takes nothing for this long is let go.
+WRITE_TIMEOUT = 30.0
+
+
+async def headers(_request: web.Request, response: web.StreamResponse) -> None:
+    response.headers["cache-control"] = "no-cache, max-age=0"
+    response.headers["x-content-type-options"] = "nosniff"
+    response.headers["server"] = "envoy"
+
+
+def text(content: str, *, status: int = 200) -> web.Response:
+    return web.Response(body=content.encode(), status=status, headers={"content-type": TEXT})
+
+
+def ok() -> web.Response:
+    return text("OK\n")
+
+
+def as_json(content: Any) -> web.Response:
+    return web.Response(body=(dumps(content, indent=1) + "\n").encode(), headers={"content-type": JSON})
+
+
+def query_of(request: web.Request, *known: str) -> dict[str, str]:
+    for name in request.query:
+        if name not in known:
+            raise QueryError(f"{name}: not implemented; {', '.join(known)} are")
+    return dict(request.query)
+
+
+def format_of(query: dict[str, str]) -> str:
+    form = query.get("format", "text")
+    if form not in ("text", "json"):
+        raise QueryError(f"format={form}: expected text or json")
+    return form
+
+
+def filter_of(pattern: str | None) -> Callable[[str], object]:
+    return compile_filter(pattern) if pattern is not None else bool
+
+
+async def breathing(pieces_of: Iterator[str] | Iterator[bytes]) -> AsyncIterator[str | bytes]:
+    """Lets requests through between two pieces."""
+    for piece in pieces_of:
+        yield piece
+        await asyncio.sleep(0)
+
+
+async def listing(name: str, items: Iterator[str]) -> AsyncIterator[str]:
+    """`{"name": [...]}`, an item at a time."""
+    yield f'{{"{name}":['
+    first = True
+    for item in items:
+        yield item if first else "," + item
+        first = False
+        await asyncio.sleep(0)
+    yield "]}\n"
+
+
+async def stream(
+    request: web.Request, content_type: str, body: AsyncIterator[str] | AsyncIterator[str | bytes]
+) -> web.StreamResponse:
+    """Sends what comes as it comes. The first piece is made before the head is sent, so that a bad query can still be
+    answered with 400; after that a reader that stops reading is let go."""
+    first = await anext(body, "")
+    response = web.StreamResponse(headers={"content-type": content_type})
+    if "gzip" in request.headers.get("Accept-Encoding", ""):
+        response.enable_compression(web.ContentCoding.gzip)
+    await response.prepare(request)
+    try:
+        await _send(response, first)
+        async for piece in body:
+            await _send(response, piece)
+        await response.write_eof()
+    except TimeoutError:
+        if request.transport is not None:
+            request.transport.abort()
+    return response
+
+
+async def _send(response: web.StreamResponse, piece: str | bytes) -> None:
+    data = piece.encode() if isinstance(piece, str) else piece
+    if data:
+        async with asyncio.timeout(WRITE_TIMEOUT):
+            await response.write(data)
+
+
+def span_fields(span: Span) -> dict[str, Any]:
+    return {
+        "traceId": span.trace_id,
+        "spanId": span.span_id,
+        "parentSpanId": span.parent_id,
+        "name": span.name,
+        "kind": span.kind,
+        "startTimeUnixNano": span.start,
+        "endTimeUnixNano": span.end,
+        "attributes": dict(span.attributes),
+        "error": span.error,
+    }
