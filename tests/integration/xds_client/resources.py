@@ -29,7 +29,7 @@ def endpoints(name: str, *ports: int) -> Any:
     return ParseDict({"cluster_name": name, "endpoints": [{"lb_endpoints": hosts}]}, ClusterLoadAssignment())
 
 
-def listener(name: str, rds: str, port: int = 0, **hcm: Any) -> Any:
+def listener(name: str, rds: str, port: int = 0, /, **hcm: Any) -> Any:
     import_type(HCM)
     import_type(ROUTER)
     manager = {

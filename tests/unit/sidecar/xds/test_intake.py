@@ -1,0 +1,214 @@
+"""Responses to configuration and answers, without a network."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from mesh.clock import ManualClock
+from mesh.xds import CLUSTER, ENDPOINT, LISTENER, ROUTE
+from sidecar.config.model import Address, AdsConfig, Bootstrap
+from sidecar.xds.intake import Intake
+from sidecar.xds.resources import Raw
+from sidecar.xds.subscriptions import DeltaRequest, Request
+from tests.integration.xds_client.resources import cluster, endpoints, listener, routes
+from tests.integration.xds_client.target import RecordingTarget
+
+ADS = AdsConfig("xds", Address("127.0.0.1", 1), cds_timeout=15.0, lds_timeout=15.0)
+BOOTSTRAP = Bootstrap({"id": "a"}, ads=ADS, cds_from_ads=True, lds_from_ads=True)
+
+
+class Dialogue:
+    """An intake, its target, and the server's half of the conversation."""
+
+    def __init__(self, bootstrap: Bootstrap = BOOTSTRAP) -> None:
+        self.clock = ManualClock()
+        self.target = RecordingTarget()
+        self.intake = Intake(bootstrap, self.target, self.clock.monotonic, self.clock)
+        self.intake.start()
+        self.first = self.intake.opened()
+        self.nonce = 0
+
+    def push(self, type_url: str, *messages: Any, removed: tuple[str, ...] = ()) -> list[Request]:
+        self.nonce += 1
+        name = "cluster_name" if type_url == ENDPOINT else "name"
+        raws = tuple(Raw(getattr(each, name), str(self.nonce), type_url, each.SerializeToString()) for each in messages)
+        return self.intake.received(type_url, f"n{self.nonce}", "", self.intake.read(type_url, raws), removed)
+
+    def ack(self, type_url: str) -> DeltaRequest:
+        return DeltaRequest(type_url, nonce=f"n{self.nonce}")
+
+    def nack(self, type_url: str, error: str) -> DeltaRequest:
+        return DeltaRequest(type_url, nonce=f"n{self.nonce}", error=error)
+
+    def first_round(self) -> None:
+        self.push(CLUSTER, cluster("a"))
+        self.push(ENDPOINT, endpoints("a", 1))
+        self.push(LISTENER, listener("l", "r"))
+        self.push(ROUTE, routes("r", "a"))
+        assert self.target.ready
+
+
+def test_the_first_round_step_by_step() -> None:
+    d = Dialogue()
+    assert d.first == [DeltaRequest(CLUSTER)]
+    assert d.push(CLUSTER, cluster("a")) == [d.ack(CLUSTER), DeltaRequest(ENDPOINT, ("a",))]
+    assert d.push(ENDPOINT, endpoints("a", 1)) == [d.ack(ENDPOINT), DeltaRequest(LISTENER)]
+    assert d.push(LISTENER, listener("l", "r")) == [DeltaRequest(ROUTE, ("r",))]
+    listeners = d.ack(LISTENER)
+    assert d.push(ROUTE, routes("r", "a")) == [d.ack(ROUTE), listeners]
+    assert d.target.calls == ["endpoints a", "cluster a", "routes r", "listener l", "initialized"]
+
+
+def test_a_new_stream_names_what_is_there() -> None:
+    d = Dialogue()
+    d.first_round()
+    assert d.intake.opened() == [
+        DeltaRequest(CLUSTER, versions={"a": "1"}),
+        DeltaRequest(ENDPOINT, ("a",), versions={"a": "2"}),
+        DeltaRequest(LISTENER, versions={"l": "3"}),
+        DeltaRequest(ROUTE, ("r",), versions={"r": "4"}),
+    ]
+
+
+def test_only_what_the_bootstrap_says_comes_over_ads() -> None:
+    d = Dialogue(Bootstrap({"id": "a"}, ads=ADS, lds_from_ads=True))
+    assert d.first == [DeltaRequest(LISTENER)]
+
+
+def test_several_bad_ones_are_all_named() -> None:
+    d = Dialogue()
+    bad = [cluster(name, type="STATIC", eds_cluster_config=None, lb_policy="RING_HASH") for name in "xy"]
+    good = cluster("good", type="STATIC", eds_cluster_config=None)
+    requests = d.push(CLUSTER, bad[0], good, bad[1])
+    reason = "lb_policy: RING_HASH is not implemented"
+    assert requests[0] == d.nack(CLUSTER, f"x: {reason}\ny: {reason}")
+    assert d.intake.types[CLUSTER].accepted.keys() == {"good"}
+    assert {name: each.error for name, each in d.intake.types[CLUSTER].rejected.items()} == {"x": reason, "y": reason}
+
+
+def test_a_rejection_is_forgotten_with_the_next_good_one() -> None:
+    d = Dialogue()
+    static = {"type": "STATIC", "eds_cluster_config": None}
+    d.push(CLUSTER, cluster("a", **static, lb_policy="RING_HASH"))
+    d.push(CLUSTER, cluster("a", **static))
+    state = d.intake.types[CLUSTER]
+    assert (state.rejected, state.rejections, state.successes) == ({}, 1, 1)
+    assert state.accepted["a"].updated == d.clock.wall()
+
+
+def test_a_listener_that_insists_on_a_cluster() -> None:
+    d = Dialogue()
+    d.push(CLUSTER)
+    given = listener("l", "r")
+    inline = listener("l", "", rds=None, route_config={"name": "i", "virtual_hosts": _one_route("nope")})
+    assert d.push(LISTENER, inline) == [d.nack(LISTENER, "l: a route names the cluster 'nope', which is not there")]
+    unchecked = {"name": "i", "virtual_hosts": _one_route("nope"), "validate_clusters": False}
+    assert d.push(LISTENER, listener("l", "", rds=None, route_config=unchecked)) == [d.ack(LISTENER)]
+    assert d.push(LISTENER, given) == [DeltaRequest(ROUTE, ("r",))]
+
+
+def _one_route(name: str) -> list[dict[str, Any]]:
+    return [{"name": "v", "domains": ["*"], "routes": [{"match": {"prefix": "/"}, "route": {"cluster": name}}]}]
+
+
+def test_routes_that_insist_on_a_cluster() -> None:
+    d = Dialogue()
+    d.first_round()
+    assert d.push(ROUTE, routes("r", "nope", validate_clusters=True)) == [
+        d.nack(ROUTE, "r: a route names the cluster 'nope', which is not there")
+    ]
+    assert d.push(ROUTE, routes("r", "nope")) == [d.ack(ROUTE)]
+
+
+def test_two_listeners_on_one_address() -> None:
+    d = Dialogue()
+    d.first_round()
+    taken = "127.0.0.1:80 is the address of listener 'a' already"
+    assert d.push(LISTENER, listener("a", "r", 80), listener("b", "r", 80)) == [d.nack(LISTENER, f"b: {taken}")]
+    assert d.push(LISTENER, listener("c", "r", 80)) == [d.nack(LISTENER, f"c: {taken}")]
+    assert d.push(LISTENER, listener("c", "r", 80), removed=("a",)) == [d.ack(LISTENER)]
+    assert d.target.listeners.keys() == {"l", "c"}
+
+
+def test_a_listener_that_cannot_be_bound() -> None:
+    d = Dialogue()
+    d.first_round()
+    d.target.cannot_bind.add("x")
+    error = "cannot bind 127.0.0.1:0: Address already in use"
+    assert d.push(LISTENER, listener("x", "r")) == [d.nack(LISTENER, f"x: {error}")]
+    assert d.intake.types[LISTENER].accepted.keys() == {"l"}
+    d.target.cannot_bind.clear()
+    assert d.push(LISTENER, listener("x", "r")) == [d.ack(LISTENER)]
+
+
+def test_a_listener_that_cannot_be_bound_once_its_routes_are_there() -> None:
+    d = Dialogue()
+    d.first_round()
+    d.target.cannot_bind.add("x")
+    assert d.push(LISTENER, listener("x", "s")) == [DeltaRequest(ROUTE, ("s",))]
+    nack = d.nack(LISTENER, "x: cannot bind 127.0.0.1:0: Address already in use")
+    requests = d.push(ROUTE, routes("s", "a"))
+    assert requests == [d.ack(ROUTE), nack, DeltaRequest(ROUTE, unsubscribe=("s",))]
+    assert d.intake.types[LISTENER].accepted.keys() == {"l"}
+
+
+def test_the_next_response_does_not_leave_the_one_before_unanswered() -> None:
+    d = Dialogue()
+    d.first_round()
+    assert d.push(LISTENER, listener("x", "s")) == [DeltaRequest(ROUTE, ("s",))]
+    held = d.ack(LISTENER)
+    assert d.push(LISTENER, listener("y", "r")) == [held, d.ack(LISTENER)]
+
+
+def test_a_wait_that_ends_by_the_clock() -> None:
+    d = Dialogue()
+    d.first_round()
+    assert d.push(LISTENER, listener("x", "s")) == [DeltaRequest(ROUTE, ("s",))]
+    assert d.intake.next_deadline() == d.clock.monotonic() + 15.0
+    d.clock.advance(15.0)
+    assert d.intake.expire() == [d.ack(LISTENER)]
+    assert "x" in d.target.listeners
+
+
+def test_a_response_that_fails_altogether() -> None:
+    d = Dialogue()
+    d.first_round()
+    assert d.intake.failed(ROUTE, "n9", "KeyError: 'x'") == [
+        DeltaRequest(ROUTE, nonce="n9", error="a resource without a name: KeyError: 'x'")
+    ]
+    assert d.intake.failed("other", "n9", "x") == []
+
+
+def test_a_snapshot_restores_everything() -> None:
+    d = Dialogue()
+    d.first_round()
+    snapshot = d.intake.snapshot()
+    again = Dialogue()
+    again.intake.restore(snapshot)
+    assert again.target.calls == d.target.calls
+    assert again.intake.snapshot() == snapshot
+    assert again.intake.opened() == d.intake.opened()
+
+
+def test_what_is_bad_in_a_snapshot_is_left_out(caplog: pytest.LogCaptureFixture) -> None:
+    d = Dialogue()
+    d.first_round()
+    snapshot = d.intake.snapshot()
+    bad = cluster("bad", type="STATIC", eds_cluster_config=None, lb_policy="RING_HASH")
+    snapshot[CLUSTER]["bad"] = type(snapshot[CLUSTER]["a"])("1", CLUSTER, bad.SerializeToString())
+    again = Dialogue()
+    again.intake.restore(snapshot)
+    assert again.target.ready
+    assert again.intake.types[CLUSTER].accepted.keys() == {"a"}
+    assert "bad: lb_policy" in caplog.text
+
+
+def test_static_clusters_of_the_bootstrap_are_not_restored_or_named() -> None:
+    from sidecar.config.model import Cluster, Discovery
+
+    static = Cluster("s", Discovery.STATIC)
+    d = Dialogue(Bootstrap({"id": "a"}, clusters=(static,), ads=ADS, cds_from_ads=True, lds_from_ads=True))
+    assert d.target.calls == ["cluster s"]
+    assert d.intake.snapshot()[CLUSTER] == {}
