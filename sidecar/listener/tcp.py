@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import random
+import socket
+import struct
 from bisect import bisect_right
 from collections.abc import Callable, Mapping
 from itertools import accumulate
@@ -19,6 +21,8 @@ from sidecar.upstream import outlier
 from sidecar.upstream.cluster import ClusterRuntime
 from sidecar.upstream.dial import DialError, dial
 from sidecar.upstream.host import Host
+
+_LINGER_NOT = struct.pack("ii", 1, 0)  # closing with this set sends RST
 
 
 class TcpManager:
@@ -157,7 +161,7 @@ class TcpSession(asyncio.Protocol):
         try:
             await dial(cluster, host, lambda: upstream)
         except DialError as error:
-            exchange.upstream_failure = error.reason
+            exchange.upstream_failure = error.reason.replace(" ", "_")
             if cluster.outlier is not None:
                 status = outlier.TIMED_OUT if error.timed_out else outlier.CONNECT_FAILED
                 cluster.outlier.on_local_failure(host, status, monotonic())
@@ -207,7 +211,8 @@ class TcpSession(asyncio.Protocol):
             host.active -= 1
             host.connections -= 1
         if error is not None:
-            self._transport.abort()
+            self.exchange.flags |= Flag.UR
+            self._reset()
         else:
             self._transport.close()
 
@@ -223,6 +228,11 @@ class TcpSession(asyncio.Protocol):
             self._transport.abort()
         else:
             self._transport.close()
+
+    def _reset(self) -> None:
+        """Ends the client's connection as the upstream's ended: with RST."""
+        self._transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _LINGER_NOT)
+        self._transport.abort()
 
     def finish(self) -> None:
         if self._over:

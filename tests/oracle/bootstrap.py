@@ -11,6 +11,7 @@ from tests.oracle.case import CLUSTER, Case, Up
 ALIVE_HOST = "alive.oracle"
 TYPE = "type.googleapis.com/"
 HCM_TYPE = TYPE + "envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager"
+TCP_TYPE = TYPE + "envoy.extensions.filters.network.tcp_proxy.v3.TcpProxy"
 FILE_LOG_TYPE = TYPE + "envoy.extensions.access_loggers.file.v3.FileAccessLog"
 ROUTER = {
     "name": "envoy.filters.http.router",
@@ -38,6 +39,8 @@ LOG_FORMAT = {
 
 def listener_key(case: Case) -> str:
     """Cases with the same key share a listener."""
+    if case.tcp is not None:
+        return f"tcp {case.name}"
     return json.dumps([case.hcm, case.filters], sort_keys=True)
 
 
@@ -75,6 +78,23 @@ def fill(value: Any, case: Case) -> Any:
 
 
 def _listener(name: str, port: int, cases: Sequence[Case], log: str) -> dict[str, Any]:
+    network = _connection_manager(name, cases, log) if cases[0].tcp is None else _tcp_proxy(name, cases[0], log)
+    return {"name": name, "address": _address(port), "filter_chains": [{"filters": [network]}]}
+
+
+def _tcp_proxy(name: str, case: Case, log: str) -> dict[str, Any]:
+    proxy = {"cluster": CLUSTER, **(case.tcp or {})}
+    cluster = {key: value for key, value in proxy.items() if value is not None}
+    typed = {"@type": TCP_TYPE, "stat_prefix": name, "access_log": [_access_log(log)], **fill(cluster, case)}
+    return {"name": "envoy.filters.network.tcp_proxy", "typed_config": typed}
+
+
+def _access_log(path: str) -> dict[str, Any]:
+    typed = {"@type": FILE_LOG_TYPE, "path": path, "log_format": {"json_format": LOG_FORMAT}}
+    return {"name": "envoy.access_loggers.file", "typed_config": typed}
+
+
+def _connection_manager(name: str, cases: Sequence[Case], log: str) -> dict[str, Any]:
     alive = {
         "name": "alive",
         "domains": [ALIVE_HOST],
@@ -84,12 +104,7 @@ def _listener(name: str, port: int, cases: Sequence[Case], log: str) -> dict[str
         "@type": HCM_TYPE,
         "stat_prefix": name,
         "delayed_close_timeout": "0.1s",
-        "access_log": [
-            {
-                "name": "envoy.access_loggers.file",
-                "typed_config": {"@type": FILE_LOG_TYPE, "path": log, "log_format": {"json_format": LOG_FORMAT}},
-            }
-        ],
+        "access_log": [_access_log(log)],
         "http_filters": [*cases[0].filters, ROUTER],
         "route_config": {
             "name": "routes",
@@ -98,13 +113,7 @@ def _listener(name: str, port: int, cases: Sequence[Case], log: str) -> dict[str
         },
         **cases[0].hcm,
     }
-    return {
-        "name": name,
-        "address": _address(port),
-        "filter_chains": [
-            {"filters": [{"name": "envoy.filters.network.http_connection_manager", "typed_config": hcm}]}
-        ],
-    }
+    return {"name": "envoy.filters.network.http_connection_manager", "typed_config": hcm}
 
 
 def _virtual_host(case: Case) -> dict[str, Any]:

@@ -95,6 +95,9 @@ class Case:
     ignore: Sequence[str] = ()
     end: str = "auto"
     logs: int | None = None
+    tcp: Mapping[str, Any] | None = (
+        None  # fields of a TCP proxy, in place of the connection manager; a listener of its own
+    )
 
     @property
     def host(self) -> str:

@@ -127,7 +127,7 @@ class Side:
         last = seen.responses[-1] if seen.responses else None
         if case.end == "skip" or any(isinstance(step, Abort) for step in case.steps()):
             return 0
-        if case.end == "wait":
+        if case.end == "wait" or case.tcp is not None:
             seen.end = await client.end(WATCH_SECONDS)
             return 0
         if last is None or last.closes or not last.complete or last.status == 101:

@@ -2,6 +2,7 @@
 
 from tests.oracle.case import Case
 from tests.oracle.topics import (
+    balancing,
     bodies,
     codec_requests,
     codec_responses,
@@ -14,11 +15,13 @@ from tests.oracle.topics import (
     redirects,
     retries,
     routing,
+    tcp,
     timeouts,
     upgrades,
 )
 
 TOPICS: dict[str, tuple[Case, ...]] = {
+    "balancing": balancing.CASES,
     "bodies": bodies.CASES,
     "codec_requests": codec_requests.CASES,
     "codec_responses": codec_responses.CASES,
@@ -31,6 +34,7 @@ TOPICS: dict[str, tuple[Case, ...]] = {
     "redirects": redirects.CASES,
     "retries": retries.CASES,
     "routing": routing.CASES,
+    "tcp": tcp.CASES,
     "timeouts": timeouts.CASES,
     "upgrades": upgrades.CASES,
 }

@@ -1,0 +1,51 @@
+"""The TCP proxy: bytes both ways, and how the end of one side reaches the other."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from tests.harness.upstream import Close, Hang, Pause, Plan, Reset, Send
+from tests.oracle.case import Abort, Action, AwaitUpstream, Case, HalfClose, ReadUntil, Up, Write
+
+HELLO = b"HELLO / X\r\n\r\n"  # what the scripted upstream takes for a whole request
+ANSWER: Plan = [Send(b"welcome!")]
+TALK = (Write(HELLO), ReadUntil(b"!"))
+
+
+def tcp(
+    name: str,
+    *actions: Action,
+    script: Sequence[Plan] = (ANSWER,),
+    proxy: Mapping[str, Any] | None = None,
+    **more: Any,
+) -> Case:
+    """`proxy` are the TCP proxy's fields."""
+    return Case(name, actions=actions, tcp=proxy or {}, script=script, logs=1, **more)
+
+
+CASES = (
+    tcp("tcp_both_ways_client_ends", *TALK, HalfClose(), expect={"client.tunnel": b"welcome!", "log[0].flags": "-"}),
+    tcp("tcp_upstream_ends", *TALK, script=[[Send(b"welcome!"), Close()]], expect={"client.end": "fin"}),
+    tcp("tcp_upstream_resets", *TALK, script=[[Send(b"welcome!"), Pause(0.1), Reset()]]),
+    tcp("tcp_client_resets", Write(HELLO), AwaitUpstream(), Abort(), script=[[Hang()]]),
+    tcp(
+        "tcp_connect_refused",
+        clusters={"": Up(endpoints=["refused"])},
+        expect={"client.end": "fin", "log[0].flags": "UF,URX"},
+    ),
+    tcp("tcp_no_endpoints", clusters={"": Up(endpoints=[])}, expect={"log[0].flags": "UH"}),
+    tcp("tcp_unknown_cluster", proxy={"cluster": "nowhere"}),
+    tcp("tcp_idle", *TALK, proxy={"idle_timeout": "0.2s"}),
+    tcp(
+        "tcp_weighted",
+        *TALK,
+        HalfClose(),
+        proxy={"cluster": None, "weighted_clusters": {"clusters": [{"name": "%CLUSTER%", "weight": 1}]}},
+    ),
+    tcp(
+        "tcp_connection_limit",
+        clusters={"": Up(fields={"circuit_breakers": {"thresholds": [{"max_connections": 0}]}})},
+        stats=["cluster.%CLUSTER%.upstream_cx_overflow"],
+    ),
+)
