@@ -24,7 +24,7 @@ from mesh.cli.supervised import Report, Supervised
 ROOT = Path(__file__).resolve().parents[2]
 NETWORKING = ROOT / "examples" / "bookinfo" / "networking"
 FIRST_FILES = ("gateway.yaml", "destination-rules.yaml")
-POLL_SECONDS = 0.05
+POLL_SECONDS = 0.1  # more often, and a dozen polls take the processor from what they wait for
 START_SECONDS = 60.0
 QUIET_SECONDS = 6.0  # without a word about what is waited for
 STOP_SECONDS = 3.0
