@@ -16,8 +16,9 @@ from typing import Any, Final
 from mesh.backoff import Backoff
 from mesh.errors import MeshError
 from mesh.tasks import TaskOwner
-from mesh.xds import SHORT
+from mesh.xds import CLUSTER, LISTENER, SHORT
 from sidecar.config.model import Bootstrap
+from sidecar.telemetry.stats import Stats
 from sidecar.xds import cache
 from sidecar.xds.intake import Intake
 from sidecar.xds.subscriptions import Request
@@ -31,12 +32,20 @@ SAVE_DELAY: Final = 0.5  # changes that come together are written together
 THREAD_BYTES: Final = 64 * 1024  # a response larger than this is compiled beside the event loop
 CONNECT_SECONDS: Final = 1.0
 
+_COUNTED: Final = {CLUSTER: "cluster_manager.cds", LISTENER: "listener_manager.lds"}
+
 
 class AdsClient:
     """Keeps `target` as the control plane wants it. `connected` says whether the stream has brought anything yet."""
 
     def __init__(
-        self, bootstrap: Bootstrap, target: ConfigTarget, tasks: TaskOwner, *, state: Path | None = None
+        self,
+        bootstrap: Bootstrap,
+        target: ConfigTarget,
+        tasks: TaskOwner,
+        *,
+        state: Path | None = None,
+        stats: Stats | None = None,
     ) -> None:
         if bootstrap.ads is None:
             raise MeshError("the bootstrap has no ads_config")
@@ -44,6 +53,9 @@ class AdsClient:
         self._node = bootstrap.node
         self._tasks = tasks
         self._state = state
+        self._stats = stats
+        if stats is not None:
+            stats.computed("control_plane.connected_state", lambda: float(self.connected))
         self._loop = asyncio.get_running_loop()
         self.intake = Intake(bootstrap, target, self._loop.time)
         self.connected = False
@@ -163,6 +175,7 @@ class AdsClient:
             log.exception("%s could not be brought into effect", SHORT[incoming.type_url])
             requests = self.intake.failed(incoming.type_url, incoming.nonce, f"{type(error).__name__}: {error}")
         self._send(requests)
+        self._count()
         self._watch_deadline()
         self._save_soon()
 
@@ -179,6 +192,16 @@ class AdsClient:
             node = None if self._named else self._node
             self._named = True
             self._requests.put_nowait(request_message(request, node))
+
+    def _count(self) -> None:
+        """Envoy's counters of the two root types."""
+        if self._stats is None:
+            return
+        for type_url, prefix in _COUNTED.items():
+            state = self.intake.types[type_url]
+            self._stats.counter(f"{prefix}.update_attempt").value = state.successes + state.rejections
+            self._stats.counter(f"{prefix}.update_success").value = state.successes
+            self._stats.counter(f"{prefix}.update_rejected").value = state.rejections
 
     # ── deadlines ─────────────────────────────────────────────────────────────────────────────────────────────────────
 

@@ -12,6 +12,7 @@ import pytest
 from mesh.tasks import TaskOwner
 from mesh.xds import CLUSTER, ENDPOINT, LISTENER, ROUTE
 from sidecar.bootstrap import load
+from sidecar.telemetry.stats import Stats
 from sidecar.xds.client import AdsClient
 from tests.integration.xds_client.ads import ControlPlane, Stream
 from tests.integration.xds_client.resources import cluster, endpoints, listener, routes
@@ -311,6 +312,24 @@ async def test_a_state_folder_that_cannot_be_written(
         await first_round(await plane.stream())
         await client.close()
     assert "cannot be kept" in caplog.text
+
+
+async def test_counts_what_it_took(target: RecordingTarget) -> None:
+    stats, tasks = Stats(), TaskOwner("test")
+    async with ControlPlane() as plane:
+        bootstrap = load("", BOOTSTRAP.format(kind="DELTA_GRPC", port=plane.port))
+        client = AdsClient(bootstrap, target, tasks, stats=stats)
+        client.start()
+        stream = await plane.stream()
+        await first_round(stream)
+        bad = cluster("a", type="STATIC", eds_cluster_config=None, lb_policy="MAGLEV")
+        await stream.nacked(CLUSTER, stream.push(CLUSTER, {"a": bad}))
+        assert client.connected
+        await client.close()
+    await tasks.close()
+    assert stats.counter("cluster_manager.cds.update_success").value == 1
+    assert stats.counter("cluster_manager.cds.update_rejected").value == 1
+    assert stats.counter("listener_manager.lds.update_attempt").value == 1
 
 
 async def test_many_routes_are_compiled_beside_the_loop(target: RecordingTarget, start: Start) -> None:
