@@ -53,7 +53,9 @@ def _outbound(index: Index, namespace: str, audience: Audience) -> Outbound:
         rule = index.rule(service.host, service.namespace, namespace)
         for port in service.ports:
             for each in _variants(service, port, rule):
-                if (cluster := _cluster(index, each, audience)) is None:
+                # Namespaces share the clusters for which they have the same rule.
+                key = ("cluster", each.name, rule, audience)
+                if (cluster := index.once(key, partial(_cluster, index, each, audience))) is None:
                     continue
                 clusters[each.name] = cluster
                 if cluster.type == EDS:

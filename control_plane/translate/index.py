@@ -21,12 +21,14 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True, eq=False)
 class BoundService:
-    """A VirtualService with its hosts and gateways in full."""
+    """A VirtualService with its hosts and gateways in full. `asks_namespace` says whether any of its rules depends on
+    the namespace of the client."""
 
     resource: Resource
     spec: VirtualService
     hosts: tuple[str, ...]
     gateways: frozenset[str]
+    asks_namespace: bool
 
     @property
     def namespace(self) -> str:
@@ -142,6 +144,7 @@ def _bound(resource: Resource) -> BoundService:
         spec,
         tuple(dict.fromkeys(qualified(host, namespace) for host in spec.hosts)),
         frozenset(gateway_name(name, namespace) for name in spec.gateways or (MESH_GATEWAY,)),
+        any(match.source_namespace for route in spec.http for match in route.match),
     )
 
 

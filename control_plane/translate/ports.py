@@ -40,5 +40,5 @@ def virtual_addresses(service: Service) -> tuple[str, ...]:
 
 
 def virtual_networks(service: Service) -> tuple[str, ...]:
-    """The blocks of addresses among a service's virtual ones."""
-    return tuple(a for a in service.addresses if "/" in a)
+    """The blocks of addresses among a service's virtual ones, each in its one spelling."""
+    return tuple(str(ipaddress.ip_network(a, strict=False)) for a in service.addresses if "/" in a)

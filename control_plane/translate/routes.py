@@ -88,7 +88,7 @@ def _explicit_entries(index: Index, viewer: Viewer, service: Service) -> Iterato
         yield Entry(
             authority(service.host, port.number),
             [name for host in (service.host, *addresses) for name in _asked_as(host, port.number, is_bare)],
-            [connect_route(cluster), *_http_routes(index, viewer, service, port)],
+            [_connect_route(index, cluster), *_http_routes(index, viewer, service, port)],
             [name for host in others for name in _asked_as(host, port.number, is_bare)],
         )
 
@@ -96,6 +96,10 @@ def _explicit_entries(index: Index, viewer: Viewer, service: Service) -> Iterato
 def _asked_as(host: str, port: int, bare: bool) -> list[str]:
     """The authorities that mean a port of a host."""
     return [authority(host), authority(host, port)] if bare else [authority(host, port)]
+
+
+def _connect_route(index: Index, cluster: str) -> Any:
+    return index.once(("connect", cluster), lambda: connect_route(cluster))
 
 
 def _http_routes(index: Index, viewer: Viewer, service: Service, port: ServicePort) -> list[Any]:

@@ -23,7 +23,8 @@ DEFAULT_ROUTE: Final = "default"
 
 def routes(index: Index, viewer: Viewer, bound: BoundService, port: int, gateway: str = MESH_GATEWAY) -> list[Any]:
     """The routes, first match first. Empty when no rule is for this client, port and gateway."""
-    key = ("routes", bound, viewer, port, gateway)
+    namespace = viewer.namespace if bound.asks_namespace else ""
+    key = ("routes", bound, namespace, viewer.labels, viewer.audience is Audience.GRPC, port, gateway)
     return index.once(key, lambda: list(_routes(index, viewer, bound, port, gateway)))
 
 
@@ -86,9 +87,9 @@ def destination_cluster(index: Index, bound: BoundService, destination: Destinat
     """The cluster of a destination: on its own port, else on the only one that the service has, else on the one that
     was called. It need not exist: then the proxy answers 503 NC."""
     host = qualified(destination.host, bound.namespace)
+    service = index.service(host)
     if destination.port is not None:
         number = destination.port.number
     else:
-        service = index.service(host)
         number = service.ports[0].number if service is not None and len(service.ports) == 1 else port
-    return outbound_cluster(host, number, destination.subset)
+    return outbound_cluster(service.host if service is not None else host, number, destination.subset)

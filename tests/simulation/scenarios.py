@@ -124,7 +124,7 @@ def _everywhere() -> World:
         service("reviews", *PORTS, addresses=("10.96.0.1", "fd00::1")),
         service("reviews", *PORTS, namespace="other"),
         service("db", ServicePort(5432, "db", "TCP"), addresses=("10.96.0.2", "10.97.0.0/16")),
-        service("same", ServicePort(5432, "db", "TCP"), addresses=("10.96.0.2", "10.97.0.0/16", "0.0.0.0")),
+        service("same", ServicePort(5432, "db", "TCP"), addresses=("10.96.0.2", "10.97.0.5/16", "0.0.0.0")),
         service("ours", ServicePort(15001, "x"), ServicePort(15006, "y", "TCP"), addresses=("10.96.0.3",)),
         service("none"),
         entry("*.example.com", (web, tls), Resolution.NONE),

@@ -29,6 +29,6 @@ def test_the_port_of_a_request_without_one() -> None:
 
 
 def test_virtual_addresses() -> None:
-    found = service("a", addresses=("10.0.0.1", "10.1.0.0/16", "0.0.0.0", "fd00::1"))
+    found = service("a", addresses=("10.0.0.1", "10.1.2.3/16", "0.0.0.0", "fd00::1"))
     assert virtual_addresses(found) == ("10.0.0.1", "fd00::1")
     assert virtual_networks(found) == ("10.1.0.0/16",)

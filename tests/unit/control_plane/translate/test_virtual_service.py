@@ -73,6 +73,20 @@ def test_an_unknown_destination_is_a_cluster_that_is_not_there() -> None:
     assert route.route.cluster == "outbound|7|v1|gone.default.svc.cluster.local"
 
 
+def test_a_destination_is_called_as_its_service_is() -> None:
+    (route,) = translated("{route: [{destination: {host: upper.EXAMPLE.com}}]}", service("Upper.example.com", 80))
+    assert route.route.cluster == "outbound|80||Upper.example.com"
+
+
+def test_clients_in_other_namespaces_share_routes_unless_a_rule_asks_for_it() -> None:
+    other = Viewer("other", Audience.EXPLICIT)
+    plain, asking = f"{{{TO}}}", f"{{match: [{{sourceNamespace: default}}], {TO}}}"
+    for http, shared in ((plain, True), (asking, False)):
+        index = Index(world(yaml=virtual_service(http)))
+        (bound,) = index.virtual_services
+        assert (routes(index, VIEWER, bound, 80) is routes(index, other, bound, 80)) == shared
+
+
 def test_routes_are_made_once_for_those_who_are_alike() -> None:
     index = Index(world(yaml=virtual_service(f"{{{TO}}}")))
     (bound,) = index.virtual_services
