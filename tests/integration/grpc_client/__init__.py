@@ -1,0 +1,1 @@
+"""Proxyless gRPC against a control plane that got its services and rules as YAML."""
