@@ -67,7 +67,6 @@ def cluster(reader: Reader, *, http2: bool = False) -> Cluster:
         idle_timeout=upstream.idle_timeout,
         enable_trailers=upstream.enable_trailers,
         dns_refresh_rate=reader.seconds("dns_refresh_rate", 5.0),
-        respect_dns_ttl=reader.flag("respect_dns_ttl"),
         dns_family=DnsFamily[reader.enum("dns_lookup_family")],
         http2=upstream.http2,
         ping_interval=upstream.ping_interval,

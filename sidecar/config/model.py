@@ -484,7 +484,6 @@ class Cluster:
     max_requests_per_connection: int = 0
     idle_timeout: float = 3600.0
     dns_refresh_rate: float = 5.0
-    respect_dns_ttl: bool = False
     dns_family: DnsFamily = DnsFamily.AUTO
     http2: bool = False  # explicit HTTP/2 upstream: only the control plane's own cluster, which gRPC itself dials
     ping_interval: float = 0.0  # HTTP/2 keep-alive; 0.0: none

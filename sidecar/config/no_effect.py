@@ -75,6 +75,7 @@ REASONS: Final[dict[str, dict[str, str]]] = {
         "cleanup_interval": "unused hosts are dropped with their last connection",
         "dns_jitter": "look-ups of one cluster never run at the same time",
         "typed_dns_resolver_config": _DNS,
+        "respect_dns_ttl": "the system's resolver tells none: dns_refresh_rate holds",
         "ignore_health_on_host_removal": _NO_CHECKS,
         "wait_for_warm_on_init": "a static cluster is warm at once",
         "track_timeout_budgets": _STATS,

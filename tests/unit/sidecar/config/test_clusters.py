@@ -1,4 +1,4 @@
-"""Clusters and their endpoints."""
+"""Clusters."""
 
 from __future__ import annotations
 
@@ -6,25 +6,20 @@ from typing import Any
 
 import pytest
 from envoy.config.cluster.v3.cluster_pb2 import Cluster as ClusterMessage
-from envoy.config.endpoint.v3.endpoint_pb2 import ClusterLoadAssignment
 from google.protobuf.json_format import ParseDict
 
-from mesh.errors import ConfigError
 from sidecar.config.clusters import compile_cluster
-from sidecar.config.endpoints import compile_assignment
 from sidecar.config.model import (
     Address,
-    Assignment,
     Cluster,
     Discovery,
     Endpoint,
-    Health,
     LbPolicy,
     Limits,
     LocalityEndpoints,
     OutlierDetection,
 )
-from tests.unit.sidecar.config.build import HTTP_OPTIONS, LB, Data, T, address, cluster_of, parts, problems
+from tests.unit.sidecar.config.build import HTTP_OPTIONS, Data, T, cluster_of, parts, problems
 
 EDS = {"eds_config": {"ads": {}, "resource_api_version": "V3"}}
 
@@ -43,8 +38,25 @@ def options(**fields: Any) -> Data:
     return {HTTP_OPTIONS: {"@type": T + HTTP_OPTIONS, **fields}}
 
 
-def policy(kind: str, **fields: Any) -> Data:
-    return {"typed_extension_config": {"name": "p", "typed_config": {"@type": T + kind, **fields}}}
+HEALTH_CHECK = {
+    "timeout": "1s",
+    "interval": "1s",
+    "unhealthy_threshold": 1,
+    "healthy_threshold": 1,
+    "tcp_health_check": {},
+}
+
+
+TLS = "envoy.extensions.transport_sockets.tls.v3.UpstreamTlsContext"
+
+
+SLOW_START = {"slow_start_config": {"slow_start_window": "1s"}}
+
+
+UNKNOWN = {"x": {"@type": T + "mesh.Unknown"}}
+
+
+OTHER = "is not implemented, only"
 
 
 def test_defaults_are_envoys() -> None:
@@ -62,7 +74,6 @@ def test_defaults_are_envoys() -> None:
         ("alt_stat_name", "s", "alt_stat_name", "s"),
         ("max_requests_per_connection", 5, "max_requests_per_connection", 5),
         ("dns_refresh_rate", "1s", "dns_refresh_rate", 1.0),
-        ("respect_dns_ttl", True, "respect_dns_ttl", True),
         ("lb_policy", "RANDOM", "lb_policy", LbPolicy.RANDOM),
         ("common_lb_config", {"healthy_panic_threshold": {"value": 0}}, "panic_threshold", 0.0),
         ("common_lb_config", {"locality_weighted_lb_config": {}}, "locality_weighted", True),
@@ -90,26 +101,6 @@ def test_eds() -> None:
 def test_original_destination() -> None:
     cluster = dynamic(type="ORIGINAL_DST", lb_policy="CLUSTER_PROVIDED")
     assert (cluster.discovery, cluster.lb_policy) == (Discovery.ORIGINAL_DST, LbPolicy.CLUSTER_PROVIDED)
-
-
-def test_least_request_old_and_new() -> None:
-    old = changed(lb_policy="LEAST_REQUEST", least_request_lb_config={"choice_count": 4})
-    new = changed(
-        load_balancing_policy={
-            "policies": [
-                policy("mesh.Unknown"),
-                policy(LB.removeprefix(T) + "least_request.v3.LeastRequest", choice_count=4),
-                policy(LB.removeprefix(T) + "round_robin.v3.RoundRobin"),
-            ]
-        }
-    )
-    for cluster in (old, new):
-        assert (cluster.lb_policy, cluster.choice_count) == (LbPolicy.LEAST_REQUEST, 4)
-
-
-def test_the_new_spelling_wins_over_the_old() -> None:
-    random = policy(LB.removeprefix(T) + "random.v3.Random")
-    assert changed(lb_policy="ROUND_ROBIN", load_balancing_policy={"policies": [random]}).lb_policy is LbPolicy.RANDOM
 
 
 def test_limits() -> None:
@@ -151,48 +142,6 @@ def test_outlier_detection() -> None:
     assert outlier == OutlierDetection(1, 2, 3.0, 4.0, 5.0, 6, 7, 8, True, True, 9, 10)
 
 
-def test_http_options() -> None:
-    cluster = changed(
-        typed_extension_protocol_options=options(
-            explicit_http_config={"http_protocol_options": {"enable_trailers": True}},
-            common_http_protocol_options={"idle_timeout": "0s", "max_requests_per_connection": 3},
-        )
-    )
-    assert (cluster.idle_timeout, cluster.max_requests_per_connection, cluster.enable_trailers) == (0.0, 3, True)
-
-
-def test_http2_is_for_the_control_plane_only() -> None:
-    message = ParseDict(
-        {
-            "name": "a",
-            "type": "STATIC",
-            "typed_extension_protocol_options": options(
-                explicit_http_config={
-                    "http2_protocol_options": {"connection_keepalive": {"interval": "10s", "timeout": "5s"}}
-                }
-            ),
-        },
-        ClusterMessage(),
-    )
-    cluster = compile_cluster(message, http2=True)
-    assert (cluster.http2, cluster.ping_interval, cluster.ping_timeout) == (True, 10.0, 5.0)
-    with pytest.raises(ConfigError, match="HTTP/2 to an upstream is not implemented"):
-        compile_cluster(message)
-
-
-HEALTH_CHECK = {
-    "timeout": "1s",
-    "interval": "1s",
-    "unhealthy_threshold": 1,
-    "healthy_threshold": 1,
-    "tcp_health_check": {},
-}
-TLS = "envoy.extensions.transport_sockets.tls.v3.UpstreamTlsContext"
-SLOW_START = {"slow_start_config": {"slow_start_window": "1s"}}
-UNKNOWN = {"x": {"@type": T + "mesh.Unknown"}}
-OTHER = "is not implemented, only"
-
-
 @pytest.mark.parametrize(
     ("cluster", "expected"),
     [
@@ -225,68 +174,3 @@ def test_refused(cluster: Data, expected: str) -> None:
     if "cluster_type" in cluster:
         del given.cluster["type"]
     assert any(problem.startswith(expected) for problem in problems(given)), problems(given)
-
-
-def assignment(*endpoints: Data, **fields: Any) -> Assignment:
-    data = {"cluster_name": "a", "endpoints": list(endpoints), **fields}
-    return compile_assignment(ParseDict(data, ClusterLoadAssignment()))
-
-
-def test_everything_of_an_assignment() -> None:
-    compiled = assignment(
-        {
-            "locality": {"region": "r", "zone": "z", "sub_zone": "s"},
-            "priority": 2,
-            "load_balancing_weight": 5,
-            "lb_endpoints": [
-                {
-                    "endpoint": {"address": address(1), "hostname": "h"},
-                    "load_balancing_weight": 3,
-                    "health_status": "DRAINING",
-                    "metadata": {"filter_metadata": {"istio": {"workload": "w"}}},
-                }
-            ],
-        },
-        policy={"overprovisioning_factor": 100},
-    )
-    endpoint = Endpoint(Address("127.0.0.1", 1), "h", 3, Health.DRAINING, {"istio": {"workload": "w"}})
-    assert compiled.localities == (LocalityEndpoints((endpoint,), "r", "z", "s", 5, 2),)
-    assert (compiled.cluster, compiled.overprovisioning) == ("a", 100)
-
-
-@pytest.mark.parametrize(
-    ("status", "health"),
-    [
-        ("UNKNOWN", Health.HEALTHY),
-        ("HEALTHY", Health.HEALTHY),
-        ("UNHEALTHY", Health.UNHEALTHY),
-        ("TIMEOUT", Health.UNHEALTHY),
-        ("DRAINING", Health.DRAINING),
-        ("DEGRADED", Health.DEGRADED),
-    ],
-)
-def test_health(status: str, health: Health) -> None:
-    compiled = assignment({"lb_endpoints": [{"endpoint": {"address": address(1)}, "health_status": status}]})
-    assert compiled.localities[0].endpoints[0].health is health
-
-
-def test_an_empty_assignment() -> None:
-    assert assignment().localities == ()
-
-
-@pytest.mark.parametrize(
-    ("endpoint", "field"),
-    [
-        ({"endpoint_name": "x"}, "endpoints[0].lb_endpoints[0].endpoint_name"),
-        (
-            {"endpoint": {"address": address(1, "name")}},
-            "endpoints[0].lb_endpoints[0].endpoint.address.socket_address.address",
-        ),
-        ({"endpoint": {}}, "endpoints[0].lb_endpoints[0].endpoint.address"),
-        ({}, "endpoints[0].lb_endpoints[0].endpoint"),
-    ],
-)
-def test_bad_endpoints(endpoint: Data, field: str) -> None:
-    with pytest.raises(ConfigError) as caught:
-        assignment({"lb_endpoints": [endpoint]})
-    assert [problem.field for problem in caught.value.problems] == [field]

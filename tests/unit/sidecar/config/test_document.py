@@ -24,6 +24,9 @@ def wrong(text: str, message: Any = Bootstrap) -> list[str]:
     return [str(problem) for problem in caught.value.problems]
 
 
+_NAMES = st.text("abcdefgh", min_size=1, max_size=6)
+
+
 def test_reads_yaml_and_json() -> None:
     for text in ("node: {id: a}", '{"node": {"id": "a"}}'):
         assert Document(text, "f").parse(Bootstrap()).node.id == "a"
@@ -141,25 +144,6 @@ static_resources:
         ]
     )
     assert [problem.line for problem in found.problems] == [5, 7, 5, 0]
-
-
-@pytest.mark.parametrize(
-    ("name", "known"),
-    [
-        ("envoy.extensions.filters.http.lua.v3.Lua", True),
-        ("google.protobuf.Struct", True),
-        ("envoy.extensions.filters.http.lua.v3.Nope", False),
-        ("envoy.nope.v3.Nope", False),
-        ("os.path", False),
-        ("envoy..x", False),
-        ("", False),
-    ],
-)
-def test_types_are_imported_by_name(name: str, known: bool) -> None:
-    assert import_type(name) is known
-
-
-_NAMES = st.text("abcdefgh", min_size=1, max_size=6)
 
 
 @given(

@@ -45,9 +45,12 @@ def test_everything_read_is_no_problem() -> None:
 
 
 def test_every_field_that_nobody_read_is_reported() -> None:
-    reader = cluster(alt_stat_name="b", respect_dns_ttl=True)
+    reader = cluster(alt_stat_name="b", close_connections_on_host_health_failure=True)
     reader.text("name")
-    assert sorted(found(reader)) == ["alt_stat_name: is not implemented", "respect_dns_ttl: is not implemented"]
+    assert sorted(found(reader)) == [
+        "alt_stat_name: is not implemented",
+        "close_connections_on_host_health_failure: is not implemented",
+    ]
 
 
 def test_fields_without_effect_are_accepted() -> None:
@@ -57,7 +60,7 @@ def test_fields_without_effect_are_accepted() -> None:
 
 
 def test_a_scalar_set_to_its_default_is_not_seen() -> None:
-    reader = cluster(respect_dns_ttl=False)
+    reader = cluster(close_connections_on_host_health_failure=False)
     reader.text("name")
     assert found(reader) == []
 
@@ -146,13 +149,13 @@ def test_values_of_every_kind() -> None:
         connect_timeout="1.5s",
         per_connection_buffer_limit_bytes=7,
         lb_policy="RANDOM",
-        respect_dns_ttl=True,
+        close_connections_on_host_health_failure=True,
         common_lb_config={"healthy_panic_threshold": {"value": 12.5}},
     )
     assert reader.seconds("connect_timeout") == 1.5
     assert reader.number("per_connection_buffer_limit_bytes") == 7
     assert reader.enum("lb_policy") == "RANDOM"
-    assert reader.flag("respect_dns_ttl") is True
+    assert reader.flag("close_connections_on_host_health_failure") is True
     common = reader.child("common_lb_config")
     assert common is not None
     assert common.percent("healthy_panic_threshold", 50.0) == 12.5
@@ -167,7 +170,7 @@ def test_defaults_of_every_kind() -> None:
     assert reader.number("per_connection_buffer_limit_bytes", 3) == 3
     assert reader.optional_number("per_connection_buffer_limit_bytes") is None
     assert reader.enum("lb_policy") == "ROUND_ROBIN"
-    assert reader.flag("respect_dns_ttl", True) is True
+    assert reader.flag("close_connections_on_host_health_failure", True) is True
     assert reader.child("common_lb_config") is None
     assert reader.children("health_checks") == []
     assert reader.metadata("metadata") == {}
@@ -251,7 +254,6 @@ _WRAPPED = {"per_connection_buffer_limit_bytes": 1}
 _PLAIN: dict[str, Any] = {
     "name": "a",
     "alt_stat_name": "b",
-    "respect_dns_ttl": True,
     "lb_policy": "RANDOM",
     "connect_timeout": "1s",
     "per_connection_buffer_limit_bytes": 1,
