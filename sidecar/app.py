@@ -57,7 +57,7 @@ async def serve(bootstrap: Bootstrap, settings: Settings) -> int:
     ads = None
     if bootstrap.ads is not None:
         state = flags.state_path(settings.state_dir, str(bootstrap.node["id"])) if settings.state_dir else None
-        ads = AdsClient(bootstrap, runtime, runtime.tasks, state=state)
+        ads = AdsClient(bootstrap, runtime, runtime.tasks, state=state, stats=runtime.stats)
     admin = AdminServer(runtime, runtime.telemetry, options=asdict(settings))
     try:
         await _start_admin(admin, bootstrap, settings)

@@ -259,7 +259,7 @@ class HttpFilter:
 @dataclass(frozen=True, slots=True)
 class AccessLog:
     """`target` is "stdout", "stderr" or a path; exactly one of `text` and `json` (nested data of format strings) is set;
-    both None means Envoy's default format. `min_status` is the status-code filter that Istio-made configs use (0: all)."""
+    both None means Envoy's default format."""
 
     target: str
     text: str | None = None
