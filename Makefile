@@ -4,13 +4,14 @@ PYTHON ?= python3
 ARGS ?=
 BIN := .venv/bin
 
-.PHONY: help demo test check bench fuzz test-compose format clean
+.PHONY: help demo test check bench fuzz test-compose docs format clean
 help:
 	@echo "make demo          run the mesh on this machine (ARGS=\"--duration 20\")"
 	@echo "make test          run the tests               (ARGS=\"-k retry\")"
 	@echo "make check         ruff, mypy --strict, import-linter"
 	@echo "make bench         µs of CPU per request, beside Envoy's, in one run"
 	@echo "make fuzz          throw bytes at the codecs    (ARGS=\"--seconds 60\")"
+	@echo "make docs          write the reference pages from the code"
 	@echo "make test-compose  the compose stack on a real container engine"
 
 # The environment is remade whenever what it is made from changes.
@@ -39,6 +40,10 @@ fuzz: .venv/.made
 
 test-compose: .venv/.made
 	$(BIN)/python -m pytest -m compose $(ARGS)
+
+docs: .venv/.made
+	$(BIN)/python -m mesh.istio > docs/istio-api.md
+	$(BIN)/python -m sidecar.config > docs/envoy-config.md
 
 format: .venv/.made
 	$(BIN)/ruff check --fix .

@@ -128,6 +128,7 @@ class _Demo:
             raise errors.exceptions[0] from None
         if self._stop.is_set():
             return False
+        self._picture.events.clear()  # what was waited for is there
         print(f"serving after {time.monotonic() - began:.1f} s:  {self._picture.url}", flush=True)
         if not self._live:
             for what, command in commands_to_try(self._picture):
