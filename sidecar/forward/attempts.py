@@ -65,8 +65,9 @@ class Attempts(StreamState):
 
     def on_connection(self, connection: ClientConnection) -> None:
         """The pool's answer: the request is sent."""
+        first = not self.upstream_started  # attempts before it may have ended without a connection
         self._in_flight(connection)
-        data = self._head()
+        data = self._head(first)
         if self._body:
             data += b"".join([self._framed(piece) for piece in self._body])
         if self.request_complete and self.length == CHUNKED:
@@ -96,8 +97,8 @@ class Attempts(StreamState):
         if not self.upstream_started:
             self.upstream_started = monotonic()
 
-    def _head(self) -> bytes:
-        """The head of this attempt."""
+    def _head(self, first: bool) -> bytes:
+        """The head of this attempt; the `first` one to be sent says how the body is framed."""
         headers = self.headers
         timeout = self._expected_timeout()
         if timeout:
@@ -108,7 +109,7 @@ class Attempts(StreamState):
         vhost = self.virtual_host.config
         if vhost.include_attempt_count:
             put(headers, b"x-envoy-attempt-count", b"%d" % self.attempts)
-        if self.attempts == 1:
+        if first:
             if self.length == CHUNKED:
                 headers.append((b"transfer-encoding", b"chunked"))
             elif self.length or b"content-length" in self.special or self.method in _BODY_METHODS:
