@@ -207,7 +207,7 @@ _REQUEST_PSEUDO = {
     ":path": "x.path or None",
     ":authority": 'x.authority if x.authority or b"host" in x.special else None',
     "host": 'x.authority if x.authority or b"host" in x.special else None',
-    ":scheme": "x.scheme or None",
+    ":scheme": "x.scheme if x.method else None",
     # Both live in the exchange: the headers that go upstream hold them only from the rewrite on.
     "x-envoy-original-path": "x.original_path or {lookup}",
     "x-request-id": "x.request_id or {lookup}",

@@ -41,7 +41,7 @@ def listener_key(case: Case) -> str:
     """Cases with the same key share a listener."""
     if case.tcp is not None:
         return f"tcp {case.name}"
-    return json.dumps([case.hcm, case.filters], sort_keys=True)
+    return json.dumps([case.hcm, case.filters, case.log], sort_keys=True)
 
 
 def build(
@@ -85,12 +85,12 @@ def _listener(name: str, port: int, cases: Sequence[Case], log: str) -> dict[str
 def _tcp_proxy(name: str, case: Case, log: str) -> dict[str, Any]:
     proxy = {"cluster": CLUSTER, **(case.tcp or {})}
     cluster = {key: value for key, value in proxy.items() if value is not None}
-    typed = {"@type": TCP_TYPE, "stat_prefix": name, "access_log": [_access_log(log)], **fill(cluster, case)}
+    typed = {"@type": TCP_TYPE, "stat_prefix": name, "access_log": [_access_log(log, case)], **fill(cluster, case)}
     return {"name": "envoy.filters.network.tcp_proxy", "typed_config": typed}
 
 
-def _access_log(path: str) -> dict[str, Any]:
-    typed = {"@type": FILE_LOG_TYPE, "path": path, "log_format": {"json_format": LOG_FORMAT}}
+def _access_log(path: str, case: Case) -> dict[str, Any]:
+    typed = {"@type": FILE_LOG_TYPE, "path": path, "log_format": {"json_format": {**LOG_FORMAT, **case.log}}}
     return {"name": "envoy.access_loggers.file", "typed_config": typed}
 
 
@@ -104,7 +104,7 @@ def _connection_manager(name: str, cases: Sequence[Case], log: str) -> dict[str,
         "@type": HCM_TYPE,
         "stat_prefix": name,
         "delayed_close_timeout": "0.1s",
-        "access_log": [_access_log(log)],
+        "access_log": [_access_log(log, cases[0])],
         "http_filters": [*cases[0].filters, ROUTER],
         "route_config": {
             "name": "routes",

@@ -73,10 +73,13 @@ class Up:
 
 @dataclass(frozen=True, slots=True)
 class Case:
-    """`routes` defaults to one route of everything to the case's cluster with `action` on top. Cases with equal `hcm`
-    and `filters` share a listener. `expect` pins what Envoy does, so that a case keeps testing what its name says; keys
-    are paths of `observe`. `ignore` holds path prefixes that are not compared. `end` is `auto` (asks with another
-    request whether the connection lives, when the response does not end it), `wait` (watches for a while) or `skip`."""
+    """`routes` defaults to one route of everything to the case's cluster with `action` on top. Cases with equal `hcm`,
+    `filters` and `log` share a listener; `tcp` are the fields of a TCP proxy in place of the connection manager. `log`
+    adds to the log's JSON: of values whose key starts with `~` the digits do not count.
+
+    `expect` pins what Envoy does, so that a case keeps testing what its name says; keys are paths of `observe`. `ignore`
+    holds path prefixes that are not compared. `end` is `auto` (asks with another request whether the connection lives,
+    when the response does not end it), `wait` (watches for a while) or `skip`."""
 
     name: str
     request: bytes = b""
@@ -95,9 +98,8 @@ class Case:
     ignore: Sequence[str] = ()
     end: str = "auto"
     logs: int | None = None
-    tcp: Mapping[str, Any] | None = (
-        None  # fields of a TCP proxy, in place of the connection manager; a listener of its own
-    )
+    log: Mapping[str, Any] = field(default_factory=dict)
+    tcp: Mapping[str, Any] | None = None
 
     @property
     def host(self) -> str:

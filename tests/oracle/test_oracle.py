@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from tests.harness.envoy import envoy_binary
 from tests.oracle.case import Case
 from tests.oracle.differences import BY_CASE, DIFFERENCES
 from tests.oracle.observe import describe, differences
@@ -46,6 +47,7 @@ class Pairs:
 
 @pytest.fixture(scope="session")
 def pairs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pairs]:
+    envoy_binary()  # skips, once, where there is none
     running = Pairs(tmp_path_factory)
     yield running
     running.close()

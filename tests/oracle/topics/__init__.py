@@ -2,6 +2,7 @@
 
 from tests.oracle.case import Case
 from tests.oracle.topics import (
+    access_log,
     balancing,
     bodies,
     codec_requests,
@@ -21,6 +22,7 @@ from tests.oracle.topics import (
 )
 
 TOPICS: dict[str, tuple[Case, ...]] = {
+    "access_log": access_log.CASES,
     "balancing": balancing.CASES,
     "bodies": bodies.CASES,
     "codec_requests": codec_requests.CASES,
