@@ -154,6 +154,15 @@ def test_the_control_plane_may_restart(routes: Stack) -> None:
     assert routes.versions(10) == {"v1": 10}
 
 
+def test_an_app_follows_its_sidecar_into_a_new_namespace(stack: Stack) -> None:
+    """The old one, in which the app was, is gone with the sidecar that owned it."""
+    stack.compose("kill", "reviews-v1-sidecar")
+    assert stack.get().status == 200
+    stack.compose("up", "--wait", "--no-recreate")
+    wait_until(lambda: "v1" in stack.versions(20), 40, "reviews v1 served again")
+    assert set(stack.versions(60)) == {"v1", "v2", "v3"}
+
+
 def test_grafana_has_its_data_source_and_dashboard(stack: Stack) -> None:
     if not stack.profiles:
         pytest.skip("the image of Grafana cannot be had here")
