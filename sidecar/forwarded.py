@@ -7,16 +7,13 @@ A request is *internal* when the only address it names is in `internal_address_c
 
 from __future__ import annotations
 
-import fcntl
 import ipaddress
-import socket
-import struct
-from functools import cache
 
 from sidecar import request_id
 from sidecar.codec.headers import drop, put
 from sidecar.config.model import Hcm
 from sidecar.exchange import Exchange
+from sidecar.machine import own_address
 
 # What clients may ask of the proxy when they are internal; it ends here in any case.
 WISHES = frozenset(
@@ -125,21 +122,3 @@ class Forwarded:
 def _nth_from_the_end(addresses: list[bytes], skip: int) -> bytes | None:
     """The last address but `skip`, None when there are too few."""
     return addresses[-1 - skip] if len(addresses) > skip else None
-
-
-_SIOCGIFADDR = 0x8915  # linux/sockios.h
-
-
-@cache
-def own_address() -> str:
-    """This machine's first IPv4 address that is not loopback (127.0.0.1 when it has none), as Envoy's local info."""
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
-        for _, name in socket.if_nameindex():
-            try:
-                answer = fcntl.ioctl(sock.fileno(), _SIOCGIFADDR, struct.pack("256s", name.encode()[:15]))
-            except OSError:
-                continue  # an interface without an IPv4 address
-            address = socket.inet_ntoa(answer[20:24])
-            if not address.startswith("127."):
-                return address
-    return "127.0.0.1"
