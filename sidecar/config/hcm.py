@@ -50,7 +50,6 @@ def hcm(reader: Reader) -> Hcm:
         stream_idle_timeout=reader.seconds("stream_idle_timeout", 300.0),
         request_timeout=reader.seconds("request_timeout"),
         request_headers_timeout=reader.seconds("request_headers_timeout"),
-        drain_timeout=reader.seconds("drain_timeout", 5.0),
         delayed_close_timeout=reader.seconds("delayed_close_timeout", 1.0),
         upgrades=_upgrades(reader),
         **_common_options(reader),

@@ -311,7 +311,6 @@ class Hcm:
     stream_idle_timeout: float = 300.0
     request_timeout: float = 0.0
     request_headers_timeout: float = 0.0
-    drain_timeout: float = 5.0
     delayed_close_timeout: float = 1.0
     accept_http_10: bool = False
     default_host: str = ""  # of HTTP/1.0 requests without one; "": refuse them

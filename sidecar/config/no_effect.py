@@ -59,6 +59,7 @@ REASONS: Final[dict[str, dict[str, str]]] = {
         "close_connection_on_client_hello_parsing_errors": "what is not TLS is passed on as it is",
     },
     "envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager": {
+        "drain_timeout": "the pause between HTTP/2's two GOAWAYs; an HTTP/1.1 connection ends with its next response",
         "http2_protocol_options": _H2,
         "http3_protocol_options": _H2,
     },

@@ -44,7 +44,6 @@ def changed(**hcm: Any) -> Hcm:
         ("stream_idle_timeout", "0s", 0.0),
         ("request_timeout", "1s", 1.0),
         ("request_headers_timeout", "1s", 1.0),
-        ("drain_timeout", "1s", 1.0),
         ("delayed_close_timeout", "0s", 0.0),
         ("server_name", "me", "me"),
         ("via", "me", "me"),
