@@ -24,12 +24,20 @@ def find(program: str, install: bool = True) -> str | None:
     if shutil.which("apt-get") is None or os.geteuid() != 0:
         print(f"bench: no {program}; install it with: sudo apt-get install {package}", file=sys.stderr)
         return None
-    command = ["apt-get", "install", "-y", "-q", "--no-install-recommends", package]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=INSTALL_SECONDS)
-    if done.returncode:
-        print(f"bench: apt-get install {package} failed: {done.stderr.strip()[-300:]}", file=sys.stderr)
+    install_it = ["apt-get", "install", "-y", "-q", "--no-install-recommends", package]
+    failure = _run(install_it)
+    if failure and not _run(["apt-get", "update", "-q"]):  # a fresh machine has no package lists
+        failure = _run(install_it)
+    if failure:
+        print(f"bench: apt-get install {package} failed: {failure}", file=sys.stderr)
         return None
     return find(program, install=False)
+
+
+def _run(command: list[str]) -> str:
+    """Nothing, or the end of what a command that failed had to say."""
+    done = subprocess.run(command, capture_output=True, text=True, timeout=INSTALL_SECONDS)
+    return done.stderr.strip()[-300:] or "no reason given" if done.returncode else ""
 
 
 def profiler() -> Path | None:
@@ -41,8 +49,7 @@ def profiler() -> Path | None:
         [sys.executable, "-m", "venv", str(VENV)],
         [str(VENV / "bin" / "python"), "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "py-spy"],
     ):
-        done = subprocess.run(command, capture_output=True, text=True, timeout=INSTALL_SECONDS)
-        if done.returncode:
-            print(f"bench: no profiler: {done.stderr.strip()[-300:]}", file=sys.stderr)
+        if failure := _run(command):
+            print(f"bench: no profiler: {failure}", file=sys.stderr)
             return None
     return binary
