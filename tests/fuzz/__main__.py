@@ -42,26 +42,25 @@ async def fuzz(seconds: float, seed: int, sides: Sequence[str], folder: Path) ->
         while time.monotonic() < until:
             inputs = [draw(seeds, sides, random) for _ in range(BATCH)]
             tried += len(inputs)
-            if any(outcome.faults for outcome in await engine.batch(inputs)):
-                return await blame(engine, inputs)
+            outcomes = await engine.batch(inputs)
+            if any(outcome.faults for outcome in outcomes):
+                await blame(engine, inputs, outcomes)
+                return 1
     print(f"{tried} inputs in {seconds:g} s, no rule broken (seed {seed})")
     return 0
 
 
-async def blame(engine: Engine, inputs: Sequence[Input]) -> int:
-    """The first of the batch that breaks a rule alone, kept."""
+async def blame(engine: Engine, inputs: Sequence[Input], outcomes: Sequence[Outcome]) -> None:
+    """The first of the batch that breaks a rule alone, kept; the whole batch when it takes more than one."""
     for given in inputs:
         (outcome,) = await engine.batch([given])
         if outcome.faults:
             print(f"{corpus.keep(given)}\n  " + "\n  ".join(outcome.faults))
-            break
-    else:
-        print(
-            "a rule was broken by a batch, and by none of its inputs alone:",
-            *(given.parts for given in inputs),
-            sep="\n  ",
-        )
-    return 1
+            return
+    print("broken by these together, by none alone:")
+    for given, outcome in zip(inputs, outcomes, strict=True):
+        print(f"  {given.side} {given.parts!r}"[:400])
+        print("".join(f"    {fault}\n" for fault in outcome.faults), end="")
 
 
 async def compare(seconds: float, seed: int, sides: Sequence[str], folder: Path) -> int:
