@@ -171,7 +171,7 @@ class ConnectionManager:
             exchange.path = path
         if config.strip_any_host_port or (config.strip_matching_host_port and _own_port(exchange)):
             exchange.authority = without_port(exchange.authority)
-        if special:
+        if len(special) > 1:  # more than the host
             self._hop_by_hop(exchange, special)
         self.forwarded.apply(exchange)
         return None
@@ -192,7 +192,7 @@ class ConnectionManager:
             detail = split_target(exchange, target)
             if detail:
                 return _refusal(detail)
-        if not _AUTHORITY_BYTES.issuperset(exchange.authority):
+        if exchange.authority.translate(None, _AUTHORITY_BYTES):  # what is left is not allowed
             return _refusal("http.invalid_authority")
         return None
 
@@ -222,7 +222,7 @@ class ConnectionManager:
                 headers.append((b"x-envoy-peer-metadata-id", special.get(b"x-envoy-peer-metadata-id", b"")))
 
 
-_AUTHORITY_BYTES = frozenset(b"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-._~%!$&'()*+,;=:[]@")
+_AUTHORITY_BYTES = b"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-._~%!$&'()*+,;=:[]@"
 
 
 _CLOSE = ((b"connection", b"close"),)

@@ -46,7 +46,7 @@ class Forwarded:
     def apply(self, exchange: Exchange) -> None:
         """Brings the request's headers in order, and gives it its id."""
         headers, noted, config = exchange.headers, exchange.noted, self._config
-        if not config.use_remote_address and not self._internal and noted.keys().isdisjoint(_CONSUMED):
+        if not config.use_remote_address and not self._internal and (not noted or noted.keys().isdisjoint(_CONSUMED)):
             if b"x-forwarded-proto" not in noted:
                 headers.append((b"x-forwarded-proto", exchange.scheme))
             edge = False
@@ -64,6 +64,20 @@ class Forwarded:
         if self._via:
             before = exchange.header(b"via")
             put(headers, b"via", self._via if before is None else before + b", " + self._via)
+
+    def client(self, exchange: Exchange) -> str:
+        """The address of the client: the one that x-forwarded-for names where that is believed, else the peer's."""
+        config = self._config
+        remote: str = exchange.downstream.remote.host
+        if config.use_remote_address and not config.xff_num_trusted_hops:
+            return remote
+        parts = [part.strip() for part in exchange.noted.get(b"x-forwarded-for", b"").split(b",")]
+        skip = config.xff_num_trusted_hops - (1 if config.use_remote_address else 0)
+        named = _nth_from_the_end([part for part in parts if part], skip)
+        try:
+            return str(ipaddress.ip_address(named.decode("latin-1"))) if named else remote
+        except ValueError:
+            return remote
 
     def _identify(self, exchange: Exchange) -> bool:
         """x-forwarded-for and what depends on it; True for a request from the edge."""
