@@ -51,6 +51,7 @@ class ClientConnection(asyncio.Protocol):
         self._decoder: ChunkedDecoder | None = None
         self._keep_alive = True
         self._request_sent = True
+        self._blocked = False  # the host does not take what we write
 
     # ── asyncio's side ────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -77,7 +78,9 @@ class ClientConnection(asyncio.Protocol):
             self.stream.on_response_body(data, False)
 
     def eof_received(self) -> bool:
-        return False
+        """Nothing more will come: the connection is over even when the host has not taken all that we wrote."""
+        self._abort()
+        return True
 
     def connection_lost(self, error: Exception | None) -> None:
         self.lost = True
@@ -98,10 +101,12 @@ class ClientConnection(asyncio.Protocol):
             stream.on_upstream_reset(PROTOCOL_ERROR, self)  # an orderly end in the middle of a head or body
 
     def pause_writing(self) -> None:
+        self._blocked = True
         if self.stream is not None:
             self.stream.on_upstream_blocked()
 
     def resume_writing(self) -> None:
+        self._blocked = False
         if self.stream is not None:
             self.stream.on_upstream_ready()
 
@@ -110,6 +115,7 @@ class ClientConnection(asyncio.Protocol):
         if self.stream is not None:
             self.deadline = now + self._idle_timeout
         elif now - self._idle_since >= self._idle_timeout:
+            self.pool.stats.upstream_cx_idle_timeout.value += 1
             self.close()
         else:
             self.deadline = self._idle_since + self._idle_timeout
@@ -141,10 +147,6 @@ class ClientConnection(asyncio.Protocol):
             data, self._buffer = self._buffer, b""
             stream.on_response_body(data, False)
 
-    def write_eof(self) -> None:
-        if not self.lost and self.transport.can_write_eof():
-            self.transport.write_eof()
-
     def abandon(self) -> None:
         """The stream no longer wants its response: the connection cannot be used again."""
         self.stream = None
@@ -152,10 +154,15 @@ class ClientConnection(asyncio.Protocol):
         self.transport.abort()
 
     def close(self) -> None:
-        self.stream = None
+        """Nobody uses the connection, and nobody shall."""
         self._state = _IDLE
-        if self.transport is not None:
-            self.transport.close()
+        self._abort()
+
+    def _abort(self) -> None:
+        """Ends the connection; `connection_lost` comes later, and until then nobody must be given it."""
+        if self.stream is None:
+            self.pool.withdraw(self)
+        self.transport.abort()
 
     # ── the response ──────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -163,26 +170,37 @@ class ClientConnection(asyncio.Protocol):
         if self._buffer:
             data = self._buffer + data
             self._buffer = b""
-        end = data.find(b"\r\n\r\n") + 4
-        if end == 3:
-            end = lenient.head_end(data)
-            if end < 0:
-                self._head_incomplete(data)
-                return
-        head = ResponseParser()
-        try:
+        while True:
+            end = data.find(b"\r\n\r\n") + 4
+            if end == 3:
+                end = lenient.head_end(data)
+                if end < 0:
+                    self._head_incomplete(data)
+                    return
+            head = ResponseParser()
             try:
-                head.parse(data[:end])
+                try:
+                    head.parse(data[:end])
+                except HeadError:
+                    end = lenient.head_end(data)  # with bare line feeds a head may end before the first CRLF CRLF
+                    lenient.parse_response(data[:end], head)
+                if len(head.headers) + len(head.special) > MAX_HEADERS:
+                    raise HeadError("http1.too_many_headers")
+                if head.status >= 200:
+                    break
             except HeadError:
-                end = lenient.head_end(data)  # with bare line feeds a head may end before the first CRLF CRLF
-                lenient.parse_response(data[:end], head)
-            if len(head.headers) + len(head.special) > MAX_HEADERS:
-                raise HeadError("http1.too_many_headers")
-            if head.status < 200:
-                self._on_informational(head, data[end:])
+                self._fail(PROTOCOL_ERROR)
                 return
+            data = data[end:]
+            if head.status == 101:  # a switch of protocols is the response
+                self._buffer = data
+                self.stream.on_switching(head)
+                return
+            if not data:  # the others only precede it (we answered 100 ourselves)
+                return
+        try:
             left = response_length(head.status, self.stream.method, head.special)
-        except (HeadError, FramingError):
+        except FramingError:
             self._fail(PROTOCOL_ERROR)
             return
         self._keep_alive = head.keep_alive and left != UNTIL_CLOSE
@@ -199,14 +217,6 @@ class ClientConnection(asyncio.Protocol):
             self._fail(PROTOCOL_ERROR)
         else:
             self._buffer = data
-
-    def _on_informational(self, head: ResponseParser, rest: bytes) -> None:
-        """A 1xx: a switch of protocols is the response; the others only precede it (we answered 100 ourselves)."""
-        if head.status == 101:
-            self._buffer = rest
-            self.stream.on_switching(head)
-        elif rest:
-            self._on_head(rest)
 
     def _sized(self, head: ResponseParser, left: int, body: bytes) -> None:
         have = len(body)
@@ -268,11 +278,16 @@ class ClientConnection(asyncio.Protocol):
         self._finish()
 
     def _finish(self) -> None:
-        """The response is complete: the connection rests, or ends when it cannot be used again."""
+        """The response is complete: the connection rests, or ends when it cannot be used again. What the host has not
+        taken of the request by then it need not have."""
         self.stream = None
         self._state = _IDLE
-        if not self._keep_alive or not self._request_sent or self.requests == self._max_requests:
-            self.transport.close()
+        if not self._keep_alive or not self._request_sent or self._blocked:
+            self.transport.abort()
+            return
+        if self.requests == self._max_requests:
+            self.pool.stats.upstream_cx_max_requests.value += 1
+            self.transport.abort()
             return
         self._idle_since = monotonic()
         self.pool.release(self)
@@ -280,6 +295,6 @@ class ClientConnection(asyncio.Protocol):
     def _fail(self, reason: str) -> None:
         stream, self.stream = self.stream, None
         self._state = _IDLE
-        self.transport.abort()
+        self._abort()
         if stream is not None:
             stream.on_upstream_reset(reason, self)

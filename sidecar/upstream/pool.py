@@ -10,12 +10,17 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Protocol
 
 from sidecar.codec.h1_client import ClientConnection
+from sidecar.telemetry.stats import ClusterStats
 from sidecar.upstream.dial import DialError, dial
 from sidecar.upstream.host import Host
 from sidecar.upstream.limits import Budget
 
 if TYPE_CHECKING:
     from sidecar.upstream.cluster import ClusterRuntime
+
+
+# Why a connection that was made is of no use, in the words of a failure to make one.
+LOST = "delayed connect error: Connection reset by peer"
 
 
 class Waiter(Protocol):
@@ -33,7 +38,7 @@ class Waiter(Protocol):
 class Pool:
     """All connections of this proxy to one host of one cluster."""
 
-    __slots__ = ("_closing", "_cluster", "_make", "_opening", "connections", "host", "idle", "waiting")
+    __slots__ = ("_closing", "_cluster", "_make", "_opening", "connections", "dedicated", "host", "idle", "waiting")
 
     def __init__(self, cluster: ClusterRuntime, host: Host, make: Callable[[Any], ClientConnection]) -> None:
         self._cluster = cluster
@@ -41,9 +46,14 @@ class Pool:
         self._make = make
         self.idle: list[ClientConnection] = []  # most recently used last
         self.waiting: dict[Waiter, None] = {}  # in order of arrival; a dict so that leaving is O(1)
+        self.dedicated: set[Waiter] = set()  # each waits for a connection of its own
         self.connections: set[ClientConnection] = set()
         self._opening = 0
         self._closing = False
+
+    @property
+    def stats(self) -> ClusterStats:
+        return self._cluster.stats
 
     def acquire(self, waiter: Waiter) -> None:
         if self.idle:
@@ -69,6 +79,7 @@ class Pool:
             waiter.on_overflow()
             return
         budget.connections += 1
+        self.dedicated.add(waiter)
         self._cluster.tasks.start(self._open_dedicated(waiter), f"connect {self.host.name}")
 
     async def _open_dedicated(self, waiter: Waiter) -> None:
@@ -78,15 +89,27 @@ class Pool:
             await dial(self._cluster, self.host, lambda: connection)
         except DialError as error:
             budget.connections -= 1
-            waiter.on_connect_failure(error)
+            if waiter in self.dedicated:
+                self.dedicated.remove(waiter)
+                waiter.on_connect_failure(error)
             return
+        except BaseException:
+            budget.connections -= 1
+            raise
         self._admit(connection)
+        if waiter not in self.dedicated:  # it left meanwhile
+            connection.close()
+            return
+        self.dedicated.remove(waiter)
         if connection.lost:
             self.closed(connection, in_use=False)
-        waiter.on_dedicated(connection)
+            waiter.on_connect_failure(DialError(False, LOST))
+        else:
+            waiter.on_dedicated(connection)
 
     def leave(self, waiter: Waiter) -> None:
         """The waiter gives up."""
+        self.dedicated.discard(waiter)
         if waiter in self.waiting:
             del self.waiting[waiter]
             self._waited(waiter)
@@ -107,17 +130,24 @@ class Pool:
     async def _open(self, budget: Budget) -> None:
         connection = self._make(self)
         connection.budget = budget
-        failure: DialError | None = None
         try:
             await dial(self._cluster, self.host, lambda: connection)
         except DialError as error:
-            failure = error
-        self._opening -= 1
-        if failure is None:
+            self._not_opened(budget)
+            self._fail_waiting(error)
+        except BaseException:
+            self._not_opened(budget)
+            raise
+        else:
+            self._opening -= 1
             self._opened(connection)
-            return
+
+    def _not_opened(self, budget: Budget) -> None:
+        self._opening -= 1
         budget.connections -= 1
-        # Whoever waits for this host learns now, and may try elsewhere; it will not get better by waiting.
+
+    def _fail_waiting(self, failure: DialError) -> None:
+        """Whoever waits for this host learns now, and may try elsewhere; it will not get better by waiting."""
         waiting, self.waiting = self.waiting, {}
         for waiter in waiting:
             self._waited(waiter)
@@ -141,15 +171,24 @@ class Pool:
 
     def release(self, connection: ClientConnection) -> None:
         """The connection is free: the next in line takes it, or it rests."""
-        if self.waiting:
+        while self.waiting:
             waiter = next(iter(self.waiting))
             del self.waiting[waiter]
             self._waited(waiter)
-            waiter.on_connection(connection)
-        elif self._closing:
+            if waiter.budget.requests < waiter.budget.max_requests:
+                waiter.on_connection(connection)
+                return
+            self.stats.upstream_rq_active_overflow.value += 1
+            waiter.on_overflow()
+        if self._closing:
             connection.close()
         else:
             self.idle.append(connection)
+
+    def withdraw(self, connection: ClientConnection) -> None:
+        """The connection is about to end: it must not be handed out any more."""
+        if connection in self.idle:
+            self.idle.remove(connection)
 
     def closed(self, connection: ClientConnection, *, in_use: bool) -> None:
         """The connection is gone, `in_use` when its request still wanted it. Who still waits gets another one."""

@@ -249,9 +249,13 @@ class Wire(FakeTransport):
         self.reads = True
         self._drain()
 
+    def takes(self, count: int) -> None:
+        """The peer reads some of what is there."""
+        self._taken += self._buffer[:count]
+        self._buffer = self._buffer[count:]
+
     def _drain(self) -> None:
-        self._taken += self._buffer
-        self._buffer = b""
+        self.takes(len(self._buffer))
         if self._closing and not self.lost:
             self._loop.call_soon(self._lose, None)
         elif self._blocked and not self.lost:
@@ -431,14 +435,16 @@ class Stage:
 
     async def leaves_nothing(self) -> None:
         """Everybody goes away; then nothing may be left."""
-        for dial in self.loop.dials:
-            dial.refuses()
         await self.settle()
+        while self.loop.dials:
+            self.loop.dials.popleft().refuses()
+            await self.settle()
         for wire in self.wires:
             if not wire.lost:
                 wire.resets()
         await self.settle()
-        assert self.in_use() == {}
+        left = self.in_use()
+        assert not left, left
         await self.advance(1.0)  # the ticks of deadlines end when there is nothing to watch
         assert self.loop.timers == []
         assert self.tasks._tasks == set()
