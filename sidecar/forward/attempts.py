@@ -75,8 +75,8 @@ class Attempts(StreamState):
         plan = self._plan
         if plan is None:
             self._forget_body()
-            if self._body_size > self._body_limit:
-                self.downstream.resume_reading()
+        if self._body_size:  # the client may be held up: there was nowhere to send to, or a connection that is gone
+            self.downstream.resume_reading()
         connection.send(self, data, self.request_complete)
         if plan is not None and plan.policy.per_try_timeout and self.request_complete:
             self._start_per_try(plan)
@@ -150,12 +150,15 @@ class Attempts(StreamState):
         self.bytes_received += len(data)
         connection = self.connection
         if self._tunneling:
+            self._touched = monotonic()
             if connection is not None:
                 connection.write(data, False)
             return
         if end:
             self.request_complete = True
-            if self._forwarding and not self._done:
+            if not self._forwarding:
+                self._deadline_at = NEVER  # request_timeout is kept; the route's begins with the forwarding
+            elif not self._done:
                 self._request_ended()
         if data and self._keep_body:
             self._body.append(data)
@@ -176,13 +179,17 @@ class Attempts(StreamState):
         """What is kept is bounded: too much of it ends the chance of a retry, or holds up the client."""
         if self._body_size <= self._body_limit:
             return
-        if self._plan is not None:
-            self.cluster.stats.retry_or_shadow_abandoned.value += 1
-            self._plan = None
+        self._give_up_retries()
         if connection is None:
             self.downstream.pause_reading()
         else:
             self._forget_body()
+
+    def _give_up_retries(self) -> None:
+        """More of the body than may be kept."""
+        if self._plan is not None:
+            self.cluster.stats.retry_or_shadow_abandoned.value += 1
+            self._plan = None
 
     def _last_chunk(self) -> bytes:
         return last_chunk(self.request_trailers if self.cluster.config.enable_trailers else ())
@@ -317,6 +324,9 @@ class Attempts(StreamState):
         if now >= self._deadline_at:
             if self.request_complete:
                 self._timed_out()
+            elif self.responding:  # request_timeout counts until the response begins
+                self._deadline_at = NEVER
+                self._set_deadline()
             else:
                 self._slow_request()
         elif self._idle_timeout and now - self._touched >= self._idle_timeout:

@@ -159,6 +159,8 @@ class Stream(Tunnels):
         vhost = route.virtual_host.config
         limit = route.config.retry_buffer if route.config.retry_buffer is not None else vhost.retry_buffer
         self._body_limit = manager.buffer_limit if limit is None else limit
+        if self._body_size > self._body_limit:  # it came while a filter held the request up
+            self._give_up_retries()
         if self.request_complete:
             self._request_ended()
         self._attempt()
