@@ -17,6 +17,7 @@ from sidecar.codec.heads import HeadError, RequestParser
 from sidecar.codec.render import response_head
 from sidecar.config.model import Address
 from sidecar.forward import Stream
+from sidecar.forward.state import NEVER
 
 if TYPE_CHECKING:
     from sidecar.connection_manager import ConnectionManager
@@ -28,6 +29,7 @@ MAX_AHEAD = 64 * 1024
 _CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 
 _HEAD, _BODY, _CHUNKS, _WAIT, _TUNNEL, _CLOSING = range(6)
+_READS_BODY = (_BODY, _CHUNKS)
 
 
 class ServerConnection(asyncio.Protocol):
@@ -57,6 +59,7 @@ class ServerConnection(asyncio.Protocol):
         self._opened = 0.0
         self._idle_since = 0.0
         self._paused = False
+        self._blocked = False  # the client does not take what we write
         self._busy = False
         self._timer: asyncio.TimerHandle | None = None  # of a head that is not complete, or of the delayed close
 
@@ -101,25 +104,35 @@ class ServerConnection(asyncio.Protocol):
         self.manager.closed(self, monotonic() - self._opened)
 
     def pause_writing(self) -> None:
+        self._blocked = True
         if self._stream is not None:
             self._stream.on_client_blocked()
 
     def resume_writing(self) -> None:
+        self._blocked = False
         if self._stream is not None:
             self._stream.on_client_ready()
+        elif self._state == _WAIT:
+            self._state = _HEAD
+            self._next()
 
     def on_deadline(self, now: float) -> None:
         """Looked at when the limit of an idle or old connection may have come."""
         config = self.manager.config
+        if self._state == _CLOSING:
+            self._watch_flush(now)
+            return
         if config.max_connection_duration and now - self._opened >= config.max_connection_duration:
-            self.manager.stats.downstream_cx_max_duration_reached.value += 1
-            self.drain()
-        elif self._stream is not None or self._buffer or self._state == _CLOSING:
+            if not self._close_after:
+                self.manager.stats.downstream_cx_max_duration_reached.value += 1
+                self.drain()
+        elif self._stream is not None or self._buffer:
             pass  # not idle
         elif config.idle_timeout and now - self._idle_since >= config.idle_timeout:
             self.manager.stats.downstream_cx_idle_timeout.value += 1
             self._close()
-        self.deadline = self.manager.next_look(now, self._opened, self._idle_since)
+        if self._state != _CLOSING:
+            self.deadline = self.manager.next_look(now, self._opened, self._idle_since)
 
     # ── requests ──────────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -130,7 +143,7 @@ class ServerConnection(asyncio.Protocol):
             if not self._begin():
                 break
         self._busy = False
-        if self._paused and len(self._buffer) <= MAX_AHEAD:
+        if self._paused and self._state not in _READS_BODY and len(self._buffer) <= MAX_AHEAD:
             self.resume_reading()
 
     def _begin(self) -> bool:
@@ -224,6 +237,8 @@ class ServerConnection(asyncio.Protocol):
             self._state = _BODY
             self._left = length
         rest, self._buffer = self._buffer, b""
+        if self._paused:  # from here on only the body's way upstream holds it up
+            self.resume_reading()
         stream.start()
         if rest and self._stream is stream:
             self.data_received(rest)
@@ -345,14 +360,11 @@ class ServerConnection(asyncio.Protocol):
     def switch(self, head: bytes) -> None:
         """Answers with `head`; from here on bytes pass as they are."""
         self._state = _TUNNEL
+        self.resume_reading()
         self.transport.write(head)
         if self._buffer and self._stream is not None:
             data, self._buffer = self._buffer, b""
             self._stream.on_request_body(data, False)
-
-    def write_eof(self) -> None:
-        if self.transport.can_write_eof():
-            self.transport.write_eof()
 
     def write_raw(self, data: bytes) -> None:
         self.transport.write(data)
@@ -379,7 +391,7 @@ class ServerConnection(asyncio.Protocol):
     def drain(self) -> None:
         """Ends the connection as soon as nothing is in flight."""
         self._close_after = True
-        if self._stream is None and self._state == _HEAD:
+        if self._stream is None and self._state in (_HEAD, _WAIT):
             self._close()
 
     def _response_done(self) -> None:
@@ -390,23 +402,41 @@ class ServerConnection(asyncio.Protocol):
             else:
                 self._close_later()
             return
-        self._state = _HEAD
         self._idle_since = monotonic()
+        if self._blocked:  # the next response would only pile up on this one
+            self._state = _WAIT
+            return
+        self._state = _HEAD
         if (self._buffer or self._paused) and not self._busy:
             self._next()
 
     def _close(self) -> None:
+        """Ends the connection once the client has what was written; one that takes nothing is cut off."""
         self._state = _CLOSING
+        self._left = self.transport.get_write_buffer_size()
+        self._look_again(monotonic())
         self.transport.close()
+
+    def _watch_flush(self, now: float) -> None:
+        left = self.transport.get_write_buffer_size()
+        if left and left == self._left:
+            self.manager.stats.downstream_cx_delayed_close_timeout.value += 1
+            self.transport.abort()
+        self._left = left
+        self._look_again(now)
+
+    def _look_again(self, now: float) -> None:
+        self.deadline = now + (self.manager.config.delayed_close_timeout or NEVER)
 
     def _close_later(self) -> None:
         """Lets the client read the answer before the FIN: what it still sends is dropped meanwhile, for a RST on unread
         bytes would take the answer with it."""
         self._state = _CLOSING
         self._buffer = b""
+        self._left = 0
         self.resume_reading()
         delay = self.manager.config.delayed_close_timeout
-        self._timer = self.manager.loop.call_later(delay, self.transport.close)
+        self._timer = self.manager.loop.call_later(delay, self._close)
 
 
 def _address(name: Any) -> Address:
