@@ -48,8 +48,15 @@ class Deadlines:
         if not self._watched:
             self._running = False
             return
+        self._loop.call_later(self._tick, self._look)  # first: whatever happens, the others have deadlines too
         now = monotonic()
         for item in [item for item in self._watched if item.deadline <= now]:
             if item in self._watched:  # an earlier one in this round may have ended it
-                item.on_deadline(now)
-        self._loop.call_later(self._tick, self._look)
+                self._tell(item, now)
+
+    def _tell(self, item: Watched, now: float) -> None:
+        try:
+            item.on_deadline(now)
+        except BaseException:
+            self._watched.discard(item)  # else it would raise again at every tick, and those behind it never be told
+            raise
