@@ -42,11 +42,24 @@ def test_an_item_that_left_is_not_told(loop: ManualLoop) -> None:
     assert (len(one.told), len(other.told)) == (0, 1)
 
 
+class Killer(Item):
+    """Ends the watch of everything when it is told."""
+
+    def __init__(self, deadline: float, deadlines: Deadlines, others: list[Item]) -> None:
+        super().__init__(deadline)
+        self.deadlines, self.others = deadlines, others
+
+    def on_deadline(self, now: float) -> None:
+        super().on_deadline(now)
+        for other in self.others:
+            self.deadlines.remove(other)
+
+
 def test_an_item_may_end_the_watch_of_another_one(loop: ManualLoop) -> None:
     deadlines = watching(loop)
-    items = [Item(loop.now), Item(loop.now)]
+    items: list[Item] = []
+    items += [Killer(loop.now, deadlines, items), Killer(loop.now, deadlines, items)]
     for item in items:
-        item.on_deadline = lambda _now, item=item: [deadlines.remove(each) or item.told.append(0) for each in items]  # type: ignore[method-assign,assignment,misc]
         deadlines.add(item)
     loop.advance(1.0)
     assert sorted(len(item.told) for item in items) == [0, 1]
