@@ -20,7 +20,7 @@ from sidecar.codec import lenient
 from sidecar.codec.headers import Headers, drop
 from sidecar.config.model import Direction, Hcm, RouteConfig
 from sidecar.exchange import Exchange, Flag
-from sidecar.filters import Reply
+from sidecar.filters import FilterContext, Reply
 from sidecar.filters.chain import FilterChain
 from sidecar.forwarded import Forwarded
 from sidecar.router.path import normalize
@@ -50,6 +50,7 @@ class ManagerContext:
     peer_headers: Headers
     decode_peer: Callable[[bytes], Any]
     rng: random.Random = field(default_factory=random.Random)
+    service_cluster: str = ""  # the cluster of the bootstrap's node
 
 
 class ConnectionManager:
@@ -69,7 +70,10 @@ class ConnectionManager:
         self.active = context.active
         self.rng = context.rng
         self.stats = HttpStats(context.stats, config.stat_prefix)
-        self.filters = FilterChain(config.filters, self.stats, context.rng)
+        filters = FilterContext(
+            self.stats, context.stats, context.rng, context.clusters, service_cluster=context.service_cluster
+        )
+        self.filters = FilterChain(config.filters, filters)
         self.routes = self.compile(config.routes or RouteConfig(config.rds, ()))
         self.accounting = context.accounting(config, direction)
         self.tracer = context.tracer(config, direction)

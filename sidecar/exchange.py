@@ -75,6 +75,7 @@ class Exchange:
         "details",
         "downstream",
         "endpoint",
+        "filter_state",
         "flags",
         "headers",
         "method",
@@ -133,6 +134,18 @@ class Exchange:
         self.peer: Any = None  # telemetry.peer.Peer of the other side, from its peer-metadata headers
         self.trace: Any = None  # telemetry.trace.TraceContext
         self.span: Any = None
+        self.filter_state: dict[Any, Any] | None = None
+
+    def keep(self, owner: Any, value: Any) -> None:
+        """Notes something for a later step of the same filter, the `owner`."""
+        if self.filter_state is None:
+            self.filter_state = {}
+        self.filter_state[owner] = value
+
+    def kept(self, owner: Any) -> Any:
+        """What the filter noted, None when it noted nothing."""
+        return None if self.filter_state is None else self.filter_state.get(owner)
+
 
     def header(self, name: bytes) -> bytes | None:
         """A request header, pseudo-headers included: repeated ones joined with commas, None when absent."""

@@ -1,7 +1,8 @@
 """The HTTP filters there are, by the type of their configuration.
 
 A filter is one module with `compile(reader)` (its configuration in the chain) and, if routes can override it,
-`compile_route(reader)`. Adding one is that file and one line in `FILTERS`.
+`compile_route(reader)`. Adding one is that file and one line in `FILTERS`; where routes configure a filter with another
+type than the chain does, one line in `ROUTE_ONLY` too.
 """
 
 from __future__ import annotations
@@ -16,8 +17,13 @@ from sidecar.config.model import HttpFilter
 from sidecar.config.reader import Reader
 
 FILTERS: Final[Mapping[str, str]] = {
+    "envoy.extensions.filters.http.cors.v3.Cors": "sidecar.config.filter_cors",
     "envoy.extensions.filters.http.fault.v3.HTTPFault": "sidecar.config.filter_fault",
     "envoy.extensions.filters.http.router.v3.Router": "sidecar.config.filter_router",
+}
+# Types that only routes configure.
+ROUTE_ONLY: Final[Mapping[str, str]] = {
+    "envoy.extensions.filters.http.cors.v3.CorsPolicy": "sidecar.config.filter_cors",
 }
 ROUTER: Final = "envoy.extensions.filters.http.router.v3.Router"
 FILTER_CONFIG: Final = "envoy.config.route.v3.FilterConfig"
@@ -36,10 +42,13 @@ class FilterType:
 @functools.cache
 def filter_type(name: str) -> FilterType | None:
     """The filter whose configuration has this type."""
+    if name in ROUTE_ONLY:
+        return FilterType(None, importlib.import_module(ROUTE_ONLY[name]).compile_route)
     if name not in FILTERS:
         return None
     module = importlib.import_module(FILTERS[name])
-    return FilterType(module.compile, getattr(module, "compile_route", None))
+    has_own = FILTERS[name] in ROUTE_ONLY.values()
+    return FilterType(module.compile, None if has_own else getattr(module, "compile_route", None))
 
 
 def http_filters(reader: Reader) -> tuple[HttpFilter, ...]:
@@ -68,7 +77,7 @@ def _http_filter(reader: Reader) -> tuple[str, HttpFilter | None]:
         return "", None
     kind, config = reader.unpacked()
     known = filter_type(kind)
-    if known is None:
+    if known is None or known.compile is None:
         if not optional:
             reader.problem(f"{kind or 'no type'}: there is no such HTTP filter here", "typed_config")
         return kind, None

@@ -1,18 +1,35 @@
-"""HTTP filters: what happens to a request between the route's choice and the upstream.
+"""HTTP filters: what happens to a request between the route's choice and the upstream, and to response headers.
 
-Receives an exchange that has a route, lets it pass, holds it up or answers it. A filter is one file: a factory that is
-bound to each route when configuration arrives, and gives *steps*. A step is a function of the exchange that returns None
-(continue) or a decision; it never does I/O itself. Next station: balancer.
+Receives an exchange whose route has been looked up, lets it pass, holds it up or answers it. Next station: balancer.
+
+A filter is one file here and one in `sidecar.config`, with a line in each registry (`chain.py`, `config/filters.py`).
+One `Filter` is made for a connection manager. When routes arrive it is bound to each of them, and gives *steps*: plain
+functions that the forwarder calls in the chain's order for the request and in reverse for the response, replies of our
+own included. What a step needs to know about the route it closes over, so nothing is looked up per request, and a
+filter that has nothing to do on a route returns `NO_STEPS` and costs nothing there.
+
+A request step returns None (continue) or a decision; it never does I/O itself. A response step changes the headers in
+place, sees `exchange.status`, and runs even when the request ended before its filter's turn: a filter that wants to
+know whether it saw the request keeps something in the exchange (`keep`, `kept`), with itself as the key. Requests that
+no route matches pass through the steps that `bind` gave for no route; those that were refused before routing only
+through the response steps.
 """
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
-from typing import Any, Protocol
+import random
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from time import monotonic
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol
 
 from sidecar.codec.headers import Headers
+from sidecar.config.model import Route
 from sidecar.exchange import Exchange
+from sidecar.telemetry.stats import HttpStats, Stats
+
+if TYPE_CHECKING:
+    from sidecar.upstream.cluster import ClusterRuntime
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,21 +53,55 @@ class Delay:
 
 
 @dataclass(frozen=True, slots=True)
+class Hold:
+    """Go on when the whole body of the request is there; `too_large` is the answer when it has more bytes than `limit`."""
+
+    limit: int
+    too_large: Reply
+
+
+@dataclass(frozen=True, slots=True)
 class Wait:
     """Go on when `work` (run as a task of the forwarder's) is done, with the decision that it returns."""
 
     work: Callable[[], Awaitable[Decision | None]]
 
 
-Decision = Reply | Delay | Wait
+Decision = Reply | Delay | Hold | Wait
 Step = Callable[[Exchange], Decision | None]
 # Changes the response headers on their way to the client.
 ResponseStep = Callable[[Exchange, Headers], None]
 
 
-class Filter(Protocol):
-    """A filter of one connection manager."""
+class Steps(NamedTuple):
+    """What filters do on one route: `request` in the order of the chain, `response` in the reverse order."""
 
-    def bind(self, override: Any) -> tuple[Step, ...]:
-        """The steps for one route; `override` is its typed_per_filter_config, None when it has none."""
+    request: tuple[Step, ...] = ()
+    response: tuple[ResponseStep, ...] = ()
+
+
+NO_STEPS: Final = Steps()
+
+
+@dataclass(frozen=True, slots=True)
+class FilterContext:
+    """What the filters of a connection manager are made with. `stats` is the connection manager's own group, `registry`
+    where a filter makes counters of other names; `clock` tells seconds that only go up; `service_cluster` is the
+    `cluster` of the bootstrap's node."""
+
+    stats: HttpStats
+    registry: Stats
+    rng: random.Random
+    clusters: Mapping[str, ClusterRuntime] = field(default_factory=dict)
+    clock: Callable[[], float] = monotonic
+    service_cluster: str = ""
+
+
+class Filter(Protocol):
+    """A filter of one connection manager, made of its compiled configuration and a `FilterContext`."""
+
+    def bind(self, overrides: Sequence[Any], route: Route | None) -> Steps:
+        """The steps for one route, or for requests without one. `overrides` are the compiled typed_per_filter_configs of
+        the route, its virtual host and the route configuration, as far as there are any, the most specific one first.
+        """
         ...

@@ -2,44 +2,46 @@
 
 from __future__ import annotations
 
-import random
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from sidecar.config.filter_model import CorsFilterConfig
 from sidecar.config.model import FaultConfig, HttpFilter, Route, RouteConfig, VirtualHost
-from sidecar.filters import Filter, Step
+from sidecar.filters import Filter, FilterContext, Steps
+from sidecar.filters.cors import CorsFilter
 from sidecar.filters.fault import FaultFilter
-from sidecar.telemetry.stats import HttpStats
 
 # By the type of the compiled configuration: a filter's name is the user's to choose. The router has no steps.
-_FACTORIES: dict[type, Callable[[Any, HttpStats, random.Random], Filter]] = {
+_FACTORIES: dict[type, Callable[[Any, FilterContext], Filter]] = {
+    CorsFilterConfig: CorsFilter,
     FaultConfig: FaultFilter,
 }
 
 
 class FilterChain:
-    """The filters in front of the router, in order."""
+    """The filters in front of the router, in order. `unrouted` are their steps for requests without a route."""
 
-    def __init__(self, filters: Sequence[HttpFilter], stats: HttpStats, rng: random.Random) -> None:
+    def __init__(self, filters: Sequence[HttpFilter], context: FilterContext) -> None:
         self._filters = [
-            (filter_, _FACTORIES[type(filter_.config)](filter_.config, stats, rng))
+            (filter_, _FACTORIES[type(filter_.config)](filter_.config, context))
             for filter_ in filters
             if type(filter_.config) in _FACTORIES
         ]
+        self.unrouted = self._bind(None)
 
-    def bind(self, routes: RouteConfig, vhost: VirtualHost, route: Route) -> tuple[Step, ...]:
-        """The steps of all filters on one route; the most specific override counts, and an override enables a filter."""
-        steps: list[Step] = []
+    def bind(self, routes: RouteConfig, vhost: VirtualHost, route: Route) -> Steps:
+        """The steps of all filters on one route."""
+        return self._bind(route, route.filters, vhost.filters, routes.filters)
+
+    def _bind(self, route: Route | None, *levels: Mapping[str, Any]) -> Steps:
+        """The most specific level that names a filter says whether it is disabled; naming it otherwise enables it."""
+        bound: list[Steps] = []
         for config, filter_ in self._filters:
-            override = None
-            for level in (route.filters, vhost.filters, routes.filters):
-                if config.name in level:
-                    override = level[config.name]
-                    if override is None:
-                        break
-                    steps += filter_.bind(override)
-                    break
-            else:
-                if not config.disabled:
-                    steps += filter_.bind(None)
-        return tuple(steps)
+            named = [level[config.name] for level in levels if config.name in level]
+            disabled = named[0] is None if named else config.disabled
+            if not disabled:
+                bound.append(filter_.bind([override for override in named if override is not None], route))
+        return Steps(
+            tuple(step for steps in bound for step in steps.request),
+            tuple(step for steps in reversed(bound) for step in steps.response),
+        )

@@ -5,14 +5,12 @@ The filter sits before the router: route time-outs and retries do not see what i
 
 from __future__ import annotations
 
-import random
 from collections.abc import Sequence
 
-from sidecar.config.model import MILLION, FaultConfig
+from sidecar.config.model import MILLION, FaultConfig, Route
 from sidecar.exchange import Exchange, Flag
-from sidecar.filters import Decision, Delay, Reply, Step
+from sidecar.filters import Decision, Delay, FilterContext, Reply, Step, Steps
 from sidecar.router.match import Predicate, header_predicate
-from sidecar.telemetry.stats import HttpStats
 
 
 def _only_if(wanted: Sequence[Predicate], step: Step) -> Step:
@@ -22,13 +20,13 @@ def _only_if(wanted: Sequence[Predicate], step: Step) -> Step:
 class FaultFilter:
     """One connection manager's fault filter; faults in progress are counted over all its routes."""
 
-    def __init__(self, config: FaultConfig | None, stats: HttpStats, rng: random.Random) -> None:
-        self._config = config or FaultConfig()
-        self._stats = stats
-        self._rng = rng
+    def __init__(self, config: FaultConfig, context: FilterContext) -> None:
+        self._config = config
+        self._stats = context.stats
+        self._rng = context.rng
 
-    def bind(self, override: FaultConfig | None) -> tuple[Step, ...]:
-        config = override or self._config
+    def bind(self, overrides: Sequence[FaultConfig], _route: Route | None) -> Steps:
+        config = overrides[0] if overrides else self._config
         steps: list[Step] = []
         if config.delay_chance and config.delay:
             steps.append(self._delay_step(config))
@@ -37,7 +35,7 @@ class FaultFilter:
         if config.headers:
             wanted = [header_predicate(matcher) for matcher in config.headers]
             steps = [_only_if(wanted, step) for step in steps]
-        return tuple(steps)
+        return Steps(tuple(steps))
 
     def _delay_step(self, config: FaultConfig) -> Step:
         draw, stats, active = self._rng.random, self._stats, self._stats.active_faults

@@ -22,8 +22,8 @@ if TYPE_CHECKING:
 
 TIMEOUT_BODY = b"upstream request timeout"
 
-# Methods for which a request without a body still announces one.
-_BODY_METHODS = frozenset((b"POST", b"PUT", b"PATCH"))
+# Requests of all other methods announce a length even when there is no body.
+_BODILESS_METHODS = frozenset((b"GET", b"HEAD", b"DELETE", b"TRACE", b"CONNECT"))
 
 
 class Attempts(StreamState):
@@ -112,7 +112,7 @@ class Attempts(StreamState):
         if first:
             if self.length == CHUNKED:
                 headers.append((b"transfer-encoding", b"chunked"))
-            elif self.length or b"content-length" in self.special or self.method in _BODY_METHODS:
+            elif self.length or b"content-length" in self.special or self.method not in _BODILESS_METHODS:
                 headers.append((b"content-length", b"%d" % self.length))
             if self._upgrade:
                 headers += [(b"connection", self.special[b"connection"]), (b"upgrade", self._upgrade)]

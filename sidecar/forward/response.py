@@ -92,6 +92,8 @@ class Responses(Attempts):
         if destination is not None and destination.response_ops:
             for mutate in destination.response_ops:
                 mutate(self, headers)
+        if self.route.response_filters:
+            self._filter_response(headers)
         if manager.outbound:
             peer = special.get(b"x-envoy-peer-metadata")
             if peer is not None:

@@ -153,6 +153,7 @@ class StreamState(Exchange):
         if self._forwarding and self._destination is not None:
             for mutate in self._destination.response_ops:
                 mutate(self, headers)
+        self._filter_response(headers)
         if self.manager.inbound and b"x-envoy-peer-metadata-id" in self.special:
             headers += self.manager.peer_headers
         headers.append((b"date", self.manager.date()))
@@ -170,6 +171,12 @@ class StreamState(Exchange):
         if not framed:
             headers.append((b"content-length", b"%d" % len(body)))
         downstream.respond(status, headers, True, body, True)
+
+    def _filter_response(self, headers: Headers) -> None:
+        """The filters' turn, before what the connection manager itself adds."""
+        route = self.route
+        for step in self.manager.filters.unrouted.response if route is None else route.response_filters:
+            step(self, headers)
 
     def _server(self, headers: Headers, upstream: bytes | None) -> None:
         """The last response headers: who answers, and what the configuration adds to every answer."""

@@ -51,8 +51,7 @@ class Stream(Tunnels):
         self._set_deadline()
         route = manager.routes.find(self)
         if route is None:
-            manager.stats.no_route.value += 1
-            self.reply(404, b"", "route_not_found", Flag.NR, close=self.method == b"CONNECT")
+            self._run(manager.filters.unrouted.request, 0)
             return
         self.route = route
         self.virtual_host = route.virtual_host
@@ -114,7 +113,11 @@ class Stream(Tunnels):
         else:
             self._run(steps, at)
 
-    def _act(self, route: CompiledRoute) -> None:
+    def _act(self, route: CompiledRoute | None) -> None:
+        if route is None:
+            self.manager.stats.no_route.value += 1
+            self.reply(404, b"", "route_not_found", Flag.NR, close=self.method == b"CONNECT")
+            return
         action = route.action
         if isinstance(action, Forward):
             self._forward(route, action)

@@ -25,6 +25,7 @@ class Tunnels(Responses):
             return
         self._begin_tunnel(101)
         headers, special = head.headers, head.special
+        self._filter_response(headers)
         headers.append((b"date", special.get(b"date") or self.manager.date()))
         self._server(headers, special.get(b"server"))
         if self._upgrade:
@@ -39,7 +40,9 @@ class Tunnels(Responses):
         """CONNECT: the connection itself is the answer."""
         self._in_flight(connection)
         self._begin_tunnel(200)
-        headers: Headers = [(b"date", self.manager.date())]
+        headers: Headers = []
+        self._filter_response(headers)
+        headers.append((b"date", self.manager.date()))
         self._server(headers, None)
         self.response_headers = headers
         connection.tunnel(self)

@@ -35,8 +35,9 @@ from sidecar.router.rewrite import PathRewrite, path_rewrite
 
 PathTest = Callable[[bytes], bool]
 
-# What an HTTP filter does on a route: made by the filter chain when the table is compiled.
-FilterBinder = Callable[[RouteConfig, VirtualHost, Route], tuple[Any, ...]]
+# What the HTTP filters do on a route, to the request and to the response: made by the filter chain when the table is
+# compiled.
+FilterBinder = Callable[[RouteConfig, VirtualHost, Route], tuple[tuple[Any, ...], tuple[Any, ...]]]
 
 
 class Destination:
@@ -52,7 +53,7 @@ class Destination:
 
 
 class CompiledRoute:
-    """A route, ready to use. `filters` are the chain's filters bound to this route, in order."""
+    """A route, ready to use. `filters` and `response_filters` are the steps of the chain's filters on this route."""
 
     __slots__ = (
         "_destinations",
@@ -68,6 +69,7 @@ class CompiledRoute:
         "name",
         "order",
         "path_rewrite",
+        "response_filters",
         "response_ops",
         "retry",
         "virtual_host",
@@ -82,7 +84,7 @@ class CompiledRoute:
         self.action = action = config.action
         self.conditions = _conditions(config.match, table.rng)
         self.matches_path = path_test(config.match)
-        self.filters = table.bind_filters(routes, vhost, config)
+        self.filters, self.response_filters = table.bind_filters(routes, vhost, config)
         self.retry: RetryPlan | None = None
         self.path_rewrite: PathRewrite | None = None
         self.host_rewrite = b""
@@ -211,8 +213,8 @@ def _order(route: CompiledRoute) -> int:
     return route.order
 
 
-def _no_filters(_routes: RouteConfig, _vhost: VirtualHost, _route: Route) -> tuple[Any, ...]:
-    return ()
+def _no_filters(_routes: RouteConfig, _vhost: VirtualHost, _route: Route) -> tuple[tuple[Any, ...], tuple[Any, ...]]:
+    return (), ()
 
 
 class RouteTable:

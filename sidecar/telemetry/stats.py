@@ -249,12 +249,16 @@ class HttpStats(Group):
     delays_injected: Counter
     faults_overflow: Counter
     active_faults: Gauge
+    cors_origin_valid: Counter
+    cors_origin_invalid: Counter
     _classes: tuple[Counter, ...]  # by status // 100
 
     @classmethod
     def path(cls, attribute: str) -> str:
         if attribute.endswith("_injected") or "faults" in attribute:
             return f"fault.{attribute}"
+        if attribute.startswith("cors_"):
+            return f"cors.{attribute.removeprefix('cors_')}"
         return attribute
 
     def complete(self, status: int) -> None:

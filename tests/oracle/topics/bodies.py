@@ -149,4 +149,8 @@ CASES = (
         ignore=["upstream[0].body", "upstream[0].complete", "client.end"],
         expect={"client[0].header.connection": ("close",)},
     ),
+    *(
+        Case(f"no_body_with_{method.lower()}", request("/x", method=method))
+        for method in ("DELETE", "OPTIONS", "PROPFIND", "PATCH")
+    ),
 )
