@@ -68,7 +68,7 @@ class ChunkedDecoder:
     bytes behind it and `trailers` the trailer section's raw lines.
     """
 
-    __slots__ = ("_expect", "_left", "_line", "done", "payload", "rest", "trailers")
+    __slots__ = ("_expect", "_left", "_line", "_trailers_size", "done", "payload", "rest", "trailers")
 
     def __init__(self) -> None:
         self._left = 0  # payload bytes of the current chunk still to come
@@ -78,6 +78,7 @@ class ChunkedDecoder:
         self.rest = b""
         self.payload = b""  # what preceded the error of a feed that raised
         self.trailers: list[bytes] = []
+        self._trailers_size = 0
 
     def feed(self, data: bytes) -> bytes:
         if self._expect is _DATA and len(data) < self._left:  # the middle of a large chunk: nothing to look for
@@ -141,7 +142,8 @@ class ChunkedDecoder:
         if not _FIELD.match(line):
             raise FramingError("http1.codec_error")
         self.trailers.append(line)
-        if sum(map(len, self.trailers)) > MAX_TRAILERS:
+        self._trailers_size += len(line) + 2
+        if self._trailers_size > MAX_TRAILERS:
             raise FramingError("http1.codec_error")
         return False
 

@@ -88,3 +88,8 @@ def test_trailers_are_kept_apart() -> None:
     assert decoder.feed(b"1\r\na\r\n0\r\nx-t: v\r\n\r\nGET") == b"a"
     assert decoder.trailers == [b"x-t: v"]
     assert decoder.rest == b"GET"
+
+
+def test_trailers_are_limited_by_what_they_take_on_the_wire() -> None:
+    with pytest.raises(FramingError):
+        ChunkedDecoder().feed(b"0\r\n" + b"a:\r\n" * 20_000)
