@@ -46,11 +46,10 @@ def cluster_text(cluster: ClusterView, added_via_api: bool) -> Iterator[str]:
     """The lines of one cluster."""
     config, name = cluster.config, cluster.name
     yield f"{name}::observability_name::{config.alt_stat_name or name}\n"
-    if config.outlier is not None:
-        for average in ("success_rate_average", "success_rate_ejection_threshold"):
-            yield f"{name}::outlier::{average}::-1\n"
-        for average in ("local_origin_success_rate_average", "local_origin_success_rate_ejection_threshold"):
-            yield f"{name}::outlier::{average}::-1\n"
+    if (outlier := cluster.outlier) is not None:
+        for prefix, rates in (("", outlier.rates), ("local_origin_", outlier.local_rates)):
+            yield f"{name}::outlier::{prefix}success_rate_average::{rates.average:g}\n"
+            yield f"{name}::outlier::{prefix}success_rate_ejection_threshold::{rates.threshold:g}\n"
     for priority, limits in (("default", config.limits), ("high", config.high_limits)):
         for limit, value in _thresholds(limits).items():
             yield f"{name}::{priority}_priority::{limit}::{value}\n"
@@ -73,8 +72,8 @@ def _host_fields(host: HostView) -> Iterator[tuple[str, object]]:
     yield "sub_zone", locality.sub_zone
     yield "canary", "false"
     yield "priority", locality.priority
-    yield "success_rate", -1
-    yield "local_origin_success_rate", -1
+    yield "success_rate", f"{host.success_rate:g}"
+    yield "local_origin_success_rate", f"{host.local_success_rate:g}"
 
 
 def cluster_json(cluster: ClusterView, added_via_api: bool) -> dict[str, Any]:
@@ -85,6 +84,10 @@ def cluster_json(cluster: ClusterView, added_via_api: bool) -> dict[str, Any]:
         status["added_via_api"] = True
     if cluster.hosts:
         status["host_statuses"] = [_host_json(host) for host in cluster.hosts]
+    if (outlier := cluster.outlier) is not None:
+        for prefix, rates in (("", outlier.rates), ("local_origin_", outlier.local_rates)):
+            if rates.threshold > 0:
+                status[f"{prefix}success_rate_ejection_threshold"] = {"value": rates.threshold}
     status["circuit_breakers"] = {
         "thresholds": [_thresholds(config.limits), {"priority": "HIGH", **_thresholds(config.high_limits)}]
     }
@@ -114,6 +117,9 @@ def _host_json(host: HostView) -> dict[str, Any]:
         status["hostname"] = host.endpoint.hostname
     if locality.priority:
         status["priority"] = locality.priority
+    for key, rate in (("success_rate", host.success_rate), ("local_origin_success_rate", host.local_success_rate)):
+        if rate >= 0:
+            status[key] = {"value": rate}
     return status
 
 

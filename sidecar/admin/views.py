@@ -17,6 +17,22 @@ class BreakerView(Protocol):
     def reason(self) -> str: ...
 
 
+class AveragesView(Protocol):
+    @property
+    def average(self) -> float: ...
+    @property
+    def threshold(self) -> float: ...
+
+
+class OutlierView(Protocol):
+    """Outlier detection (upstream.outlier.OutlierDetector): what the success rates of the last interval came to."""
+
+    @property
+    def rates(self) -> AveragesView: ...
+    @property
+    def local_rates(self) -> AveragesView: ...
+
+
 class HostView(Protocol):
     """An endpoint with its counters (upstream.host.Host)."""
 
@@ -48,6 +64,10 @@ class HostView(Protocol):
     def rq_error(self) -> int: ...
     @property
     def rq_timeout(self) -> int: ...
+    @property
+    def success_rate(self) -> float: ...
+    @property
+    def local_success_rate(self) -> float: ...
 
 
 class ClusterView(Protocol):
@@ -57,6 +77,8 @@ class ClusterView(Protocol):
     def config(self) -> model.Cluster: ...
     @property
     def hosts(self) -> Sequence[HostView]: ...
+    @property
+    def outlier(self) -> OutlierView | None: ...
 
 
 class ListenerView(Protocol):

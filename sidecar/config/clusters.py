@@ -140,18 +140,10 @@ def _thresholds(reader: Reader) -> Limits:
 
 def _outlier(reader: Reader) -> OutlierDetection:
     default = OutlierDetection()
-    for field in (
-        "enforcing_success_rate",
-        "enforcing_local_origin_success_rate",
-        "enforcing_failure_percentage",
-        "enforcing_failure_percentage_local_origin",
-    ):
-        reader.only(field, 0)
     base = reader.seconds("base_ejection_time", default.base_ejection_time)
     longest = reader.seconds("max_ejection_time", max(default.max_ejection_time, base))
     if longest < base:
         reader.problem("must not be less than base_ejection_time", "max_ejection_time")
-    reader.only("max_ejection_time_jitter", 0.0)
     number = reader.number
     return OutlierDetection(
         consecutive_5xx=number("consecutive_5xx", default.consecutive_5xx),
@@ -166,6 +158,18 @@ def _outlier(reader: Reader) -> OutlierDetection:
         split_local_origin=reader.flag("split_external_local_origin_errors"),
         consecutive_local_origin_failure=number("consecutive_local_origin_failure", 5),
         enforcing_consecutive_local_origin_failure=number("enforcing_consecutive_local_origin_failure", 100),
+        max_ejection_time_jitter=reader.seconds("max_ejection_time_jitter"),
+        enforcing_success_rate=number("enforcing_success_rate", 100),
+        success_rate_minimum_hosts=number("success_rate_minimum_hosts", 5),
+        success_rate_request_volume=number("success_rate_request_volume", 100),
+        success_rate_stdev_factor=number("success_rate_stdev_factor", 1900),
+        enforcing_local_origin_success_rate=number("enforcing_local_origin_success_rate", 100),
+        failure_percentage_threshold=number("failure_percentage_threshold", 85),
+        enforcing_failure_percentage=number("enforcing_failure_percentage", 0),
+        enforcing_failure_percentage_local_origin=number("enforcing_failure_percentage_local_origin", 0),
+        failure_percentage_minimum_hosts=number("failure_percentage_minimum_hosts", 5),
+        failure_percentage_request_volume=number("failure_percentage_request_volume", 50),
+        successful_active_health_check_uneject_host=reader.flag("successful_active_health_check_uneject_host", True),
     )
 
 

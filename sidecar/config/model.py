@@ -463,6 +463,18 @@ class OutlierDetection:
     split_local_origin: bool = False
     consecutive_local_origin_failure: int = 5
     enforcing_consecutive_local_origin_failure: int = 100
+    max_ejection_time_jitter: float = 0.0
+    enforcing_success_rate: int = 100
+    success_rate_minimum_hosts: int = 5
+    success_rate_request_volume: int = 100
+    success_rate_stdev_factor: int = 1900
+    enforcing_local_origin_success_rate: int = 100
+    failure_percentage_threshold: int = 85
+    enforcing_failure_percentage: int = 0
+    enforcing_failure_percentage_local_origin: int = 0
+    failure_percentage_minimum_hosts: int = 5
+    failure_percentage_request_volume: int = 50
+    successful_active_health_check_uneject_host: bool = True
 
 
 @dataclass(frozen=True, slots=True)

@@ -224,7 +224,7 @@ class Attempts(StreamState):
         self._detach()
         if host is not None:
             host.rq_error += 1
-            self._blame(host, outlier.TIMED_OUT if failure.timed_out else outlier.CONNECT_FAILED)
+            self._blame(host, outlier.TIMED_OUT if failure.timed_out else outlier.CONNECT_FAILED, connected=False)
         self.upstream_failure = failure.reason.replace(" ", "_")
         reason = "connection timeout" if failure.timed_out else "remote connection failure"
         self._failed(Failure.CONNECT, reason, Flag.UF, 503)
@@ -240,7 +240,7 @@ class Attempts(StreamState):
         flag = Flag.UPE if protocol_error else Flag.UC
         if host is not None:
             host.rq_error += 1
-            self._blame(host, outlier.RESET)
+            self._blame(host, outlier.RESET, connected=not self.responding)
         if self.responding:
             self.flags |= flag
             self.details = f"upstream_reset_after_response_started{{{reason.replace(' ', '_')}}}"
@@ -267,10 +267,10 @@ class Attempts(StreamState):
         details = f"upstream_reset_before_response_started{{{why}}}"
         self.reply(status, reset_body(reason, retried), details, flag, headers=headers)
 
-    def _blame(self, host: Host, status: int) -> None:
+    def _blame(self, host: Host, status: int, *, connected: bool) -> None:
         detector = self.cluster.outlier
         if detector is not None:
-            detector.on_local_failure(host, status, monotonic())
+            detector.on_local_failure(host, status, monotonic(), connected=connected)
 
     def _again(self, status: int) -> bool:
         """Whether one more attempt is allowed; counts it when it is."""
@@ -339,7 +339,7 @@ class Attempts(StreamState):
         stats.upstream_rq_timeout.value += 1
         if host is not None:
             host.rq_timeout += 1
-            self._blame(host, outlier.TIMED_OUT)
+            self._blame(host, outlier.TIMED_OUT, connected=not (self._waiting or self.responding))
         self._leave_upstream()
         self._end_retry(succeeded=False)
         if self.responding:
@@ -379,7 +379,7 @@ class Attempts(StreamState):
         host = self._host
         if host is not None:
             host.rq_timeout += 1
-            self._blame(host, outlier.TIMED_OUT)
+            self._blame(host, outlier.TIMED_OUT, connected=True)
         self._leave_upstream()
         plan = self._plan
         if plan is not None and plan.wants_failure(Failure.PER_TRY_TIMEOUT) and self._again(0):

@@ -180,7 +180,9 @@ class TcpSession(asyncio.Protocol):
         host.active += 1
         host.connections += 1
         self.exchange.upstream_local = upstream.local
-        self.exchange.upstream_started = monotonic()
+        self.exchange.upstream_started = now = monotonic()
+        if cluster.outlier is not None:
+            cluster.outlier.on_connected(host, now)
         self._manager.opened(self.exchange)
         early, self._early = self._early, []
         if early:

@@ -130,10 +130,15 @@ class ClusterStats(Group):
     ejections_detected_consecutive_gateway_failure: Counter
     ejections_enforced_consecutive_local_origin_failure: Counter
     ejections_detected_consecutive_local_origin_failure: Counter
+    ejections_success_rate: Counter
     ejections_enforced_success_rate: Counter
     ejections_detected_success_rate: Counter
+    ejections_enforced_local_origin_success_rate: Counter
+    ejections_detected_local_origin_success_rate: Counter
     ejections_enforced_failure_percentage: Counter
     ejections_detected_failure_percentage: Counter
+    ejections_enforced_local_origin_failure_percentage: Counter
+    ejections_detected_local_origin_failure_percentage: Counter
     _codes: dict[str, Counter]  # path → counter: a status is counted from its first appearance on
     _answers: dict[int, tuple[Counter, Counter]]  # status → (its own counter, that of its class)
     _retries: dict[int, tuple[Counter, Counter]]

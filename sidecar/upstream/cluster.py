@@ -93,7 +93,7 @@ class ClusterRuntime:
         if config.outlier is None:
             for host in self.hosts:
                 if host.ejected and self.outlier is not None:
-                    self.outlier.release(host, "outlier detection was switched off")
+                    self.outlier.release(host, "outlier detection was switched off", monotonic())
             self.outlier = None
             return
         self.outlier = OutlierDetector(

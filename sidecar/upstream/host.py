@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from sidecar.config import model
 
 if TYPE_CHECKING:
     from sidecar.upstream.breaker import HostBreaker
+
+NEVER: Final = float("inf")
 
 
 class Host:
@@ -26,17 +28,25 @@ class Host:
         "cx_total",
         "ejected",
         "ejected_at",
+        "ejection_jitter",
         "ejections",
         "endpoint",
+        "interval_local_success",
+        "interval_local_total",
+        "interval_success",
+        "interval_total",
+        "local_success_rate",
         "locality",
         "name",
         "peer",
         "pool",
         "removed",
+        "returned_at",
         "rq_error",
         "rq_success",
         "rq_timeout",
         "rq_total",
+        "success_rate",
         "weight",
     )
 
@@ -51,6 +61,14 @@ class Host:
         self.ejected = False
         self.ejected_at = 0.0
         self.ejections = 0  # multiplies the ejection time
+        self.ejection_jitter = 0.0
+        self.returned_at = NEVER  # when it last came back from an ejection
+        self.interval_total = 0  # since the last tick of outlier detection; `local` is about reaching the host
+        self.interval_success = 0
+        self.interval_local_total = 0
+        self.interval_local_success = 0
+        self.success_rate = -1.0  # percent, of the interval before; -1 with too little traffic
+        self.local_success_rate = -1.0
         self.consecutive_5xx = 0
         self.consecutive_gateway = 0
         self.consecutive_local = 0

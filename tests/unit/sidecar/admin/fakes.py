@@ -16,6 +16,18 @@ class FakeBreaker:
 
 
 @dataclass
+class FakeAverages:
+    average: float = -1.0
+    threshold: float = -1.0
+
+
+@dataclass
+class FakeOutlier:
+    rates: FakeAverages = field(default_factory=FakeAverages)
+    local_rates: FakeAverages = field(default_factory=FakeAverages)
+
+
+@dataclass
 class FakeHost:
     address: model.Address
     endpoint: model.Endpoint = field(init=False)
@@ -32,6 +44,8 @@ class FakeHost:
     rq_success: int = 38
     rq_error: int = 2
     rq_timeout: int = 1
+    success_rate: float = -1.0
+    local_success_rate: float = -1.0
 
     def __post_init__(self) -> None:
         self.endpoint = model.Endpoint(self.address, hostname="reviews")
@@ -45,6 +59,11 @@ class FakeHost:
 class FakeCluster:
     config: model.Cluster
     hosts: list[FakeHost] = field(default_factory=list)
+    outlier: FakeOutlier | None = None
+
+    def __post_init__(self) -> None:
+        if self.config.outlier is not None:
+            self.outlier = FakeOutlier()
 
     @property
     def name(self) -> str:

@@ -136,10 +136,23 @@ def test_outlier_detection() -> None:
             "split_external_local_origin_errors": True,
             "consecutive_local_origin_failure": 9,
             "enforcing_consecutive_local_origin_failure": 10,
-            "enforcing_success_rate": 0,
+            "max_ejection_time_jitter": "11s",
+            "enforcing_success_rate": 12,
+            "success_rate_minimum_hosts": 13,
+            "success_rate_request_volume": 14,
+            "success_rate_stdev_factor": 15,
+            "enforcing_local_origin_success_rate": 16,
+            "failure_percentage_threshold": 17,
+            "enforcing_failure_percentage": 18,
+            "enforcing_failure_percentage_local_origin": 19,
+            "failure_percentage_minimum_hosts": 20,
+            "failure_percentage_request_volume": 21,
+            "successful_active_health_check_uneject_host": False,
         }
     ).outlier
-    assert outlier == OutlierDetection(1, 2, 3.0, 4.0, 5.0, 6, 7, 8, True, True, 9, 10)
+    assert outlier == OutlierDetection(
+        1, 2, 3.0, 4.0, 5.0, 6, 7, 8, True, True, 9, 10, 11.0, 12, 13, 14, 15, 16, 17, 18, 19, 20, 21, False
+    )
 
 
 @pytest.mark.parametrize(
@@ -148,7 +161,7 @@ def test_outlier_detection() -> None:
         ({"lb_policy": "RING_HASH"}, "lb_policy: RING_HASH is not implemented"),
         ({"health_checks": [HEALTH_CHECK]}, "health_checks: is not implemented"),
         ({"cluster_type": {"name": "x"}}, "cluster_type: is not implemented: use `type`"),
-        ({"outlier_detection": {"enforcing_failure_percentage": 5}}, f"enforcing_failure_percentage: 5 {OTHER} 0 is"),
+        ({"outlier_detection": {"monitors": [{"name": "x"}]}}, "monitors: is not implemented"),
         (
             {"lb_policy": "LEAST_REQUEST", "least_request_lb_config": SLOW_START},
             "slow_start_config: is not implemented",
