@@ -27,6 +27,8 @@ _LINE_END = re.compile(rb"\r?\n")
 _HEAD_END = re.compile(rb"\n\r?\n")
 _CONTROL = re.compile(rb"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
 
+_FRAMING = (b"content-length", b"transfer-encoding")
+
 _ANSWERS = {
     "http1.headers_too_large": (431, b"Request Header Fields Too Large"),
     "http1.too_many_headers": (431, b"Request Header Fields Too Large"),
@@ -129,7 +131,11 @@ def _fields(lines: list[bytes]) -> list[tuple[bytes, bytes]]:
         name, colon, value = line.partition(b":")
         if not colon or not _NAME.fullmatch(name):
             raise HeadError("http1.codec_error")
-        value = value.strip(b" \t").replace(b"\r", b"")
+        value = value.strip(b" \t")
+        if b"\r" in value:
+            if name.lower() in _FRAMING:  # what the next reader would make of it, nobody knows
+                raise HeadError("http1.codec_error")
+            value = value.replace(b"\r", b"")
         if _CONTROL.search(value):
             raise HeadError("http1.invalid_characters")
         if name.lower() == b"content-length":

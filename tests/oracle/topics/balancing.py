@@ -40,7 +40,7 @@ def ejecting(
         name,
         actions=requests(count),
         script=script,
-        clusters={"": Up(endpoints or ("up",), {"outlier_detection": outlier, **fields})},
+        clusters={"": Up(endpoints or ("up",), fields={"outlier_detection": outlier, **fields})},
         stats=OUTLIER_STATS,
         expect=pinned,
         ignore=["upstream[2].connection"],  # an ejection may have closed the first one by then
@@ -52,7 +52,7 @@ CASES = (
     Case(
         "round_robin_over_two",
         actions=requests(4),
-        clusters={"": Up(["up", "second"], {"lb_policy": "ROUND_ROBIN"})},
+        clusters={"": Up(["up", "second"], fields={"lb_policy": "ROUND_ROBIN"})},
         ignore=["log", "upstream"],
         expect={"client.count": 4},
     ),
@@ -109,7 +109,7 @@ CASES = (
     Case(
         "connect_timeout_counts_requests_together",
         request("/x"),
-        clusters={"": Up(["refused"], {"connect_timeout": "0.2s"})},
+        clusters={"": Up(["refused"], fields={"connect_timeout": "0.2s"})},
         stats=["cluster.%CLUSTER%.upstream_cx_connect_fail", "cluster.%CLUSTER%.upstream_cx_total"],
         expect={"log[0].flags": "UF"},
     ),

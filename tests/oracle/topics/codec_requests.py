@@ -75,6 +75,8 @@ CASES = (
     refused("version_10", lines(start=b"GET /x HTTP/1.0"), 426, "low_version"),
     refused("version_missing", lines(start=b"GET /x"), 426, "low_version"),
     refused("version_without_major", lines(start=b"GET /x HTTP/.1"), 400, BAD),
+    refused("version_01", lines(start=b"GET /x HTTP/0.1"), 426, "low_version"),
+    refused("version_11_with_more", lines(start=b"GET /x HTTP/1.11"), 400, BAD),
     refused("version_91", lines(start=b"GET /x HTTP/9.1"), 426, "low_version"),
     refused("leading_space", b" GET /x HTTP/1.1\r\nHost: %HOST%\r\n\r\n", 400, BAD),
     refused("version_in_lower_case", lines(start=b"GET /x http/1.1"), 400, BAD),
@@ -115,6 +117,9 @@ CASES = (
     refused("length_twice_same", length(b"5", b"5"), 400, BAD),
     refused("length_twice_different", length(b"5", b"6", body=b"hello!"), 400, BAD),
     refused("length_list", length(b"5, 5"), 400, BAD),
+    refused("length_with_cr", length(b"5\r0"), 400, BAD),
+    sent("te_with_cr", lines(b"Transfer-Encoding: chun\rked", start=b"POST /x HTTP/1.1") + b"0\r\n\r\n", 200),
+    refused("name_with_cr", lines(b"Content\r-Length: 5", start=b"POST /x HTTP/1.1"), 400, BAD),
     refused("length_negative", length(b"-5"), 400, BAD),
     refused("length_with_plus", length(b"+5"), 400, BAD),
     refused("length_in_hex", length(b"0x5"), 400, BAD),
@@ -195,6 +200,7 @@ CASES = (
         "connect_not_enabled", request("%HOST%:80", method="CONNECT", host="%HOST%:80"), 404, "route_not_found", "NR"
     ),
     refused("connect_to_a_path", request("/x", method="CONNECT"), 400, "http1.invalid_url"),
+    refused("connect_to_two_ports", request("a:b:80", method="CONNECT", host="a:80"), 400, "http1.invalid_url"),
     refused("connect_without_port", request("%HOST%", method="CONNECT"), 400, "http1.invalid_url"),
     refused(
         "connect_with_body",

@@ -21,6 +21,8 @@ CASES = (
     ),
     got("response_length_twice_different", OK + b"Content-Length: 2\r\nContent-Length: 3\r\n\r\nok", 502, "UPE"),
     got("response_length_twice_same", OK + b"Content-Length: 2\r\nContent-Length: 2\r\n\r\nok", 502, "UPE"),
+    got("response_length_with_cr", OK + b"Content-Length: 2\r0\r\n\r\nok", 502, "UPE"),
+    got("response_switching_chunked", b"HTTP/1.1 101 Switching\r\nTransfer-Encoding: chunked\r\n\r\n", 502, "UPE"),
     got("response_length_negative", OK + b"Content-Length: -2\r\n\r\nok", 502, "UPE"),
     got("response_te_gzip_chunked", OK + b"Transfer-Encoding: gzip, chunked\r\n\r\n2\r\nok\r\n0\r\n\r\n", 502, "UPE"),
     got("response_without_reason", b"HTTP/1.1 200\r\nContent-Length: 2\r\n\r\nok", 200),
