@@ -107,7 +107,8 @@ async def measure(name: str, config: model.Hcm, rounds: int, profile: bool) -> N
         )
     )
     direction = model.Direction.OUTBOUND if name == "mesh" else model.Direction.UNSPECIFIED
-    manager = runtime._connection_manager(config, model.Listener("l", model.Address("127.0.0.1", 1), (), direction=direction))
+    listener = model.Listener("l", model.Address("127.0.0.1", 1), (), direction=direction)
+    manager = runtime._connection_manager(config, listener)
     host: Host = runtime.clusters["up"].hosts[0]
     upstream = host.pool._make(host.pool)
     upstream.connection_made(StubTransport())
