@@ -67,8 +67,8 @@ class ServerConnection(asyncio.Protocol):
 
     def connection_made(self, transport: Any) -> None:
         self.transport = transport
-        self.remote = _address(transport.get_extra_info("peername"))
-        self.own = _address(transport.get_extra_info("sockname"))
+        self.remote = address_of(transport.get_extra_info("peername"))
+        self.own = address_of(transport.get_extra_info("sockname"))
         self.local = self._redirected or self.own
         self._opened = self._idle_since = monotonic()
         self.manager.opened(self)
@@ -439,5 +439,6 @@ class ServerConnection(asyncio.Protocol):
         self._timer = self.manager.loop.call_later(delay, self._close)
 
 
-def _address(name: Any) -> Address:
+def address_of(name: Any) -> Address:
+    """An address as transports tell it."""
     return Address(name[0], name[1]) if isinstance(name, tuple) else Address(str(name or ""), 0)

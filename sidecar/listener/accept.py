@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
+from sidecar.codec.h1_server import address_of
 from sidecar.config.model import Address
 from sidecar.listener import inspect
 from sidecar.listener.match import Facts
@@ -76,10 +77,9 @@ class AcceptProtocol(asyncio.Protocol):
             self._timer = None
         self._inspecting = False
         transport = self._transport
-        peer = transport.get_extra_info("peername")
         facts = Facts(
             destination=self._destination,
-            source=Address(peer[0], peer[1]),
+            source=address_of(transport.get_extra_info("peername")),  # nothing when the client has left again
             transport=found.transport,
             server_name=found.server_name,
             protocols=found.protocols,

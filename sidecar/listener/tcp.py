@@ -128,10 +128,13 @@ class TcpSession(asyncio.Protocol):
 
     def on_deadline(self, now: float) -> None:
         timeout = self._manager.config.idle_timeout
-        if timeout and now - self._touched >= timeout:
-            self._manager.stats.idle_timeout.value += 1
+        if timeout and now - self._touched >= timeout:  # who reads nothing would keep a mere close waiting for ever
+            if not self._over:
+                self._manager.stats.idle_timeout.value += 1
             self.deadline = now + timeout
-            self._transport.close()
+            self._transport.abort()
+            if self._upstream is not None:
+                self._upstream.transport.abort()
         else:
             self.deadline = self._touched + timeout if timeout else now + 3600.0
 
@@ -155,12 +158,14 @@ class TcpSession(asyncio.Protocol):
             cluster.stats.upstream_cx_overflow.value += 1
             self._give_up(Flag.UO)
             return
+        cluster.budget.connections += 1  # from the attempt on: else any number could be under way
         exchange.endpoint = host
         exchange.attempts = 1
         upstream = _UpstreamSide(self)
         try:
             await dial(cluster, host, lambda: upstream)
         except DialError as error:
+            cluster.budget.connections -= 1
             exchange.upstream_failure = error.reason.replace(" ", "_")
             if cluster.outlier is not None:
                 status = outlier.TIMED_OUT if error.timed_out else outlier.CONNECT_FAILED
@@ -168,14 +173,17 @@ class TcpSession(asyncio.Protocol):
             exchange.flags |= Flag.URX
             self._give_up(Flag.UF, reset=False)
             return
+        except BaseException:
+            cluster.budget.connections -= 1
+            raise
         self._connected(cluster, host, upstream)
 
     def _connected(self, cluster: ClusterRuntime, host: Host, upstream: _UpstreamSide) -> None:
         if self._over or self._transport.is_closing():
+            cluster.budget.connections -= 1
             upstream.transport.abort()
             return
         self._upstream = upstream
-        cluster.budget.connections += 1
         cluster.stats.upstream_cx_active.value += 1
         host.active += 1
         host.connections += 1
@@ -212,7 +220,10 @@ class TcpSession(asyncio.Protocol):
             cluster.stats.upstream_cx_destroy.value += 1
             host.active -= 1
             host.connections -= 1
-        if error is not None:
+        self._upstream = None
+        if self._over:
+            self._manager.idle.remove(self)
+        elif error is not None:
             self.exchange.flags |= Flag.UR
             self._reset()
         else:
@@ -240,7 +251,8 @@ class TcpSession(asyncio.Protocol):
         if self._over:
             return
         self._over = True
-        self._manager.idle.remove(self)
+        if self._upstream is None:  # else what is buffered for it is still on its way, and it may take none of it
+            self._manager.idle.remove(self)
         self._manager.sessions.discard(self)
         self._manager.closed(self.exchange, monotonic())
 
@@ -256,7 +268,7 @@ class _UpstreamSide(asyncio.Protocol):
     def connection_made(self, transport: Any) -> None:
         self.transport = transport
         local = transport.get_extra_info("sockname")
-        self.local = f"{local[0]}:{local[1]}"
+        self.local = f"{local[0]}:{local[1]}" if local else ""
 
     def data_received(self, data: bytes) -> None:
         self._session.on_upstream_data(data)

@@ -155,6 +155,8 @@ class Wire(FakeTransport):
         self, loop: ManualLoop, protocol: asyncio.Protocol, peer: tuple[str, int] = ("10.0.0.9", 40000), **limits: int
     ) -> None:
         super().__init__(peer=peer)
+        self._extra["socket"] = self  # the one option that is set, `setsockopt` below takes
+        self.options: list[tuple[int, int, Any]] = []
         self.protocol = protocol
         self.reads = True
         self.lost = False
@@ -185,6 +187,11 @@ class Wire(FakeTransport):
 
     def write_eof(self) -> None:
         self.finished = True
+
+    def setsockopt(self, level: int, option: int, value: Any) -> None:
+        if self.lost:
+            raise OSError(9, "Bad file descriptor")
+        self.options.append((level, option, value))
 
     def set_protocol(self, protocol: asyncio.BaseProtocol) -> None:
         self.protocol = protocol  # type: ignore[assignment]
