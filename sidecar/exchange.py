@@ -77,6 +77,7 @@ class Exchange:
         "endpoint",
         "filter_state",
         "flags",
+        "hash_key",
         "headers",
         "method",
         "noted",
@@ -85,6 +86,7 @@ class Exchange:
         "path",
         "peer",
         "protocol",
+        "repicks",
         "request_id",
         "response_headers",
         "route",
@@ -125,6 +127,8 @@ class Exchange:
         self.upstream_local = ""
         self.upstream_started = 0.0  # when the first attempt was sent
         self.attempts = 0
+        self.hash_key: int | None = None  # what RING_HASH and MAGLEV pick by; None: at random
+        self.repicks = 0  # how often another host than the first was asked for, in the pick that is going on
         self.status = 0
         self.response_headers: Headers = []
         self.flags = 0
@@ -146,6 +150,10 @@ class Exchange:
         """What the filter noted, None when it noted nothing."""
         return None if self.filter_state is None else self.filter_state.get(owner)
 
+    @property
+    def client(self) -> Any:
+        """The model.Address that the request is from, which proxies in front of us may have told."""
+        return self.downstream.remote
 
     def header(self, name: bytes) -> bytes | None:
         """A request header, pseudo-headers included: repeated ones joined with commas, None when absent."""

@@ -11,7 +11,7 @@ import ipaddress
 
 from sidecar import request_id
 from sidecar.codec.headers import drop, put
-from sidecar.config.model import Hcm
+from sidecar.config.model import Address, Hcm
 from sidecar.exchange import Exchange
 from sidecar.machine import own_address
 
@@ -65,26 +65,12 @@ class Forwarded:
             before = exchange.header(b"via")
             put(headers, b"via", self._via if before is None else before + b", " + self._via)
 
-    def client(self, exchange: Exchange) -> str:
-        """The address of the client: the one that x-forwarded-for names where that is believed, else the peer's."""
-        config = self._config
-        remote: str = exchange.downstream.remote.host
-        if config.use_remote_address and not config.xff_num_trusted_hops:
-            return remote
-        parts = [part.strip() for part in exchange.noted.get(b"x-forwarded-for", b"").split(b",")]
-        skip = config.xff_num_trusted_hops - (1 if config.use_remote_address else 0)
-        named = _nth_from_the_end([part for part in parts if part], skip)
-        try:
-            return str(ipaddress.ip_address(named.decode("latin-1"))) if named else remote
-        except ValueError:
-            return remote
-
     def _identify(self, exchange: Exchange) -> bool:
         """x-forwarded-for and what depends on it; True for a request from the edge."""
         headers, noted, config = exchange.headers, exchange.noted, self._config
         addresses = [part.strip() for part in noted.get(b"x-forwarded-for", b"").split(b",") if part.strip()]
         hops = config.xff_num_trusted_hops
-        remote = exchange.downstream.remote.host
+        remote: str = exchange.downstream.remote.host
         if config.use_remote_address:
             single = not addresses
             client = _nth_from_the_end(addresses, hops - 1) if hops else None
@@ -110,9 +96,27 @@ class Forwarded:
             headers.append((b"x-envoy-internal", b"true"))
         elif edge:
             for name in _NOT_FROM_THE_EDGE:
+                noted.pop(name, None)
                 drop(headers, name)
             put(headers, b"x-envoy-external-address", client)
         return edge
+
+    def client(self, forwarded_for: bytes, remote: Address) -> Address:
+        """Who the request is from, by x-forwarded-for as it came as far as it is trusted; else who connected to us."""
+        config = self._config
+        skip = config.xff_num_trusted_hops
+        if config.use_remote_address:
+            if not skip:
+                return remote
+            skip -= 1
+        addresses = [part.strip() for part in forwarded_for.split(b",") if part.strip()]
+        named = _nth_from_the_end(addresses, skip)
+        if named is None:
+            return remote
+        try:
+            return Address(str(ipaddress.ip_address(named.decode("latin-1"))), 0)
+        except ValueError:
+            return remote
 
     def _append(self, exchange: Exchange, addresses: list[bytes], remote: str) -> None:
         """The peer's address at the end of x-forwarded-for; for a local peer this machine's, which others can use."""

@@ -12,8 +12,9 @@ from collections.abc import Callable, Sequence
 from itertools import accumulate
 from typing import Any
 
+from sidecar.balancer.hashing import Table, table
 from sidecar.balancer.pickers import Picker, make, nobody
-from sidecar.config.model import LbPolicy
+from sidecar.config.model import DEFAULT_HASHING, HASHING, Hashing, LbPolicy
 from sidecar.upstream.host import Host
 
 
@@ -27,16 +28,23 @@ def build(
     rng: random.Random,
     on_panic: Callable[[], None],
     locality_weighted: bool = False,
+    hashing: Hashing = DEFAULT_HASHING,
 ) -> Picker:
     """The picker of a cluster. `levels` are the hosts by priority, 0 first; `on_panic` is called for each pick made in
     panic (a counter). With `locality_weighted` a level's localities share its traffic by their weights, each lowered as
     far as its health falls below what overprovisioning covers."""
     if not any(levels):
         return nobody
+    hashes = policy in HASHING
 
     def picker_of(level: Sequence[Host]) -> Picker:
         healthy = [host for host in level if host.healthy]
-        if level and 100.0 * len(healthy) / len(level) < panic_threshold:
+        panic = bool(level) and 100.0 * len(healthy) / len(level) < panic_threshold
+        if hashes:
+            hosts = level if panic else healthy
+            pick = _by_key(lambda: table(policy, hashing, hosts, by_locality=locality_weighted), rng)
+            return _counted(pick, on_panic) if panic else pick
+        if panic:
             return _counted(make(policy, choice_count, level, rng), on_panic)
         if locality_weighted:
             return _by_locality(level, overprovisioning, rng, lambda hosts: make(policy, choice_count, hosts, rng))
@@ -48,7 +56,38 @@ def build(
     if sum(shares) == 0:  # nobody is healthy anywhere: the first level decides, in panic or with nobody
         return picker_of(next(level for level in levels if level))
     used = [(picker_of(level), share) for level, share in zip(levels, shares, strict=True) if share]
-    return _shared(used, rng)
+    return _by_key_shared(used, rng) if hashes else _shared(used, rng)
+
+
+def _by_key(make_table: Callable[[], Table | None], rng: random.Random) -> Picker:
+    """The host of a request's key, or any host when it has none. The table is made when it is first asked for: of
+    several changes in a row only the last one costs it."""
+    made: list[Table | None] = []
+    draw = rng.getrandbits
+
+    def pick(wanted_for: Any) -> Host | None:
+        if not made:
+            made.append(make_table())
+        find = made[0]
+        if find is None:
+            return None
+        key = wanted_for.hash_key
+        return find(draw(64) if key is None else key, wanted_for.repicks)
+
+    return pick
+
+
+def _by_key_shared(used: Sequence[tuple[Picker, float]], rng: random.Random) -> Picker:
+    """One of several levels, by its share of the keys."""
+    pickers, limits = [picker for picker, _ in used], list(accumulate(share for _, share in used))
+    draw = rng.getrandbits
+
+    def pick(wanted_for: Any) -> Host | None:
+        key = wanted_for.hash_key
+        at = (draw(64) if key is None else key) % 100
+        return pickers[min(bisect_right(limits, at), len(pickers) - 1)](wanted_for)
+
+    return pick
 
 
 def _shared(used: Sequence[tuple[Picker, float]], rng: random.Random) -> Picker:

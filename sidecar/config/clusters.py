@@ -54,6 +54,7 @@ def cluster(reader: Reader, *, http2: bool = False) -> Cluster:
         discovery=discovery,
         lb_policy=balancing.policy,
         choice_count=balancing.choice_count,
+        hashing=balancing.hashing,
         assignment=_inline(reader, discovery, name),
         eds_name=eds.name,
         eds_timeout=eds.timeout,
@@ -115,6 +116,8 @@ def _check_policy(reader: Reader, discovery: Discovery, balancing: LoadBalancing
             "CLUSTER_PROVIDED and ORIGINAL_DST belong together",
             "lb_policy",
         )
+    if balancing.hashing.by_hostname and discovery is not Discovery.STRICT_DNS:
+        reader.problem("hashing by host names is for clusters of type STRICT_DNS only", "type")
 
 
 def _limits(parent: Reader) -> tuple[Limits, Limits]:

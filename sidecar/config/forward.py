@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Final
 
 from sidecar.config.common import header_ops, substitution, typed
+from sidecar.config.hash_policy import hash_policies
 from sidecar.config.model import UNLIMITED, Forward, RetryPolicy, Rewrite, WeightedCluster
 from sidecar.config.reader import Reader
 
@@ -53,6 +54,7 @@ def forward(reader: Reader) -> Forward:
         high_priority=reader.enum("priority") == "HIGH",
         upgrades=upgrades,
         terminate_connect=terminates,
+        hash_policies=hash_policies(reader),
     )
 
 

@@ -156,6 +156,30 @@ class Rewrite:
     append_forwarded_host: bool = False
 
 
+class HashSource(Enum):
+    """What of a request a hash policy looks at."""
+
+    HEADER = "header"
+    COOKIE = "cookie"
+    SOURCE_IP = "source_ip"
+    QUERY_PARAMETER = "query_parameter"
+
+
+@dataclass(frozen=True, slots=True)
+class HashPolicy:
+    """A part of what requests are balanced by. `name` is the header's (lower-case), the cookie's, or the parameter's;
+    `rewrite` is (RE2 pattern, substitution with \\1) for a header's values. A missing cookie is made up when `ttl` is
+    set (whole seconds, 0: for the session), with its `path` and `attributes`."""
+
+    source: HashSource
+    name: str = ""
+    terminal: bool = False
+    rewrite: tuple[str, str] | None = None
+    ttl: int | None = None
+    path: str = ""
+    attributes: tuple[tuple[str, str], ...] = ()
+
+
 @dataclass(frozen=True, slots=True)
 class Forward:
     """Sends the request to a cluster: the only cluster, or one drawn by weight."""
@@ -169,6 +193,7 @@ class Forward:
     high_priority: bool = False
     upgrades: Mapping[str, bool] = field(default_factory=dict)  # route-level upgrade_configs: type → enabled
     terminate_connect: bool = False  # connect_config: CONNECT's payload goes to the upstream as plain TCP
+    hash_policies: tuple[HashPolicy, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -396,7 +421,26 @@ class LbPolicy(Enum):
     ROUND_ROBIN = "ROUND_ROBIN"
     LEAST_REQUEST = "LEAST_REQUEST"
     RANDOM = "RANDOM"
+    RING_HASH = "RING_HASH"
+    MAGLEV = "MAGLEV"
     CLUSTER_PROVIDED = "CLUSTER_PROVIDED"
+
+
+# The policies that send equal keys to one host.
+HASHING = frozenset((LbPolicy.RING_HASH, LbPolicy.MAGLEV))
+
+
+@dataclass(frozen=True, slots=True)
+class Hashing:
+    """How RING_HASH and MAGLEV lay out their tables; Envoy's defaults."""
+
+    min_ring_size: int = 1024
+    max_ring_size: int = 8 * 1024 * 1024
+    table_size: int = 65537  # MAGLEV's, a prime
+    by_hostname: bool = False  # hosts are placed by their names, not by their addresses
+
+
+DEFAULT_HASHING = Hashing()
 
 
 class Health(Enum):
@@ -485,6 +529,7 @@ class Cluster:
     discovery: Discovery
     lb_policy: LbPolicy = LbPolicy.ROUND_ROBIN
     choice_count: int = 2
+    hashing: Hashing = DEFAULT_HASHING
     assignment: Assignment | None = None
     eds_name: str = ""
     connect_timeout: float = 5.0

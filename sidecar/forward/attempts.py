@@ -60,7 +60,9 @@ class Attempts(StreamState):
             for _ in range(self._plan.policy.host_selection_attempts):
                 if host not in self._avoid:
                     break
+                self.repicks += 1
                 host = cluster.pick(self)
+            self.repicks = 0
         return host
 
     def on_connection(self, connection: ClientConnection) -> None:

@@ -107,6 +107,12 @@ class StreamState(Exchange):
         self._tunneling = False  # bytes pass as they are
         self._done = False
 
+    @property
+    def client(self) -> Any:
+        forwarded_for = self.noted.get(b"x-forwarded-for")
+        remote = self.downstream.remote
+        return remote if forwarded_for is None else self.manager.forwarded.client(forwarded_for, remote)
+
     def on_deadline(self, now: float) -> None:
         """`Deadlines` calls it when `deadline` is past."""
         raise NotImplementedError  # the attempts' phase knows what it means
@@ -151,7 +157,7 @@ class StreamState(Exchange):
         self.status = status
         self.responding = True
         if self._forwarding and self._destination is not None:
-            for mutate in self._destination.response_ops:
+            for mutate in self._destination.reply_ops:
                 mutate(self, headers)
         self._filter_response(headers)
         if self.manager.inbound and b"x-envoy-peer-metadata-id" in self.special:

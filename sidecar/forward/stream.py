@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from sidecar.codec.headers import Headers, put
 from sidecar.codec.heads import RequestParser
-from sidecar.config.model import Forward, Redirect
+from sidecar.config.model import HASHING, Forward, Redirect
 from sidecar.exchange import Flag
 from sidecar.filters import Delay, Reply, Step, Wait
 from sidecar.forward.tunnel import Tunnels
@@ -16,6 +16,7 @@ from sidecar.router.rewrite import redirect_location
 
 if TYPE_CHECKING:
     from sidecar.connection_manager import ConnectionManager
+    from sidecar.router.hash_policy import HashPolicies
     from sidecar.router.table import CompiledRoute, Destination
 
 
@@ -159,6 +160,8 @@ class Stream(Tunnels):
             self._plan = plan
             self._retries_left = plan.policy.attempts
         self._rewrite(route, action, destination)
+        if route.hash_policies is not None and cluster.config.lb_policy in HASHING:
+            self._choose_key(route.hash_policies, destination)
         vhost = route.virtual_host.config
         limit = route.config.retry_buffer if route.config.retry_buffer is not None else vhost.retry_buffer
         self._body_limit = manager.buffer_limit if limit is None else limit
@@ -167,6 +170,13 @@ class Stream(Tunnels):
         if self.request_complete:
             self._request_ended()
         self._attempt()
+
+    def _choose_key(self, policies: HashPolicies, destination: Destination) -> None:
+        """What the host is picked by."""
+        key = policies.key(self)
+        self.hash_key = key.value
+        if key.cookies:
+            self._destination = destination.setting_cookies(key.cookies)
 
     def _client_wishes(self, plan: RetryPlan | None) -> RetryPlan | None:
         """x-envoy-* request headers change time-out and retries."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 import random
 from bisect import bisect_right
 from collections.abc import Callable
+from copy import copy
 from itertools import accumulate
 from typing import Any
 
@@ -28,6 +29,7 @@ from sidecar.config.model import (
     WeightedCluster,
 )
 from sidecar.exchange import Exchange
+from sidecar.router.hash_policy import HashPolicies
 from sidecar.router.header_ops import Mutation, compile_ops
 from sidecar.router.match import Predicate, header_predicate, query_predicate
 from sidecar.router.retry import RetryPlan
@@ -43,13 +45,22 @@ FilterBinder = Callable[[RouteConfig, VirtualHost, Route], tuple[tuple[Any, ...]
 class Destination:
     """A cluster that a route sends to, with the header operations that apply on this way."""
 
-    __slots__ = ("cluster", "host_rewrite", "request_ops", "response_ops")
+    __slots__ = ("cluster", "host_rewrite", "reply_ops", "request_ops", "response_ops")
 
     def __init__(self, cluster: WeightedCluster, request: list[HeaderOps], response: list[HeaderOps]) -> None:
         self.cluster = cluster.name
         self.host_rewrite = cluster.host_rewrite.encode()
         self.request_ops: tuple[Mutation, ...] = compile_ops([cluster.request_ops, *request])
         self.response_ops: tuple[Mutation, ...] = compile_ops([cluster.response_ops, *response])
+
+        self.reply_ops = self.response_ops  # of answers that no upstream gave
+
+    def setting_cookies(self, lines: list[bytes]) -> Destination:
+        """The same destination for one request, to which the upstream's response sets these cookies."""
+        changed = copy(self)
+        cookies = [(b"set-cookie", line) for line in lines]
+        changed.response_ops = (lambda _exchange, headers: headers.extend(cookies), *self.response_ops)
+        return changed
 
 
 class CompiledRoute:
@@ -64,6 +75,7 @@ class CompiledRoute:
         "config",
         "destination",
         "filters",
+        "hash_policies",
         "host_rewrite",
         "matches_path",
         "name",
@@ -88,6 +100,7 @@ class CompiledRoute:
         self.retry: RetryPlan | None = None
         self.path_rewrite: PathRewrite | None = None
         self.host_rewrite = b""
+        self.hash_policies: HashPolicies | None = None
         self._rng = table.rng
         request = [config.request_ops, vhost.request_ops, routes.request_ops]
         response = [config.response_ops, vhost.response_ops, routes.response_ops]
@@ -102,6 +115,7 @@ class CompiledRoute:
     def _compile_forward(self, action: Forward, request: list[HeaderOps], response: list[HeaderOps]) -> None:
         policy = action.retry or self.virtual_host.config.retry
         self.retry = RetryPlan(policy) if policy is not None else None
+        self.hash_policies = HashPolicies(action.hash_policies) if action.hash_policies else None
         if action.rewrite is not None:
             self.path_rewrite = path_rewrite(action.rewrite, self.config.match)
             self.host_rewrite = action.rewrite.host.encode()

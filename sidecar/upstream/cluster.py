@@ -200,6 +200,7 @@ class ClusterRuntime:
                 self._levels(),
                 policy=config.lb_policy,
                 choice_count=config.choice_count,
+                hashing=config.hashing,
                 overprovisioning=self._assignment.overprovisioning,
                 panic_threshold=config.panic_threshold,
                 rng=self._context.rng,

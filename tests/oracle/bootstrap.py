@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
+from itertools import zip_longest
 from typing import Any
 
 from tests.oracle.case import CLUSTER, Case, Up
@@ -126,12 +127,16 @@ def _virtual_host(case: Case) -> dict[str, Any]:
 
 
 def _cluster(name: str, up: Up, endpoints: Mapping[str, int]) -> dict[str, Any]:
-    hosts = [{"endpoint": {"address": _address(endpoints[word])}} for word in up.endpoints]
+    levels: dict[int, list[dict[str, Any]]] = {}
+    for word, fields, priority in zip_longest(up.endpoints, up.lb, up.priorities):
+        endpoint = {"address": _address(endpoints[word]), **(fields or {}).get("endpoint", {})}
+        levels.setdefault(priority or 0, []).append({**(fields or {}), "endpoint": endpoint})
+    groups = [{"priority": priority, "lb_endpoints": levels[priority]} for priority in sorted(levels)]
     return {
         "name": name,
         "type": "STATIC",
         "connect_timeout": "1s",
-        "load_assignment": {"cluster_name": name, "endpoints": [{"lb_endpoints": hosts}]},
+        "load_assignment": {"cluster_name": name, "endpoints": groups},
         **up.fields,
     }
 

@@ -65,9 +65,13 @@ Action = Write | Read | ReadUntil | Wait | AwaitUpstream | HalfClose | Abort
 @dataclass(frozen=True, slots=True)
 class Up:
     """A cluster: `endpoints` are words, `up` for the scripted upstream, `second` for another one, `refused` for a port
-    where nobody listens. `fields` are Envoy's, over the defaults."""
+    where nobody listens; `shared0` and so on, and `shared_refused`, have the same addresses on both sides, and what they
+    receive is not compared. `lb` are Envoy's fields of the endpoints, `priorities` theirs (0), by position. `fields` are
+    the cluster's, over the defaults."""
 
     endpoints: Sequence[str] = ("up",)
+    lb: Sequence[Mapping[str, Any]] = ()
+    priorities: Sequence[int] = ()
     fields: Mapping[str, Any] = field(default_factory=dict)
 
 

@@ -28,6 +28,7 @@ LOG_FLUSH = ["--file-flush-interval-msec", "20", "-l", "warning"]
 SETTLE_SECONDS = 3.0  # for log lines and upstream records that are still under way
 WATCH_SECONDS = 0.6  # how long `end="wait"` watches a connection that stays open
 POLL_SECONDS = 0.01
+SHARED = 6  # upstreams that both sides send to
 ALIVE_REQUEST = f"GET / HTTP/1.1\r\nHost: {bootstrap.ALIVE_HOST}\r\n\r\n".encode()
 
 Command = Callable[[Path], list[str]]
@@ -51,7 +52,15 @@ def judges_envoy() -> bool:
 class Side:
     """One proxy process with the upstreams that only it uses."""
 
-    def __init__(self, name: str, command: Command, cases: Sequence[Case], folder: Path, edit: Edit | None) -> None:
+    def __init__(
+        self,
+        name: str,
+        command: Command,
+        cases: Sequence[Case],
+        folder: Path,
+        edit: Edit | None,
+        shared: Mapping[str, int],
+    ) -> None:
         self.name = name
         self._command = command
         self._cases = cases
@@ -62,7 +71,7 @@ class Side:
         self._listeners = {key: free_port() for key in dict.fromkeys(map(bootstrap.listener_key, cases))}
         self._up = Upstream(free_port())
         self._second = Upstream(free_port())
-        self._endpoints = {"up": self._up.port, "second": self._second.port, "refused": free_port()}
+        self._endpoints = {"up": self._up.port, "second": self._second.port, "refused": free_port(), **shared}
         self._process: Process | None = None
 
     async def __aenter__(self) -> Self:
@@ -179,11 +188,15 @@ class Pair:
         edit: Edit | None = None,
     ) -> None:
         self._runner = asyncio.Runner()
-        self._envoy = Side("envoy", envoy, cases, folder, None)
-        self._ours = Side("ours", judged, cases, folder, edit)
+        self._shared = {f"shared{number}": Upstream(free_port()) for number in range(SHARED)}
+        shared = {word: upstream.port for word, upstream in self._shared.items()} | {"shared_refused": free_port()}
+        self._envoy = Side("envoy", envoy, cases, folder, None, shared)
+        self._ours = Side("ours", judged, cases, folder, edit, shared)
 
     def __enter__(self) -> Self:
         self._runner.__enter__()
+        for upstream in self._shared.values():
+            self._runner.run(upstream.__aenter__())
         self._runner.run(self._envoy.__aenter__())
         try:
             self._runner.run(self._ours.__aenter__())
@@ -204,6 +217,8 @@ class Pair:
     def close(self) -> None:
         self._runner.run(self._envoy.__aexit__(None, None, None))
         self._runner.run(self._ours.__aexit__(None, None, None))
+        for upstream in self._shared.values():
+            self._runner.run(upstream.__aexit__(None, None, None))
         self._runner.close()
 
     async def _both(self, case: Case) -> tuple[Flat, Flat]:

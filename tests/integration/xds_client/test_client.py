@@ -123,9 +123,9 @@ async def test_one_bad_resource_is_named_and_the_others_are_taken(
         stream = await plane.stream()
         await stream.next(CLUSTER)
         static = {"type": "STATIC", "eds_cluster_config": None}
-        good, bad = cluster("good", **static), cluster("bad", **static, lb_policy="RING_HASH")
+        good, bad = cluster("good", **static), cluster("bad", **static, lb_policy="LOAD_BALANCING_POLICY_CONFIG")
         reason = await stream.nacked(CLUSTER, stream.push(CLUSTER, {"good": good, "bad": bad}))
-        assert reason == "bad: lb_policy: RING_HASH is not implemented"
+        assert reason == "bad: lb_policy: LOAD_BALANCING_POLICY_CONFIG is not implemented"
         assert set(target.clusters) == {"xds", "good"}
         await stream.next(LISTENER)
         await stream.acked(CLUSTER, stream.push(CLUSTER, {"good": good, "bad": cluster("bad", **static)}))
@@ -322,7 +322,7 @@ async def test_counts_what_it_took(target: RecordingTarget) -> None:
         client.start()
         stream = await plane.stream()
         await first_round(stream)
-        bad = cluster("a", type="STATIC", eds_cluster_config=None, lb_policy="MAGLEV")
+        bad = cluster("a", type="STATIC", eds_cluster_config=None, lb_policy="LOAD_BALANCING_POLICY_CONFIG")
         await stream.nacked(CLUSTER, stream.push(CLUSTER, {"a": bad}))
         assert client.connected
         await client.close()

@@ -15,6 +15,7 @@ from sidecar.bootstrap import load, validate
 from sidecar.config.model import Address, AdsConfig
 from tests.unit.sidecar.config.build import Data, address, copied, parts, problems
 
+POLICY = "LOAD_BALANCING_POLICY_CONFIG"
 HTTP2 = {
     "envoy.extensions.upstreams.http.v3.HttpProtocolOptions": {
         "@type": "type.googleapis.com/envoy.extensions.upstreams.http.v3.HttpProtocolOptions",
@@ -87,11 +88,12 @@ def test_flags_replace_the_node() -> None:
 
 def test_problems_have_lines(tmp_path: Path) -> None:
     path = tmp_path / "b.yaml"
-    path.write_text("static_resources:\n  clusters:\n  - name: a\n    lb_policy: MAGLEV\n    connect_timeout: 0s\n")
+    lines = ("static_resources:", "  clusters:", "  - name: a", f"    lb_policy: {POLICY}", "    connect_timeout: 0s")
+    path.write_text("\n".join(lines))
     with pytest.raises(ConfigError) as caught:
         load(str(path))
     assert sorted(str(problem) for problem in caught.value.problems) == [
-        f"{path}:4: static_resources.clusters[0].lb_policy: MAGLEV is not implemented",
+        f"{path}:4: static_resources.clusters[0].lb_policy: {POLICY} is not implemented",
         f"{path}:5: static_resources.clusters[0].connect_timeout: is 0s, must be more than 0s",
     ]
 

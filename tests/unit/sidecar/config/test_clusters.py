@@ -158,7 +158,7 @@ def test_outlier_detection() -> None:
 @pytest.mark.parametrize(
     ("cluster", "expected"),
     [
-        ({"lb_policy": "RING_HASH"}, "lb_policy: RING_HASH is not implemented"),
+        ({"lb_policy": "LOAD_BALANCING_POLICY_CONFIG"}, "lb_policy: LOAD_BALANCING_POLICY_CONFIG is not implemented"),
         ({"health_checks": [HEALTH_CHECK]}, "health_checks: is not implemented"),
         ({"cluster_type": {"name": "x"}}, "cluster_type: is not implemented: use `type`"),
         ({"outlier_detection": {"monitors": [{"name": "x"}]}}, "monitors: is not implemented"),

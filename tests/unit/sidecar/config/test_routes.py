@@ -122,7 +122,7 @@ def test_filters_per_route() -> None:
 @pytest.mark.parametrize(
     ("where", "change", "expected"),
     [
-        ("action", {"hash_policy": [{"header": {"header_name": "a"}}]}, "hash_policy: is not implemented"),
+        ("action", {"hash_policy": [{"filter_state": {"key": "a"}}]}, "filter_state: is not implemented"),
         ("action", {"cluster_header": "x"}, "cluster_header: is not implemented"),
         ("action", {"retry_policy": {"retry_on": "5xx,nope"}}, "retry_on: unknown condition 'nope'"),
         (
@@ -156,14 +156,14 @@ def test_refused(where: str, change: Data, expected: str) -> None:
 def test_every_problem_of_a_resource_at_once() -> None:
     given = parts()
     given.match["grpc"] = {}
-    given.action.update(timeout="-1s", hash_policy=[{"header": {"header_name": "a"}}])
+    given.action.update(timeout="-1s", hash_policy=[{"filter_state": {"key": "a"}}])
     given.host["require_tls"] = "ALL"
     found = "static_resources.listeners[0].filter_chains[0].filters[0].typed_config.route_config.virtual_hosts[0]"
     assert sorted(fields(given)) == sorted(
         [
             f"{found}.require_tls",
             f"{found}.routes[0].match.grpc",
-            f"{found}.routes[0].route.hash_policy",
+            f"{found}.routes[0].route.hash_policy[0].filter_state",
             f"{found}.routes[0].route.timeout",
         ]
     )

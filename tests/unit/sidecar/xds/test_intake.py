@@ -79,10 +79,12 @@ def test_only_what_the_bootstrap_says_comes_over_ads() -> None:
 
 def test_several_bad_ones_are_all_named() -> None:
     d = Dialogue()
-    bad = [cluster(name, type="STATIC", eds_cluster_config=None, lb_policy="RING_HASH") for name in "xy"]
+    bad = [
+        cluster(name, type="STATIC", eds_cluster_config=None, lb_policy="LOAD_BALANCING_POLICY_CONFIG") for name in "xy"
+    ]
     good = cluster("good", type="STATIC", eds_cluster_config=None)
     requests = d.push(CLUSTER, bad[0], good, bad[1])
-    reason = "lb_policy: RING_HASH is not implemented"
+    reason = "lb_policy: LOAD_BALANCING_POLICY_CONFIG is not implemented"
     assert requests[0] == d.nack(CLUSTER, f"x: {reason}\ny: {reason}")
     assert d.intake.types[CLUSTER].accepted.keys() == {"good"}
     assert {name: each.error for name, each in d.intake.types[CLUSTER].rejected.items()} == {"x": reason, "y": reason}
@@ -91,7 +93,7 @@ def test_several_bad_ones_are_all_named() -> None:
 def test_a_rejection_is_forgotten_with_the_next_good_one() -> None:
     d = Dialogue()
     static = {"type": "STATIC", "eds_cluster_config": None}
-    d.push(CLUSTER, cluster("a", **static, lb_policy="RING_HASH"))
+    d.push(CLUSTER, cluster("a", **static, lb_policy="LOAD_BALANCING_POLICY_CONFIG"))
     d.push(CLUSTER, cluster("a", **static))
     state = d.intake.types[CLUSTER]
     assert (state.rejected, state.rejections, state.successes) == ({}, 1, 1)
@@ -196,7 +198,7 @@ def test_what_is_bad_in_a_snapshot_is_left_out(caplog: pytest.LogCaptureFixture)
     d = Dialogue()
     d.first_round()
     snapshot = d.intake.snapshot()
-    bad = cluster("bad", type="STATIC", eds_cluster_config=None, lb_policy="RING_HASH")
+    bad = cluster("bad", type="STATIC", eds_cluster_config=None, lb_policy="LOAD_BALANCING_POLICY_CONFIG")
     snapshot[CLUSTER]["bad"] = type(snapshot[CLUSTER]["a"])("1", CLUSTER, bad.SerializeToString())
     again = Dialogue()
     again.intake.restore(snapshot)

@@ -37,7 +37,7 @@ def test_the_same_bytes_are_not_compiled_again() -> None:
         (Raw("a", "1", CLUSTER, b"\xff"), "cannot be decoded"),
         (raw(ClusterMessage(name="b"), "a"), "is called 'b' in the message"),
         (raw(ClusterLoadAssignment(cluster_name="a"), "a", ENDPOINT), f"is a {ENDPOINT}, not a {CLUSTER}"),
-        (raw(ClusterMessage(name="a", lb_policy=2), "a"), "lb_policy: RING_HASH is not implemented"),
+        (raw(ClusterMessage(name="a", lb_policy=7), "a"), "lb_policy: LOAD_BALANCING_POLICY_CONFIG is not implemented"),
         (Raw("a", "1", CLUSTER, b"\x0a\x01a\xfa\x3f\x01a"), "field number 1023 is unknown"),
     ],
 )
@@ -49,10 +49,12 @@ def test_what_is_wrong(given: Raw, error: str) -> None:
 
 
 def test_all_problems_of_a_resource_in_one_line() -> None:
-    message = ClusterMessage(name="a", lb_policy=2)
+    message = ClusterMessage(name="a", lb_policy=7)
     message.connect_timeout.FromSeconds(0)
     (found,) = read(CLUSTER, (raw(message),), {})
-    assert found.error == ("connect_timeout: is 0s, must be more than 0s; lb_policy: RING_HASH is not implemented")
+    assert found.error == (
+        "connect_timeout: is 0s, must be more than 0s; lb_policy: LOAD_BALANCING_POLICY_CONFIG is not implemented"
+    )
 
 
 def test_one_name_twice() -> None:
