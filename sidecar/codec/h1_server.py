@@ -96,6 +96,7 @@ class ServerConnection(asyncio.Protocol):
     def connection_lost(self, error: Exception | None) -> None:
         state, self._state = self._state, _CLOSING
         self._cancel_timer()
+        self._parser.forget()
         stream, self._stream = self._stream, None
         if stream is None and self._buffer and state == _HEAD:  # in the middle of a head
             stream = Stream.refused(self, self.manager, monotonic())

@@ -101,6 +101,10 @@ class RequestParser:
         self.noted = {}
         self.target = b""
 
+    def forget(self) -> None:
+        """Nothing more will be parsed: what llhttp refers to it by would keep both in a cycle."""
+        self._llhttp = None
+
     def on_url(self, url: bytes) -> None:
         self.target += url
 

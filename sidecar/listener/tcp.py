@@ -255,6 +255,7 @@ class TcpSession(asyncio.Protocol):
             self._manager.idle.remove(self)
         self._manager.sessions.discard(self)
         self._manager.closed(self.exchange, monotonic())
+        self.exchange.downstream = None  # ends the cycle of the two
 
 
 class _UpstreamSide(asyncio.Protocol):

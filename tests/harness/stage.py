@@ -147,6 +147,19 @@ class Dial:
         self.answer.set_exception(error or ConnectionRefusedError(111, "Connection refused"))
 
 
+class Socket:
+    """What of a transport's socket is used directly."""
+
+    def __init__(self) -> None:
+        self.options: list[tuple[int, int, Any]] = []
+        self.closed = False
+
+    def setsockopt(self, level: int, option: int, value: Any) -> None:
+        if self.closed:
+            raise OSError(9, "Bad file descriptor")
+        self.options.append((level, option, value))
+
+
 class Wire(FakeTransport):
     """A connection as a proxy's protocol has it; the test is the peer. The peer takes what is written at once while
     `reads`, else it stays in the transport's buffer, and the protocol is told when that is full."""
@@ -155,8 +168,7 @@ class Wire(FakeTransport):
         self, loop: ManualLoop, protocol: asyncio.Protocol, peer: tuple[str, int] = ("10.0.0.9", 40000), **limits: int
     ) -> None:
         super().__init__(peer=peer)
-        self._extra["socket"] = self  # the one option that is set, `setsockopt` below takes
-        self.options: list[tuple[int, int, Any]] = []
+        self._extra["socket"] = self.socket = Socket()
         self.protocol = protocol
         self.reads = True
         self.lost = False
@@ -188,11 +200,6 @@ class Wire(FakeTransport):
     def write_eof(self) -> None:
         self.finished = True
 
-    def setsockopt(self, level: int, option: int, value: Any) -> None:
-        if self.lost:
-            raise OSError(9, "Bad file descriptor")
-        self.options.append((level, option, value))
-
     def set_protocol(self, protocol: asyncio.BaseProtocol) -> None:
         self.protocol = protocol  # type: ignore[assignment]
 
@@ -217,7 +224,7 @@ class Wire(FakeTransport):
 
     def _lose(self, error: Exception | None) -> None:
         if not self.lost:
-            self.lost = self._closing = True
+            self.lost = self._closing = self.socket.closed = True
             self.protocol.connection_lost(error)
 
     def resume_reading(self) -> None:

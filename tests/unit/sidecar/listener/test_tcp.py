@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import gc
 from collections import Counter
 
 import pytest
 
 from sidecar.config.model import Limits, OutlierDetection, TcpProxy, WeightedCluster
 from sidecar.exchange import flags_text
+from sidecar.listener.tcp import TcpSession
 from tests.harness.stage import ManualLoop, Stage, Wire, cluster
 
 PROXY = TcpProxy("tcp", (WeightedCluster("up", 1),), idle_timeout=10.0)
@@ -182,3 +184,18 @@ async def test_the_cluster_goes_while_a_session_lasts(loop: ManualLoop) -> None:
     await stage.settle()
     assert gone.active_connections == 0
     await stage.leaves_nothing()
+
+
+async def test_no_cycle_keeps_a_session(loop: ManualLoop) -> None:
+    gc.collect()
+    gc.disable()
+    try:
+        stage, client, upstream = await session(loop)
+        client.resets()
+        await stage.settle()
+        stage.wires.clear()
+        stage.finished.clear()
+        del client, upstream
+        assert [found for found in gc.get_objects() if isinstance(found, TcpSession)] == []
+    finally:
+        gc.enable()
