@@ -13,7 +13,6 @@ import argparse
 import asyncio
 import gc
 import json
-import os
 import random
 import resource
 import socket
@@ -164,7 +163,7 @@ class Sidecar:
             kept = {name: value for name, value in answer["left"].items() if "idle" not in name}
             idle = sum(value for name, value in answer["left"].items() if name.startswith("host") and "idle" in name)
             busy = {
-                name: value for name, value in kept.items() if value != idle or "conn" not in name and "cx" not in name
+                name: value for name, value in kept.items() if value != idle or ("conn" not in name and "cx" not in name)
             }
             if not busy or time.monotonic() > end:
                 return busy

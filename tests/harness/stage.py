@@ -225,7 +225,8 @@ class Wire(FakeTransport):
     def _lose(self, error: Exception | None) -> None:
         if not self.lost:
             self.lost = self._closing = self.socket.closed = True
-            self.protocol.connection_lost(error)
+            protocol, self.protocol = self.protocol, asyncio.Protocol()  # uvloop's lets go of it, too
+            protocol.connection_lost(error)
 
     def resume_reading(self) -> None:
         super().resume_reading()
