@@ -43,6 +43,10 @@ class Flag(IntFlag):
     DR = 1 << 28
 
 
+# What a filter keeps in an exchange whose response is not to be counted by its class: that of a health check.
+UNCOUNTED = "uncounted"
+
+
 def flags_text(flags: int) -> str:
     """`URX,UF`-style text of a flag set, `-` when it is empty. Envoy prints URX in front of what caused it."""
     if not flags:

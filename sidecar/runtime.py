@@ -72,6 +72,7 @@ class Runtime:
             peer_headers=self.telemetry.peer_headers,
             decode_peer=peer.decode,
             rng=self._rng,
+            service_cluster=str(bootstrap.node.get("cluster", "")),
         )
         context = ListenerContext(self.loop, self.stats, self._connection_manager, self._tcp_manager)
         self._listeners = ListenerManager(context, self._start_listener)

@@ -117,11 +117,16 @@ def header_ops(reader: Reader, prefix: str) -> HeaderOps:
         if not _modifiable(name):
             reader.problem(f"{name!r}: host and names with a colon cannot be removed", f"{prefix}_headers_to_remove")
     return HeaderOps(
-        tuple(_header_add(each) for each in added), tuple(name.lower().encode("latin-1", "replace") for name in removed)
+        tuple(header_add(each) for each in added), tuple(name.lower().encode("latin-1", "replace") for name in removed)
     )
 
 
-def _header_add(reader: Reader) -> HeaderAdd:
+def headers_to_add(reader: Reader, field: str) -> HeaderOps:
+    """A repeated HeaderValueOption."""
+    return HeaderOps(tuple(header_add(each) for each in reader.children(field)))
+
+
+def header_add(reader: Reader) -> HeaderAdd:
     header = reader.child("header")
     name, value = "", ""
     if header is not None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from sidecar.config.model import MILLION, StringMatcher
+from sidecar.config.model import MILLION, NO_OPS, HeaderAdd, HeaderMatcher, HeaderOps, StringMatcher
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,3 +27,58 @@ class CorsPolicy:
     forward_unmatched: bool | None = None
     enabled: int = MILLION
     shadow: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class LocalRateLimit:
+    """envoy.filters.http.local_ratelimit. `max_tokens` 0 means no bucket: nothing is limited. Chances are parts per
+    million; `request_ops` are for requests over a limit that is not enforced, `response_ops` for refusals."""
+
+    stat_prefix: str
+    max_tokens: int = 0
+    tokens_per_second: float = 0.0
+    enabled: int = 0
+    enforced: int = 0
+    status: int = 429
+    request_ops: HeaderOps = NO_OPS
+    response_ops: HeaderOps = NO_OPS
+    tells_limits: bool = False  # x-ratelimit-… response headers
+    per_connection: bool = False  # each downstream connection has a bucket of its own
+    resource_exhausted: bool = False  # gRPC clients get 8, not 14
+
+
+@dataclass(frozen=True, slots=True)
+class RemoveMatching:
+    """Removes the headers whose name matches."""
+
+    name: StringMatcher
+
+
+HeaderMutation = HeaderAdd | bytes | RemoveMatching  # bytes: removes the header of this name
+
+
+@dataclass(frozen=True, slots=True)
+class HeaderMutations:
+    """envoy.filters.http.header_mutation, in the chain or on a route."""
+
+    request: tuple[HeaderMutation, ...] = ()
+    response: tuple[HeaderMutation, ...] = ()
+    specific_last: bool = False  # of routes' mutations those of the most specific level come last
+
+
+@dataclass(frozen=True, slots=True)
+class HealthCheck:
+    """envoy.filters.http.health_check: answers (or passes through, and remembers the answer for `cache` seconds)
+    requests that all `headers` match. `minimum` is (cluster, percent of its hosts that must be healthy)."""
+
+    passes: bool
+    cache: float = 0.0
+    headers: tuple[HeaderMatcher, ...] = ()
+    minimum: tuple[tuple[str, float], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class BufferBody:
+    """envoy.filters.http.buffer: `limit` None where a route disables it."""
+
+    limit: int | None

@@ -17,13 +17,19 @@ from sidecar.config.model import HttpFilter
 from sidecar.config.reader import Reader
 
 FILTERS: Final[Mapping[str, str]] = {
+    "envoy.extensions.filters.http.buffer.v3.Buffer": "sidecar.config.filter_buffer",
     "envoy.extensions.filters.http.cors.v3.Cors": "sidecar.config.filter_cors",
     "envoy.extensions.filters.http.fault.v3.HTTPFault": "sidecar.config.filter_fault",
+    "envoy.extensions.filters.http.header_mutation.v3.HeaderMutation": "sidecar.config.filter_header_mutation",
+    "envoy.extensions.filters.http.health_check.v3.HealthCheck": "sidecar.config.filter_health_check",
+    "envoy.extensions.filters.http.local_ratelimit.v3.LocalRateLimit": "sidecar.config.filter_local_ratelimit",
     "envoy.extensions.filters.http.router.v3.Router": "sidecar.config.filter_router",
 }
 # Types that only routes configure.
 ROUTE_ONLY: Final[Mapping[str, str]] = {
+    "envoy.extensions.filters.http.buffer.v3.BufferPerRoute": "sidecar.config.filter_buffer",
     "envoy.extensions.filters.http.cors.v3.CorsPolicy": "sidecar.config.filter_cors",
+    "envoy.extensions.filters.http.header_mutation.v3.HeaderMutationPerRoute": "sidecar.config.filter_header_mutation",
 }
 ROUTER: Final = "envoy.extensions.filters.http.router.v3.Router"
 FILTER_CONFIG: Final = "envoy.config.route.v3.FilterConfig"
@@ -33,9 +39,9 @@ DISABLED: Final = None
 
 @dataclass(frozen=True, slots=True)
 class FilterType:
-    """How one type of filter is compiled. `compile_route` is None where routes cannot override."""
+    """How one type of configuration is compiled: in the chain, and on routes; None where it does not belong."""
 
-    compile: Callable[[Reader], Any]
+    compile: Callable[[Reader], Any] | None
     compile_route: Callable[[Reader], Any] | None
 
 

@@ -67,6 +67,11 @@ REASONS: Final[dict[str, dict[str, str]]] = {
         "dynamic_stats": _STATS,
         "suppress_grpc_request_failure_code_stats": _STATS,
     },
+    "envoy.extensions.filters.http.local_ratelimit.v3.LocalRateLimit": {
+        "stage": "it belongs to descriptors, which are refused",
+        "always_consume_default_token_bucket": "it belongs to descriptors, which are refused",
+        "max_dynamic_descriptors": "it belongs to descriptors, which are refused",
+    },
     "envoy.config.route.v3.RouteConfiguration": {"metadata": _NOT_READ},
     "envoy.config.route.v3.VirtualHost": {"metadata": _NOT_READ, "virtual_clusters": _STATS},
     "envoy.config.route.v3.Route": {"stat_prefix": _STATS},

@@ -34,7 +34,8 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """Answer instead of forwarding. `flags` are response flags to add, `detail` the code detail for the log."""
+    """Answer instead of forwarding. `flags` are response flags to add, `detail` the code detail for the log. A
+    `connection` header says that the connection ends with this answer."""
 
     status: int
     body: bytes

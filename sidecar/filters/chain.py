@@ -5,16 +5,24 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from sidecar.config.filter_model import CorsFilterConfig
+from sidecar.config.filter_model import BufferBody, CorsFilterConfig, HeaderMutations, HealthCheck, LocalRateLimit
 from sidecar.config.model import FaultConfig, HttpFilter, Route, RouteConfig, VirtualHost
 from sidecar.filters import Filter, FilterContext, Steps
+from sidecar.filters.buffer import BufferFilter
 from sidecar.filters.cors import CorsFilter
 from sidecar.filters.fault import FaultFilter
+from sidecar.filters.header_mutation import HeaderMutationFilter
+from sidecar.filters.health_check import HealthCheckFilter
+from sidecar.filters.local_ratelimit import LocalRateLimitFilter
 
 # By the type of the compiled configuration: a filter's name is the user's to choose. The router has no steps.
 _FACTORIES: dict[type, Callable[[Any, FilterContext], Filter]] = {
+    BufferBody: BufferFilter,
     CorsFilterConfig: CorsFilter,
     FaultConfig: FaultFilter,
+    HeaderMutations: HeaderMutationFilter,
+    HealthCheck: HealthCheckFilter,
+    LocalRateLimit: LocalRateLimitFilter,
 }
 
 

@@ -17,6 +17,7 @@ from sidecar.upstream.dial import DialError
 
 if TYPE_CHECKING:
     from sidecar.codec.h1_client import ClientConnection
+    from sidecar.filters import Hold
     from sidecar.upstream.cluster import ClusterRuntime
     from sidecar.upstream.host import Host
 
@@ -165,7 +166,10 @@ class Attempts(StreamState):
         if data and self._keep_body:
             self._body.append(data)
             self._body_size += len(data)
-            self._check_buffer(connection)
+            if self._held is None:
+                self._check_buffer(connection)
+        if self._held is not None:
+            self._hold(self._held[0], end)
         if self._done:
             return
         self._touched = monotonic()
@@ -176,6 +180,10 @@ class Attempts(StreamState):
             connection.write(framed, end)
             if end and self._plan is not None and self._plan.policy.per_try_timeout:
                 self._start_per_try(self._plan)
+
+    def _hold(self, hold: Hold, end: bool) -> None:
+        """A filter waits for the whole body."""
+        raise NotImplementedError  # the phase of the filters does
 
     def _check_buffer(self, connection: ClientConnection | None) -> None:
         """What is kept is bounded: too much of it ends the chance of a retry, or holds up the client."""

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any, Final
 from sidecar.codec.headers import Header, Headers, get, put
 from sidecar.codec.heads import RequestParser
 from sidecar.codec.local_reply import is_grpc, reply_headers
-from sidecar.exchange import Exchange, Flag
-from sidecar.filters import Reply
+from sidecar.exchange import UNCOUNTED, Exchange, Flag
+from sidecar.filters import Hold, Reply, Step
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -41,6 +41,7 @@ class StreamState(Exchange):
         "_done",
         "_filter_done",
         "_forwarding",
+        "_held",
         "_host",
         "_idle_timeout",
         "_keep_body",
@@ -102,6 +103,7 @@ class StreamState(Exchange):
         self._waiting = False  # for a connection
         self._timer: asyncio.Handle | None = None
         self._filter_done: Callable[[], None] | None = None
+        self._held: tuple[Hold, tuple[Step, ...], int] | None = None  # where the filters go on with the whole body
         self._forwarding = False  # the router has taken over from the filters
         self._upgrade = b""
         self._tunneling = False  # bytes pass as they are
@@ -270,7 +272,7 @@ class StreamState(Exchange):
         stats = manager.stats
         stats.downstream_rq_active.value -= 1
         stats.downstream_rq_time.record((now - self.started) * 1000)
-        if self.status:
+        if self.status and (self.filter_state is None or UNCOUNTED not in self.filter_state):
             stats.complete(self.status)
         if self._tunneling:
             stats.downstream_cx_upgrades_active.value -= 1

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from time import monotonic
 from typing import TYPE_CHECKING, Any
 
 from sidecar.codec.headers import Headers, put
 from sidecar.codec.heads import RequestParser
 from sidecar.config.model import HASHING, Forward, Redirect
 from sidecar.exchange import Flag
-from sidecar.filters import Delay, Reply, Step, Wait
+from sidecar.filters import Delay, Hold, Reply, Step, Wait
 from sidecar.forward.tunnel import Tunnels
 from sidecar.forwarded import WISHES
 from sidecar.router.retry import RetryPlan, number, with_client_wishes
@@ -90,7 +91,11 @@ class Stream(Tunnels):
             decision = steps[index](self)
             if decision is None:
                 continue
-            if isinstance(decision, Reply):
+            if isinstance(decision, Hold):
+                if self.request_complete:
+                    continue
+                self._held = decision, steps, index + 1
+            elif isinstance(decision, Reply):
                 self._answer(decision)
             elif isinstance(decision, Delay):
                 self._filter_done = decision.done
@@ -99,6 +104,20 @@ class Stream(Tunnels):
                 self.manager.tasks.start(self._wait(decision, steps, index + 1), "filter")
             return
         self._act(self.route)
+
+    def _hold(self, hold: Hold, end: bool) -> None:
+        if self._done or self._held is None:
+            return
+        _, steps, at = self._held
+        if self._body_size > hold.limit:
+            self._held = None
+            self.manager.stats.downstream_rq_too_large.value += 1
+            self._answer(hold.too_large)
+        elif end:
+            self._held = None
+            self.length = self._body_size  # whatever its coding was
+            self._touched = monotonic()
+            self._run(steps, at)
 
     def _delayed(self, steps: tuple[Step, ...], at: int) -> None:
         self._timer = None

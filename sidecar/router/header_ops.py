@@ -13,12 +13,17 @@ from sidecar.telemetry.formatter import compile_format
 Mutation = Callable[[Exchange, Headers], None]
 
 
+_OVERWRITING = frozenset((AppendAction.OVERWRITE, AppendAction.OVERWRITE_IF_EXISTS))
+
+
 def compile_ops(levels: Iterable[HeaderOps]) -> tuple[Mutation, ...]:
-    """The mutations of all `levels` in order (Envoy's: most specific first; within a level, removals come first)."""
+    """The mutations of all `levels` in order (Envoy's: most specific first; within a level removals come first,
+    then what overwrites, then what is added)."""
     mutations: list[Mutation] = []
     for ops in levels:
         mutations.extend(_removing(name) for name in ops.remove)
-        mutations.extend(_adding(add) for add in ops.add)
+        mutations.extend(_adding(add) for add in ops.add if add.action in _OVERWRITING)
+        mutations.extend(_adding(add) for add in ops.add if add.action not in _OVERWRITING)
     return tuple(mutations)
 
 

@@ -58,6 +58,7 @@ _TAGS: tuple[tuple[str, re.Pattern[str]], ...] = (
     ("envoy_cluster_name", re.compile(r"^cluster\.((.+?(\..+?\.svc\.cluster\.local)?)\.)")),
     ("envoy_http_conn_manager_prefix", re.compile(r"^http\.((.+?)\.)(?=[a-z][a-z0-9_]*(?:\.[a-z][a-z0-9_]*)?$)")),
     ("envoy_tcp_prefix", re.compile(r"^tcp\.((.+?)\.)(?=[a-z][a-z0-9_]*$)")),
+    ("envoy_local_http_ratelimit_prefix", re.compile(r"^((.+?)\.)(?=http_local_rate_limit\.)")),
     ("envoy_listener_address", re.compile(r"^listener\.(((?:[_.0-9]+|[_\[\]a-fA-F0-9.]+))\.)")),
 )
 _CODE = re.compile(r"(?<=_rq)_(\d)(\d\d|xx)$")

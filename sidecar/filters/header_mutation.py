@@ -1,0 +1,92 @@
+"""envoy.filters.http.header_mutation: changes of request and response headers, in the chain's place and order."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from sidecar.codec.headers import Headers, drop, joined
+from sidecar.codec.heads import NOTED
+from sidecar.config.filter_model import HeaderMutation, HeaderMutations, RemoveMatching
+from sidecar.config.model import HeaderAdd, HeaderOps, Route
+from sidecar.exchange import Exchange
+from sidecar.filters import FilterContext, ResponseStep, Step, Steps
+from sidecar.forwarded import WISHES
+from sidecar.router.header_ops import Mutation, compile_ops
+from sidecar.router.match import string_test
+
+
+class HeaderMutationFilter:
+    """The chain's own mutations come first, then those of the levels, the most specific one first unless it is told
+    otherwise."""
+
+    def __init__(self, config: HeaderMutations, _context: FilterContext) -> None:
+        self._config = config
+
+    def bind(self, overrides: Sequence[HeaderMutations], _route: Route | None) -> Steps:
+        levels = [self._config, *(reversed(overrides) if self._config.specific_last else overrides)]
+        request = _mutations(each for level in levels for each in level.request)
+        response = _mutations(each for level in levels for each in level.response)
+        return Steps(
+            (_request_step(request, *_noted(levels)),) if request else (),
+            (_response_step(response),) if response else (),
+        )
+
+
+def _mutations(parts: Iterable[HeaderMutation]) -> tuple[Mutation, ...]:
+    mutations: list[Mutation] = []
+    for part in parts:
+        if isinstance(part, RemoveMatching):
+            mutations.append(_removing_matches(part))
+        else:
+            mutations += compile_ops([HeaderOps((part,)) if isinstance(part, HeaderAdd) else HeaderOps((), (part,))])
+    return tuple(mutations)
+
+
+def _removing_matches(part: RemoveMatching) -> Mutation:
+    matches = string_test(part.name)
+
+    def mutate(_exchange: Exchange, headers: Headers) -> None:
+        headers[:] = [header for header in headers if not matches(header[0])]
+
+    return mutate
+
+
+def _noted(levels: Iterable[HeaderMutations]) -> tuple[frozenset[bytes], frozenset[bytes]]:
+    """Which of the request's fields that other stations look for may be set, and which may be removed."""
+    written: set[bytes] = set()
+    removed: set[bytes] = set()
+    for part in (part for level in levels for part in level.request):
+        if isinstance(part, HeaderAdd):
+            written.add(part.name)
+        elif isinstance(part, RemoveMatching):
+            removed.update(filter(string_test(part.name), NOTED))
+        else:
+            removed.add(part)
+    return NOTED & written, NOTED & removed
+
+
+def _request_step(mutations: tuple[Mutation, ...], written: frozenset[bytes], removed: frozenset[bytes]) -> Step:
+    touched = written | removed
+
+    def step(exchange: Exchange) -> None:
+        headers, noted = exchange.headers, exchange.noted
+        for mutate in mutations:
+            mutate(exchange, headers)
+        for name in touched:
+            value = joined(headers, name)
+            if value is not None:
+                noted[name] = value
+                if name in WISHES:  # they end with the router
+                    drop(headers, name)
+            elif name in removed:
+                noted.pop(name, None)
+
+    return step
+
+
+def _response_step(mutations: tuple[Mutation, ...]) -> ResponseStep:
+    def step(exchange: Exchange, headers: Headers) -> None:
+        for mutate in mutations:
+            mutate(exchange, headers)
+
+    return step

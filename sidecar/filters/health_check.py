@@ -1,0 +1,78 @@
+"""envoy.filters.http.health_check: the proxy's own answer to health checks, or the upstream's, remembered for a while."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Final
+
+from sidecar.codec.headers import Headers, put
+from sidecar.config.filter_model import HealthCheck
+from sidecar.config.model import Route
+from sidecar.exchange import UNCOUNTED, Exchange, Flag
+from sidecar.filters import Decision, FilterContext, Reply, Steps
+from sidecar.router.match import header_predicate
+
+_OK: Final = Reply(200, b"", "health_check_ok")
+_HEALTHY: Final = Reply(200, b"", "health_check_ok_cluster_healthy")
+
+
+def _failed(detail: str) -> Reply:
+    return Reply(503, b"", detail, int(Flag.LH))
+
+
+_NO_CLUSTER: Final = _failed("health_check_failed_no_cluster_found")
+_EMPTY: Final = _failed("health_check_failed_cluster_empty")
+_UNHEALTHY: Final = _failed("health_check_failed_cluster_unhealthy")
+
+
+class HealthCheckFilter:
+    """One connection manager's filter; routes cannot configure it, and what they answer is of no interest here."""
+
+    def __init__(self, config: HealthCheck, context: FilterContext) -> None:
+        self._config = config
+        self._clusters = context.clusters
+        self._clock = context.clock
+        self._service = context.service_cluster.encode()
+        self._matches = [header_predicate(matcher) for matcher in config.headers]
+        self._began = context.clock()
+        self._cached: tuple[int, int] | None = None  # the status, and the interval that it was seen in
+
+    def bind(self, _overrides: Sequence[HealthCheck], _route: Route | None) -> Steps:
+        return Steps((self._request,), (self._response,))
+
+    def _request(self, exchange: Exchange) -> Decision | None:
+        if not all(matches(exchange) for matches in self._matches):
+            return None
+        exchange.keep(self, True)
+        exchange.keep(UNCOUNTED, True)
+        if not self._config.passes:
+            return self._judge()
+        if self._cached is None or self._cached[1] != self._interval():
+            return None
+        status = self._cached[0]
+        return Reply(status, b"", "health_check_cached", 0 if 200 <= status < 300 else int(Flag.LH))
+
+    def _judge(self) -> Reply:
+        for name, percent in self._config.minimum:
+            cluster = self._clusters.get(name)
+            if cluster is None:
+                return _NO_CLUSTER
+            stats = cluster.stats
+            total = stats.membership_total.value
+            if not total:
+                if percent:
+                    return _EMPTY
+            elif 100 * (stats.membership_healthy.value + stats.membership_degraded.value) < total * percent:
+                return _UNHEALTHY
+        return _HEALTHY if self._config.minimum else _OK
+
+    def _interval(self) -> int:
+        """Everything that is remembered is forgotten at once, every so often."""
+        return int((self._clock() - self._began) / self._config.cache)
+
+    def _response(self, exchange: Exchange, headers: Headers) -> None:
+        if not exchange.kept(self):
+            return
+        if self._config.cache:
+            self._cached = exchange.status, self._interval()
+        put(headers, b"x-envoy-upstream-healthchecked-cluster", self._service)

@@ -1,0 +1,144 @@
+"""envoy.filters.http.local_ratelimit: a token bucket, filled continuously; requests that find it empty are refused."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from typing import Any, Final
+from weakref import WeakKeyDictionary, WeakValueDictionary
+
+from sidecar.codec.headers import Headers, put
+from sidecar.config.filter_model import LocalRateLimit
+from sidecar.config.model import MILLION, Route
+from sidecar.exchange import Exchange, Flag
+from sidecar.filters import NO_STEPS, Decision, FilterContext, Reply, Step, Steps
+from sidecar.router.header_ops import compile_ops
+
+_TEXT: Final = "local_rate_limited"
+_GRPC_RESOURCE_EXHAUSTED: Final = 8
+
+
+class TokenBucket:
+    """Full at first; gains tokens with the time, and never has more than its size."""
+
+    __slots__ = ("_at", "_clock", "_rate", "size", "tokens")
+
+    def __init__(self, size: int, per_second: float, clock: Callable[[], float]) -> None:
+        self.size = size
+        self.tokens = float(size)
+        self._rate = per_second
+        self._clock = clock
+        self._at = clock()
+
+    def take(self) -> bool:
+        """One token, if there is one."""
+        self.fill()
+        if self.tokens < 1.0:
+            return False
+        self.tokens -= 1.0
+        return True
+
+    def fill(self) -> None:
+        """Brings `tokens` up to date."""
+        now = self._clock()
+        self.tokens = min(self.size, self.tokens + (now - self._at) * self._rate)
+        self._at = now
+
+    def seconds_to_next(self) -> float:
+        """How long until there is a token, 0.0 when there is one."""
+        self.fill()
+        return max(0.0, (1.0 - self.tokens) / self._rate)
+
+
+class _Limiter:
+    """The buckets of one configuration, however many routes it is bound to."""
+
+    def __init__(self, config: LocalRateLimit, context: FilterContext) -> None:
+        self.config = config
+        self._clock = context.clock
+        self._shared = self._bucket()
+        self._own: WeakKeyDictionary[Any, TokenBucket] = WeakKeyDictionary()
+        prefix = f"{config.stat_prefix}.http_local_rate_limit."
+        registry = context.registry
+        self.enabled = registry.counter(prefix + "enabled")
+        self.enforced = registry.counter(prefix + "enforced")
+        self.limited = registry.counter(prefix + "rate_limited")
+        self.ok = registry.counter(prefix + "ok")
+
+    def _bucket(self) -> TokenBucket:
+        return TokenBucket(self.config.max_tokens, self.config.tokens_per_second, self._clock)
+
+    def bucket_of(self, exchange: Exchange) -> TokenBucket:
+        if not self.config.per_connection:
+            return self._shared
+        connection = exchange.downstream
+        bucket = self._own.get(connection)
+        if bucket is None:
+            bucket = self._own[connection] = self._bucket()
+        return bucket
+
+
+class LocalRateLimitFilter:
+    """One connection manager's filter. A configuration on a route replaces that of the chain, its bucket included."""
+
+    def __init__(self, config: LocalRateLimit, context: FilterContext) -> None:
+        self._context = context
+        self._draw = context.rng.random
+        # By the identity of the configuration, for as long as it is bound to a route: a limiter holds its configuration.
+        self._limiters: WeakValueDictionary[int, _Limiter] = WeakValueDictionary()
+        self._default = self._limiter(config)
+
+    def _limiter(self, config: LocalRateLimit) -> _Limiter:
+        limiter = self._limiters.get(id(config))
+        if limiter is None:
+            limiter = self._limiters[id(config)] = _Limiter(config, self._context)
+        return limiter
+
+    def bind(self, overrides: Sequence[LocalRateLimit], _route: Route | None) -> Steps:
+        limiter = self._limiter(overrides[0]) if overrides else self._default
+        config = limiter.config
+        if not config.enabled:
+            return NO_STEPS
+        return Steps((self._request_step(limiter),), (self._tell,) if config.tells_limits else ())
+
+    def _request_step(self, limiter: _Limiter) -> Step:
+        config, draw = limiter.config, self._draw
+        request_ops, response_ops = compile_ops([config.request_ops]), compile_ops([config.response_ops])
+        grpc_status = _GRPC_RESOURCE_EXHAUSTED if config.resource_exhausted else None
+
+        def step(exchange: Exchange) -> Decision | None:
+            if draw() * MILLION >= config.enabled:
+                return None
+            limiter.enabled.value += 1
+            if self._allows(limiter, exchange):
+                limiter.ok.value += 1
+                return None
+            limiter.limited.value += 1
+            if draw() * MILLION >= config.enforced:
+                for mutate in request_ops:
+                    mutate(exchange, exchange.headers)
+                return None
+            limiter.enforced.value += 1
+            headers: Headers = []
+            for mutate in response_ops:
+                mutate(exchange, headers)
+            return Reply(config.status, _TEXT.encode(), _TEXT, int(Flag.RL), tuple(headers), grpc_status)
+
+        return step
+
+    def _allows(self, limiter: _Limiter, exchange: Exchange) -> bool:
+        if not limiter.config.max_tokens:
+            return True
+        bucket = limiter.bucket_of(exchange)
+        if limiter.config.tells_limits:
+            exchange.keep(self, bucket)
+        return bucket.take()
+
+    def _tell(self, exchange: Exchange, headers: Headers) -> None:
+        bucket: TokenBucket | None = exchange.kept(self)
+        if bucket is None:
+            return
+        reset = math.ceil(bucket.seconds_to_next())
+        put(headers, b"x-ratelimit-limit", b"%d" % bucket.size)
+        put(headers, b"x-ratelimit-remaining", b"%d" % bucket.tokens)
+        put(headers, b"x-ratelimit-reset", b"%d" % reset)
