@@ -64,7 +64,7 @@ async def serve(bootstrap: Bootstrap, settings: Settings) -> int:
         if ads is not None:
             ads.start()
         else:
-            runtime.apply_static()
+            await runtime.apply_static()
             runtime.initialized()
     except (ConfigError, OSError) as error:
         log.critical("cannot start: %s", error)

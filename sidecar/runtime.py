@@ -132,10 +132,14 @@ class Runtime:
         gc.collect()
         gc.freeze()
 
-    def apply_static(self) -> None:
-        """Brings the bootstrap's own resources into effect. Raises ConfigError."""
+    async def apply_static(self) -> None:
+        """Brings the bootstrap's own resources into effect: listeners once each host that is checked had its first
+        health check. Raises ConfigError."""
         for cluster in self.bootstrap.clusters:
             self.set_cluster(cluster)
+        for runtime in list(self.clusters.values()):
+            if runtime.checker is not None:
+                await runtime.checker.wait_all_checked()
         for listener in self.bootstrap.listeners:
             self.set_listener(listener)
 

@@ -25,12 +25,19 @@ def _gauges(host: HostView) -> dict[str, int]:
 
 
 def _health_flags(host: HostView) -> str:
-    flags = "/failed_outlier_check" if host.ejected else ""
-    if host.endpoint.health in (model.Health.UNHEALTHY, model.Health.DRAINING):
-        flags += "/failed_eds_health"
-    elif host.endpoint.health is model.Health.DEGRADED:
-        flags += "/degraded_eds_health"
-    return flags or "healthy"
+    health = host.endpoint.health
+    flags = {
+        "failed_active_hc": host.failed_active_hc,
+        "failed_outlier_check": host.ejected,
+        "failed_eds_health": health in (model.Health.UNHEALTHY, model.Health.DRAINING),
+        "degraded_active_hc": host.degraded_active_hc,
+        "degraded_eds_health": health is model.Health.DEGRADED,
+        "pending_dynamic_removal": host.pending_removal,
+        "pending_active_hc": host.pending_active_hc,
+        "excluded_via_immediate_hc_fail": host.excluded_by_hc,
+        "active_hc_timeout": host.active_hc_timeout,
+    }
+    return "".join(f"/{flag}" for flag, there in flags.items() if there) or "healthy"
 
 
 def _thresholds(limits: model.Limits) -> dict[str, int]:
@@ -99,8 +106,16 @@ def cluster_json(cluster: ClusterView, added_via_api: bool) -> dict[str, Any]:
 
 def _host_json(host: HostView) -> dict[str, Any]:
     health: dict[str, Any] = {"eds_health_status": host.endpoint.health.value}
-    if host.ejected:
-        health["failed_outlier_check"] = True
+    flags = {
+        "failed_active_health_check": host.failed_active_hc,
+        "failed_outlier_check": host.ejected,
+        "failed_active_degraded_check": host.degraded_active_hc,
+        "pending_dynamic_removal": host.pending_removal,
+        "pending_active_hc": host.pending_active_hc,
+        "excluded_via_immediate_hc_fail": host.excluded_by_hc,
+        "active_hc_timeout": host.active_hc_timeout,
+    }
+    health.update({flag: True for flag, there in flags.items() if there})
     locality = host.locality
     where = {"region": locality.region, "zone": locality.zone, "sub_zone": locality.sub_zone}
     status: dict[str, Any] = {

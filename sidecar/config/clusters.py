@@ -7,8 +7,18 @@ from typing import Any, Final
 
 from sidecar.config.common import plaintext
 from sidecar.config.endpoints import assignment
+from sidecar.config.health_checks import health_check
 from sidecar.config.load_balancing import LoadBalancing, load_balancing
-from sidecar.config.model import Assignment, Cluster, Discovery, DnsFamily, LbPolicy, Limits, OutlierDetection
+from sidecar.config.model import (
+    Assignment,
+    Cluster,
+    Discovery,
+    DnsFamily,
+    HealthCheck,
+    LbPolicy,
+    Limits,
+    OutlierDetection,
+)
 from sidecar.config.reader import Reader, is_ip
 from sidecar.config.source import FETCH_TIMEOUT, ads_source
 from sidecar.config.upstream_http import upstream_http
@@ -62,6 +72,8 @@ def cluster(reader: Reader, *, http2: bool = False) -> Cluster:
         limits=limits,
         high_limits=high,
         outlier=_outlier(outlier) if outlier is not None else None,
+        health_check=_health_check(reader, discovery),
+        remove_while_healthy=reader.flag("ignore_health_on_host_removal"),
         panic_threshold=balancing.panic_threshold,
         locality_weighted=balancing.locality_weighted,
         max_requests_per_connection=reader.number("max_requests_per_connection") or upstream.max_requests,
@@ -78,6 +90,13 @@ def cluster(reader: Reader, *, http2: bool = False) -> Cluster:
         metadata=reader.metadata("metadata"),
         source=reader.message.SerializeToString(deterministic=True),
     )
+
+
+def _health_check(reader: Reader, discovery: Discovery) -> HealthCheck | None:
+    check = health_check(reader)
+    if check is not None and discovery is Discovery.ORIGINAL_DST:
+        reader.problem("are not implemented for clusters of type ORIGINAL_DST", "health_checks")
+    return check
 
 
 def _eds(reader: Reader, discovery: Discovery, name: str) -> _Eds:

@@ -55,12 +55,13 @@ def _locality(reader: Reader, names: bool) -> LocalityEndpoints:
 def _endpoint(reader: Reader, names: bool) -> Endpoint:
     inner = reader.child("endpoint")
     where = address(None)
-    hostname = ""
+    hostname, check = "", None
     if inner is not None:
         if not inner.has("address"):
             inner.problem("is required", "address")
         where = address(inner.child("address"), names=names)
         hostname = inner.text("hostname")
+        check = inner.child("health_check_config")
     elif not reader.has("endpoint_name"):
         reader.problem("is required", "endpoint")
     return Endpoint(
@@ -69,4 +70,7 @@ def _endpoint(reader: Reader, names: bool) -> Endpoint:
         weight=reader.number("load_balancing_weight", 1),
         health=_HEALTH.get(reader.enum("health_status"), Health.HEALTHY),
         metadata=reader.metadata("metadata"),
+        check_port=check.number("port_value") if check is not None else 0,
+        check_hostname=check.text("hostname") if check is not None else "",
+        check_disabled=check is not None and check.flag("disable_active_health_check"),
     )

@@ -457,6 +457,9 @@ class Endpoint:
     weight: int = 1
     health: Health = Health.HEALTHY
     metadata: Mapping[str, Any] = field(default_factory=dict)
+    check_port: int = 0  # health_check_config: where it is checked, 0 where it serves; and under which name
+    check_hostname: str = ""
+    check_disabled: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -522,6 +525,50 @@ class OutlierDetection:
 
 
 @dataclass(frozen=True, slots=True)
+class HttpProbe:
+    """A health check's request and what is expected of the response: statuses as ranges without their ends, and pieces
+    of the body in their order, looked for in its first `body_limit` bytes (0: all of it)."""
+
+    path: str
+    host: str = ""
+    method: str = "GET"
+    headers: HeaderOps = NO_OPS
+    expected: tuple[tuple[int, int], ...] = ((200, 201),)
+    retriable: tuple[tuple[int, int], ...] = ()
+    send: bytes = b""
+    receive: tuple[bytes, ...] = ()
+    body_limit: int = 1024
+
+
+@dataclass(frozen=True, slots=True)
+class TcpProbe:
+    """Without `receive` it is enough that a connection can be made."""
+
+    send: bytes = b""
+    receive: tuple[bytes, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class HealthCheck:
+    """An active health check; intervals that are not set have those that Envoy takes for them."""
+
+    timeout: float
+    interval: float
+    unhealthy_threshold: int
+    healthy_threshold: int
+    probe: HttpProbe | TcpProbe
+    no_traffic_interval: float
+    no_traffic_healthy_interval: float
+    unhealthy_interval: float
+    unhealthy_edge_interval: float
+    healthy_edge_interval: float
+    initial_jitter: float = 0.0
+    interval_jitter: float = 0.0
+    interval_jitter_percent: int = 0
+    reuse_connection: bool = True
+
+
+@dataclass(frozen=True, slots=True)
 class Cluster:
     """`eds_name` is the EDS resource to ask for; `assignment` is inline for STATIC and DNS clusters."""
 
@@ -536,6 +583,8 @@ class Cluster:
     limits: Limits = Limits()
     high_limits: Limits = Limits()
     outlier: OutlierDetection | None = None
+    health_check: HealthCheck | None = None
+    remove_while_healthy: bool = False  # ignore_health_on_host_removal: discovery alone decides who leaves
     panic_threshold: float = 50.0
     max_requests_per_connection: int = 0
     idle_timeout: float = 3600.0

@@ -15,7 +15,6 @@ _NOT_READ = "nothing here reads it"
 _STATS = "the statistics' names and labels are fixed"
 _H2 = "downstream HTTP/2 is not spoken"
 _DNS = "the system's resolver is asked"
-_NO_CHECKS = "there are no active health checks"
 _TLS_ONLY = "means something with TLS only"
 
 REASONS: Final[dict[str, dict[str, str]]] = {
@@ -82,7 +81,6 @@ REASONS: Final[dict[str, dict[str, str]]] = {
         "dns_jitter": "look-ups of one cluster never run at the same time",
         "typed_dns_resolver_config": _DNS,
         "respect_dns_ttl": "the system's resolver tells none: dns_refresh_rate holds",
-        "ignore_health_on_host_removal": _NO_CHECKS,
         "wait_for_warm_on_init": "a static cluster is warm at once",
         "track_timeout_budgets": _STATS,
         "track_cluster_stats": _STATS,
@@ -96,7 +94,6 @@ REASONS: Final[dict[str, dict[str, str]]] = {
         "track_remaining": _STATS,
         "max_connection_pools": "a host has one pool",
     },
-    "envoy.config.endpoint.v3.Endpoint": {"health_check_config": _NO_CHECKS},
     "envoy.config.endpoint.v3.LocalityLbEndpoints": {"metadata": _NOT_READ, "proximity": _NOT_READ},
     "envoy.extensions.upstreams.http.v3.HttpProtocolOptions": {"upstream_http_protocol_options": _TLS_ONLY},
     "envoy.config.trace.v3.OpenTelemetryConfig": {"max_cache_size": _BUFFERS},

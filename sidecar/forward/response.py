@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from time import monotonic
 
-from sidecar.codec.headers import Headers, drop
+from sidecar.codec.headers import Headers, drop, get
 from sidecar.codec.heads import ResponseParser
 from sidecar.forward.attempts import Attempts
 
@@ -34,6 +34,9 @@ class Responses(Attempts):
             detector = self.cluster.outlier
             if detector is not None:
                 detector.on_status(host, status, now)
+            checker = self.cluster.checker
+            if checker is not None and get(headers, b"x-envoy-immediate-health-check-fail") is not None:
+                checker.fail_now(host)
         plan = self._plan
         good = plan is None or not plan.wants_status(status, headers)
         if not good and self._again(status):

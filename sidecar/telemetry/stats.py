@@ -22,6 +22,7 @@ __all__ = [
     "Gauge",
     "Group",
     "Histogram",
+    "HealthCheckStats",
     "HttpStats",
     "ListenerStats",
     "Stat",
@@ -183,6 +184,27 @@ class ClusterStats(Group):
 
     def extra(self) -> Iterable[tuple[str, Counter]]:
         return self._codes.items()
+
+
+@dataclass(slots=True, init=False, eq=False)
+class HealthCheckStats(Group):
+    """`cluster.<name>.health_check.`: of clusters whose hosts are checked."""
+
+    prefix = "cluster"
+    tag = "envoy_cluster_name"
+
+    attempt: Counter
+    success: Counter
+    failure: Counter
+    passive_failure: Counter
+    network_failure: Counter
+    verify_cluster: Counter
+    degraded: Gauge
+    healthy: Gauge
+
+    @classmethod
+    def path(cls, attribute: str) -> str:
+        return f"health_check.{attribute}"
 
 
 @dataclass(slots=True, init=False, eq=False)

@@ -14,9 +14,10 @@ from sidecar.balancer.pickers import Picker, nobody
 from sidecar.balancer.priorities import build
 from sidecar.codec.h1_client import ClientConnection
 from sidecar.config import model
-from sidecar.telemetry.stats import ClusterStats, Stats
+from sidecar.telemetry.stats import ClusterStats, HealthCheckStats, Stats
 from sidecar.timers import Deadlines
 from sidecar.upstream.breaker import StateListener
+from sidecar.upstream.checker import HealthChecker
 from sidecar.upstream.host import Host
 from sidecar.upstream.limits import Budget
 from sidecar.upstream.outlier import OutlierDetector
@@ -54,6 +55,7 @@ class ClusterRuntime:
         self.high_budget = Budget(config.high_limits)
         self.pick: Picker = self._original if config.discovery is model.Discovery.ORIGINAL_DST else nobody
         self.outlier: OutlierDetector | None = None
+        self.checker: HealthChecker | None = None
         self._context = context
         self._assignment = config.assignment or model.Assignment(config.name)
         self._by_key: dict[tuple[model.Address, int], Host] = {}
@@ -85,6 +87,7 @@ class ClusterRuntime:
 
     def _configure(self, config: model.Cluster) -> None:
         self.config = config
+        self._configure_checks(config)
         self.budget.update(config.limits)
         self.high_budget.update(config.high_limits)
         if self._interval is not None:
@@ -107,6 +110,39 @@ class ClusterRuntime:
         )
         self._interval = self.loop.call_later(config.outlier.interval, self._outlier_tick)
 
+    def _configure_checks(self, config: model.Cluster) -> None:
+        """Other checks begin anew with what is known of the hosts; without any, all hosts pass."""
+        if self.checker is not None:
+            if self.checker.config == config.health_check:
+                return
+            self.checker.close()
+            self.checker = None
+        if config.health_check is None:
+            for host in self.hosts:
+                host.forget_checks()
+            return
+        self.checker = HealthChecker(
+            config,
+            config.health_check,
+            HealthCheckStats(self._context.stats, self.stats.name),
+            tasks=self.tasks,
+            rng=self._context.rng,
+            traffic=lambda: self.stats.upstream_cx_total.value > 0,
+            changed=self._checked,
+            passed=self._check_passed,
+        )
+
+    def _checked(self, host: Host) -> None:
+        """A health check changed what a host is good for."""
+        if host.pending_removal and host.failed_active_hc:
+            self.set_assignment(self._assignment)
+        else:
+            self._health_changed()
+
+    def _check_passed(self, host: Host) -> None:
+        if self.outlier is not None:
+            self.outlier.on_health_check_passed(host, monotonic())
+
     def _outlier_tick(self) -> None:
         assert self.outlier is not None  # noqa: S101  # the timer is cancelled with it
         self.outlier.tick(monotonic())
@@ -125,11 +161,29 @@ class ClusterRuntime:
                 else:
                     host.update(endpoint, locality)
                 self._by_key[key] = host
+        for key, host in before.items():
+            if self._outlives_discovery(host):
+                self._by_key[key] = host
+            else:
+                self._retire(host)
         self.hosts = list(self._by_key.values())
-        for host in before.values():
-            self._retire(host)
+        if self.checker is not None:
+            self.checker.set_hosts(self.hosts)
         self.stats.membership_change.value += 1
         self._health_changed()
+
+    def _outlives_discovery(self, host: Host) -> bool:
+        """Envoy trusts its own checks more than discovery: who passes them stays, unless configured otherwise."""
+        config = self.config
+        host.pending_removal = (
+            self.checker is not None
+            and not config.remove_while_healthy
+            and config.discovery in (model.Discovery.EDS, model.Discovery.STRICT_DNS)
+            and not host.endpoint.check_disabled
+            and not host.failed_active_hc
+            and host.endpoint.health in (model.Health.HEALTHY, model.Health.DEGRADED)
+        )
+        return host.pending_removal
 
     def _original(self, exchange: Any) -> Host | None:
         """ORIGINAL_DST's picker: where the client was going, but never back to the very socket that it came in by."""
@@ -163,6 +217,8 @@ class ClusterRuntime:
         host = Host(endpoint, locality)
         host.peer = self._context.peer_of(endpoint)
         host.pool = Pool(self, host, self._connection)
+        if self.checker is not None and not endpoint.check_disabled:
+            host.failed_active_hc = True  # until the first check says otherwise
         return host
 
     def _connection(self, pool: Any) -> ClientConnection:
@@ -184,6 +240,8 @@ class ClusterRuntime:
             self._interval.cancel()
         if self._sweep is not None:
             self._sweep.cancel()
+        if self.checker is not None:
+            self.checker.close()
         for host in self.hosts:
             self._retire(host)
         self.hosts = []
@@ -208,6 +266,7 @@ class ClusterRuntime:
                 locality_weighted=config.locality_weighted,
             )
         stats.membership_total.value = len(self.hosts)
+        stats.membership_excluded.value = sum(1 for host in self.hosts if host.excluded)
         stats.membership_healthy.value = sum(1 for host in self.hosts if host.healthy)
         stats.ejections_active.value = sum(1 for host in self.hosts if host.ejected)
 
@@ -215,6 +274,8 @@ class ClusterRuntime:
         levels: dict[int, list[Host]] = {}
         for (_, priority), host in self._by_key.items():
             levels.setdefault(priority, []).append(host)
+        if self.checker is not None:
+            levels = {key: [host for host in level if not host.excluded] or level for key, level in levels.items()}
         return [levels[priority] for priority in sorted(levels)]
 
     def _on_panic(self) -> None:

@@ -18,6 +18,7 @@ class Host:
 
     __slots__ = (
         "active",
+        "active_hc_timeout",
         "address",
         "breaker",
         "connections",
@@ -26,11 +27,14 @@ class Host:
         "consecutive_local",
         "cx_connect_fail",
         "cx_total",
+        "degraded_active_hc",
         "ejected",
         "ejected_at",
         "ejection_jitter",
         "ejections",
         "endpoint",
+        "excluded_by_hc",
+        "failed_active_hc",
         "interval_local_success",
         "interval_local_total",
         "interval_success",
@@ -39,6 +43,8 @@ class Host:
         "locality",
         "name",
         "peer",
+        "pending_active_hc",
+        "pending_removal",
         "pool",
         "removed",
         "returned_at",
@@ -79,6 +85,12 @@ class Host:
         self.rq_error = 0
         self.rq_timeout = 0
         self.removed = False
+        self.failed_active_hc = False  # the flags of active health checks, as Envoy has them
+        self.active_hc_timeout = False
+        self.degraded_active_hc = False
+        self.pending_active_hc = False
+        self.excluded_by_hc = False
+        self.pending_removal = False  # discovery dropped it; it goes when a health check fails
         self.breaker: HostBreaker | None = None  # made at the first ejection; most hosts never need one
         self.peer: Any = None  # telemetry.peer.Peer, from the endpoint's metadata
         self.pool: Any = None  # upstream.pool.Pool, set by the cluster before the host can be picked
@@ -90,9 +102,26 @@ class Host:
     @property
     def healthy(self) -> bool:
         """Whether the balancer may pick it (panic aside)."""
-        return not self.ejected and self.endpoint.health in (model.Health.HEALTHY, model.Health.DEGRADED)
+        if self.ejected or self.failed_active_hc:
+            return False
+        return self.endpoint.health in (model.Health.HEALTHY, model.Health.DEGRADED)
+
+    @property
+    def degraded(self) -> bool:
+        return self.degraded_active_hc or self.endpoint.health is model.Health.DEGRADED
+
+    @property
+    def excluded(self) -> bool:
+        """Whether it does not even count when the share of healthy hosts is worked out."""
+        return self.pending_active_hc or self.excluded_by_hc
+
+    def forget_checks(self) -> None:
+        """Nobody checks it any more."""
+        self.failed_active_hc = self.active_hc_timeout = self.degraded_active_hc = False
+        self.pending_active_hc = self.excluded_by_hc = self.pending_removal = False
 
     def update(self, endpoint: model.Endpoint, locality: model.LocalityEndpoints) -> None:
+        self.pending_removal = False
         self.endpoint = endpoint
         self.locality = locality
         self.weight = endpoint.weight

@@ -83,7 +83,8 @@ class Side:
         await self._up.__aenter__()
         await self._second.__aenter__()
         self._process = Process(self._command(path), self._folder / f"{self.name}.log")
-        self._process.wait_ready(admin_ready(self._admin))
+        # in a thread: the upstreams of health checks have to answer meanwhile
+        await asyncio.to_thread(self._process.wait_ready, admin_ready(self._admin))
         return self
 
     async def __aexit__(

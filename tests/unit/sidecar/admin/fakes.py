@@ -46,6 +46,12 @@ class FakeHost:
     rq_timeout: int = 1
     success_rate: float = -1.0
     local_success_rate: float = -1.0
+    failed_active_hc: bool = False
+    active_hc_timeout: bool = False
+    degraded_active_hc: bool = False
+    pending_active_hc: bool = False
+    excluded_by_hc: bool = False
+    pending_removal: bool = False
 
     def __post_init__(self) -> None:
         self.endpoint = model.Endpoint(self.address, hostname="reviews")

@@ -159,7 +159,8 @@ def test_outlier_detection() -> None:
     ("cluster", "expected"),
     [
         ({"lb_policy": "LOAD_BALANCING_POLICY_CONFIG"}, "lb_policy: LOAD_BALANCING_POLICY_CONFIG is not implemented"),
-        ({"health_checks": [HEALTH_CHECK]}, "health_checks: is not implemented"),
+        ({"health_checks": [HEALTH_CHECK, HEALTH_CHECK]}, "health_checks: a cluster has one health check at most"),
+        ({"health_checks": [{**HEALTH_CHECK, "alt_port": 1}]}, "alt_port: is not implemented"),
         ({"cluster_type": {"name": "x"}}, "cluster_type: is not implemented: use `type`"),
         ({"outlier_detection": {"monitors": [{"name": "x"}]}}, "monitors: is not implemented"),
         (
