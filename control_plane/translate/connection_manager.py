@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from typing import Any, Final
 
+from envoy.extensions.filters.http.cors.v3.cors_pb2 import Cors
 from envoy.extensions.filters.http.fault.v3.fault_pb2 import HTTPFault
 from envoy.extensions.filters.http.router.v3.router_pb2 import Router
 from envoy.extensions.filters.network.http_connection_manager.v3.http_connection_manager_pb2 import (
     HttpConnectionManager,
 )
 
+from control_plane.translate.cors import CORS_FILTER
 from control_plane.translate.fault import FAULT_FILTER
 from control_plane.translate.messages import HTTP_CONNECTION_MANAGER, ads, duration, http_filter, network_filter
 from control_plane.translate.telemetry import access_logs, tracing
@@ -21,8 +23,9 @@ WEBSOCKET: Final = "websocket"
 CONNECT: Final = "CONNECT"
 
 ROUTER_FILTER: Final = http_filter("envoy.filters.http.router", Router())
-# In every chain whose routes come from VirtualServices, so that they can set it per route.
-FAULT_FILTERS: Final = (http_filter(FAULT_FILTER, HTTPFault()), ROUTER_FILTER)
+# In every chain whose routes come from VirtualServices, so that they can set them per route; in Istio's order.
+FAULT_FILTERS: Final = (http_filter(FAULT_FILTER, HTTPFault()), ROUTER_FILTER)  # for gRPC clients
+ROUTE_FILTERS: Final = (http_filter(CORS_FILTER, Cors()), *FAULT_FILTERS)
 
 
 def connection_manager(mesh: MeshConfig, node: Node, stat_prefix: str) -> Any:
@@ -48,7 +51,7 @@ def by_rds(manager: Any, name: str) -> Any:
     """The network filter of a manager whose routes are the RDS resource `name`."""
     manager.rds.route_config_name = name
     manager.rds.config_source.CopyFrom(ads())
-    manager.http_filters.extend(FAULT_FILTERS)
+    manager.http_filters.extend(ROUTE_FILTERS)
     return network_filter(HTTP_CONNECTION_MANAGER, manager)
 
 

@@ -8,6 +8,7 @@ from typing import Any, Final
 from envoy.config.route.v3.route_components_pb2 import Route
 
 from control_plane.translate.actions import Target, apply_action, default_action
+from control_plane.translate.cors import CORS_FILTER, cors_policy
 from control_plane.translate.fault import FAULT_FILTER, fault_config
 from control_plane.translate.hosts import qualified
 from control_plane.translate.index import BoundService, Index, gateway_name
@@ -64,6 +65,8 @@ def _route(rule: HTTPRoute, match: HTTPMatchRequest | None, bound: BoundService,
     route = Route(name=_name(rule, match), match=route_match(match))
     route.metadata.CopyFrom(istio_metadata({"config": config_path("virtual-service", bound.namespace, bound.name)}))
     apply_action(route, rule, target)
+    if rule.cors_policy is not None and not target.grpc:  # gRPC clients, which are no browsers, know no such filter
+        route.typed_per_filter_config[CORS_FILTER].CopyFrom(any_of(cors_policy(rule.cors_policy)))
     if rule.fault is not None:
         route.typed_per_filter_config[FAULT_FILTER].CopyFrom(any_of(fault_config(rule.fault)))
     route.decorator.operation = _operation(route, bound.name, target.port)

@@ -13,7 +13,7 @@ NOT_YET: Final = "known to Istio, not implemented yet"
 # By message, as in Istio's protobufs (nested ones by their own name).
 REFUSED: Final[Mapping[str, tuple[str, ...]]] = {
     "VirtualService": ("tcp", "tls"),
-    "HTTPRoute": ("delegate", "mirror", "mirrors", "mirrorPercent", "mirror_percent", "mirrorPercentage", "corsPolicy"),
+    "HTTPRoute": ("delegate", "mirror", "mirrors", "mirrorPercent", "mirror_percent", "mirrorPercentage"),
     "HTTPMatchRequest": ("statPrefix",),
     "HTTPRetry": ("retryRemoteLocalities",),
     "FaultDelay": ("exponentialDelay",),

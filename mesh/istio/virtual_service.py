@@ -33,6 +33,7 @@ from mesh.istio.virtual_service_actions import (
     RegexRewrite,
     no_headers,
 )
+from mesh.istio.virtual_service_cors import CorsPolicy
 from mesh.istio.virtual_service_match import MESH_GATEWAY, GatewayName, HTTPMatchRequest, StringMatch
 
 _MAX_TOTAL_WEIGHT = 2**32 - 1  # Envoy's
@@ -81,6 +82,7 @@ class HTTPRoute(Message):
     timeout: Duration | None = None
     retries: HTTPRetry | None = None
     fault: HTTPFaultInjection | None = None
+    cors_policy: CorsPolicy | None = None
     headers: Headers = Field(default_factory=no_headers)
 
     def rules(self) -> Iterator[Found]:

@@ -55,6 +55,8 @@ _ACTIONS: Final = virtual_service(f"""
     {{match: [{{headers: {{x: {{}}, y: {{regex: a.*}}}}, withoutHeaders: {{z: {{exact: b}}}}, queryParams: {{q: {{}}, r: {{prefix: s}}}}}}], {_TO_REVIEWS}}}
     {{match: [{{method: {{exact: PUT}}, scheme: {{prefix: h}}, authority: {{regex: ".*"}}, ignoreUriCase: true, uri: {{prefix: /I}}}}], {_TO_REVIEWS}}}
     {{match: [{{uri: {{exact: /fault}}}}], fault: {{delay: {{fixedDelay: 5s, percentage: {{value: 0.1}}}}, abort: {{httpStatus: 555, percentage: {{value: 100}}}}}}, {_TO_REVIEWS}}}
+    {{match: [{{uri: {{exact: /cors}}}}], corsPolicy: {{allowOrigins: [{{exact: "http://a"}}, {{regex: "http://.*"}}], allowMethods: [GET], allowHeaders: [x-a], exposeHeaders: [x-b], maxAge: 24h, allowCredentials: true, unmatchedPreflights: IGNORE}}, {_TO_REVIEWS}}}
+    {{match: [{{uri: {{exact: /old-cors}}}}], corsPolicy: {{allowOrigin: ["*"]}}, {_TO_REVIEWS}}}
     {{match: [{{uri: {{exact: /grpc}}}}], fault: {{abort: {{grpcStatus: UNAVAILABLE, percentage: {{value: 50}}}}}}, {_TO_REVIEWS}}}
     {{match: [{{uri: {{exact: /old-percent}}}}], fault: {{delay: {{fixedDelay: 1ms, percent: 5}}}}, {_TO_REVIEWS}}}
     {{headers: {{request: {{set: {{a: "%REQ(x)%", Host: h.example}}, add: {{b: "100%%"}}, remove: [c]}}, response: {{set: {{d: e}}, remove: [f]}}}}, route: [{{destination: {{host: reviews, subset: v1}}, weight: 90, headers: {{request: {{set: {{":authority": w.example}}}}, response: {{add: {{g: h}}}}}}}}, {{destination: {{host: ratings, port: {{number: 9080}}}}, weight: 10}}, {{destination: {{host: nobody}}}}]}}

@@ -312,3 +312,15 @@ def test_virtual_addresses_are_names_too() -> None:
         for node, name in ((sidecar(), "http_proxy"), (transparent(), "9080")):
             outcome = evaluate(build(where, node)[ROUTE][name], Call(f"http://{authority}/"))
             assert outcome is not None and "reviews" in outcome.cluster
+
+
+def test_a_cors_policy_comes_with_its_route_only() -> None:
+    where = rules("""
+  - match: [{uri: {prefix: /open}}]
+    corsPolicy: {allowOrigins: [{exact: "http://web.example"}], allowMethods: [GET]}
+    route: [{destination: {host: reviews}}]
+  - route: [{destination: {host: reviews}}]
+""")
+    named = [call(where, f"http://reviews:9080{path}", "OPTIONS") for path in ("/open", "/closed")]
+    found = [sorted(outcome.route.typed_per_filter_config) for outcome in named if outcome is not None]
+    assert found == [["envoy.filters.http.cors"], []]

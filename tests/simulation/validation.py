@@ -76,6 +76,8 @@ def _add_listener(listeners: Any, config: Any, number: int) -> None:
     manager = HttpConnectionManager(stat_prefix=f"rest{number}", route_config=config)
     router = "type.googleapis.com/envoy.extensions.filters.http.router.v3.Router"
     fault = "type.googleapis.com/envoy.extensions.filters.http.fault.v3.HTTPFault"
+    cors = "type.googleapis.com/envoy.extensions.filters.http.cors.v3.Cors"
+    manager.http_filters.add(name="envoy.filters.http.cors").typed_config.type_url = cors
     manager.http_filters.add(name="envoy.filters.http.fault").typed_config.type_url = fault
     manager.http_filters.add(name="envoy.filters.http.router").typed_config.type_url = router
     listener = listeners.add(name=f"rest{number}")

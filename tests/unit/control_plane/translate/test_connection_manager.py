@@ -36,10 +36,11 @@ def test_telemetry_can_be_switched_off() -> None:
     assert not manager.access_log and not manager.HasField("tracing")
 
 
-def test_routes_by_name_can_have_faults() -> None:
+def test_routes_by_name_can_have_policies_and_faults() -> None:
     manager = unpacked(by_rds(made(), "80"))
     assert manager.rds.route_config_name == "80"
-    assert [each.name for each in manager.http_filters] == ["envoy.filters.http.fault", "envoy.filters.http.router"]
+    names = [each.name.removeprefix("envoy.filters.http.") for each in manager.http_filters]
+    assert names == ["cors", "fault", "router"]
 
 
 def test_own_routes() -> None:

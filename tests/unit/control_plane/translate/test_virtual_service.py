@@ -1,6 +1,7 @@
 from typing import Any
 
 import pytest
+from envoy.extensions.filters.http.cors.v3.cors_pb2 import CorsPolicy
 from envoy.extensions.filters.http.fault.v3.fault_pb2 import HTTPFault
 
 from control_plane.translate.index import Index
@@ -66,6 +67,32 @@ def test_faults_are_set_for_the_route() -> None:
     fault = HTTPFault()
     assert route.typed_per_filter_config["envoy.filters.http.fault"].Unpack(fault)
     assert fault.abort.http_status == 500
+
+
+def test_cors_policies_are_set_for_the_route() -> None:
+    origins = "allowOrigins: [{exact: http://a}, {prefix: http://b}, {regex: .*c}]"
+    lists = "allowMethods: [GET, PUT], allowHeaders: [x-a, x-b], exposeHeaders: [x-c]"
+    rule = f"{{corsPolicy: {{{origins}, {lists}, maxAge: 1h, allowCredentials: true}}, {TO}}}"
+    (route,) = translated(rule)
+    policy = CorsPolicy()
+    assert route.typed_per_filter_config["envoy.filters.http.cors"].Unpack(policy)
+    exact, prefix, regex = policy.allow_origin_string_match
+    assert (exact.exact, prefix.prefix, regex.safe_regex.regex) == ("http://a", "http://b", ".*c")
+    assert (policy.allow_methods, policy.allow_headers, policy.expose_headers) == ("GET,PUT", "x-a,x-b", "x-c")
+    assert (policy.max_age, policy.allow_credentials.value) == ("3600", True)
+    assert policy.forward_not_matching_preflights.value
+    assert policy.filter_enabled.default_value.numerator == 100
+
+
+def test_the_older_list_of_origins_counts_when_there_is_no_other() -> None:
+    for more, expected in (("", "http://old"), ("allowOrigins: [{exact: http://new}], ", "http://new")):
+        rule = f"{{corsPolicy: {{{more}allowOrigin: [http://old], unmatchedPreflights: IGNORE}}, {TO}}}"
+        (route,) = translated(rule)
+        policy = CorsPolicy()
+        route.typed_per_filter_config["envoy.filters.http.cors"].Unpack(policy)
+        assert [origin.exact for origin in policy.allow_origin_string_match] == [expected]
+        assert not policy.forward_not_matching_preflights.value
+        assert not policy.HasField("allow_credentials")
 
 
 def test_an_unknown_destination_is_a_cluster_that_is_not_there() -> None:

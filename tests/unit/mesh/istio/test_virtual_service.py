@@ -56,7 +56,6 @@ def test_null_is_an_absent_field() -> None:
         ),
         ({**route(), "exportTo": ["."]}, 'exportTo: only "*" is implemented yet'),
         ({**route(), "tcp": []}, "tcp: known to Istio, not implemented yet"),
-        (route(corsPolicy={}), "http[0].corsPolicy: known to Istio, not implemented yet"),
         (route(mirrors=[]), "http[0].mirrors: known to Istio, not implemented yet"),
         (action(delegate={"name": "x"}), "http[0].delegate: known to Istio, not implemented yet"),
         (action(), "http[0]: one of route, redirect and directResponse must be set"),
