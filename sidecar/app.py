@@ -58,7 +58,8 @@ async def serve(bootstrap: Bootstrap, settings: Settings) -> int:
     if bootstrap.ads is not None:
         state = flags.state_path(settings.state_dir, str(bootstrap.node["id"])) if settings.state_dir else None
         ads = AdsClient(bootstrap, runtime, runtime.tasks, state=state, stats=runtime.stats)
-    admin = AdminServer(runtime, runtime.telemetry, options=asdict(settings))
+    versions = ads.intake.version if ads is not None else _no_version
+    admin = AdminServer(runtime, runtime.telemetry, versions=versions, options=asdict(settings))
     try:
         await _start_admin(admin, bootstrap, settings)
         if ads is not None:
@@ -84,6 +85,11 @@ async def _start_admin(admin: AdminServer, bootstrap: Bootstrap, settings: Setti
     address = await admin.start(bootstrap.admin)
     if settings.admin_address_path:
         _write(settings.admin_address_path, str(address))
+
+
+def _no_version(_type_url: str, _name: str) -> str:
+    """What the bootstrap brings has none."""
+    return ""
 
 
 def _write(path: str, text: str) -> None:

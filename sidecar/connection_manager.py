@@ -25,7 +25,7 @@ from sidecar.filters.chain import FilterChain
 from sidecar.forwarded import Forwarded
 from sidecar.router.path import normalize
 from sidecar.router.table import RouteTable, without_port
-from sidecar.telemetry.stats import HttpStats, Stats
+from sidecar.telemetry.stats import HttpStats, ListenerStats, Stats
 from sidecar.timers import Deadlines
 from sidecar.upstream.cluster import ClusterRuntime
 
@@ -45,7 +45,7 @@ class ManagerContext:
     active: Deadlines
     idle: Deadlines
     node: Node
-    accounting: Callable[[Hcm, Direction], tuple[Callable[[Exchange, float], None], ...]]
+    accounting: Callable[[Hcm, Direction], Callable[[Exchange, float], None]]
     tracer: Callable[[Hcm, Direction], Any]
     peer_headers: Headers
     decode_peer: Callable[[bytes], Any]
@@ -56,8 +56,16 @@ class ManagerContext:
 class ConnectionManager:
     """The runtime of one `Hcm`. `routes` is rebound when its routes change; requests in flight keep the route they have."""
 
-    def __init__(self, config: Hcm, direction: Direction, buffer_limit: int, context: ManagerContext) -> None:
+    def __init__(
+        self,
+        config: Hcm,
+        direction: Direction,
+        buffer_limit: int,
+        context: ManagerContext,
+        listener: ListenerStats | None = None,
+    ) -> None:
         self.config = config
+        self.listener = listener or ListenerStats(Stats(), "")  # without a listener nobody reads them
         self.buffer_limit = buffer_limit
         self.forwarded = Forwarded(config)
         self.via = config.via.encode()
@@ -75,7 +83,7 @@ class ConnectionManager:
         )
         self.filters = FilterChain(config.filters, filters)
         self.routes = self.compile(config.routes or RouteConfig(config.rds, ()))
-        self.accounting = context.accounting(config, direction)
+        self.account = context.accounting(config, direction)
         self.tracer = context.tracer(config, direction)
         self.outbound = direction is Direction.OUTBOUND
         self.inbound = direction is Direction.INBOUND
@@ -100,6 +108,7 @@ class ConnectionManager:
 
     def opened(self, connection: ServerConnection) -> None:
         self.connections.add(connection)
+        self.listener.opened()
         stats = self.stats
         stats.downstream_cx_total.value += 1
         stats.downstream_cx_http1_total.value += 1
@@ -109,14 +118,20 @@ class ConnectionManager:
         connection.deadline = self.next_look(now, now, now)
         self.context.idle.add(connection)
 
-    def closed(self, connection: ServerConnection, seconds: float) -> None:
+    def closed(self, connection: ServerConnection, seconds: float, *, in_use: bool) -> None:
         self.context.idle.remove(connection)
         self.connections.discard(connection)
         stats = self.stats
         stats.downstream_cx_active.value -= 1
         stats.downstream_cx_http1_active.value -= 1
         stats.downstream_cx_destroy.value += 1
+        side = stats.downstream_cx_destroy_local if connection.ended_here else stats.downstream_cx_destroy_remote
+        side.value += 1
+        if in_use:
+            stats.downstream_cx_destroy_active_rq.value += 1
+            stats.downstream_cx_destroy_remote_active_rq.value += 1
         stats.downstream_cx_length_ms.record(seconds * 1000)
+        self.listener.closed(seconds)
 
     def next_look(self, now: float, opened: float, idle_since: float) -> float:
         """When a connection may reach one of its limits, as far as can be told now."""
@@ -135,6 +150,7 @@ class ConnectionManager:
     def drain(self) -> None:
         """From now on connections end with their next response; idle ones end at once."""
         self.draining = True
+        self.stats.downstream_cx_drain_close.value += len(self.connections)
         for connection in list(self.connections):
             connection.drain()
 
@@ -154,6 +170,7 @@ class ConnectionManager:
         """Brings the head into shape for routing; a Reply when it is refused. `exchange.path` holds the raw target."""
         refusal = self._check_codec(exchange)
         if refusal is not None:
+            self.stats.downstream_cx_protocol_error.value += 1
             # Envoy's codec refuses before there is a request: the log knows none of it.
             exchange.method = exchange.path = exchange.authority = b""
             exchange.special = {}
@@ -161,16 +178,19 @@ class ConnectionManager:
             return refusal
         config, special = self.config, exchange.special
         if exchange.path[:1] != b"/" and exchange.method != b"CONNECT":
+            self.stats.downstream_rq_non_relative_path.value += 1
             return _reply(404, "absolute_path_rejected", closes=False)
         if b"host" not in special and not exchange.authority:
             if exchange.protocol == "HTTP/1.1" or not config.default_host:
                 return _reply(400, "missing_host_header")
             exchange.authority = config.default_host.encode()
         if b"#" in exchange.path:
+            self.stats.downstream_rq_failed_path_normalization.value += 1
             return _reply(400, "path_normalization_failed")
         if config.normalize_path or config.merge_slashes:
             path = normalize(exchange.path, dots=config.normalize_path, slashes=config.merge_slashes)
             if path is None:
+                self.stats.downstream_rq_failed_path_normalization.value += 1
                 return _reply(400, "path_normalization_failed")
             exchange.path = path
         if config.strip_any_host_port or (config.strip_matching_host_port and _own_port(exchange)):

@@ -19,7 +19,7 @@ from sidecar.listener.manager import ListenerContext, ListenerManager, ListenerR
 from sidecar.listener.tcp import TcpManager
 from sidecar.telemetry import peer
 from sidecar.telemetry.station import Telemetry
-from sidecar.telemetry.stats import Stats
+from sidecar.telemetry.stats import ListenerStats, Stats
 from sidecar.timers import Deadlines
 from sidecar.upstream.breaker import StateListener, log_state
 from sidecar.upstream.cluster import ClusterRuntime, UpstreamContext
@@ -145,10 +145,12 @@ class Runtime:
 
     # ── runtimes of filter chains ─────────────────────────────────────────────────────────────────────────────────────
 
-    def _connection_manager(self, config: model.Hcm, listener: model.Listener) -> ConnectionManager:
-        return ConnectionManager(config, listener.direction, listener.buffer_limit, self._http)
+    def _connection_manager(
+        self, config: model.Hcm, listener: model.Listener, stats: ListenerStats
+    ) -> ConnectionManager:
+        return ConnectionManager(config, listener.direction, listener.buffer_limit, self._http, stats)
 
-    def _tcp_manager(self, config: model.TcpProxy, listener: model.Listener) -> TcpManager:
+    def _tcp_manager(self, config: model.TcpProxy, listener: model.Listener, stats: ListenerStats) -> TcpManager:
         opened, closed = self.telemetry.tcp_accounting(config, listener.direction)
         return TcpManager(
             config,
@@ -159,6 +161,7 @@ class Runtime:
             rng=self._rng,
             opened=opened,
             closed=closed,
+            listener=stats,
         )
 
     def _start_listener(self, listener: ListenerRuntime) -> None:

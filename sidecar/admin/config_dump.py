@@ -89,7 +89,10 @@ def _inline_routes(runtime: RuntimeView) -> Iterator[tuple[str, bytes, bool]]:
 
 def _endpoints(runtime: RuntimeView, static: set[str], versions: Versions) -> Iterator[Section]:
     """Endpoints as they are in use, health included."""
-    found = [(c.name, _assignment(c.config, c.hosts), c.name in static) for c in runtime.clusters.values()]
+    found = [
+        (c.config.eds_name or c.name, _assignment(c.config, c.hosts), c.name in static)
+        for c in runtime.clusters.values()
+    ]
     yield from _pair(
         "EndpointsConfigDump",
         "endpoint_configs",

@@ -22,6 +22,7 @@ MAX_HEAD = 60 * 1024
 MAX_HEADERS = 100
 
 _HEAD, _BODY, _CHUNKS, _UNTIL_CLOSE, _TUNNEL, _IDLE = range(6)
+_FRAMED = (_BODY, _CHUNKS)
 
 # Reset reasons, as Envoy's access log and replies word them.
 CONNECTION_TERMINATION = "connection termination"
@@ -39,6 +40,8 @@ class ClientConnection(asyncio.Protocol):
         self.stream: Any = None
         self.local = ""
         self.lost = False
+        self.ended_here = False  # we closed it, not the host
+        self.opened = 0.0
         self.deadline = 0.0
         self.requests = 0
         self._max_requests = max_requests
@@ -51,7 +54,10 @@ class ClientConnection(asyncio.Protocol):
         self._decoder: ChunkedDecoder | None = None
         self._keep_alive = True
         self._request_sent = True
-        self._blocked = False  # the host does not take what we write
+        self._unfinished = False  # we closed it in the middle of a request
+        self._received = pool.stats.upstream_cx_rx_bytes_total
+        self._sent = pool.stats.upstream_cx_tx_bytes_total
+        self._blocked = False  # the upstream does not take what we write
 
     # ── asyncio's side ────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -59,12 +65,13 @@ class ClientConnection(asyncio.Protocol):
         self.transport = transport
         local = transport.get_extra_info("sockname")
         self.local = f"{local[0]}:{local[1]}" if local else ""
+        self.opened = self._idle_since = monotonic()
         if self._idle_timeout:
-            self._idle_since = monotonic()
             self.deadline = self._idle_since + self._idle_timeout
             self._deadlines.add(self)
 
     def data_received(self, data: bytes) -> None:
+        self._received.value += len(data)
         state = self._state
         if state == _HEAD:
             self._on_head(data)
@@ -88,17 +95,20 @@ class ClientConnection(asyncio.Protocol):
         stream, self.stream = self.stream, None
         state, self._state = self._state, _IDLE
         partial, self._buffer = self._buffer, b""
-        self.pool.closed(self, in_use=stream is not None)
+        broken = stream is not None and ((state == _HEAD and bool(partial)) or (state in _FRAMED and error is None))
+        if broken:  # an orderly end in the middle of a head or body, to which our end is the answer
+            self.ended_here = True
+            self.pool.stats.upstream_cx_protocol_error.value += 1
+        in_use = self._unfinished or (stream is not None and state != _UNTIL_CLOSE)
+        self.pool.closed(self, in_use=in_use)
         if stream is None:
             return
         if state == _UNTIL_CLOSE:  # a reset ends such a body as well as a FIN, as in Envoy
             stream.on_response_body(b"", True)
         elif state == _TUNNEL:
             stream.on_upstream_closed()
-        elif (state == _HEAD and not partial) or (state != _HEAD and error is not None):
-            stream.on_upstream_reset(CONNECTION_TERMINATION, self)
         else:
-            stream.on_upstream_reset(PROTOCOL_ERROR, self)  # an orderly end in the middle of a head or body
+            stream.on_upstream_reset(PROTOCOL_ERROR if broken else CONNECTION_TERMINATION, self)
 
     def pause_writing(self) -> None:
         self._blocked = True
@@ -132,11 +142,13 @@ class ClientConnection(asyncio.Protocol):
         self.requests += 1
         self._state = _HEAD
         self._request_sent = complete
+        self._sent.value += len(data)
         self.transport.write(data)
 
     def write(self, data: bytes, complete: bool) -> None:
         self._request_sent = complete
         if data:
+            self._sent.value += len(data)
             self.transport.write(data)
 
     def tunnel(self, stream: Any) -> None:
@@ -149,12 +161,15 @@ class ClientConnection(asyncio.Protocol):
 
     def abandon(self) -> None:
         """The stream no longer wants its response: the connection cannot be used again."""
+        self._unfinished = self.stream is not None
+        self.ended_here = True
         self.stream = None
         self._state = _IDLE
         self.transport.abort()
 
     def close(self) -> None:
         """Nobody uses the connection, and nobody shall."""
+        self.ended_here = True
         self._state = _IDLE
         self._abort()
 
@@ -225,9 +240,9 @@ class ClientConnection(asyncio.Protocol):
             self._left = left - have
             self.stream.on_response(head, left, body, False)
             return
-        if have > left:  # more than was announced: nothing after this can be trusted
+        if have > left:
             body = body[:left]
-            self._keep_alive = False
+            self._more_than_announced()
         stream = self.stream
         self._finish()
         stream.on_response(head, left, body, True)
@@ -254,7 +269,7 @@ class ClientConnection(asyncio.Protocol):
             return
         if left < 0:
             data = data[:left]
-            self._keep_alive = False
+            self._more_than_announced()
         self._finish()
         stream.on_response_body(data, True)
 
@@ -271,10 +286,15 @@ class ClientConnection(asyncio.Protocol):
         if payload or decoder.done:
             stream.on_response_body(payload, decoder.done, decoder.trailers)
 
+    def _more_than_announced(self) -> None:
+        """Bytes after the response: nothing that follows can be trusted."""
+        self._keep_alive = False
+        self.pool.stats.upstream_cx_protocol_error.value += 1
+
     def _finish_chunked(self, decoder: ChunkedDecoder) -> None:
         self._decoder = None
         if decoder.rest:
-            self._keep_alive = False
+            self._more_than_announced()
         self._finish()
 
     def _finish(self) -> None:
@@ -283,10 +303,12 @@ class ClientConnection(asyncio.Protocol):
         self.stream = None
         self._state = _IDLE
         if not self._keep_alive or not self._request_sent or self._blocked:
+            self.ended_here = True
             self.transport.abort()
             return
         if self.requests == self._max_requests:
             self.pool.stats.upstream_cx_max_requests.value += 1
+            self.ended_here = True
             self.transport.abort()
             return
         self._idle_since = monotonic()
@@ -294,6 +316,9 @@ class ClientConnection(asyncio.Protocol):
 
     def _fail(self, reason: str) -> None:
         stream, self.stream = self.stream, None
+        self._unfinished = stream is not None
+        self.ended_here = True
+        self.pool.stats.upstream_cx_protocol_error.value += 1
         self._state = _IDLE
         self._abort()
         if stream is not None:

@@ -61,6 +61,9 @@ class ServerConnection(asyncio.Protocol):
         self._paused = False
         self._blocked = False  # the client does not take what we write
         self._busy = False
+        self.ended_here = False  # we closed it, not the client
+        self._received = manager.stats.downstream_cx_rx_bytes_total
+        self._sent = manager.stats.downstream_cx_tx_bytes_total
         self._timer: asyncio.TimerHandle | None = None  # of a head that is not complete, or of the delayed close
 
     # ── asyncio's side ────────────────────────────────────────────────────────────────────────────────────────────────
@@ -74,6 +77,10 @@ class ServerConnection(asyncio.Protocol):
         self.manager.opened(self)
 
     def data_received(self, data: bytes) -> None:
+        self._received.value += len(data)
+        self._take(data)
+
+    def _take(self, data: bytes) -> None:
         state = self._state
         if state == _HEAD:
             self._buffer = self._buffer + data if self._buffer else data
@@ -102,7 +109,7 @@ class ServerConnection(asyncio.Protocol):
             stream = Stream.refused(self, self.manager, monotonic())
         if stream is not None:
             stream.on_client_gone()
-        self.manager.closed(self, monotonic() - self._opened)
+        self.manager.closed(self, monotonic() - self._opened, in_use=stream is not None)
 
     def pause_writing(self) -> None:
         self._blocked = True
@@ -206,7 +213,10 @@ class ServerConnection(asyncio.Protocol):
     def _head_too_slow(self, body: bytes, detail: str, flags: int) -> None:
         self._timer = None
         stats = self.manager.stats
-        counter = stats.downstream_rq_idle_timeout if flags else stats.downstream_rq_timeout
+        if detail == "request_header_timeout":
+            counter = stats.downstream_rq_header_timeout
+        else:
+            counter = stats.downstream_rq_idle_timeout if flags else stats.downstream_rq_timeout
         counter.value += 1
         self._refuse(408, body, detail, flags)
 
@@ -220,10 +230,14 @@ class ServerConnection(asyncio.Protocol):
             self._cancel_timer()
         self._requests += 1
         self._http10 = parser.http10
-        self._close_after = not parser.keep_alive or not self.manager.keeps(self._requests)
+        self._close_after = not parser.keep_alive
+        if not self.manager.keeps(self._requests):
+            self._close_after = True
+            self.manager.stats.downstream_cx_max_requests_reached.value += 1
         self._stream = stream = Stream(self, self.manager, parser, length, monotonic())
         special = parser.special
         if special and special.get(b"expect", b"").lower() == b"100-continue":
+            self._sent.value += len(_CONTINUE)
             self.transport.write(_CONTINUE)
         if length == 0:
             self._request_done = True
@@ -242,7 +256,7 @@ class ServerConnection(asyncio.Protocol):
             self.resume_reading()
         stream.start()
         if rest and self._stream is stream:
-            self.data_received(rest)
+            self._take(rest)
 
     def _refuse_head(self, detail: str) -> None:
         """A head that is not HTTP as Envoy knows it: answered, logged, and the connection ends."""
@@ -332,13 +346,12 @@ class ServerConnection(asyncio.Protocol):
             data = b"HTTP/1.0" + data[8:]
         if body:
             data += chunk(body) if self._chunked else body
+        if end and self._chunked:
+            data += last_chunk(trailers if self.manager.config.enable_trailers else ())
+        self._sent.value += len(data)
+        self.transport.write(data)
         if end:
-            if self._chunked:
-                data += last_chunk(trailers if self.manager.config.enable_trailers else ())
-            self.transport.write(data)
             self._response_done()
-        else:
-            self.transport.write(data)
 
     def respond_without_body(self, status: int, headers: Headers, framed: bool) -> None:
         """The answer to a HEAD: framed as if the body followed."""
@@ -354,6 +367,7 @@ class ServerConnection(asyncio.Protocol):
             if end:
                 data += last_chunk(trailers if self.manager.config.enable_trailers else ())
         if data:
+            self._sent.value += len(data)
             self.transport.write(data)
         if end:
             self._response_done()
@@ -362,12 +376,14 @@ class ServerConnection(asyncio.Protocol):
         """Answers with `head`; from here on bytes pass as they are."""
         self._state = _TUNNEL
         self.resume_reading()
+        self._sent.value += len(head)
         self.transport.write(head)
         if self._buffer and self._stream is not None:
             data, self._buffer = self._buffer, b""
             self._stream.on_request_body(data, False)
 
     def write_raw(self, data: bytes) -> None:
+        self._sent.value += len(data)
         self.transport.write(data)
 
     def end_after_this(self) -> None:
@@ -401,6 +417,9 @@ class ServerConnection(asyncio.Protocol):
             if self._request_done and not self._close_slowly:
                 self._close()
             else:
+                if not self._request_done:
+                    self.manager.stats.downstream_rq_response_before_rq_complete.value += 1
+                    self.manager.stats.downstream_rq_rx_reset.value += 1
                 self._close_later()
             return
         self._idle_since = monotonic()
@@ -413,6 +432,7 @@ class ServerConnection(asyncio.Protocol):
 
     def _close(self) -> None:
         """Ends the connection once the client has what was written; one that takes nothing is cut off."""
+        self.ended_here = True
         self._state = _CLOSING
         self._left = self.transport.get_write_buffer_size()
         self._look_again(monotonic())
@@ -429,6 +449,10 @@ class ServerConnection(asyncio.Protocol):
     def _look_again(self, now: float) -> None:
         self.deadline = now + (self.manager.config.delayed_close_timeout or NEVER)
 
+    def _delay_over(self) -> None:
+        self.manager.stats.downstream_cx_delayed_close_timeout.value += 1
+        self._close()
+
     def _close_later(self) -> None:
         """Lets the client read the answer before the FIN: what it still sends is dropped meanwhile, for a RST on unread
         bytes would take the answer with it."""
@@ -437,7 +461,7 @@ class ServerConnection(asyncio.Protocol):
         self._left = 0
         self.resume_reading()
         delay = self.manager.config.delayed_close_timeout
-        self._timer = self.manager.loop.call_later(delay, self._close)
+        self._timer = self.manager.loop.call_later(delay, self._delay_over)
 
 
 def address_of(name: Any) -> Address:

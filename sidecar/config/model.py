@@ -226,7 +226,8 @@ class Route:
     response_ops: HeaderOps = NO_OPS
     filters: Mapping[str, Any] = field(default_factory=dict)
     metadata: Mapping[str, Any] = field(default_factory=dict)
-    decorator: str = ""
+    decorator: str = ""  # what spans call it
+    propagate_decorator: bool = True  # and the other side's spans too
     retry_buffer: int | None = None  # bytes of a request's body kept for a retry; None: the virtual host's
 
 

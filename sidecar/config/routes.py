@@ -118,16 +118,15 @@ def _route(reader: Reader, body_limit: int) -> Route:
         response_ops=header_ops(reader, "response"),
         filters=_filters(reader),
         metadata=reader.metadata("metadata"),
-        decorator=_decorator(reader.child("decorator")),
+        **_decorator(reader.child("decorator")),
         retry_buffer=_retry_buffer(reader),
     )
 
 
-def _decorator(reader: Reader | None) -> str:
+def _decorator(reader: Reader | None) -> dict[str, Any]:
     if reader is None:
-        return ""
-    reader.only("propagate", True)
-    return reader.text("operation")
+        return {}
+    return {"decorator": reader.text("operation"), "propagate_decorator": reader.flag("propagate", True)}
 
 
 def _redirect(reader: Reader) -> Redirect:

@@ -39,6 +39,7 @@ class Attempts(StreamState):
         host = self._pick(cluster)
         if host is None:
             cluster.stats.upstream_cx_none_healthy.value += 1
+            cluster.stats.complete(503, 0.0)
             self.reply(503, b"no healthy upstream", "no_healthy_upstream", Flag.UH)
             return
         budget = self.budget
@@ -225,6 +226,7 @@ class Attempts(StreamState):
 
     def on_overflow(self) -> None:
         """A circuit-breaker limit is reached; never retried."""
+        self._waiting = False
         self._detach()
         self._failed(Failure.OVERFLOW, "overflow", Flag.UO, 503)
 
@@ -245,7 +247,6 @@ class Attempts(StreamState):
             return
         host = self._host
         self._detach()
-        self.cluster.stats.upstream_rq_rx_reset.value += 1
         protocol_error = reason == "protocol error"
         flag = Flag.UPE if protocol_error else Flag.UC
         if host is not None:
@@ -254,7 +255,6 @@ class Attempts(StreamState):
         if self.responding:
             self.flags |= flag
             self.details = f"upstream_reset_after_response_started{{{reason.replace(' ', '_')}}}"
-            self.manager.stats.rq_reset_after_downstream_response_started.value += 1
             self._finish(cut=True)
             return
         self._failed(Failure.RESET, reason, flag, 502 if protocol_error else 503)
@@ -267,8 +267,6 @@ class Attempts(StreamState):
             return
         self._end_retry(succeeded=False)
         retried = self._retries > 0
-        if flag == Flag.UPE:
-            self.cluster.stats.upstream_cx_protocol_error.value += 1
         why = reason.replace(" ", "_")
         if self.upstream_failure:
             why += "|" + self.upstream_failure

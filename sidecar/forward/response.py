@@ -142,10 +142,12 @@ class Responses(Attempts):
 
     def on_upstream_blocked(self) -> None:
         self.manager.stats.downstream_flow_control_paused_reading_total.value += 1
+        self.cluster.stats.upstream_flow_control_backed_up_total.value += 1
         self.downstream.pause_reading()
 
     def on_upstream_ready(self) -> None:
         self.manager.stats.downstream_flow_control_resumed_reading_total.value += 1
+        self.cluster.stats.upstream_flow_control_drained_total.value += 1
         self.downstream.resume_reading()
 
 

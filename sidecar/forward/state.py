@@ -189,6 +189,8 @@ class StreamState(Exchange):
     def _server(self, headers: Headers, upstream: bytes | None) -> None:
         """The last response headers: who answers, and what the configuration adds to every answer."""
         manager = self.manager
+        if manager.tracer is not None:
+            manager.tracer.answer(self, headers)
         if manager.adds_request_id and self.request_id:
             put(headers, b"x-request-id", self.request_id)
         if manager.via:
@@ -221,8 +223,6 @@ class StreamState(Exchange):
     def _leave_upstream(self) -> None:
         """Gives up the attempt in progress."""
         connection = self.connection
-        if connection is not None:
-            self.cluster.stats.upstream_rq_tx_reset.value += 1
         self._detach()
         if connection is not None:
             connection.abandon()
@@ -276,7 +276,8 @@ class StreamState(Exchange):
             stats.complete(self.status)
         if self._tunneling:
             stats.downstream_cx_upgrades_active.value -= 1
-        for account in manager.accounting:
-            account(self, now)
+        manager.account(self, now)
         if cut:
+            if not self._tunneling:
+                stats.downstream_rq_tx_reset.value += 1
             self.downstream.cut()

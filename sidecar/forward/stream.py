@@ -31,6 +31,7 @@ class Stream(Tunnels):
         """A stream for what is not a request: it only carries the answer to the client and the log."""
         stream = cls(downstream, manager, RequestParser(), 0, now)
         manager.stats.downstream_rq_total.value += 1
+        manager.stats.downstream_rq_http1_total.value += 1
         manager.stats.downstream_rq_active.value += 1
         return stream
 
@@ -45,17 +46,16 @@ class Stream(Tunnels):
         if refusal is not None:
             self._answer(refusal)
             return
+        route = self.route = manager.routes.find(self)
         if manager.tracer is not None:
             manager.tracer.begin(self)
         manager.active.add(self)
         if not self.request_complete and manager.config.request_timeout:
             self._deadline_at = self.started + manager.config.request_timeout
         self._set_deadline()
-        route = manager.routes.find(self)
         if route is None:
             self._run(manager.filters.unrouted.request, 0)
             return
-        self.route = route
         self.virtual_host = route.virtual_host
         action = route.action
         if isinstance(action, Forward):
@@ -67,6 +67,7 @@ class Stream(Tunnels):
                 self._set_deadline()
         special = self.special
         if special and b"upgrade" in special and not self._may_upgrade(special[b"upgrade"], action):
+            stats.downstream_rq_ws_on_non_ws_route.value += 1
             self.reply(403, b"", "upgrade_failed", 0, close=True)
         elif route.filters:
             self._run(route.filters, 0)
@@ -134,6 +135,7 @@ class Stream(Tunnels):
             self._run(steps, at)
 
     def _act(self, route: CompiledRoute | None) -> None:
+        self.manager.stats.rq_total.value += 1
         if route is None:
             self.manager.stats.no_route.value += 1
             self.reply(404, b"", "route_not_found", Flag.NR, close=self.method == b"CONNECT")
@@ -142,7 +144,7 @@ class Stream(Tunnels):
         if isinstance(action, Forward):
             self._forward(route, action)
         elif isinstance(action, Redirect):
-            self.manager.stats.rq_redirect.value += 1
+            self.manager.stats.rq_direct_response.value += 1
             location = redirect_location(action, route.path_rewrite, self)
             self._direct(action.code, [(b"location", location)], b"", route)
         else:
@@ -163,7 +165,6 @@ class Stream(Tunnels):
     def _forward(self, route: CompiledRoute, action: Forward) -> None:
         manager, destination = self.manager, self._destination
         assert destination is not None  # noqa: S101  # drawn when the route was found
-        manager.stats.rq_total.value += 1
         cluster = self.cluster
         self._forwarding = True
         if cluster is None:

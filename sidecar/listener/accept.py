@@ -32,6 +32,8 @@ class AcceptProtocol(asyncio.Protocol):
 
     def connection_made(self, transport: Any) -> None:
         self._transport = transport
+        self._before = self._listener.stats.downstream_pre_cx_active
+        self._before.value += 1
         local = transport.get_extra_info("sockname")
         self._destination = Address(local[0], local[1])
         config = self._listener.config
@@ -68,6 +70,7 @@ class AcceptProtocol(asyncio.Protocol):
     def connection_lost(self, _error: Exception | None) -> None:
         if self._timer is not None:
             self._timer.cancel()
+        self._before.value -= 1
         if self._inspecting:
             self._listener.stats.downstream_listener_filter_remote_close.value += 1
 
@@ -88,6 +91,7 @@ class AcceptProtocol(asyncio.Protocol):
         if protocol is None:
             transport.abort()
             return
+        self._before.value -= 1
         transport.set_protocol(protocol)
         protocol.connection_made(transport)
         if self._buffer:

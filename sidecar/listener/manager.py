@@ -29,8 +29,8 @@ class ListenerContext:
 
     loop: asyncio.AbstractEventLoop
     stats: Stats
-    http: Callable[[Hcm, Listener], ConnectionManager]
-    tcp: Callable[[TcpProxy, Listener], TcpManager]
+    http: Callable[[Hcm, Listener, ListenerStats], ConnectionManager]
+    tcp: Callable[[TcpProxy, Listener, ListenerStats], TcpManager]
 
 
 class ListenerRuntime:
@@ -63,11 +63,11 @@ class ListenerRuntime:
 
     def _runtime(self, chain: FilterChain) -> ConnectionManager | TcpManager:
         if isinstance(chain.network, Hcm):
-            manager = self._context.http(chain.network, self.config)
+            manager = self._context.http(chain.network, self.config, self.stats)
             if chain.network.rds and (routes := self._owner.routes.get(chain.network.rds)) is not None:
                 manager.set_routes(routes)
             return manager
-        return self._context.tcp(chain.network, self.config)
+        return self._context.tcp(chain.network, self.config, self.stats)
 
     @property
     def managers(self) -> list[ConnectionManager]:
@@ -100,7 +100,6 @@ class ListenerRuntime:
             self._servers.append(await self.loop.create_server(self._accept, sock=sock))
 
     def _accept(self) -> asyncio.Protocol:
-        self.stats.downstream_cx_total.value += 1
         if self._only is not None:
             return ServerConnection(self._only)
         return AcceptProtocol(self)
@@ -120,7 +119,7 @@ class ListenerRuntime:
         runtime = self._by_chain[id(chain)]
         if isinstance(runtime, ConnectionManager):
             return ServerConnection(runtime, facts.destination)
-        return TcpSession(runtime, facts.destination, facts.source)
+        return TcpSession(runtime, facts.destination, facts.source, facts.server_name)
 
     # ── changes ───────────────────────────────────────────────────────────────────────────────────────────────────────
 

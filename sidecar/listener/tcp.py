@@ -15,11 +15,11 @@ from typing import Any
 from mesh.tasks import TaskOwner
 from sidecar.config.model import Address, TcpProxy
 from sidecar.exchange import Exchange, Flag
-from sidecar.telemetry.stats import Stats, TcpStats
+from sidecar.telemetry.stats import ClusterStats, ListenerStats, Stats, TcpStats
 from sidecar.timers import Deadlines
 from sidecar.upstream import outlier
 from sidecar.upstream.cluster import ClusterRuntime
-from sidecar.upstream.dial import DialError, dial
+from sidecar.upstream.dial import DialError, dial, hung_up
 from sidecar.upstream.host import Host
 
 _LINGER_NOT = struct.pack("ii", 1, 0)  # closing with this set sends RST
@@ -39,6 +39,7 @@ class TcpManager:
         rng: random.Random,
         opened: Callable[[Exchange], None],
         closed: Callable[[Exchange, float], None],
+        listener: ListenerStats | None = None,
     ) -> None:
         self.config = config
         self.clusters = clusters
@@ -47,6 +48,7 @@ class TcpManager:
         self.idle = idle
         self.opened = opened
         self.closed = closed
+        self.listener = listener or ListenerStats(Stats(), "")  # without a listener nobody reads them
         self.sessions: set[TcpSession] = set()
         self._rng = rng
         self._limits = list(accumulate(cluster.weight for cluster in config.clusters))
@@ -65,14 +67,17 @@ class TcpManager:
 class TcpSession(asyncio.Protocol):
     """One client connection and its upstream. The exchange carries what the log and the metrics want to know."""
 
-    def __init__(self, manager: TcpManager, destination: Address, source: Address) -> None:
+    def __init__(self, manager: TcpManager, destination: Address, source: Address, server_name: str = "") -> None:
         self._manager = manager
+        self.server_name = server_name  # of the client's TLS, when somebody looked
         self._transport: Any = None
         self._upstream: _UpstreamSide | None = None
         self._early: list[bytes] = []  # what the client says before the upstream is there
         self._cluster: ClusterRuntime | None = None
         self._client_done = False
         self._upstream_done = False
+        self._upstream_last = False  # of both ends it was the upstream's that came second
+        self._ended_here = False  # the upstream's connection, by us
         self._over = False
         self.remote = source
         self.local = self.own = destination
@@ -90,6 +95,7 @@ class TcpSession(asyncio.Protocol):
         manager = self._manager
         manager.sessions.add(self)
         manager.stats.downstream_cx_total.value += 1
+        manager.listener.opened()
         self.deadline = self._touched + (manager.config.idle_timeout or 3600.0)
         manager.idle.add(self)
         manager.tasks.start(self._connect(), "tcp")
@@ -99,7 +105,7 @@ class TcpSession(asyncio.Protocol):
         self.exchange.bytes_received += len(data)
         self._manager.stats.downstream_cx_rx_bytes_total.value += len(data)
         if self._upstream is not None:
-            self._upstream.transport.write(data)
+            self._upstream.write(data)
         else:
             self._early.append(data)
             self._transport.pause_reading()  # one piece is enough to hold until the upstream is there
@@ -112,6 +118,7 @@ class TcpSession(asyncio.Protocol):
 
     def connection_lost(self, error: Exception | None) -> None:
         if self._upstream is not None and not self._over:
+            self._ended_here = not (self._upstream.lost or self._upstream_last)
             if error is not None:
                 self._upstream.transport.abort()
             else:
@@ -161,11 +168,15 @@ class TcpSession(asyncio.Protocol):
         cluster.budget.connections += 1  # from the attempt on: else any number could be under way
         exchange.endpoint = host
         exchange.attempts = 1
-        upstream = _UpstreamSide(self)
+        upstream = _UpstreamSide(self, cluster.stats)
+        cluster.stats.upstream_rq_pending_total.value += 1
+        cluster.stats.upstream_rq_pending_active.value += 1
         try:
             await dial(cluster, host, lambda: upstream)
         except DialError as error:
             cluster.budget.connections -= 1
+            cluster.stats.upstream_rq_pending_active.value -= 1
+            cluster.stats.upstream_rq_pending_failure_eject.value += 1
             exchange.upstream_failure = error.reason.replace(" ", "_")
             if cluster.outlier is not None:
                 status = outlier.TIMED_OUT if error.timed_out else outlier.CONNECT_FAILED
@@ -179,12 +190,15 @@ class TcpSession(asyncio.Protocol):
         self._connected(cluster, host, upstream)
 
     def _connected(self, cluster: ClusterRuntime, host: Host, upstream: _UpstreamSide) -> None:
+        cluster.stats.upstream_rq_pending_active.value -= 1
         if self._over or self._transport.is_closing():
             cluster.budget.connections -= 1
+            hung_up(cluster.stats, upstream.opened, here=True)
             upstream.transport.abort()
             return
         self._upstream = upstream
-        cluster.stats.upstream_cx_active.value += 1
+        cluster.stats.upstream_rq_total.value += 1
+        cluster.stats.upstream_rq_active.value += 1
         host.active += 1
         host.connections += 1
         self.exchange.upstream_local = upstream.local
@@ -194,7 +208,7 @@ class TcpSession(asyncio.Protocol):
         self._manager.opened(self.exchange)
         early, self._early = self._early, []
         if early:
-            upstream.transport.write(b"".join(early))
+            upstream.write(b"".join(early))
             self._transport.resume_reading()
         if self._client_done:
             upstream.transport.write_eof()
@@ -208,6 +222,7 @@ class TcpSession(asyncio.Protocol):
     def on_upstream_eof(self) -> None:
         self._upstream_done = True
         if self._client_done:
+            self._upstream_last = True
             self._transport.close()  # when what is buffered is written
         else:
             self._transport.write_eof()
@@ -216,8 +231,8 @@ class TcpSession(asyncio.Protocol):
         cluster, host = self._cluster, self.exchange.endpoint
         if self._upstream is not None and cluster is not None:
             cluster.budget.connections -= 1
-            cluster.stats.upstream_cx_active.value -= 1
-            cluster.stats.upstream_cx_destroy.value += 1
+            cluster.stats.upstream_rq_active.value -= 1
+            hung_up(cluster.stats, self._upstream.opened, here=self._ended_here, in_use=True)
             host.active -= 1
             host.connections -= 1
         self._upstream = None
@@ -230,9 +245,11 @@ class TcpSession(asyncio.Protocol):
             self._transport.close()
 
     def pause_client(self) -> None:
+        self._manager.stats.downstream_flow_control_paused_reading_total.value += 1
         self._transport.pause_reading()
 
     def resume_client(self) -> None:
+        self._manager.stats.downstream_flow_control_resumed_reading_total.value += 1
         self._transport.resume_reading()
 
     def _give_up(self, flag: int, *, reset: bool = True) -> None:
@@ -254,24 +271,36 @@ class TcpSession(asyncio.Protocol):
         if self._upstream is None:  # else what is buffered for it is still on its way, and it may take none of it
             self._manager.idle.remove(self)
         self._manager.sessions.discard(self)
-        self._manager.closed(self.exchange, monotonic())
+        now = monotonic()
+        self._manager.listener.closed(now - self.exchange.started)
+        self._manager.closed(self.exchange, now)
         self.exchange.downstream = None  # ends the cycle of the two
 
 
 class _UpstreamSide(asyncio.Protocol):
     """The upstream connection of a session: everything it hears, it passes on."""
 
-    def __init__(self, session: TcpSession) -> None:
+    def __init__(self, session: TcpSession, stats: ClusterStats) -> None:
         self._session = session
+        self._received = stats.upstream_cx_rx_bytes_total
+        self._sent = stats.upstream_cx_tx_bytes_total
         self.transport: Any = None
         self.local = ""
+        self.opened = 0.0
+        self.lost = False
 
     def connection_made(self, transport: Any) -> None:
         self.transport = transport
         local = transport.get_extra_info("sockname")
         self.local = f"{local[0]}:{local[1]}" if local else ""
+        self.opened = monotonic()
+
+    def write(self, data: bytes) -> None:
+        self._sent.value += len(data)
+        self.transport.write(data)
 
     def data_received(self, data: bytes) -> None:
+        self._received.value += len(data)
         self._session.on_upstream_data(data)
 
     def eof_received(self) -> bool:
@@ -279,6 +308,7 @@ class _UpstreamSide(asyncio.Protocol):
         return True
 
     def connection_lost(self, error: Exception | None) -> None:
+        self.lost = True
         self._session.on_upstream_lost(error)
 
     def pause_writing(self) -> None:

@@ -159,7 +159,7 @@ class FormattedTime:
 # ── commands without parameters ───────────────────────────────────────────────────────────────────────────────────────
 
 _DOWNSTREAM = {
-    "DOWNSTREAM_REMOTE": "x.downstream.remote",
+    "DOWNSTREAM_REMOTE": "x.client",
     "DOWNSTREAM_LOCAL": "x.downstream.local",
     "DOWNSTREAM_DIRECT_REMOTE": "x.downstream.remote",
     "DOWNSTREAM_DIRECT_LOCAL": "x.downstream.local",

@@ -116,6 +116,22 @@ class TcpSeries:
         return tuple(zip(TCP_LABELS, self.labels, strict=True))
 
 
+class _Session:
+    """A TCP session that lives: the series it counts in, and what of its bytes is counted already."""
+
+    __slots__ = ("received", "sent", "series")
+
+    def __init__(self, series: TcpSeries) -> None:
+        self.series = series
+        self.sent = 0
+        self.received = 0
+
+    def report(self, exchange: Exchange) -> None:
+        self.series.sent += exchange.bytes_sent - self.sent
+        self.series.received += exchange.bytes_received - self.received
+        self.sent, self.received = exchange.bytes_sent, exchange.bytes_received
+
+
 class IstioMetrics:
     """All series of a process."""
 
@@ -123,6 +139,7 @@ class IstioMetrics:
         self.request_series: dict[tuple[str, ...], RequestSeries] = {}
         self.tcp_series: dict[tuple[str, ...], TcpSeries] = {}
         self.overflow = Counter()  # what was counted as unknown for want of room
+        self._sessions: dict[Exchange, _Session] = {}
         self._own = from_node(node)
         self._sidecar = node.kind == SIDECAR
 
@@ -173,17 +190,24 @@ class IstioMetrics:
             return series
 
         def opened(exchange: Exchange) -> None:
-            series_of(exchange).opened += 1
+            series = series_of(exchange)
+            series.opened += 1
+            self._sessions[exchange] = _Session(series)
 
         def closed(exchange: Exchange, _now: float) -> None:
-            series = series_of(exchange)
+            session = self._sessions.pop(exchange, None) or _Session(series_of(exchange))
+            session.series = series_of(exchange)  # the end has flags that the beginning had not
+            session.report(exchange)
             if exchange.endpoint is None:
-                series.opened += 1
-            series.closed += 1
-            series.sent += exchange.bytes_sent
-            series.received += exchange.bytes_received
+                session.series.opened += 1
+            session.series.closed += 1
 
         return opened, closed
+
+    def report_sessions(self) -> None:
+        """Counts what TCP sessions that live have moved since the last call."""
+        for exchange, session in self._sessions.items():
+            session.report(exchange)
 
     # ── labels ────────────────────────────────────────────────────────────────────────────────────────────────────────
 

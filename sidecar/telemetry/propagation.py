@@ -31,7 +31,7 @@ _POOL_BYTES = 4096
 class TraceContext:
     """One hop's place in a trace; ids are lower-case hex. `parent_id` is empty in a trace that begins here."""
 
-    __slots__ = ("b3", "debug", "operation", "parent_id", "sampled", "span_id", "trace_id")
+    __slots__ = ("answer", "b3", "debug", "operation", "parent_id", "sampled", "span_id", "trace_id")
 
     def __init__(self, trace_id: bytes, span_id: bytes, parent_id: bytes, sampled: bool) -> None:
         self.trace_id = trace_id
@@ -41,6 +41,7 @@ class TraceContext:
         self.b3 = 0
         self.debug = False
         self.operation = ""  # what the peer calls this request (x-envoy-decorator-operation)
+        self.answer = b""  # what the peer is to call it
 
 
 class Inherited:

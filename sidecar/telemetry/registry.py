@@ -221,6 +221,8 @@ def _group_families(
     kind: type[Group], groups: list[Group], wanted: Callable[[str, Cell], bool] | None
 ) -> Iterator[Family]:
     """Families of the groups of one kind: those of their slots, and those that appeared on the way."""
+    for group in groups:
+        group.settle()
     slots: dict[tuple[str, type[Cell]], list[Slot]] = {}
     for slot in layout(kind):
         slots.setdefault((slot.family, slot.kind), []).append(slot)
@@ -271,11 +273,15 @@ class Group:
     def share(self, first: Group | None) -> None:
         """Makes what a subclass has besides cells, or shares it with the `first` group of this name."""
 
+    def settle(self) -> None:
+        """Writes the gauges that are worked out only when somebody reads."""
+
     def close(self) -> None:
         """Gives the group up; its cells leave the registry when no other group of this name is left."""
         self._registry.leave(self)
 
     def stats(self) -> Iterator[Stat]:
+        self.settle()
         start, labels = self.start, self.labels
         for slot in layout(type(self)):
             yield Stat(start + slot.path, getattr(self, slot.attribute), slot.family, slot.labels + labels)

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import NamedTuple
 from urllib.parse import urlsplit
 
@@ -25,10 +26,12 @@ from sidecar.telemetry.prometheus import IstioCollector, StatsCollector
 from sidecar.telemetry.registry import Stats
 from sidecar.telemetry.trace import Span, Spans, Tracer
 
+log = logging.getLogger(__name__)
+
 Account = Callable[[Exchange, float], None]
 
-
-# Seconds between two intervals of the histograms in /stats (Envoy's stats_flush_interval).
+# Seconds between two intervals of the histograms in /stats (Envoy's stats_flush_interval), and between two reports of
+# what TCP sessions have moved (Istio's).
 LATCH_INTERVAL = 5.0
 # Changes of breaker states kept for the admin port.
 BREAKER_EVENTS = 200
@@ -78,14 +81,15 @@ class Telemetry:
 
     # ── for connection managers and TCP proxies ───────────────────────────────────────────────────────────────────────
 
-    def accounting(self, config: Hcm, direction: Direction) -> tuple[Account, ...]:
-        """What a connection manager tells of each finished exchange. Raises ConfigError for an access log."""
+    def accounting(self, config: Hcm, direction: Direction) -> Account:
+        """What a connection manager tells of each finished exchange; never raises. Raises ConfigError itself, for an
+        access log."""
         accounts: list[Account] = [self._log(log) for log in config.access_logs]
         if direction is not Direction.UNSPECIFIED:
             accounts.append(self.istio.requests(direction))
         if (tracer := self.tracer(config, direction)) is not None:
             accounts.append(tracer.finish)
-        return tuple(accounts)
+        return self._guarded(accounts)
 
     def tcp_accounting(self, config: TcpProxy, direction: Direction) -> tuple[Callable[[Exchange], None], Account]:
         """What a TCP proxy tells of a session that found its host, and of one that ended."""
@@ -94,12 +98,25 @@ class Telemetry:
         if direction is not Direction.UNSPECIFIED:
             opened, closed = self.istio.tcp(direction)
             accounts.append(closed)
+        return opened, self._guarded(accounts)
 
-        def ended(exchange: Exchange, now: float) -> None:
+    def _guarded(self, accounts: Sequence[Account]) -> Account:
+        """All of them as one. An exchange that one of them cannot digest is a fault of ours that is told of, not a reason
+        to leave the connection, or the other accounts, in the middle of it. (A `try` costs nothing until it is needed.)"""
+        errors = self.stats.counter("telemetry.account_errors")
+        told: set[tuple[Account, type[Exception]]] = set()
+
+        def account_all(exchange: Exchange, now: float) -> None:
             for account in accounts:
-                account(exchange, now)
+                try:
+                    account(exchange, now)
+                except Exception as error:
+                    errors.value += 1
+                    if (account, type(error)) not in told:
+                        told.add((account, type(error)))
+                        log.exception("an exchange could not be accounted; further errors like this are only counted")
 
-        return opened, ended
+        return account_all
 
     def tracer(self, config: Hcm, direction: Direction) -> Tracer | None:
         """The tracer of a connection manager, None when it does not trace."""
@@ -129,6 +146,7 @@ class Telemetry:
 
     def _end_interval(self) -> None:
         self.stats.latch()
+        self.istio.report_sessions()
         self._latch = self._loop.call_later(LATCH_INTERVAL, self._end_interval)
 
     # ── for clusters ──────────────────────────────────────────────────────────────────────────────────────────────────

@@ -9,7 +9,7 @@ gives a group up.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 from sidecar.telemetry.cells import BUCKETS, Counter, Gauge, Histogram
@@ -41,7 +41,6 @@ class ClusterStats(Group):
     upstream_cx_total: Counter
     upstream_cx_active: Gauge
     upstream_cx_http1_total: Counter
-    upstream_cx_http2_total: Counter
     upstream_cx_connect_fail: Counter
     upstream_cx_connect_timeout: Counter
     upstream_cx_idle_timeout: Counter
@@ -70,56 +69,38 @@ class ClusterStats(Group):
     upstream_rq_active_overflow: Counter
     upstream_rq_cancelled: Counter
     upstream_rq_timeout: Counter
-    upstream_rq_max_duration_reached: Counter
     upstream_rq_per_try_timeout: Counter
-    upstream_rq_rx_reset: Counter
-    upstream_rq_tx_reset: Counter
     upstream_rq_retry: Counter
     upstream_rq_retry_success: Counter
     upstream_rq_retry_overflow: Counter
     upstream_rq_retry_limit_exceeded: Counter
     upstream_rq_retry_backoff_exponential: Counter
-    upstream_rq_retry_backoff_ratelimited: Counter
     retry_or_shadow_abandoned: Counter
     upstream_flow_control_paused_reading_total: Counter
     upstream_flow_control_resumed_reading_total: Counter
     upstream_flow_control_backed_up_total: Counter
     upstream_flow_control_drained_total: Counter
-    upstream_internal_redirect_succeeded_total: Counter
-    upstream_internal_redirect_failed_total: Counter
     membership_change: Counter
     membership_total: Gauge
     membership_healthy: Gauge
     membership_degraded: Gauge
     membership_excluded: Gauge
-    max_host_weight: Gauge
     bind_errors: Counter
     original_dst_host_invalid: Counter
     lb_healthy_panic: Counter
-    lb_local_cluster_not_ok: Counter
-    lb_recalculate_zone_structures: Counter
-    lb_zone_cluster_too_small: Counter
-    lb_zone_no_capacity_left: Counter
-    lb_zone_routing_all_directly: Counter
-    lb_zone_routing_cross_zone: Counter
-    lb_zone_routing_sampled: Counter
     update_attempt: Counter
     update_success: Counter
     update_failure: Counter
     update_empty: Counter
     update_no_rebuild: Counter
-    assignment_stale: Counter
-    warming_state: Gauge
     cx_open: Gauge
     rq_open: Gauge
     rq_pending_open: Gauge
     rq_retry_open: Gauge
-    cx_pool_open: Gauge
     high_cx_open: Gauge
     high_rq_open: Gauge
     high_rq_pending_open: Gauge
     high_rq_retry_open: Gauge
-    high_cx_pool_open: Gauge
     ejections_active: Gauge
     ejections_total: Counter
     ejections_overflow: Counter
@@ -143,6 +124,8 @@ class ClusterStats(Group):
     _codes: dict[str, Counter]  # path → counter: a status is counted from its first appearance on
     _answers: dict[int, tuple[Counter, Counter]]  # status → (its own counter, that of its class)
     _retries: dict[int, tuple[Counter, Counter]]
+    _readings: list[Callable[[], None]]  # of all groups of this name
+    _reading: Callable[[], None] | None
 
     @classmethod
     def path(cls, attribute: str) -> str:
@@ -154,13 +137,29 @@ class ClusterStats(Group):
             return f"circuit_breakers.default.{attribute}"
         return attribute
 
+    def before_reading(self, reading: Callable[[], None]) -> None:
+        """Has `reading` called whenever somebody is about to read, until `close`: it writes the gauges that nobody keeps."""
+        self._reading = reading
+        self._readings.append(reading)
+
+    def settle(self) -> None:
+        for reading in self._readings:
+            reading()
+
+    def close(self) -> None:
+        if self._reading is not None:
+            self._readings.remove(self._reading)
+            self._reading = None
+        Group.close(self)  # a slotted dataclass is another class than the one that super() was compiled for
+
     def complete(self, status: int, ms: float) -> None:
-        """An upstream answered the request for good, `ms` after it was sent there."""
+        """The request is answered for good: by the upstream, `ms` after it was sent there, or for it (0)."""
         own, by_class = self._answers.get(status) or self._bind(self._answers, "upstream_rq_", status)
         own.value += 1
         by_class.value += 1
         self.upstream_rq_completed.value += 1
-        self.upstream_rq_time.record(ms)
+        if ms:
+            self.upstream_rq_time.record(ms)
 
     def retried(self, status: int) -> None:
         """An answer with `status` was thrown away, and the request sent again."""
@@ -170,7 +169,11 @@ class ClusterStats(Group):
         self._code("retry.upstream_rq_completed").value += 1
 
     def _bind(self, known: dict[int, tuple[Counter, Counter]], path: str, status: int) -> tuple[Counter, Counter]:
-        known[status] = cells = self._code(f"{path}{status}"), self._code(f"{path}{status // 100}xx")
+        if status < 600:
+            cells = self._code(f"{path}{status}"), self._code(f"{path}{status // 100}xx")
+        else:
+            cells = self._code(f"{path}unknown"), Counter()
+        known[status] = cells
         return cells
 
     def _code(self, path: str) -> Counter:
@@ -181,6 +184,8 @@ class ClusterStats(Group):
         self._codes = other._codes if other else {}
         self._answers = other._answers if other else {}
         self._retries = other._retries if other else {}
+        self._readings = other._readings if other else []
+        self._reading = None
 
     def extra(self) -> Iterable[tuple[str, Counter]]:
         return self._codes.items()
@@ -218,17 +223,12 @@ class HttpStats(Group):
     downstream_cx_active: Gauge
     downstream_cx_http1_total: Counter
     downstream_cx_http1_active: Gauge
-    downstream_cx_http2_total: Counter
-    downstream_cx_http2_active: Gauge
-    downstream_cx_ssl_total: Counter
-    downstream_cx_ssl_active: Gauge
     downstream_cx_upgrades_total: Counter
     downstream_cx_upgrades_active: Gauge
     downstream_cx_destroy: Counter
     downstream_cx_destroy_local: Counter
     downstream_cx_destroy_remote: Counter
     downstream_cx_destroy_active_rq: Counter
-    downstream_cx_destroy_local_active_rq: Counter
     downstream_cx_destroy_remote_active_rq: Counter
     downstream_cx_protocol_error: Counter
     downstream_cx_idle_timeout: Counter
@@ -236,7 +236,6 @@ class HttpStats(Group):
     downstream_cx_max_requests_reached: Counter
     downstream_cx_drain_close: Counter
     downstream_cx_delayed_close_timeout: Counter
-    downstream_cx_overload_disable_keepalive: Counter
     downstream_cx_rx_bytes_total: Counter
     downstream_cx_tx_bytes_total: Counter
     downstream_cx_length_ms: Histogram
@@ -245,7 +244,6 @@ class HttpStats(Group):
     downstream_rq_total: Counter
     downstream_rq_active: Gauge
     downstream_rq_http1_total: Counter
-    downstream_rq_http2_total: Counter
     downstream_rq_completed: Counter
     downstream_rq_1xx: Counter
     downstream_rq_2xx: Counter
@@ -255,23 +253,18 @@ class HttpStats(Group):
     downstream_rq_time: Histogram
     downstream_rq_rx_reset: Counter
     downstream_rq_tx_reset: Counter
-    downstream_rq_too_large: Counter
     downstream_rq_non_relative_path: Counter
     downstream_rq_failed_path_normalization: Counter
+    downstream_rq_too_large: Counter
     downstream_rq_timeout: Counter
     downstream_rq_idle_timeout: Counter
     downstream_rq_header_timeout: Counter
-    downstream_rq_max_duration_reached: Counter
     downstream_rq_ws_on_non_ws_route: Counter
     downstream_rq_response_before_rq_complete: Counter
-    downstream_rq_rejected_via_ip_detection: Counter
-    rs_too_large: Counter
     no_route: Counter
     no_cluster: Counter
     rq_total: Counter
-    rq_redirect: Counter
     rq_direct_response: Counter
-    rq_reset_after_downstream_response_started: Counter
     aborts_injected: Counter
     delays_injected: Counter
     faults_overflow: Counter
@@ -316,16 +309,22 @@ class ListenerStats(Group):
     downstream_cx_total: Counter
     downstream_cx_active: Gauge
     downstream_cx_destroy: Counter
-    downstream_cx_overflow: Counter
-    downstream_cx_overload_reject: Counter
-    downstream_cx_transport_socket_connect_timeout: Counter
-    downstream_global_cx_overflow: Counter
     downstream_pre_cx_active: Gauge
     downstream_pre_cx_timeout: Counter
-    downstream_listener_filter_error: Counter
     downstream_listener_filter_remote_close: Counter
     no_filter_chain_match: Counter
     downstream_cx_length_ms: Histogram
+
+    def opened(self) -> None:
+        """A filter chain took a connection."""
+        self.downstream_cx_total.value += 1
+        self.downstream_cx_active.value += 1
+
+    def closed(self, seconds: float) -> None:
+        """The connection ended after so long."""
+        self.downstream_cx_active.value -= 1
+        self.downstream_cx_destroy.value += 1
+        self.downstream_cx_length_ms.record(seconds * 1000)
 
 
 @dataclass(slots=True, init=False, eq=False)
@@ -339,11 +338,6 @@ class TcpStats(Group):
     downstream_cx_no_route: Counter
     downstream_cx_rx_bytes_total: Counter
     downstream_cx_tx_bytes_total: Counter
-    downstream_cx_rx_bytes_buffered: Gauge
-    downstream_cx_tx_bytes_buffered: Gauge
     downstream_flow_control_paused_reading_total: Counter
     downstream_flow_control_resumed_reading_total: Counter
     idle_timeout: Counter
-    max_downstream_connection_duration: Counter
-    upstream_flush_active: Gauge
-    upstream_flush_total: Counter

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from mesh.clock import Clock, SystemClock
 from mesh.node import Node
-from sidecar.codec.headers import drop, get
+from sidecar.codec.headers import Headers, drop, get, put
 from sidecar.config.model import MILLION, Direction, Tracing
 from sidecar.exchange import flags_text
 from sidecar.telemetry.propagation import Inherited, RandomIds, TraceContext, extract, go_on, inject, replace
@@ -28,6 +28,7 @@ SERVER = "SERVER"
 # Finished spans kept for GET /traces.
 RING_SIZE = 1000
 
+_OPERATION = b"x-envoy-decorator-operation"
 _B3 = frozenset((b"b3", b"x-b3-traceid", b"x-b3-sampled"))
 
 # The digit of an x-request-id that tells, hop after hop, whether and why a request is traced.
@@ -102,6 +103,7 @@ class Tracer:
         self._overall = Chance(config.overall_chance)
         self._client_chance = config.client_chance
         self._constant = _node_attributes(node)
+        self._operations: dict[str, bytes] = {}  # encoded once
         self._header_tags: list[tuple[str, bytes]] = []
         self._custom_tags(config)
 
@@ -116,11 +118,46 @@ class Tracer:
         context = go_on(before, span_id) if before is not None and _B3.isdisjoint(noted) else None
         if context is None:
             context = self._context(extract(noted, headers), span_id, traced)
-        if self._inbound and b"x-envoy-decorator-operation" in noted:
-            context.operation = noted[b"x-envoy-decorator-operation"].decode("utf-8", "replace")
-            drop(headers, b"x-envoy-decorator-operation")
         exchange.trace = context
+        self._decorate(exchange, context)
         inject(context, headers, before)
+
+    def _decorate(self, exchange: Exchange, context: TraceContext) -> None:
+        """Tells the next hop what our route calls the request, or hears what the one before us called it."""
+        own = self._decorator(exchange)
+        theirs = exchange.noted.get(_OPERATION)
+        if not self._inbound:
+            if own:
+                replace(exchange.headers, _OPERATION, theirs, own)
+        elif theirs is not None:
+            context.operation = _text(theirs)
+            drop(exchange.headers, _OPERATION)
+            if not theirs:
+                context.answer = own
+        else:
+            context.answer = own
+
+    def _decorator(self, exchange: Exchange) -> bytes:
+        """The route's name for the request, if others are to know."""
+        route = exchange.route
+        if route is None or not route.config.decorator or not route.config.propagate_decorator:
+            return b""
+        operation = self._operations.get(route.config.decorator)
+        if operation is None:
+            operation = self._operations[route.config.decorator] = route.config.decorator.encode()
+        return operation
+
+    def answer(self, exchange: Exchange, headers: Headers) -> None:
+        """The response's head: the names go the other way where the request's had none."""
+        context = exchange.trace
+        if context is None:
+            return
+        if self._inbound:
+            if context.answer:
+                put(headers, _OPERATION, context.answer)
+        elif (theirs := get(headers, _OPERATION)) is not None:
+            context.operation = _text(theirs) or context.operation
+            drop(headers, _OPERATION)
 
     def _context(self, inherited: Inherited | None, span_id: bytes, traced: bool) -> TraceContext:
         """What came with the request wins over our own decision, as in Envoy."""

@@ -61,6 +61,7 @@ class ClusterRuntime:
         self._by_key: dict[tuple[model.Address, int], Host] = {}
         self._interval: asyncio.TimerHandle | None = None
         self._sweep: asyncio.TimerHandle | None = None
+        self.stats.before_reading(self._read)
         self._configure(config)
 
     # what the admin shows
@@ -75,6 +76,19 @@ class ClusterRuntime:
     @property
     def pending(self) -> int:
         return self.budget.pending + self.high_budget.pending
+
+    def _read(self) -> None:
+        """The circuit breakers' gauges: whether a limit is reached."""
+        stats = self.stats
+        for budget, cells in (
+            (self.budget, (stats.cx_open, stats.rq_pending_open, stats.rq_open, stats.rq_retry_open)),
+            (
+                self.high_budget,
+                (stats.high_cx_open, stats.high_rq_pending_open, stats.high_rq_open, stats.high_rq_retry_open),
+            ),
+        ):
+            for cell, reached in zip(cells, budget.reached(), strict=True):
+                cell.value = int(reached)
 
     # ── configuration ─────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -223,6 +237,7 @@ class ClusterRuntime:
 
     def _connection(self, pool: Any) -> ClientConnection:
         config = self.config
+        self.stats.upstream_cx_http1_total.value += 1
         return ClientConnection(
             pool,
             max_requests=config.max_requests_per_connection,
@@ -266,8 +281,10 @@ class ClusterRuntime:
                 locality_weighted=config.locality_weighted,
             )
         stats.membership_total.value = len(self.hosts)
+        degraded = sum(1 for host in self.hosts if host.healthy and host.degraded)
         stats.membership_excluded.value = sum(1 for host in self.hosts if host.excluded)
-        stats.membership_healthy.value = sum(1 for host in self.hosts if host.healthy)
+        stats.membership_degraded.value = degraded
+        stats.membership_healthy.value = sum(1 for host in self.hosts if host.healthy) - degraded
         stats.ejections_active.value = sum(1 for host in self.hosts if host.ejected)
 
     def _levels(self) -> Sequence[Sequence[Host]]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import os
 from collections.abc import Callable
 from time import monotonic
@@ -12,7 +13,11 @@ from mesh.errors import MeshError
 from sidecar.upstream.host import Host
 
 if TYPE_CHECKING:
+    from sidecar.telemetry.stats import ClusterStats
     from sidecar.upstream.cluster import ClusterRuntime
+
+# What connect says when it is our own end that cannot be had.
+_CANNOT_BIND = frozenset((errno.EADDRINUSE, errno.EADDRNOTAVAIL, errno.EACCES))
 
 
 class DialError(MeshError):
@@ -28,23 +33,43 @@ async def dial(cluster: ClusterRuntime, host: Host, make: Callable[[], asyncio.B
     """Connects `make()` to the host. Raises DialError."""
     stats = cluster.stats
     stats.upstream_cx_total.value += 1
+    stats.upstream_cx_active.value += 1
     host.cx_total += 1
     started = monotonic()
+    source = (cluster.config.bind_address, 0) if cluster.config.bind_address else None
     try:
         async with asyncio.timeout(cluster.config.connect_timeout):
-            source = (cluster.config.bind_address, 0) if cluster.config.bind_address else None
             await cluster.loop.create_connection(make, host.address.host, host.address.port, local_addr=source)
     except TimeoutError:
         stats.upstream_cx_connect_timeout.value += 1
         failure = DialError(True, "")
     except OSError as error:
+        if source is not None and error.errno in _CANNOT_BIND:
+            stats.bind_errors.value += 1
         failure = DialError(False, _connect_error(error))
     else:
         stats.upstream_cx_connect_ms.record((monotonic() - started) * 1000)
         return
     stats.upstream_cx_connect_fail.value += 1
     host.cx_connect_fail += 1
+    hung_up(stats, started, here=failure.timed_out)
     raise failure
+
+
+def hung_up(stats: ClusterStats, opened: float, *, here: bool, in_use: bool = False) -> None:
+    """Counts the end of a connection that `dial` counted: `here` when we ended it, `in_use` when a request (or session)
+    was not through with it."""
+    stats.upstream_cx_active.value -= 1
+    stats.upstream_cx_destroy.value += 1
+    stats.upstream_cx_length_ms.record((monotonic() - opened) * 1000)
+    side = stats.upstream_cx_destroy_local if here else stats.upstream_cx_destroy_remote
+    side.value += 1
+    if in_use:
+        stats.upstream_cx_destroy_with_active_rq.value += 1
+        side = (
+            stats.upstream_cx_destroy_local_with_active_rq if here else stats.upstream_cx_destroy_remote_with_active_rq
+        )
+        side.value += 1
 
 
 def _connect_error(error: OSError) -> str:

@@ -11,6 +11,7 @@ from dataclasses import replace
 from typing import Final
 
 from sidecar.config import model
+from sidecar.telemetry.stats import ClusterStats, Stats
 
 log = logging.getLogger(__name__)
 
@@ -31,8 +32,11 @@ class Resolver:
     """Keeps the assignment of one DNS cluster current. A failed look-up leaves the last addresses in use, as Envoy does;
     `publish` gets an assignment whenever the addresses changed."""
 
-    def __init__(self, cluster: model.Cluster, publish: Callable[[model.Assignment], None]) -> None:
+    def __init__(
+        self, cluster: model.Cluster, publish: Callable[[model.Assignment], None], stats: ClusterStats | None = None
+    ) -> None:
         self._cluster = cluster
+        self._stats = stats or ClusterStats(Stats(), cluster.name)
         self._publish = publish
         self._known: dict[str, tuple[str, ...]] = {}
 
@@ -44,6 +48,8 @@ class Resolver:
             if assignment != published:
                 self._publish(assignment)
                 published = assignment
+            else:
+                self._stats.update_no_rebuild.value += 1
             await asyncio.sleep(self._cluster.dns_refresh_rate)
 
     async def _resolve(self) -> model.Assignment:
@@ -62,18 +68,23 @@ class Resolver:
     async def _addresses(self, name: str) -> tuple[str, ...]:
         if _is_address(name):
             return (name,)
-        loop = asyncio.get_running_loop()
+        loop, stats = asyncio.get_running_loop(), self._stats
+        stats.update_attempt.value += 1
         try:
             found = await loop.getaddrinfo(name, None, type=socket.SOCK_STREAM)
         except OSError as error:
             log.warning("cannot resolve %s for cluster %s: %s", name, self._cluster.name, error)
+            stats.update_failure.value += 1
             return self._known.get(name, ())
+        stats.update_success.value += 1
         by_family: dict[int, set[str]] = {}
         for family, _, _, _, address in found:
             by_family.setdefault(family, set()).add(str(address[0]))
         hosts = _chosen(by_family, self._cluster.dns_family)
         if self._cluster.discovery is model.Discovery.LOGICAL_DNS:
             hosts = hosts[:1]
+        if not hosts:
+            stats.update_empty.value += 1
         self._known[name] = tuple(hosts)
         return self._known[name]
 

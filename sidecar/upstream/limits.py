@@ -29,6 +29,16 @@ class Budget:
         allowed = int(limits.budget_percent * (self.requests + self.pending) / 100)
         return self.retries < max(limits.budget_min, allowed)
 
+    def reached(self) -> tuple[bool, bool, bool, bool]:
+        """Which limits are used up: of connections, of waiting requests, of requests, of retries."""
+        limits = self.limits
+        return (
+            self.connections >= limits.max_connections,
+            self.pending >= limits.max_pending,
+            self.requests >= self.max_requests,
+            not self.may_retry(),
+        )
+
     @property
     def unlimited(self) -> bool:
         return self.max_requests == UNLIMITED

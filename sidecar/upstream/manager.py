@@ -32,7 +32,7 @@ class ClusterManager:
             if assignment is not None:
                 cluster.set_assignment(assignment)
         elif needs_dns(config):
-            resolver = Resolver(config, cluster.set_assignment)
+            resolver = Resolver(config, cluster.set_assignment, cluster.stats)
             self._resolvers[config.name] = self._context.tasks.start(resolver.run(), f"dns {config.name}")
         elif config.assignment is not None:
             cluster.set_assignment(config.assignment)
@@ -43,6 +43,8 @@ class ClusterManager:
         for cluster in self.clusters.values():
             config = cluster.config
             if config.discovery is model.Discovery.EDS and (config.eds_name or config.name) == assignment.cluster:
+                cluster.stats.update_attempt.value += 1
+                cluster.stats.update_success.value += 1
                 cluster.set_assignment(assignment)
 
     def remove_cluster(self, name: str) -> None:

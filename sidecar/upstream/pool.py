@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from sidecar.codec.h1_client import ClientConnection
 from sidecar.telemetry.stats import ClusterStats
-from sidecar.upstream.dial import DialError, dial
+from sidecar.upstream.dial import DialError, dial, hung_up
 from sidecar.upstream.host import Host
 from sidecar.upstream.limits import Budget
 
@@ -149,6 +149,7 @@ class Pool:
     def _fail_waiting(self, failure: DialError) -> None:
         """Whoever waits for this host learns now, and may try elsewhere; it will not get better by waiting."""
         waiting, self.waiting = self.waiting, {}
+        self._cluster.stats.upstream_rq_pending_failure_eject.value += len(waiting)
         for waiter in waiting:
             self._waited(waiter)
         for waiter in waiting:
@@ -157,8 +158,6 @@ class Pool:
     def _admit(self, connection: ClientConnection) -> None:
         self.connections.add(connection)
         self.host.connections += 1
-        self._cluster.stats.upstream_cx_http1_total.value += 1
-        self._cluster.stats.upstream_cx_active.value += 1
 
     def _opened(self, connection: ClientConnection) -> None:
         self._admit(connection)
@@ -196,12 +195,7 @@ class Pool:
             return
         self.connections.remove(connection)
         self.host.connections -= 1
-        stats = self._cluster.stats
-        stats.upstream_cx_active.value -= 1
-        stats.upstream_cx_destroy.value += 1
-        if in_use:
-            stats.upstream_cx_destroy_with_active_rq.value += 1
-            stats.upstream_cx_destroy_remote_with_active_rq.value += 1
+        hung_up(self._cluster.stats, connection.opened, here=connection.ended_here, in_use=in_use)
         budget = connection.budget
         budget.connections -= 1
         if connection in self.idle:

@@ -106,6 +106,11 @@ class Intake:
     def initialized(self) -> bool:
         return self._warming.initialized
 
+    def version(self, type_url: str, name: str) -> str:
+        """The version with which a resource was accepted; empty when it did not come over xDS."""
+        accepted = self.types[type_url].accepted.get(name) if type_url in self.types else None
+        return accepted.raw.version if accepted is not None else ""
+
     def next_deadline(self) -> float | None:
         """When `expire` is due, in the loop's time."""
         return self._warming.next_deadline()

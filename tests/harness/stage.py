@@ -362,7 +362,7 @@ class Stage:
             active=self.active,
             idle=self.idle,
             node=Node("sidecar", "10.0.0.1", "test"),
-            accounting=lambda _config, _direction: (lambda exchange, _now: self.finished.append(exchange),),
+            accounting=lambda _config, _direction: lambda exchange, _now: self.finished.append(exchange),
             tracer=lambda _config, _direction: None,
             peer_headers=[],
             decode_peer=lambda _value: None,

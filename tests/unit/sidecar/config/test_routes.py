@@ -134,11 +134,6 @@ def test_filters_per_route() -> None:
         ("host", {"require_tls": "ALL"}, "require_tls: ALL is not implemented, only NONE is"),
         (
             "route",
-            {"decorator": {"operation": "a", "propagate": False}},
-            "propagate: false is not implemented, only true is",
-        ),
-        (
-            "route",
             {"typed_per_filter_config": {"a": {"@type": ROUTER}}},
             'typed_per_filter_config["a"]: envoy.extensions.filters.http.router.v3.Router: '
             "there is no such HTTP filter that routes can configure",

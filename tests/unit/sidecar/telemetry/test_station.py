@@ -35,8 +35,7 @@ def account(telemetry: Telemetry, config: Hcm, direction: Direction, made: Any =
     tracer = telemetry.tracer(config, direction)
     if tracer is not None:
         tracer.begin(made)
-    for each in telemetry.accounting(config, direction):
-        each(made, CLOCK_START + 0.1)
+    telemetry.accounting(config, direction)(made, CLOCK_START + 0.1)
 
 
 async def test_a_finished_exchange_reaches_metrics_log_and_spans(telemetry: Telemetry, tmp_path: Path) -> None:
