@@ -8,9 +8,11 @@ from typing import Any, Final
 
 from envoy.config.route.v3.route_components_pb2 import DirectResponseAction, RedirectAction, RouteAction
 
+from control_plane.translate.hash_policy import hash_policy
 from control_plane.translate.headers import apply_headers
 from control_plane.translate.messages import duration
 from control_plane.translate.retry import DEFAULT, retry_policy
+from mesh.istio.destination_rule import ConsistentHashLB
 from mesh.istio.virtual_service import (
     Destination,
     HTTPDirectResponse,
@@ -33,12 +35,13 @@ NO_TIMEOUT: Final = 0.0
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """What a rule's action depends on besides the rule: the port that was called, and where destinations lead.
-    `grpc` clients read the time-out from another field."""
+    """What a rule's action depends on besides the rule: the port that was called, where destinations lead, and how the
+    requests to a cluster are spread by a key. `grpc` clients read the time-out from another field."""
 
     port: int
     cluster: Callable[[Destination], str]
     grpc: bool = False
+    hashing: Callable[[str], ConsistentHashLB | None] = lambda _cluster: None
 
 
 def apply_action(route: Any, rule: HTTPRoute, target: Target) -> None:
@@ -52,9 +55,10 @@ def apply_action(route: Any, rule: HTTPRoute, target: Target) -> None:
         _forward(route, rule, authority, target)
 
 
-def default_action(cluster: str, grpc: bool = False) -> Any:
+def default_action(cluster: str, grpc: bool = False, hashing: ConsistentHashLB | None = None) -> Any:
     """To a service that has no rules: no time-out, Istio's retries."""
     action = RouteAction(cluster=cluster, retry_policy=DEFAULT)
+    _add_hash_policy(action, hashing)
     _set_timeout(action, NO_TIMEOUT, grpc)
     return action
 
@@ -70,21 +74,31 @@ def _forward(route: Any, rule: HTTPRoute, authority: str, target: Target) -> Non
         authority = rule.rewrite.authority or authority
     if authority:
         action.host_rewrite_literal = authority
-    if (policy := retry_policy(rule.retries)) is not None:
+    only = rule.route[0] if len(rule.route) == 1 else None
+    hashing = target.hashing(target.cluster(only.destination)) if only is not None else None
+    if (policy := retry_policy(rule.retries, sticky=hashing is not None)) is not None:
         action.retry_policy.CopyFrom(policy)
-    if len(rule.route) == 1:
-        only = rule.route[0]
+    if only is not None:
         action.cluster = target.cluster(only.destination)
+        _add_hash_policy(action, hashing)
         own = apply_headers(route, only.headers)
         if own and not authority:
             action.host_rewrite_literal = own
         return
     for destination in rule.route:
         if destination.weight:
-            share = action.weighted_clusters.clusters.add(name=target.cluster(destination.destination))
+            cluster = target.cluster(destination.destination)
+            _add_hash_policy(action, target.hashing(cluster))
+            share = action.weighted_clusters.clusters.add(name=cluster)
             share.weight.value = destination.weight
             if own := apply_headers(share, destination.headers):
                 share.host_rewrite_literal = own
+
+
+def _add_hash_policy(action: Any, hashing: ConsistentHashLB | None) -> None:
+    """Those of several destinations are all used for all of them, as in Istio: a route has one list."""
+    if hashing is not None and (policy := hash_policy(hashing)) is not None:
+        action.hash_policy.append(policy)
 
 
 def _set_timeout(action: Any, seconds: float, grpc: bool) -> None:

@@ -6,6 +6,7 @@ from typing import Any, Final
 
 from envoy.config.cluster.v3.cluster_pb2 import Cluster, LoadBalancingPolicy
 from envoy.extensions.load_balancing_policies.least_request.v3.least_request_pb2 import LeastRequest
+from envoy.extensions.load_balancing_policies.ring_hash.v3.ring_hash_pb2 import RingHash
 from envoy.extensions.load_balancing_policies.round_robin.v3.round_robin_pb2 import RoundRobin
 from envoy.extensions.upstreams.http.v3.http_protocol_options_pb2 import HttpProtocolOptions
 
@@ -13,11 +14,18 @@ from control_plane.translate.messages import duration
 from control_plane.translate.policy import Policy
 from control_plane.translate.viewer import Audience
 from control_plane.world import MeshConfig
-from mesh.istio.destination_rule import ConnectionPoolSettings, LoadBalancerSettings, OutlierDetection, SimpleLB
+from mesh.istio.destination_rule import (
+    ConnectionPoolSettings,
+    ConsistentHashLB,
+    LoadBalancerSettings,
+    OutlierDetection,
+    SimpleLB,
+)
 from mesh.xds import any_of
 
 UNLIMITED: Final = 2**32 - 1
 HTTP_OPTIONS: Final = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions"
+DEFAULT_RING_SIZE: Final = 1024
 _ALWAYS: Final = 100  # percent
 
 _LB: Final = {
@@ -45,17 +53,38 @@ def _balancing(cluster: Any, settings: LoadBalancerSettings | None, audience: Au
     if cluster.type == Cluster.ORIGINAL_DST:
         cluster.lb_policy = Cluster.CLUSTER_PROVIDED
         return
+    if settings is not None and settings.consistent_hash is not None:
+        _hash_table(cluster, settings.consistent_hash, audience)
+        return
     wanted = settings.simple if settings is not None else SimpleLB.UNSPECIFIED
     if audience is not Audience.GRPC:
         cluster.lb_policy = _LB[wanted]
         return
     # gRPC rejects lb_policy LEAST_REQUEST; of a list it takes the first policy that it has.
+    _offer(cluster, *((_ROUND_ROBIN,) if _LB[wanted] != Cluster.LEAST_REQUEST else (_LEAST_REQUEST, _ROUND_ROBIN)))
+
+
+def _offer(cluster: Any, *offered: tuple[str, Any]) -> None:
     policies = LoadBalancingPolicy()
-    offered = (_ROUND_ROBIN,) if _LB[wanted] != Cluster.LEAST_REQUEST else (_LEAST_REQUEST, _ROUND_ROBIN)
     for name, config in offered:
         policies.policies.add().typed_extension_config.name = name
         policies.policies[-1].typed_extension_config.typed_config.CopyFrom(any_of(config))
     cluster.load_balancing_policy.CopyFrom(policies)
+
+
+def _hash_table(cluster: Any, settings: ConsistentHashLB, audience: Audience) -> None:
+    """What of a request is hashed, its route says (`hash_policy.py`)."""
+    ring = settings.ring_hash.minimum_ring_size if settings.ring_hash is not None else settings.minimum_ring_size
+    if audience is Audience.GRPC:  # it has no MAGLEV
+        config = RingHash(hash_function=RingHash.XX_HASH)
+        config.minimum_ring_size.value = ring or DEFAULT_RING_SIZE
+        _offer(cluster, ("envoy.load_balancing_policies.ring_hash", config), _ROUND_ROBIN)
+    elif settings.maglev is not None:
+        cluster.lb_policy = Cluster.MAGLEV
+        cluster.maglev_lb_config.table_size.value = settings.maglev.table_size
+    else:
+        cluster.lb_policy = Cluster.RING_HASH
+        cluster.ring_hash_lb_config.minimum_ring_size.value = ring or DEFAULT_RING_SIZE
 
 
 def _pool(cluster: Any, settings: ConnectionPoolSettings | None, mesh: MeshConfig) -> None:

@@ -10,7 +10,7 @@ from weakref import WeakKeyDictionary
 
 from control_plane.translate.hosts import covers, is_wildcard, qualified
 from control_plane.world import Instance, Service, World
-from mesh.istio.destination_rule import Subset, TrafficPolicy
+from mesh.istio.destination_rule import DestinationRule, Subset, TrafficPolicy
 from mesh.istio.virtual_service import MESH_GATEWAY, VirtualService
 
 if TYPE_CHECKING:
@@ -74,6 +74,7 @@ class Index:
                     (mesh_wildcards if is_wildcard(host) else self._mesh_exact).setdefault(host, bound)
         self._mesh_wildcards = _by_specificity(mesh_wildcards)
         self._rules = _rules_by_namespace(world.resources.get("DestinationRule", ()))
+        self.hashes = any(map(_hashes, world.resources.get("DestinationRule", ())))
         self._by_node = _instances_by_node(world.instances)
         self._made: dict[Hashable, object] = {}
 
@@ -156,6 +157,17 @@ def _source_labels(virtual_services: Iterable[BoundService]) -> tuple[str, ...]:
 
 def _by_specificity(wildcards: Mapping[str, T]) -> tuple[tuple[str, T], ...]:
     return tuple(sorted(wildcards.items(), key=lambda item: (-len(item[0]), item[0])))
+
+
+def _hashes(resource: Resource) -> bool:
+    """Whether a DestinationRule spreads any requests by a key."""
+    spec: DestinationRule = resource.spec
+    for policy in (spec.traffic_policy, *(subset.traffic_policy for subset in spec.subsets)):
+        if policy is not None:
+            settings = (policy.load_balancer, *(port.load_balancer for port in policy.port_level_settings))
+            if any(each is not None and each.consistent_hash is not None for each in settings):
+                return True
+    return False
 
 
 _Rules = dict[str, tuple[dict[str, HostRule], tuple[tuple[str, HostRule], ...]]]

@@ -20,10 +20,11 @@ INBOUND_RETRY_ON: Final = "reset-before-request"
 _STATUS_CODES: Final = "retriable-status-codes"
 
 
-def retry_policy(retries: HTTPRetry | None) -> Any:
-    """The policy of an outbound route; None when retries are switched off (`attempts: 0`)."""
+def retry_policy(retries: HTTPRetry | None, *, sticky: bool = False) -> Any:
+    """The policy of an outbound route; None when retries are switched off (`attempts: 0`). Where a key says which host a
+    request belongs to (`sticky`), another one is tried only if the rule asks for that."""
     if retries is None:
-        return DEFAULT
+        return STICKY if sticky else DEFAULT
     if not retries.attempts:
         return None
     policy = _policy(retries.attempts, RETRY_ON)
@@ -34,7 +35,8 @@ def retry_policy(retries: HTTPRetry | None) -> Any:
         policy.per_try_timeout.CopyFrom(duration(retries.per_try_timeout))
     if retries.backoff is not None:
         policy.retry_back_off.base_interval.CopyFrom(duration(retries.backoff))
-    if retries.retry_ignore_previous_hosts is not False:
+    elsewhere = retries.retry_ignore_previous_hosts
+    if not sticky if elsewhere is None else elsewhere:
         _avoid_previous_hosts(policy)
     return policy
 
@@ -74,4 +76,5 @@ def _inbound() -> Any:
 
 # Shared: not to be changed.
 DEFAULT: Final = _default()
+STICKY: Final = _policy(ATTEMPTS, RETRY_ON)
 INBOUND: Final = _inbound()

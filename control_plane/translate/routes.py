@@ -8,6 +8,7 @@ from typing import Any, Final
 
 from control_plane.translate import virtual_service
 from control_plane.translate.clusters import outbound
+from control_plane.translate.hash_policy import consistent_hash
 from control_plane.translate.hosts import covers, is_wildcard, short_names
 from control_plane.translate.index import BoundService, Index
 from control_plane.translate.messages import authority
@@ -51,12 +52,11 @@ def service_routes(index: Index, viewer: Viewer, service: Service, port: int) ->
     bound = index.mesh_service(service.host)
     ruled = virtual_service.routes(index, viewer, bound, port) if bound is not None else []
     grpc = viewer.audience is Audience.GRPC
-    return ruled or [
-        index.once(
-            ("default route", service.host, port, grpc),
-            lambda: virtual_service.default_route(service.host, port, grpc),
-        )
-    ]
+    if ruled:
+        return ruled
+    hashing = consistent_hash(index, outbound_cluster(service.host, port), viewer.namespace) if index.hashes else None
+    key = ("default route", service.host, port, grpc, hashing)
+    return [index.once(key, lambda: virtual_service.default_route(service.host, port, grpc, hashing))]
 
 
 # ── the explicit proxy ────────────────────────────────────────────────────────────────────────────────────────────────

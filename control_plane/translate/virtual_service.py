@@ -10,11 +10,13 @@ from envoy.config.route.v3.route_components_pb2 import Route
 from control_plane.translate.actions import Target, apply_action, default_action
 from control_plane.translate.cors import CORS_FILTER, cors_policy
 from control_plane.translate.fault import FAULT_FILTER, fault_config
+from control_plane.translate.hash_policy import consistent_hash
 from control_plane.translate.hosts import qualified
 from control_plane.translate.index import BoundService, Index, gateway_name
 from control_plane.translate.match import catch_all, is_catch_all, route_match
 from control_plane.translate.messages import config_path, istio_metadata
 from control_plane.translate.viewer import Audience, Viewer
+from mesh.istio.destination_rule import ConsistentHashLB
 from mesh.istio.virtual_service import MESH_GATEWAY, Destination, HTTPMatchRequest, HTTPRoute
 from mesh.naming import ClusterName, outbound_cluster
 from mesh.xds import any_of
@@ -24,21 +26,26 @@ DEFAULT_ROUTE: Final = "default"
 
 def routes(index: Index, viewer: Viewer, bound: BoundService, port: int, gateway: str = MESH_GATEWAY) -> list[Any]:
     """The routes, first match first. Empty when no rule is for this client, port and gateway."""
-    namespace = viewer.namespace if bound.asks_namespace else ""
+    namespace = viewer.namespace if bound.asks_namespace or index.hashes else ""
     key = ("routes", bound, namespace, viewer.labels, viewer.audience is Audience.GRPC, port, gateway)
     return index.once(key, lambda: list(_routes(index, viewer, bound, port, gateway)))
 
 
-def default_route(host: str, port: int, grpc: bool = False) -> Any:
+def default_route(host: str, port: int, grpc: bool = False, hashing: ConsistentHashLB | None = None) -> Any:
     """The route to a service that has no rules."""
     cluster = outbound_cluster(host, port)
-    route = Route(name=DEFAULT_ROUTE, match=catch_all(), route=default_action(cluster, grpc))
+    route = Route(name=DEFAULT_ROUTE, match=catch_all(), route=default_action(cluster, grpc, hashing))
     route.decorator.operation = f"{host}:{port}/*"
     return route
 
 
 def _routes(index: Index, viewer: Viewer, bound: BoundService, port: int, gateway: str) -> Iterator[Any]:
-    target = Target(port, lambda d: destination_cluster(index, bound, d, port), viewer.audience is Audience.GRPC)
+    target = Target(
+        port,
+        lambda d: destination_cluster(index, bound, d, port),
+        viewer.audience is Audience.GRPC,
+        (lambda cluster: consistent_hash(index, cluster, viewer.namespace)) if index.hashes else _no_hashing,
+    )
     for rule in bound.spec.http:
         for match in rule.match or (None,):
             if match is not None and not _is_for(match, bound, viewer, port, gateway):
@@ -47,6 +54,10 @@ def _routes(index: Index, viewer: Viewer, bound: BoundService, port: int, gatewa
             yield route
             if is_catch_all(route.match):
                 return
+
+
+def _no_hashing(_cluster: str) -> None:
+    return None
 
 
 def _is_for(match: HTTPMatchRequest, bound: BoundService, viewer: Viewer, port: int, gateway: str) -> bool:

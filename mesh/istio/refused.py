@@ -21,7 +21,6 @@ REFUSED: Final[Mapping[str, tuple[str, ...]]] = {
     "DestinationRule": ("workloadSelector",),
     "TrafficPolicy": ("tunnel", "proxyProtocol", "retryBudget"),
     "LoadBalancerSettings": (
-        "consistentHash",
         "localityLbSetting",
         "zoneAwareLbSetting",
         "warmup",
@@ -114,6 +113,7 @@ NARROWED: Final[Mapping[str, Mapping[str, str]]] = {
     "ServiceEntry": {"exportTo": 'only "*"'},
     "HTTPMatchRequest": {"headers": "no JWT claims", "withoutHeaders": "no JWT claims"},
     "HTTPRedirect": {"redirectCode": "301, 302, 303, 307, 308"},
+    "ConsistentHashLB": {"useSourceIp": "HTTP only: TCP connections are spread at random"},
     "WorkloadEntry": {"address": "no Unix domain sockets"},
 }
 

@@ -81,6 +81,11 @@ def _duration(value: Any) -> float:
     return float(seconds)
 
 
+def _cookie_age(value: Any) -> float:
+    """A duration that may be nothing."""
+    return 0.0 if isinstance(value, str) and parse_duration(value) == 0 else _duration(value)
+
+
 def _is_number(value: Any) -> bool:
     if isinstance(value, str):
         return value.isascii() and value.replace(".", "", 1).isdigit()
@@ -257,6 +262,7 @@ Int32 = Annotated[int, BeforeValidator(_integral), Field(ge=0, le=2**31 - 1)]
 Count = Annotated[int, BeforeValidator(_integral), Field(ge=0, le=2**32 - 1)]
 PortNumber = Annotated[int, BeforeValidator(_integral), AfterValidator(_port)]
 Duration = Annotated[float, BeforeValidator(_duration)]
+CookieAge = Annotated[float, BeforeValidator(_cookie_age)]
 Percentage = Annotated[float, AfterValidator(_percent_value)]
 WholePercent = Annotated[int, BeforeValidator(_integral), Field(ge=0, le=100)]
 HttpStatus = Annotated[int, BeforeValidator(_integral), AfterValidator(_http_status)]

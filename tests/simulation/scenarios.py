@@ -79,7 +79,7 @@ _POLICIES: Final = destination_rule("""
     trafficPolicy:
       loadBalancer: {simple: LEAST_CONN}
       outlierDetection: {splitExternalLocalOriginErrors: true, consecutiveLocalOriginFailures: 2, consecutive5xxErrors: 0}
-  - {name: empty, labels: {version: v9}}
+  - {name: empty, labels: {version: v9}, trafficPolicy: {loadBalancer: {consistentHash: {httpCookie: {name: c, ttl: 1h, path: /, attributes: [{name: Secure}]}, maglev: {tableSize: 101}}}}}
 """)  # noqa: E501
 
 _GATEWAYS: Final = """

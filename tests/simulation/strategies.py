@@ -145,10 +145,22 @@ _ejection = st.fixed_dictionaries(
         "splitExternalLocalOriginErrors": st.booleans(),
     },
 )
+_hash_keys = st.sampled_from(
+    [
+        {},
+        {"httpHeaderName": "x-user"},
+        {"httpQueryParameterName": "q"},
+        {"useSourceIp": True},
+        {"httpCookie": {"name": "c"}},
+        {"httpCookie": {"name": "c", "ttl": "0s", "path": "/", "attributes": [{"name": "SameSite", "value": "Lax"}]}},
+    ]
+)
+_hash_tables = st.sampled_from([{}, {"ringHash": {"minimumRingSize": 7}}, {"maglev": {"tableSize": 101}}])
 _settings = {
     "loadBalancer": st.builds(
         lambda word: {"simple": word}, st.sampled_from(["ROUND_ROBIN", "RANDOM", "LEAST_CONN", "LEAST_REQUEST"])
-    ),
+    )
+    | st.builds(lambda key, table: {"consistentHash": {**key, **table}}, _hash_keys, _hash_tables),
     "outlierDetection": _ejection,
 }
 _port_settings = st.fixed_dictionaries({"port": _ports, "connectionPool": _pools}, optional=_settings)

@@ -21,6 +21,7 @@ TESTED_BELOW = {
     "reviews-circuit-breaker.yaml",
     "reviews-jason-v2.yaml",
     "reviews-retry.yaml",
+    "reviews-sticky.yaml",
     "reviews-timeout.yaml",
     "services.yaml",
 }
@@ -102,6 +103,14 @@ def test_retry(demo: Demo) -> None:
     assert versions(demo) == {"v1", "v2", "v3"}
     routes = demo.plane.proxy_config("productpage-v1", "routes")
     assert "connect-failure,reset" in str(routes)
+
+
+def test_sticky(demo: Demo) -> None:
+    apply(demo, "reviews-sticky.yaml")
+    instances = {user: {demo.get(headers={"end-user": user}).instance for _ in range(4)} for user in "abcdefghij"}
+    assert all(len(seen) == 1 for seen in instances.values()), instances
+    assert len(set.union(*instances.values())) > 1
+    assert versions(demo) == {"v1", "v2", "v3"}
 
 
 def test_circuit_breaker(demo: Demo) -> None:

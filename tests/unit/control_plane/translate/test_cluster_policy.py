@@ -53,6 +53,32 @@ def test_balancing() -> None:
     assert cluster("loadBalancer: {simple: RANDOM}", kind=Cluster.ORIGINAL_DST).lb_policy == Cluster.CLUSTER_PROVIDED
 
 
+def hashing(text: str, audience: Audience = Audience.EXPLICIT) -> Any:
+    return cluster(f"loadBalancer: {{consistentHash: {{{text}}}}}", audience)
+
+
+def test_consistent_hashing() -> None:
+    for text, size in (
+        ("", 1024),
+        ("minimumRingSize: 7", 7),
+        ("ringHash: {minimumRingSize: 9}", 9),
+        ("ringHash: {}", 1024),
+    ):
+        made = hashing(text)
+        assert (made.lb_policy, made.ring_hash_lb_config.minimum_ring_size.value) == (Cluster.RING_HASH, size)
+    made = hashing("maglev: {tableSize: 101}")
+    assert (made.lb_policy, made.maglev_lb_config.table_size.value) == (Cluster.MAGLEV, 101)
+    assert (
+        cluster("loadBalancer: {consistentHash: {}}", kind=Cluster.ORIGINAL_DST).lb_policy == Cluster.CLUSTER_PROVIDED
+    )
+
+
+def test_grpc_hashes_by_a_ring() -> None:
+    for text in ("maglev: {tableSize: 101}", "ringHash: {}"):
+        first, _ = hashing(text, Audience.GRPC).load_balancing_policy.policies
+        assert first.typed_extension_config.typed_config.type_url.endswith("ring_hash.v3.RingHash")
+
+
 def test_grpc_gets_a_list_to_choose_from() -> None:
     def offered(text: str) -> list[str]:
         made = cluster(text, Audience.GRPC)

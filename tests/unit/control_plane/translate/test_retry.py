@@ -18,6 +18,13 @@ def test_istios_default() -> None:
     assert not DEFAULT.retriable_status_codes
 
 
+def test_where_a_key_decides_another_host_is_not_looked_for() -> None:
+    assert not retry_policy(None, sticky=True).retry_host_predicate
+    for asked, expected in (({}, 0), ({"retryIgnorePreviousHosts": True}, 1), ({"retryIgnorePreviousHosts": False}, 0)):
+        made = retry_policy(HTTPRetry.model_validate({"attempts": 1, **asked}), sticky=True)
+        assert len(made.retry_host_predicate) == expected
+
+
 def test_no_attempts_are_no_policy() -> None:
     assert policy(attempts=0) is None
 

@@ -11,6 +11,31 @@ def policy(**fields: Any) -> dict[str, Any]:
     return {"host": "reviews", "trafficPolicy": fields}
 
 
+def hashing(**fields: Any) -> dict[str, Any]:
+    return policy(loadBalancer={"consistentHash": fields})
+
+
+@pytest.mark.parametrize(
+    ("fields", "expected"),
+    [
+        ({"httpHeaderName": "x-user"}, {"http_header_name": "x-user"}),
+        ({"httpHeaderName": ":authority", "ringHash": {}}, {"http_header_name": ":authority"}),
+        ({"useSourceIp": True, "minimumRingSize": 7}, {"use_source_ip": True, "minimum_ring_size": 7}),
+        ({"httpQueryParameterName": "q", "maglev": {"tableSize": 101.0}}, {"http_query_parameter_name": "q"}),
+        ({}, {"http_header_name": None, "http_cookie": None, "use_source_ip": False}),
+    ],
+)
+def test_consistent_hash(fields: dict[str, Any], expected: dict[str, Any]) -> None:
+    found = accepted("DestinationRule", hashing(**fields)).traffic_policy.load_balancer.consistent_hash
+    assert {name: getattr(found, name) for name in expected} == expected
+
+
+def test_a_cookie_may_live_for_a_session() -> None:
+    rule = accepted("DestinationRule", hashing(httpCookie={"name": "user", "ttl": "0s", "path": "/"}))
+    cookie = rule.traffic_policy.load_balancer.consistent_hash.http_cookie
+    assert (cookie.name, cookie.ttl, cookie.path, cookie.attributes) == ("user", 0.0, "/", ())
+
+
 def test_values_and_defaults() -> None:
     rule = accepted(
         "DestinationRule",
@@ -64,7 +89,30 @@ def test_values_and_defaults() -> None:
         ),
         (policy(loadBalancer={"simple": 4}), "loadBalancer.simple: must be one of"),
         (policy(loadBalancer={"simple": ["RANDOM"]}), "loadBalancer.simple: must be one of"),
-        (policy(loadBalancer={"consistentHash": {}}), "loadBalancer.consistentHash: known to Istio"),
+        (
+            policy(loadBalancer={"simple": "RANDOM", "consistentHash": {}}),
+            "loadBalancer.consistentHash: simple and consistentHash exclude each other",
+        ),
+        (
+            hashing(httpHeaderName="a", useSourceIp=True),
+            "useSourceIp: httpHeaderName and useSourceIp exclude",
+        ),
+        (hashing(ringHash={}, maglev={"tableSize": 7}), "maglev: ringHash and maglev exclude each other"),
+        (hashing(httpHeaderName="a b"), 'consistentHash.httpHeaderName: "a b" is not a header name'),
+        (hashing(httpQueryParameterName=""), "consistentHash.httpQueryParameterName: must not be empty"),
+        (hashing(httpCookie={"name": ""}), 'consistentHash.httpCookie.name: "" is not a cookie\'s name'),
+        (hashing(httpCookie={"ttl": "0s"}), "consistentHash.httpCookie.name: is required"),
+        (hashing(httpCookie={"name": "a", "ttl": "-1s"}), "httpCookie.ttl: must not be negative"),
+        (hashing(httpCookie={"name": "a", "path": "\n"}), "httpCookie.path: must not contain line breaks"),
+        (hashing(httpCookie={"name": "a", "attributes": [{"name": ""}]}), "attributes[0].name: must not be empty"),
+        (
+            hashing(httpCookie={"name": "a", "attributes": [{"name": "b"}, {"name": "b"}]}),
+            'attributes[1].name: there is an attribute "b" already',
+        ),
+        (hashing(maglev={"tableSize": 100}), "maglev.tableSize: must be a prime number, not 100"),
+        (hashing(maglev={"tableSize": 5000011}), "maglev.tableSize: must be a prime number below 5000011"),
+        (hashing(maglev={}), "maglev.tableSize: is required"),
+        (hashing(ringHash={"minimumRingSize": 8388609}), "ringHash.minimumRingSize: must be at most 8388608"),
         (policy(loadBalancer={"warmup": {}}), "loadBalancer.warmup: known to Istio"),
         (policy(connectionPool={"tcp": {"tcpKeepalive": {}}}), "connectionPool.tcp.tcpKeepalive: known to Istio"),
         (policy(connectionPool={"tcp": {"maxConnections": -1}}), "tcp.maxConnections: must be at least 0"),
