@@ -18,6 +18,8 @@ help:
 .venv/.made: pyproject.toml constraints.txt
 	$(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev]'
+	@# Fourteen processes that compile the same files at the demo's first start get in each other's way.
+	$(BIN)/python -m compileall -q mesh control_plane sidecar examples
 	touch $@
 
 demo: .venv/.made
