@@ -1,20 +1,27 @@
-"""envoy.filters.http.fault: delays and aborts by chance."""
+"""envoy.filters.http.fault: delays and aborts by chance, fixed or as requests ask for."""
 
 from __future__ import annotations
 
+from typing import Any
+
 from sidecar.config.match import header_matcher
 from sidecar.config.model import UNLIMITED, FaultConfig
-from sidecar.config.reader import Reader
+from sidecar.config.reader import UNITS, Reader
 
 
 def compile(reader: Reader) -> FaultConfig:
     delay, abort = reader.child("delay"), reader.child("abort")
     seconds, delay_chance = 0.0, 0
+    by_header: dict[str, Any] = {}
     status, grpc_status, abort_chance = 0, None, 0
     if delay is not None:
+        by_header["delay_by_header"] = delay.child("header_delay") is not None
+        by_header["delay_unit"] = _unit(delay)
         seconds, delay_chance = delay.seconds("fixed_delay"), delay.chance("percentage", 0)
     if abort is not None:
         status, grpc_status = abort.number("http_status"), abort.optional_number("grpc_status")
+        by_header["abort_by_header"] = abort.child("header_abort") is not None
+        by_header["abort_unit"] = _unit(abort)
         abort_chance = abort.chance("percentage", 0)
     return FaultConfig(
         delay=seconds,
@@ -24,7 +31,13 @@ def compile(reader: Reader) -> FaultConfig:
         abort_chance=abort_chance,
         max_active=reader.number("max_active_faults", UNLIMITED),
         headers=tuple(header_matcher(each) for each in reader.children("headers")),
+        **by_header,
     )
+
+
+def _unit(reader: Reader) -> int:
+    """One unit of the percentage's denominator, parts per million."""
+    return UNITS[min(reader.message.percentage.denominator, 2)]
 
 
 compile_route = compile

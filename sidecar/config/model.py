@@ -271,6 +271,10 @@ class FaultConfig:
     abort_chance: int = 0
     max_active: int = UNLIMITED
     headers: tuple[HeaderMatcher, ...] = ()  # all must match for the filter to act
+    delay_by_header: bool = False  # x-envoy-fault-… request headers say how long, or what to answer
+    abort_by_header: bool = False
+    delay_unit: int = MILLION // 100  # what 1 in the request header that lowers a chance means, parts per million
+    abort_unit: int = MILLION // 100
 
 
 @dataclass(frozen=True, slots=True)

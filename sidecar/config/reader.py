@@ -29,7 +29,7 @@ from sidecar.config.types import import_type
 NOTHING: frozenset[str] = frozenset()
 
 # What one unit of a FractionalPercent's denominator is in parts per million: HUNDRED, TEN_THOUSAND, MILLION.
-_UNITS = (MILLION // 100, MILLION // 10_000, 1)
+UNITS = (MILLION // 100, MILLION // 10_000, 1)
 
 
 class _Resource:
@@ -202,7 +202,7 @@ class Reader:
         if reader is None:
             return default
         units = reader.enum_number("denominator")
-        return min(reader.number("numerator") * _UNITS[min(units, 2)], MILLION)
+        return min(reader.number("numerator") * UNITS[min(units, 2)], MILLION)
 
     def enum_number(self, name: str) -> int:
         return int(self._take(name) or 0)

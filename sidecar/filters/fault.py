@@ -6,11 +6,16 @@ The filter sits before the router: route time-outs and retries do not see what i
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
+from typing import Final
 
+from sidecar.codec.headers import get
 from sidecar.config.model import MILLION, FaultConfig, Route
 from sidecar.exchange import Exchange, Flag
 from sidecar.filters import Decision, Delay, FilterContext, Reply, Step, Steps
 from sidecar.router.match import Predicate, header_predicate
+
+_MAX_DIGITS: Final = 11
 
 
 def _only_if(wanted: Sequence[Predicate], step: Step) -> Step:
@@ -28,9 +33,13 @@ class FaultFilter:
     def bind(self, overrides: Sequence[FaultConfig], _route: Route | None) -> Steps:
         config = overrides[0] if overrides else self._config
         steps: list[Step] = []
-        if config.delay_chance and config.delay:
+        if config.delay_chance and config.delay_by_header:
+            steps.append(self._asked_delay_step(config))
+        elif config.delay_chance and config.delay:
             steps.append(self._delay_step(config))
-        if config.abort_chance and (config.abort_status or config.abort_grpc_status is not None):
+        if config.abort_chance and config.abort_by_header:
+            steps.append(self._asked_abort_step(config))
+        elif config.abort_chance and (config.abort_status or config.abort_grpc_status is not None):
             steps.append(self._abort_step(config))
         if config.headers:
             wanted = [header_predicate(matcher) for matcher in config.headers]
@@ -75,3 +84,46 @@ class FaultFilter:
             return reply
 
         return step
+
+    def _asked_delay_step(self, config: FaultConfig) -> Step:
+        """The request says how long."""
+
+        def step(exchange: Exchange) -> Decision | None:
+            milliseconds = _number(exchange, b"x-envoy-fault-delay-request")
+            if not milliseconds:
+                return None
+            chance = _lowered(
+                exchange, b"x-envoy-fault-delay-request-percentage", config.delay_unit, config.delay_chance
+            )
+            return self._delay_step(replace(config, delay=milliseconds / 1000, delay_chance=chance))(exchange)
+
+        return step
+
+    def _asked_abort_step(self, config: FaultConfig) -> Step:
+        """The request says what to answer: an HTTP status, or else a gRPC status."""
+
+        def step(exchange: Exchange) -> Decision | None:
+            status = _number(exchange, b"x-envoy-fault-abort-request")
+            grpc_status = None
+            if status is None or not 200 <= status < 600:
+                status, grpc_status = 0, _number(exchange, b"x-envoy-fault-abort-grpc-request")
+                if grpc_status is None:
+                    return None
+            chance = _lowered(
+                exchange, b"x-envoy-fault-abort-request-percentage", config.abort_unit, config.abort_chance
+            )
+            asked = replace(config, abort_status=status, abort_grpc_status=grpc_status, abort_chance=chance)
+            return self._abort_step(asked)(exchange)
+
+        return step
+
+
+def _number(exchange: Exchange, name: bytes) -> int | None:
+    value = get(exchange.headers, name)
+    return int(value) if value is not None and value.isdigit() and len(value) < _MAX_DIGITS else None
+
+
+def _lowered(exchange: Exchange, name: bytes, unit: int, chance: int) -> int:
+    """A request can lower the chance, never raise it."""
+    wanted = _number(exchange, name)
+    return chance if wanted is None else min(wanted * unit, chance)

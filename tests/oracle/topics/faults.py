@@ -22,6 +22,8 @@ def delay(seconds: str, percent: int = 100) -> dict[str, Any]:
     return {"delay": {"fixed_delay": seconds, "percentage": {"numerator": percent}}}
 
 
+ASKED_DELAY = {"delay": {"header_delay": {}, "percentage": {"numerator": 100}}}
+ASKED_ABORT = {"abort": {"header_abort": {}, "percentage": {"numerator": 100}}}
 FILTER = {"name": "envoy.filters.http.fault", "typed_config": fault()}
 
 
@@ -91,4 +93,64 @@ CASES = (
         script=[reply()],
         expect={"client[0].status": 200, "log[0].flags": "-"},
     ),
+    on_route(
+        "fault_delay_by_header",
+        ASKED_DELAY,
+        request("/x", "x-envoy-fault-delay-request: 100"),
+        expect={"client[0].status": 200, "log[0].flags": "DI"},
+    ),
+    on_route("fault_delay_by_header_not_asked", ASKED_DELAY, expect={"log[0].flags": "-"}),
+    on_route("fault_delay_by_header_zero", ASKED_DELAY, request("/x", "x-envoy-fault-delay-request: 0")),
+    on_route("fault_delay_by_header_no_number", ASKED_DELAY, request("/x", "x-envoy-fault-delay-request: 1s")),
+    on_route(
+        "fault_delay_by_header_lowered",
+        ASKED_DELAY,
+        request("/x", "x-envoy-fault-delay-request: 100", "x-envoy-fault-delay-request-percentage: 0"),
+        expect={"log[0].flags": "-"},
+    ),
+    on_route(
+        "fault_abort_by_header",
+        ASKED_ABORT,
+        request("/x", "x-envoy-fault-abort-request: 418"),
+        expect={"client[0].status": 418, "log[0].flags": "FI"},
+    ),
+    *(
+        on_route(
+            f"fault_abort_by_header_of_{value}", ASKED_ABORT, request("/x", f"x-envoy-fault-abort-request: {value}")
+        )
+        for value in ("199", "200", "599", "600", "abc", "")
+    ),
+    on_route(
+        "fault_abort_by_header_grpc",
+        ASKED_ABORT,
+        request("/s/M", "Content-Type: application/grpc", "x-envoy-fault-abort-grpc-request: 5", method="POST"),
+        expect={"client[0].header.grpc-status": ("5",)},
+    ),
+    on_route(
+        "fault_abort_by_header_both",
+        ASKED_ABORT,
+        request("/x", "x-envoy-fault-abort-request: 503", "x-envoy-fault-abort-grpc-request: 5"),
+    ),
+    on_route(
+        "fault_abort_by_header_grpc_of_plain_request", ASKED_ABORT, request("/x", "x-envoy-fault-abort-grpc-request: 5")
+    ),
+    on_route(
+        "fault_abort_by_header_not_raised",
+        {"abort": {"header_abort": {}, "percentage": {"numerator": 0}}},
+        request("/x", "x-envoy-fault-abort-request: 503", "x-envoy-fault-abort-request-percentage: 100"),
+        expect={"client[0].status": 200},
+    ),
+    on_route(
+        "fault_abort_by_header_lowered",
+        ASKED_ABORT,
+        request("/x", "x-envoy-fault-abort-request: 503", "x-envoy-fault-abort-request-percentage: 0"),
+        expect={"client[0].status": 200},
+    ),
+    on_route(
+        "fault_both_by_header",
+        {**ASKED_DELAY, **ASKED_ABORT},
+        request("/x", "x-envoy-fault-delay-request: 50", "x-envoy-fault-abort-request: 503"),
+        expect={"log[0].flags": "DI,FI"},
+    ),
+    on_route("fault_by_header_not_configured", abort(418, 0), request("/x", "x-envoy-fault-abort-request: 503")),
 )

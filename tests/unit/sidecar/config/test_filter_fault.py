@@ -12,6 +12,7 @@ from tests.unit.sidecar.config.build import (
     T,
     hcm_of,
     parts,
+    problems,
 )
 
 ROUTER_FILTER = HttpFilter("envoy.filters.http.router", None)
@@ -33,5 +34,21 @@ def test_filters_in_order() -> None:
         },
         {"name": "u", "is_optional": True, "typed_config": {"@type": T + "mesh.Unknown"}},
     ]
-    fault = FaultConfig(2.0, 100_000, 0, 14, 1, 3, (HeaderMatcher(b"x-a"),))
+    fault = FaultConfig(2.0, 100_000, 0, 14, 1, 3, (HeaderMatcher(b"x-a"),), abort_unit=1)
     assert hcm_of(given).filters == (HttpFilter("f", fault, disabled=True), ROUTER_FILTER)
+
+
+def test_faults_that_requests_ask_for() -> None:
+    given = parts()
+    chance = {"numerator": 7, "denominator": "TEN_THOUSAND"}
+    config = {"@type": FAULT, "delay": {"header_delay": {}, "percentage": chance}, "abort": {"header_abort": {}}}
+    given.hcm["http_filters"].insert(0, {"name": "f", "typed_config": config})
+    fault = FaultConfig(delay_chance=700, delay_by_header=True, abort_by_header=True, delay_unit=100)
+    assert hcm_of(given).filters[0].config == fault
+
+
+def test_a_slowed_response_is_refused() -> None:
+    given = parts()
+    config = {"@type": FAULT, "response_rate_limit": {"fixed_limit": {"limit_kbps": 1}}}
+    given.hcm["http_filters"].insert(0, {"name": "f", "typed_config": config})
+    assert problems(given) == ["response_rate_limit: is not implemented"]

@@ -1,0 +1,53 @@
+"""Faults that requests ask for; that they are Envoy's is the oracle's to say."""
+
+from __future__ import annotations
+
+import pytest
+
+from sidecar.config.model import MILLION, FaultConfig
+from sidecar.exchange import Flag
+from sidecar.filters import NO_STEPS, Decision, Delay, Reply
+from sidecar.filters.fault import FaultFilter
+from tests.unit.sidecar.filters.support import Bench, asked, exchange
+
+DELAY = FaultConfig(delay_by_header=True, delay_chance=MILLION)
+ABORT = FaultConfig(abort_by_header=True, abort_chance=MILLION)
+
+
+def answer(config: FaultConfig, **headers: str) -> Decision | None:
+    fields = [(b"x-envoy-fault-" + name.replace("_", "-").encode(), value.encode()) for name, value in headers.items()]
+    return asked(Bench().steps(FaultFilter, config), exchange(fields))
+
+
+def aborted(status: int, grpc_status: int | None = None) -> Reply:
+    return Reply(status, b"fault filter abort", "fault_filter_abort", int(Flag.FI), grpc_status=grpc_status)
+
+
+def test_nothing_is_asked_where_the_chance_is_nought() -> None:
+    assert Bench().steps(FaultFilter, FaultConfig(delay_by_header=True, abort_by_header=True)) == NO_STEPS
+
+
+def test_a_request_asks_for_a_delay() -> None:
+    found = answer(DELAY, delay_request="250")
+    assert isinstance(found, Delay)
+    assert found.seconds == 0.25
+
+
+@pytest.mark.parametrize("value", ["", "0", "-1", "1.5", "1s", "9" * 30])
+def test_what_is_no_delay(value: str) -> None:
+    assert answer(DELAY, delay_request=value) is None
+
+
+def test_a_request_asks_for_an_abort() -> None:
+    assert answer(ABORT, abort_request="418") == aborted(418)
+    assert answer(ABORT, abort_grpc_request="5") == aborted(200, 5)
+    assert answer(ABORT, abort_request="503", abort_grpc_request="5") == aborted(503)
+    assert answer(ABORT, abort_request="600") is None
+    assert answer(ABORT) is None
+
+
+def test_a_request_lowers_the_chance() -> None:
+    assert answer(ABORT, abort_request="503", abort_request_percentage="0") is None
+    assert answer(ABORT, abort_request="503", abort_request_percentage="1000") == aborted(503)
+    assert answer(ABORT, abort_request="503", abort_request_percentage="nonsense") == aborted(503)
+    assert answer(DELAY, delay_request="1", delay_request_percentage="0") is None
