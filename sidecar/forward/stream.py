@@ -96,6 +96,8 @@ class Stream(Tunnels):
                 if self.request_complete:
                     continue
                 self._held = decision, steps, index + 1
+                self.downstream.resume_reading()  # a filter before this one may have had it paused
+                self._hold(decision, self.request_complete)
             elif isinstance(decision, Reply):
                 self._answer(decision)
             elif isinstance(decision, Delay):

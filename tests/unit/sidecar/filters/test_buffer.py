@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from sidecar.config.filter_model import BufferBody
-from sidecar.config.model import HttpFilter
+from sidecar.config.model import MILLION, FaultConfig, HttpFilter
 from sidecar.filters import NO_STEPS, Hold
 from sidecar.filters.buffer import TOO_LARGE, BufferFilter
 from tests.harness.stage import ManualLoop, Stage, forward, hcm
@@ -49,6 +49,23 @@ async def test_too_much_is_refused_as_soon_as_it_is_there(loop: ManualLoop) -> N
     assert answer.endswith(b"Payload Too Large")
     (exchange,) = here.finished
     assert exchange.details == "request_payload_too_large"
+
+
+async def test_what_came_during_a_delay_counts_too(loop: ManualLoop) -> None:
+    delay = HttpFilter("f", FaultConfig(delay=1.0, delay_chance=MILLION))
+    for limit, status in ((10, b"200"), (4, b"413")):
+        config = hcm(forward(), filters=(delay, HttpFilter("b", BufferBody(limit))))
+        here = Stage(loop, config=config, buffer_limit=3)
+        client = here.client()
+        client.sends(POST + b"content-length: 9\r\n\r\n01234")
+        await here.advance(1.0)
+        if status == b"200":
+            client.sends(b"5678")
+            upstream = await here.upstream()
+            assert upstream.received().endswith(b"\r\n\r\n012345678")
+            upstream.sends(OK)
+        assert client.received().startswith(b"HTTP/1.1 " + status)
+        await here.leaves_nothing()
 
 
 async def test_a_client_that_leaves_meanwhile_leaves_nothing(loop: ManualLoop) -> None:
