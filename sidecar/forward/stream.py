@@ -93,8 +93,6 @@ class Stream(Tunnels):
             if decision is None:
                 continue
             if isinstance(decision, Hold):
-                if self.request_complete:
-                    continue
                 self._held = decision, steps, index + 1
                 self.downstream.resume_reading()  # a filter before this one may have had it paused
                 self._hold(decision, self.request_complete)
