@@ -57,6 +57,9 @@ def cluster_text(cluster: ClusterView, added_via_api: bool) -> Iterator[str]:
         for prefix, rates in (("", outlier.rates), ("local_origin_", outlier.local_rates)):
             yield f"{name}::outlier::{prefix}success_rate_average::{rates.average:g}\n"
             yield f"{name}::outlier::{prefix}success_rate_ejection_threshold::{rates.threshold:g}\n"
+    if (circuit := cluster.circuit) is not None:
+        yield f"{name}::mesh_circuit_breaker::state::{circuit.state}\n"
+        yield f"{name}::mesh_circuit_breaker::reason::{circuit.reason}\n"
     for priority, limits in (("default", config.limits), ("high", config.high_limits)):
         for limit, value in _thresholds(limits).items():
             yield f"{name}::{priority}_priority::{limit}::{value}\n"
@@ -98,6 +101,8 @@ def cluster_json(cluster: ClusterView, added_via_api: bool) -> dict[str, Any]:
     status["circuit_breakers"] = {
         "thresholds": [_thresholds(config.limits), {"priority": "HIGH", **_thresholds(config.high_limits)}]
     }
+    if (circuit := cluster.circuit) is not None:
+        status["mesh_circuit_breaker"] = {"state": circuit.state, "reason": circuit.reason}
     status["observability_name"] = config.alt_stat_name or cluster.name
     if config.eds_name and config.eds_name != cluster.name:
         status["eds_service_name"] = config.eds_name
@@ -171,11 +176,11 @@ def listener_json(name: str, listener: ListenerView) -> dict[str, Any]:
 
 
 def breakers(clusters: Sequence[ClusterView], matches: Callable[[str], object]) -> list[dict[str, Any]]:
-    """The hosts that have ever been ejected, with the state of their circuit breaker."""
+    """The clusters with a circuit breaker (their host is `*`), and the hosts that have ever been ejected."""
     return [
-        {"cluster": cluster.name, "host": host.name, "state": host.breaker.state, "reason": host.breaker.reason}
+        {"cluster": cluster.name, "host": host, "state": breaker.state, "reason": breaker.reason}
         for cluster in clusters
         if matches(cluster.name)
-        for host in cluster.hosts
-        if host.breaker is not None
+        for host, breaker in (("*", cluster.circuit), *((host.name, host.breaker) for host in cluster.hosts))
+        if breaker is not None
     ]

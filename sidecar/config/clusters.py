@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, Final
 
+from sidecar.config.circuit_breaker import circuit_breaker
 from sidecar.config.common import plaintext
 from sidecar.config.endpoints import assignment
 from sidecar.config.health_checks import health_check
@@ -59,6 +60,7 @@ def cluster(reader: Reader, *, http2: bool = False) -> Cluster:
     limits, high = _limits(reader)
     outlier = reader.child("outlier_detection")
     plaintext(reader)
+    metadata = reader.metadata("metadata")
     return Cluster(
         name=name,
         discovery=discovery,
@@ -73,6 +75,7 @@ def cluster(reader: Reader, *, http2: bool = False) -> Cluster:
         high_limits=high,
         outlier=_outlier(outlier) if outlier is not None else None,
         health_check=_health_check(reader, discovery),
+        circuit_breaker=circuit_breaker(reader, metadata),
         remove_while_healthy=reader.flag("ignore_health_on_host_removal"),
         panic_threshold=balancing.panic_threshold,
         locality_weighted=balancing.locality_weighted,
@@ -87,7 +90,7 @@ def cluster(reader: Reader, *, http2: bool = False) -> Cluster:
         buffer_limit=reader.number("per_connection_buffer_limit_bytes", 1024 * 1024),
         bind_address=_bind(reader.child("upstream_bind_config")),
         alt_stat_name=reader.text("alt_stat_name"),
-        metadata=reader.metadata("metadata"),
+        metadata=metadata,
         source=reader.message.SerializeToString(deterministic=True),
     )
 

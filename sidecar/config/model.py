@@ -530,6 +530,22 @@ class OutlierDetection:
 
 
 @dataclass(frozen=True, slots=True)
+class CircuitBreaker:
+    """The three-state breaker of a cluster (`filter_metadata["mesh.circuit_breaker"]`). Rates are percent of the requests
+    of a window, once there are `minimum_requests` in it; 0 switches a trigger off. `half_open_requests` bounds the
+    probes in flight, and so many have to pass."""
+
+    consecutive_failures: int = 0
+    failure_rate: float = 0.0
+    slow_call_rate: float = 0.0
+    slow_call_duration: float = 0.0
+    minimum_requests: int = 20
+    window: float = 10.0
+    open_time: float = 5.0
+    half_open_requests: int = 1
+
+
+@dataclass(frozen=True, slots=True)
 class HttpProbe:
     """A health check's request and what is expected of the response: statuses as ranges without their ends, and pieces
     of the body in their order, looked for in its first `body_limit` bytes (0: all of it)."""
@@ -589,6 +605,7 @@ class Cluster:
     high_limits: Limits = Limits()
     outlier: OutlierDetection | None = None
     health_check: HealthCheck | None = None
+    circuit_breaker: CircuitBreaker | None = None
     remove_while_healthy: bool = False  # ignore_health_on_host_removal: discovery alone decides who leaves
     panic_threshold: float = 50.0
     max_requests_per_connection: int = 0

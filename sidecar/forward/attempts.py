@@ -18,6 +18,7 @@ from sidecar.upstream.dial import DialError
 if TYPE_CHECKING:
     from sidecar.codec.h1_client import ClientConnection
     from sidecar.filters import Hold
+    from sidecar.upstream.circuit import Circuit
     from sidecar.upstream.cluster import ClusterRuntime
     from sidecar.upstream.host import Host
 
@@ -36,6 +37,8 @@ class Attempts(StreamState):
         """Picks a host and asks for a connection to it."""
         cluster = self.cluster
         self.attempts += 1
+        if cluster.circuit is not None and not self._admitted(cluster.circuit):
+            return
         host = self._pick(cluster)
         if host is None:
             cluster.stats.upstream_cx_none_healthy.value += 1
@@ -55,6 +58,17 @@ class Attempts(StreamState):
             host.pool.acquire_dedicated(self)
         else:
             host.pool.acquire(self)
+
+    def _admitted(self, circuit: Circuit) -> bool:
+        """Asks the circuit breaker; a request that it refuses is answered, and not tried again."""
+        self._permit = circuit.admit(monotonic())
+        if self._permit is not None:
+            return True
+        self._end_retry(succeeded=False)
+        self.cluster.stats.complete(503, 0.0)
+        overloaded = ((b"x-envoy-overloaded", b"true"),)
+        self.reply(503, b"circuit breaker open", "mesh_circuit_breaker_open", Flag.UO, headers=overloaded)
+        return False
 
     def _pick(self, cluster: ClusterRuntime) -> Host | None:
         host = cluster.pick(self)
@@ -233,6 +247,8 @@ class Attempts(StreamState):
     def on_connect_failure(self, failure: DialError) -> None:
         self._waiting = False
         host = self._host
+        if self._permit is not None:
+            self._give_back("no connection")
         self._detach()
         if host is not None:
             host.rq_error += 1
@@ -246,6 +262,8 @@ class Attempts(StreamState):
         if self._done:
             return
         host = self._host
+        if self._permit is not None:
+            self._give_back("the connection ended")
         self._detach()
         protocol_error = reason == "protocol error"
         flag = Flag.UPE if protocol_error else Flag.UC
@@ -345,6 +363,8 @@ class Attempts(StreamState):
     def _timed_out(self) -> None:
         stats, host = self.cluster.stats, self._host
         stats.upstream_rq_timeout.value += 1
+        if self._permit is not None:
+            self._give_back("timed out")
         if host is not None:
             host.rq_timeout += 1
             self._blame(host, outlier.TIMED_OUT, connected=not (self._waiting or self.responding))
@@ -366,6 +386,8 @@ class Attempts(StreamState):
 
     def _idle(self) -> None:
         self.manager.stats.downstream_rq_idle_timeout.value += 1
+        if self._permit is not None and self.request_complete:
+            self._give_back("timed out")
         self._leave_upstream()
         if self.responding:
             self.flags |= Flag.SI
@@ -384,6 +406,8 @@ class Attempts(StreamState):
         if self.responding or self._done:
             return
         self.cluster.stats.upstream_rq_per_try_timeout.value += 1
+        if self._permit is not None:
+            self._give_back("timed out")
         host = self._host
         if host is not None:
             host.rq_timeout += 1

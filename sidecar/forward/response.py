@@ -34,6 +34,8 @@ class Responses(Attempts):
             detector = self.cluster.outlier
             if detector is not None:
                 detector.on_status(host, status, now)
+            if self._permit is not None:
+                self._give_back(status)
             checker = self.cluster.checker
             if checker is not None and get(headers, b"x-envoy-immediate-health-check-fail") is not None:
                 checker.fail_now(host)

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from sidecar.connection_manager import ConnectionManager
     from sidecar.router.retry import RetryPlan
     from sidecar.router.table import Destination
+    from sidecar.upstream.circuit import Permit
     from sidecar.upstream.host import Host
     from sidecar.upstream.limits import Budget
 
@@ -45,6 +46,7 @@ class StreamState(Exchange):
         "_host",
         "_idle_timeout",
         "_keep_body",
+        "_permit",
         "_plan",
         "_retries",
         "_retries_left",
@@ -92,6 +94,7 @@ class StreamState(Exchange):
         self._body_limit = manager.buffer_limit
         self._idle_timeout = manager.config.stream_idle_timeout
         self._keep_body = True
+        self._permit: Permit | None = None  # of the cluster's circuit breaker, where it has one
         self._plan: RetryPlan | None = None
         self._retries_left = 0
         self._retries = 0
@@ -244,6 +247,22 @@ class StreamState(Exchange):
             self.budget.requests -= 1
             self.cluster.stats.upstream_rq_active.value -= 1
         self.connection = None
+        if self._permit is not None:
+            self._give_back()
+
+    def _give_back(self, outcome: int | str = "") -> None:
+        """Returns the circuit breaker's permit: with the status of the response, why there is none, or nothing when
+        that says nothing of the upstream."""
+        permit, circuit = self._permit, self.cluster.circuit
+        self._permit = None
+        if permit is None or circuit is not permit.circuit:
+            return  # configured anew meanwhile
+        if isinstance(outcome, int):
+            circuit.answered(permit, outcome, monotonic())
+        elif outcome:
+            circuit.failed(permit, outcome, monotonic())
+        else:
+            circuit.cancelled(permit)
 
     def _end_retry(self, *, succeeded: bool) -> None:
         if self._retrying:

@@ -49,6 +49,8 @@ class Tunnels(Responses):
         self.downstream.switch(response_head(200, headers))
 
     def _begin_tunnel(self, status: int) -> None:
+        if self._permit is not None:
+            self._give_back(status)
         self.status = status
         self.details = "via_upstream"
         self.responding = True

@@ -17,6 +17,7 @@ from sidecar.telemetry.registry import Group, Stat, Stats
 
 __all__ = [
     "BUCKETS",
+    "CircuitStats",
     "ClusterStats",
     "Counter",
     "Gauge",
@@ -189,6 +190,25 @@ class ClusterStats(Group):
 
     def extra(self) -> Iterable[tuple[str, Counter]]:
         return self._codes.items()
+
+
+@dataclass(slots=True, init=False, eq=False)
+class CircuitStats(Group):
+    """`cluster.<name>.mesh_circuit_breaker.`: of clusters with a three-state breaker. `state` is 0 closed, 1 half-open,
+    2 open; the others count changes to a state, and attempts that were refused."""
+
+    prefix = "cluster"
+    tag = "envoy_cluster_name"
+
+    state: Gauge
+    opened: Counter
+    half_opened: Counter
+    closed: Counter
+    rejected: Counter
+
+    @classmethod
+    def path(cls, attribute: str) -> str:
+        return f"mesh_circuit_breaker.{attribute}"
 
 
 @dataclass(slots=True, init=False, eq=False)

@@ -1,4 +1,5 @@
-"""A pybreaker breaker per endpoint, opened and closed at the moments of Envoy's ejections.
+"""A pybreaker breaker per endpoint, opened and closed at the moments of Envoy's ejections; also the one of a whole
+cluster (`circuit`), whose host is `*`.
 
 The breaker does not sit in the request path (its `call` costs 1.3 µs and holds a lock): the hot path counts an integer in
 `outlier`, and the breaker carries the state, its storage and its listeners. Open means ejected.
@@ -51,6 +52,10 @@ class HostBreaker:
     def open(self, reason: str) -> None:
         self._relay.reason = reason
         self._breaker.open()
+
+    def half_open(self, reason: str) -> None:
+        self._relay.reason = reason
+        self._breaker.half_open()
 
     def close(self, reason: str) -> None:
         self._relay.reason = reason

@@ -14,10 +14,11 @@ from sidecar.balancer.pickers import Picker, nobody
 from sidecar.balancer.priorities import build
 from sidecar.codec.h1_client import ClientConnection
 from sidecar.config import model
-from sidecar.telemetry.stats import ClusterStats, HealthCheckStats, Stats
+from sidecar.telemetry.stats import CircuitStats, ClusterStats, HealthCheckStats, Stats
 from sidecar.timers import Deadlines
-from sidecar.upstream.breaker import StateListener
+from sidecar.upstream.breaker import HostBreaker, StateListener
 from sidecar.upstream.checker import HealthChecker
+from sidecar.upstream.circuit import Circuit
 from sidecar.upstream.host import Host
 from sidecar.upstream.limits import Budget
 from sidecar.upstream.outlier import OutlierDetector
@@ -56,6 +57,7 @@ class ClusterRuntime:
         self.pick: Picker = self._original if config.discovery is model.Discovery.ORIGINAL_DST else nobody
         self.outlier: OutlierDetector | None = None
         self.checker: HealthChecker | None = None
+        self.circuit: Circuit | None = None
         self._context = context
         self._assignment = config.assignment or model.Assignment(config.name)
         self._by_key: dict[tuple[model.Address, int], Host] = {}
@@ -102,6 +104,7 @@ class ClusterRuntime:
     def _configure(self, config: model.Cluster) -> None:
         self.config = config
         self._configure_checks(config)
+        self._configure_circuit(config)
         self.budget.update(config.limits)
         self.high_budget.update(config.high_limits)
         if self._interval is not None:
@@ -145,6 +148,19 @@ class ClusterRuntime:
             changed=self._checked,
             passed=self._check_passed,
         )
+
+    def _configure_circuit(self, config: model.Cluster) -> None:
+        """A breaker that is configured differently begins closed."""
+        if self.circuit is not None:
+            if self.circuit.config == config.circuit_breaker:
+                return
+            self.circuit.close()
+            self.circuit = None
+        if config.circuit_breaker is not None:
+            breaker = HostBreaker(self.name, "*", self._context.breaker_listeners)
+            self.circuit = Circuit(
+                config.circuit_breaker, breaker, CircuitStats(self._context.stats, self.stats.name)
+            )
 
     def _checked(self, host: Host) -> None:
         """A health check changed what a host is good for."""
@@ -257,6 +273,8 @@ class ClusterRuntime:
             self._sweep.cancel()
         if self.checker is not None:
             self.checker.close()
+        if self.circuit is not None:
+            self.circuit.close()
         for host in self.hosts:
             self._retire(host)
         self.hosts = []

@@ -90,6 +90,7 @@ CASES = (
             "stats.cluster.check_failed_by_a_response.health_check.passive_failure": 1,
             "stats.cluster.check_failed_by_a_response.membership_excluded": 1,
         },
+        ignore=["upstream"],
     ),
     Case(
         "check_not_asked_for_a_response_means_nothing",

@@ -179,4 +179,18 @@ CASES = (
         consecutive_5xx=2,
         enforcing_consecutive_5xx=0,
     ),
+    Case(
+        "circuit_breaker_in_metadata",
+        request("/x"),
+        clusters={
+            "": Up(
+                fields={
+                    "metadata": {
+                        "filter_metadata": {"mesh.circuit_breaker": {"consecutive_failures": 5, "failure_rate": 50}}
+                    }
+                }
+            )
+        },
+        expect={"client[0].status": 200},
+    ),
 )

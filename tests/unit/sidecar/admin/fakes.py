@@ -66,6 +66,7 @@ class FakeCluster:
     config: model.Cluster
     hosts: list[FakeHost] = field(default_factory=list)
     outlier: FakeOutlier | None = None
+    circuit: FakeBreaker | None = None
 
     def __post_init__(self) -> None:
         if self.config.outlier is not None:

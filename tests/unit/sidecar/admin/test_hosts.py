@@ -120,3 +120,13 @@ def test_breakers_of_hosts_that_have_one() -> None:
         {"cluster": "outbound|9080||reviews", "host": "10.0.0.7:9080", "state": "open", "reason": "5 consecutive 5xx"}
     ]
     assert hosts.breakers(clusters, lambda name: False) == []
+
+
+def test_the_breaker_of_a_cluster_is_shown_with_its_reason() -> None:
+    cluster = FakeCluster(reviews(), [host()], circuit=FakeBreaker("half-open", "open for 5 s"))
+    assert hosts.breakers([cluster], bool) == [
+        {"cluster": "outbound|9080||reviews", "host": "*", "state": "half-open", "reason": "open for 5 s"}
+    ]
+    text = "".join(hosts.cluster_text(cluster, False))
+    assert "outbound|9080||reviews::mesh_circuit_breaker::state::half-open\n" in text
+    assert hosts.cluster_json(cluster, False)["mesh_circuit_breaker"]["reason"] == "open for 5 s"
