@@ -47,6 +47,9 @@ async def dial(cluster: ClusterRuntime, host: Host, make: Callable[[], asyncio.B
         if source is not None and error.errno in _CANNOT_BIND:
             stats.bind_errors.value += 1
         failure = DialError(False, _connect_error(error))
+    except BaseException:  # cancelled, or a fault of ours: no connection either way
+        hung_up(stats, started, here=True)
+        raise
     else:
         stats.upstream_cx_connect_ms.record((monotonic() - started) * 1000)
         return

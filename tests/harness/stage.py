@@ -19,6 +19,7 @@ import asyncio
 import heapq
 import itertools
 import random
+import re
 import sys
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
@@ -59,6 +60,9 @@ from sidecar.upstream.manager import ClusterManager
 from tests.harness.playbook import FakeTransport
 
 HIGH_WATER, LOW_WATER = 64 * 1024, 16 * 1024
+
+# Gauges that tell how things are, not what is in use: a limit of 0 is reached for good.
+_STATES = re.compile("membership|circuit_breakers")
 
 
 class Timer:
@@ -436,7 +440,7 @@ class Stage:
             stat.name: stat.cell.value
             for part in self.stats.parts()
             for stat in part
-            if isinstance(stat.cell, Gauge) and stat.cell.value and "membership" not in stat.name
+            if isinstance(stat.cell, Gauge) and stat.cell.value and not _STATES.search(stat.name)
         }
         for each in self.upstreams.clusters.values():
             for priority, budget in (("", each.budget), ("high ", each.high_budget)):

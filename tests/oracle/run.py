@@ -28,6 +28,7 @@ LOG_FLUSH = ["--file-flush-interval-msec", "20", "-l", "warning"]
 SETTLE_SECONDS = 3.0  # for log lines and upstream records that are still under way
 WATCH_SECONDS = 0.6  # how long `end="wait"` watches a connection that stays open
 POLL_SECONDS = 0.01
+STATS_SECONDS = 0.1  # connections are counted once they have ended, which is after what the client sees of it
 SHARED = 6  # upstreams that both sides send to
 ALIVE_REQUEST = f"GET / HTTP/1.1\r\nHost: {bootstrap.ALIVE_HOST}\r\n\r\n".encode()
 
@@ -110,6 +111,8 @@ class Side:
         lines = await self._lines(logged, address, expected + probed)
         seen.log = lines[: len(lines) - probed]
         seen.upstream = self._up.requests + self._second.requests
+        if case.stats:
+            await asyncio.sleep(STATS_SECONDS)
         after = self._stats(case)
         seen.stats = {name: after[name] - before[name] for name in after}
         return seen.flat()

@@ -19,6 +19,9 @@ OUTLIER_STATS = (
     "cluster.%CLUSTER%.outlier_detection.ejections_enforced_total",
     "cluster.%CLUSTER%.outlier_detection.ejections_enforced_consecutive_5xx",
     "cluster.%CLUSTER%.outlier_detection.ejections_overflow",
+    "cluster.%CLUSTER%.outlier_detection.ejections_consecutive_5xx",
+    "cluster.%CLUSTER%.outlier_detection.ejections_total",
+    "cluster.%CLUSTER%.outlier_detection.ejections_detected_consecutive_5xx",
     "cluster.%CLUSTER%.upstream_rq_total",
 )
 NO_PANIC = {"healthy_panic_threshold": {"value": 0}}

@@ -13,6 +13,24 @@ ANSWER: Plan = [Send(b"welcome!")]
 TALK = (Write(HELLO), ReadUntil(b"!"))
 
 
+STATS = tuple(
+    f"cluster.%CLUSTER%.{name}"
+    for name in (
+        "upstream_cx_destroy_local",
+        "upstream_cx_destroy_local_with_active_rq",
+        "upstream_cx_destroy_remote",
+        "upstream_cx_destroy_remote_with_active_rq",
+        "upstream_cx_overflow",
+        "upstream_cx_rx_bytes_total",
+        "upstream_cx_total",
+        "upstream_cx_tx_bytes_total",
+        "upstream_rq_pending_failure_eject",
+        "upstream_rq_pending_total",
+        "upstream_rq_total",
+    )
+)
+
+
 def tcp(
     name: str,
     *actions: Action,
@@ -21,6 +39,7 @@ def tcp(
     **more: Any,
 ) -> Case:
     """`proxy` are the TCP proxy's fields."""
+    more.setdefault("stats", STATS)
     return Case(name, actions=actions, tcp=proxy or {}, script=script, logs=1, **more)
 
 
@@ -46,6 +65,5 @@ CASES = (
     tcp(
         "tcp_connection_limit",
         clusters={"": Up(fields={"circuit_breakers": {"thresholds": [{"max_connections": 0}]}})},
-        stats=["cluster.%CLUSTER%.upstream_cx_overflow"],
     ),
 )

@@ -76,7 +76,7 @@ def test_the_rest_of_a_route_and_a_virtual_host() -> None:
     given = parts()
     given.route.update(
         name="r1",
-        decorator={"operation": "op"},
+        decorator={"operation": "op", "propagate": False},
         metadata={"filter_metadata": {"istio": {"n": 1}}},
         request_body_buffer_limit=5,
     )
@@ -98,6 +98,7 @@ def test_the_rest_of_a_route_and_a_virtual_host() -> None:
     assert host.retry_buffer == 7
     route = host.routes[0]
     assert (route.name, route.decorator, route.metadata, route.retry_buffer) == ("r1", "op", {"istio": {"n": 1}}, 5)
+    assert not route.propagate_decorator
 
 
 def test_filters_per_route() -> None:

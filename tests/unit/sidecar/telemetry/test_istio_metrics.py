@@ -236,3 +236,21 @@ def test_a_session_that_found_no_host_counts_as_opened_and_closed() -> None:
     ((labels, series),) = metrics.tcp_series.items()
     assert dict(zip(TCP_LABELS, labels, strict=True))["response_flags"] == "UH"
     assert (series.opened, series.closed) == (1, 1)
+
+
+def test_bytes_of_a_session_are_reported_while_it_lives_and_once() -> None:
+    metrics = IstioMetrics(node())
+    opened, closed = metrics.tcp(Direction.OUTBOUND)
+    made = session(peer=None)
+    opened(made)
+    made.bytes_received, made.bytes_sent = 100, 2000
+    metrics.report_sessions()
+    metrics.report_sessions()
+    ((labels, alive),) = metrics.tcp_series.items()
+    assert (alive.opened, alive.closed, alive.received, alive.sent) == (1, 0, 100, 2000)
+    made.bytes_received, made.flags = 150, Flag.UR
+    closed(made, CLOCK_START + 5)
+    metrics.report_sessions()
+    assert (alive.closed, alive.received, alive.sent) == (0, 100, 2000)
+    (ended,) = [series for other, series in metrics.tcp_series.items() if other != labels]
+    assert (ended.opened, ended.closed, ended.received, ended.sent) == (0, 1, 50, 0)

@@ -18,6 +18,8 @@ from sidecar.telemetry.station import Telemetry
 from sidecar.telemetry.stats import Stats
 from tests.unit.sidecar.telemetry.exchanges import CLOCK_START, clock, exchange, node
 
+OUT = Direction.OUTBOUND
+
 
 @pytest.fixture
 async def telemetry() -> Any:
@@ -149,3 +151,34 @@ async def test_spans_reach_a_collector_by_its_clusters_address() -> None:
     (span,) = resource["scopeSpans"][0]["spans"]
     assert span["name"] == "ingress"
     assert len(telemetry.spans.recent) == 1
+
+
+async def test_an_account_that_fails_is_told_of_once_and_stops_nobody(
+    telemetry: Telemetry, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def bad(_exchange: Any, _now: float) -> None:
+        raise ValueError("no such label")
+
+    monkeypatch.setattr(telemetry.istio, "requests", lambda _direction: bad)
+    config = hcm(access_logs=(AccessLog(str(tmp_path / "a.log"), text="%RESPONSE_CODE%\n"),), tracing=Tracing())
+    finish, made, tracer = telemetry.accounting(config, Direction.OUTBOUND), exchange(), telemetry.tracer(config, OUT)
+    assert tracer is not None
+    tracer.begin(made)
+    finish(made, CLOCK_START + 0.1)
+    finish(made, CLOCK_START + 0.1)
+    telemetry.sinks.flush()
+    assert (tmp_path / "a.log").read_text() == "200\n200\n"
+    assert len(telemetry.spans.recent) == 2
+    assert telemetry.stats.counter("telemetry.account_errors").value == 2
+    (record,) = caplog.records
+    assert record.exc_info is not None and "no such label" in str(record.exc_info[1])
+
+
+async def test_living_tcp_sessions_are_reported_at_every_interval(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(station, "LATCH_INTERVAL", 0.001)
+    telemetry = Telemetry(Stats(), node(), asyncio.get_running_loop(), clock=clock())
+    reported = asyncio.Event()
+    monkeypatch.setattr(telemetry.istio, "report_sessions", reported.set)
+    async with asyncio.timeout(5):
+        await reported.wait()
+    await telemetry.close()

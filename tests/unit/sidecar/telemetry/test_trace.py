@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import random
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -164,6 +165,48 @@ def test_the_callers_name_for_the_request_ends_here() -> None:
     assert get(inbound.headers, b"x-envoy-decorator-operation") is None
     outbound = begun(direction=Direction.OUTBOUND, **name)
     assert get(outbound.headers, b"x-envoy-decorator-operation") is not None
+
+
+OPERATION = b"x-envoy-decorator-operation"
+
+
+def decorated(direction: Direction, propagate: bool, headers: Any = (), answer: Any = ()) -> tuple[Exchange, Any, str]:
+    """A request to a route called `ours`: the exchange, the response's headers, and what the span is called."""
+    made = exchange(headers=[*headers, (b"x-request-id", IDENTITY)], request_id=IDENTITY)
+    made.route = route(decorator="ours")
+    made.route.config = replace(made.route.config, propagate_decorator=propagate)
+    spans = Spans()
+    tracing = tracer(direction=direction, spans=spans)
+    tracing.begin(made)
+    response = list(answer)
+    tracing.answer(made, response)
+    tracing.finish(made, CLOCK_START + 1)
+    return made, response, spans.recent[0].name
+
+
+@pytest.mark.parametrize(
+    ("direction", "propagate", "theirs", "upstream", "client", "span"),
+    [
+        (Direction.OUTBOUND, True, None, b"ours", None, "ours"),
+        (Direction.OUTBOUND, True, b"theirs", b"ours", None, "ours"),
+        (Direction.OUTBOUND, False, None, None, None, "ours"),
+        (Direction.INBOUND, True, None, None, b"ours", "ours"),
+        (Direction.INBOUND, False, None, None, None, "ours"),
+        (Direction.INBOUND, True, b"theirs", None, None, "theirs"),
+        (Direction.INBOUND, True, b"", None, b"ours", "ours"),
+    ],
+)
+def test_the_routes_name_goes_to_the_other_side(
+    direction: Direction, propagate: bool, theirs: bytes | None, upstream: bytes | None, client: bytes | None, span: str
+) -> None:
+    sent = [] if theirs is None else [(OPERATION, theirs)]
+    made, response, name = decorated(direction, propagate, sent)
+    assert (get(made.headers, OPERATION), get(response, OPERATION), name) == (upstream, client, span)
+
+
+def test_the_servers_name_in_the_answer_wins_and_ends_here() -> None:
+    _, response, name = decorated(Direction.OUTBOUND, True, answer=[(OPERATION, b"theirs"), (b"a", b"b")])
+    assert (response, name) == ([(b"a", b"b")], "theirs")
 
 
 # ── the span ──────────────────────────────────────────────────────────────────────────────────────────────────────────

@@ -214,3 +214,12 @@ def test_static_clusters_of_the_bootstrap_are_not_restored_or_named() -> None:
     d = Dialogue(Bootstrap({"id": "a"}, clusters=(static,), ads=ADS, cds_from_ads=True, lds_from_ads=True))
     assert d.target.calls == ["cluster s"]
     assert d.intake.snapshot()[CLUSTER] == {}
+
+
+def test_versions_are_those_that_were_accepted() -> None:
+    d = Dialogue()
+    d.first_round()
+    assert [d.intake.version(CLUSTER, "a"), d.intake.version(ROUTE, "r")] == ["1", "4"]
+    d.push(CLUSTER, cluster("a", connect_timeout="-1s"))
+    assert d.intake.version(CLUSTER, "a") == "1"
+    assert d.intake.version(CLUSTER, "unknown") == d.intake.version("unknown", "a") == ""
