@@ -92,9 +92,9 @@ class Tracer:
         rng: random.Random | None = None,
     ) -> None:
         self._node = node
-        self._kind = SERVER if direction is Direction.INBOUND else CLIENT
-        self._operation = "ingress" if direction is Direction.INBOUND else "egress"
-        self._inbound = direction is Direction.INBOUND
+        self._inbound = direction is not Direction.OUTBOUND  # a listener without a direction is one for ingress
+        self._kind = SERVER if self._inbound else CLIENT
+        self._operation = "ingress" if self._inbound else "egress"
         self._spans = spans
         self._clock = clock or SystemClock()
         self._rng = rng or random.Random()

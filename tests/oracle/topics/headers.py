@@ -15,7 +15,23 @@ def add(name: str, value: str, action: str | None = None, **more: Any) -> dict[s
     return option
 
 
+_OPERATION = "x-envoy-decorator-operation"
+
+
+def decorated(name: str, *headers: str, propagate: bool = True) -> Case:
+    """A route with a decorator, on a listener that traces; without a direction, that is for ingress."""
+    decorator = {"operation": "ours", "propagate": propagate}
+    return Case(name, request("/x", *headers), hcm={"tracing": {}}, route={"decorator": decorator}, ignore=_TRACE)
+
+
+# A tracer that is not configured writes no context; ours, which is built in, does.
+_TRACE = ("upstream[0].header.traceparent", "upstream[0].header.x-request-id")
+
 CASES = (
+    decorated("decorator"),
+    decorated("decorator_that_is_kept", propagate=False),
+    decorated("decorator_of_the_client", f"{_OPERATION}: theirs"),
+    decorated("decorator_of_the_client_empty", f"{_OPERATION}:"),
     Case(
         "names_are_lowered_and_order_kept",
         request("/", "X-B: 1", "X-A: 2", "x-b: 3", "User-Agent: t"),
