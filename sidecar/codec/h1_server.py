@@ -181,7 +181,7 @@ class ServerConnection(asyncio.Protocol):
                 end = lenient.head_end(head)  # with bare line feeds a head may end before the first CRLF CRLF
                 self._buffer = head[end:] + self._buffer
                 lenient.parse(head[:end], parser)
-            length = request_length(parser.special) if parser.special else 0
+            length = request_length(parser.special) if len(parser.special) > 1 else 0  # more than the host
         except (HeadError, FramingError) as error:
             self._refuse_head(str(error))
             return False
@@ -236,7 +236,7 @@ class ServerConnection(asyncio.Protocol):
             self.manager.stats.downstream_cx_max_requests_reached.value += 1
         self._stream = stream = Stream(self, self.manager, parser, length, monotonic())
         special = parser.special
-        if special and special.get(b"expect", b"").lower() == b"100-continue":
+        if b"expect" in special and special[b"expect"].lower() == b"100-continue":
             self._sent.value += len(_CONTINUE)
             self.transport.write(_CONTINUE)
         if length == 0:

@@ -28,6 +28,10 @@ TIMEOUT_BODY = b"upstream request timeout"
 _BODILESS_METHODS = frozenset((b"GET", b"HEAD", b"DELETE", b"TRACE", b"CONNECT"))
 
 
+# Whole seconds, which is what most time-outs are, rendered once.
+_MILLISECONDS = {float(seconds): b"%d000" % seconds for seconds in range(1, 121)}
+
+
 class Attempts(StreamState):
     """The phase between route and response."""
 
@@ -159,7 +163,9 @@ class Attempts(StreamState):
         plan = self._plan
         if plan is not None and plan.policy.per_try_timeout and (not left or plan.policy.per_try_timeout < left):
             left = plan.policy.per_try_timeout
-        return b"%d" % (left * 1000) if left else b""
+        if not left:
+            return b""
+        return _MILLISECONDS.get(left) or b"%d" % (left * 1000)
 
     # ── the request's body ────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -342,8 +348,10 @@ class Attempts(StreamState):
         self._set_deadline()
 
     def _set_deadline(self) -> None:
-        idle = self._idle_timeout
-        self.deadline = min(self._deadline_at, self._touched + idle if idle else NEVER)
+        idle, deadline = self._idle_timeout, self._deadline_at
+        if idle and self._touched + idle < deadline:
+            deadline = self._touched + idle
+        self.deadline = deadline
 
     def on_deadline(self, now: float) -> None:
         """A limit may be reached: the request's time-out, or nothing has moved for too long."""

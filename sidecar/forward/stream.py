@@ -50,10 +50,12 @@ class Stream(Tunnels):
         if manager.tracer is not None:
             manager.tracer.begin(self)
         manager.active.add(self)
-        if not self.request_complete and manager.config.request_timeout:
-            self._deadline_at = self.started + manager.config.request_timeout
-        self._set_deadline()
+        if not self.request_complete:
+            if manager.config.request_timeout:
+                self._deadline_at = self.started + manager.config.request_timeout
+            self._set_deadline()
         if route is None:
+            self._set_deadline()
             self._run(manager.filters.unrouted.request, 0)
             return
         self.virtual_host = route.virtual_host
@@ -64,12 +66,12 @@ class Stream(Tunnels):
             self.cluster = manager.clusters.get(destination.cluster)
             if action.idle_timeout is not None:
                 self._idle_timeout = action.idle_timeout
-                self._set_deadline()
         special = self.special
         if special and b"upgrade" in special and not self._may_upgrade(special[b"upgrade"], action):
             stats.downstream_rq_ws_on_non_ws_route.value += 1
             self.reply(403, b"", "upgrade_failed", 0, close=True)
         elif route.filters:
+            self._set_deadline()  # a filter may wait; without one, what the route does sets it
             self._run(route.filters, 0)
         else:
             self._act(route)

@@ -20,6 +20,7 @@ from mesh.node import Node
 from sidecar.codec.h1_server import ServerConnection
 from sidecar.config import model
 from sidecar.runtime import Runtime
+from sidecar.telemetry.stats import ListenerStats
 from sidecar.upstream.host import Host
 
 REQUEST = (
@@ -108,7 +109,7 @@ async def measure(name: str, config: model.Hcm, rounds: int, profile: bool) -> N
     )
     direction = model.Direction.OUTBOUND if name == "mesh" else model.Direction.UNSPECIFIED
     listener = model.Listener("l", model.Address("127.0.0.1", 1), (), direction=direction)
-    manager = runtime._connection_manager(config, listener)
+    manager = runtime._connection_manager(config, listener, ListenerStats(runtime.stats, "bench"))
     host: Host = runtime.clusters["up"].hosts[0]
     upstream = host.pool._make(host.pool)
     upstream.connection_made(StubTransport())
