@@ -17,6 +17,7 @@ from control_plane.translate.messages import address, ads, config_path, duration
 from control_plane.translate.policy import DEFAULT, Policy, port_policy, subset_policy
 from control_plane.translate.viewer import Audience, Viewer
 from control_plane.world import Instance, Resolution, Service
+from mesh.istio import circuit_breaker
 from mesh.istio.destination_rule import Subset
 from mesh.naming import BLACKHOLE_CLUSTER, INBOUND_PASSTHROUGH_CLUSTER, PASSTHROUGH_CLUSTER, outbound_cluster
 from mesh.node import ServicePort
@@ -118,7 +119,10 @@ def _metadata(variant: _Variant) -> Any:
         values["config"] = config_path("destination-rule", key.namespace, key.name)
     if variant.subset is not None:
         values["subset"] = variant.subset.name
-    return istio_metadata(values)
+    metadata = istio_metadata(values)
+    if variant.rule is not None and (breaker := circuit_breaker.metadata(variant.rule.resource.annotations)):
+        metadata.filter_metadata[circuit_breaker.METADATA].update(breaker)
+    return metadata
 
 
 # ── discovery ─────────────────────────────────────────────────────────────────────────────────────────────────────────

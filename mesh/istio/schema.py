@@ -9,6 +9,7 @@ from typing import Annotated, Any, Final
 
 from pydantic import AfterValidator, Field, ValidationError
 
+from mesh.istio import circuit_breaker
 from mesh.istio.destination_rule import DestinationRule
 from mesh.istio.gateway import Gateway
 from mesh.istio.model import Found, Message, explain, shown, suggestion
@@ -94,6 +95,9 @@ def parse(document: Mapping[str, Any], file: str = "", line: int = 0) -> tuple[R
     found = [Found((key,), f"unknown field{suggestion(key, _TOP_LEVEL)}") for key in document if key not in _TOP_LEVEL]
     kind = _kind_of(document, found)
     metadata = _validate(Metadata, "metadata", _own_metadata(document.get("metadata")), found)
+    if kind is not None and metadata is not None:
+        extra = circuit_breaker.problems(kind.name, metadata.annotations)
+        found += [Found(("metadata", *place), message) for place, message in extra]
     spec = _validate(kind.model, "spec", document.get("spec"), found) if kind else None
     if found or kind is None or metadata is None or spec is None:
         return None, found

@@ -17,6 +17,7 @@ TESTED_BELOW = {
     "gateway.yaml",
     "ratings-abort-jason.yaml",
     "ratings-delay-jason.yaml",
+    "ratings-three-state-breaker.yaml",
     "reviews-90-10.yaml",
     "reviews-circuit-breaker.yaml",
     "reviews-jason-v2.yaml",
@@ -119,6 +120,19 @@ def test_circuit_breaker(demo: Demo) -> None:
     clusters = str(demo.plane.proxy_config("productpage-v1", "clusters"))
     assert "circuit" in clusters
     assert "outlier" in clusters
+
+
+def test_three_state_breaker(demo: Demo) -> None:
+    apply(demo, "ratings-three-state-breaker.yaml")
+    assert "mesh.circuit_breaker" in str(demo.plane.proxy_config("reviews-v3", "clusters"))
+    assert versions(demo) == {"v1", "v2", "v3"}
+    assert "Ratings service is currently unavailable" not in demo.get().html
+    rule = (RULES / "ratings-three-state-breaker.yaml").read_text()
+    hasty = rule.replace("slowCallDuration: 1s", "slowCallDuration: 1ms").replace("slowCallRate: 80", "slowCallRate: 1")
+    demo.apply(hasty, "hasty.yaml")
+    wait_until(lambda: "Ratings service is currently unavailable" in demo.get().html, 10, "the breaker opens")
+    apply(demo, "ratings-three-state-breaker.yaml")
+    wait_until(lambda: 'class="stars' in demo.get().html, 10, "the stars are back")
 
 
 @pytest.fixture

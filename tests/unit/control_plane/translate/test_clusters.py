@@ -1,3 +1,4 @@
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -7,7 +8,11 @@ from control_plane.translate.clusters import Outbound, outbound, special, static
 from control_plane.translate.index import Index
 from control_plane.translate.viewer import Audience, Viewer
 from control_plane.world import Instance, Resolution, Service, World
+from mesh.istio.circuit_breaker import ANNOTATION
+from mesh.istio.load import load_documents
 from mesh.node import ServicePort
+from sidecar.config.clusters import compile_cluster
+from sidecar.config.model import CircuitBreaker
 from tests.simulation.scenarios import destination_rule
 from tests.simulation.worlds import instance, service, world
 
@@ -44,6 +49,26 @@ def test_every_port_and_every_subset_is_a_cluster_with_an_assignment() -> None:
     assert [len(found.endpoints[name].endpoints) for name in (WHOLE, V1)] == [1, 0]
     config = found.clusters[V1].eds_cluster_config
     assert config.service_name == V1 and config.eds_config.HasField("ads")
+
+
+def test_a_three_state_breaker_is_metadata_of_the_host_and_its_subsets() -> None:
+    (rule,) = load_documents(
+        [
+            {
+                "apiVersion": "networking.istio.io/v1",
+                "kind": "DestinationRule",
+                "metadata": {"name": "a", "annotations": {ANNOTATION: "{failureRate: 50, window: 10s}"}},
+                "spec": {"host": "reviews", "subsets": [{"name": "v1", "labels": {"version": "v1"}}]},
+            }
+        ]
+    )
+    found = translated(replace(world(service("reviews")), resources={"DestinationRule": (rule,)}))
+    for name in (WHOLE, V1):
+        values = found.clusters[name].metadata.filter_metadata["mesh.circuit_breaker"]
+        assert dict(values) == {"failure_rate": 50.0, "window": 10.0}
+        assert compile_cluster(found.clusters[name]).circuit_breaker == CircuitBreaker(failure_rate=50, window=10)
+    bare = translated(world(service("reviews"), yaml=SUBSETS)).clusters[WHOLE]
+    assert "mesh.circuit_breaker" not in bare.metadata.filter_metadata
 
 
 def test_metadata_says_what_a_cluster_is_for() -> None:
