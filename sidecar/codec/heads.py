@@ -110,6 +110,7 @@ class RequestParser:
 
     def on_header(self, name: bytes, value: bytes) -> None:
         name = name.lower()
+        value = value.rstrip()  # white space behind it is no part of it (RFC 9110 §5.5); llhttp leaves it on
         if name in _INTEREST:
             found = self.special if name in SPECIAL else self.noted
             if name in found:
@@ -177,6 +178,7 @@ class ResponseParser:
 
     def on_header(self, name: bytes, value: bytes) -> None:
         name = name.lower()
+        value = value.rstrip()  # white space behind it is no part of it (RFC 9110 §5.5); llhttp leaves it on
         if name in RESPONSE_SPECIAL:
             special = self.special
             special[name] = special[name] + b"," + value if name in special else value

@@ -32,6 +32,17 @@ def test_repeated_special_fields_join() -> None:
     assert not parser.keep_alive
 
 
+def test_white_space_behind_a_value_is_no_part_of_it() -> None:
+    parser = RequestParser()
+    parser.parse(b"GET / HTTP/1.1\r\nHost: a \r\nX-A:  b c \t\r\nX-Request-Id: r \r\n\r\n")
+    assert parser.headers == [(b"x-a", b"b c"), (b"x-request-id", b"r")]
+    assert parser.special == {b"host": b"a"}
+    assert parser.noted == {b"x-request-id": b"r"}
+    response = ResponseParser()
+    response.parse(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\nX-A: b \r\n\r\n")
+    assert (b"x-a", b"b") in response.headers
+
+
 def test_a_refused_head_does_not_spoil_the_next() -> None:
     parser = RequestParser()
     with pytest.raises(HeadError):
