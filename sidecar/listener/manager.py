@@ -97,7 +97,10 @@ class ListenerRuntime:
     async def serve_forever(self) -> None:
         """Starts accepting; the servers run until `close`."""
         for sock in self.sockets:
-            self._servers.append(await self.loop.create_server(self._accept, sock=sock))
+            server = await self.loop.create_server(self._accept, sock=sock)
+            self._servers.append(server)
+            if self.draining:  # it was removed meanwhile
+                server.close()
 
     def _accept(self) -> asyncio.Protocol:
         if self._only is not None:
@@ -124,10 +127,15 @@ class ListenerRuntime:
     # ── changes ───────────────────────────────────────────────────────────────────────────────────────────────────────
 
     def update(self, config: Listener) -> None:
-        """Takes a changed configuration on the same socket: nobody's connection is cut."""
-        before = list(self._by_chain.values())
+        """Takes a changed configuration on the same socket: nobody's connection is cut. When it raises, nothing has
+        changed."""
+        before, config_before = list(self._by_chain.values()), self.config
         self.config = config
-        self._build()
+        try:
+            self._build()
+        except BaseException:
+            self.config = config_before
+            raise
         for runtime in before:
             if isinstance(runtime, ConnectionManager):
                 runtime.drain()

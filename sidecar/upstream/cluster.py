@@ -59,7 +59,7 @@ class ClusterRuntime:
         self.checker: HealthChecker | None = None
         self.circuit: Circuit | None = None
         self._context = context
-        self._assignment = config.assignment or model.Assignment(config.name)
+        self._assignment = model.Assignment(config.name)
         self._by_key: dict[tuple[model.Address, int], Host] = {}
         self._interval: asyncio.TimerHandle | None = None
         self._sweep: asyncio.TimerHandle | None = None
@@ -95,10 +95,8 @@ class ClusterRuntime:
     # ── configuration ─────────────────────────────────────────────────────────────────────────────────────────────────
 
     def update(self, config: model.Cluster) -> None:
-        """Takes a changed configuration; hosts, connections and what is in use stay."""
+        """Takes a changed configuration; hosts, connections and what is in use stay until there are other endpoints."""
         self._configure(config)
-        if config.assignment is not None:
-            self._assignment = config.assignment
         self.set_assignment(self._assignment)
 
     def _configure(self, config: model.Cluster) -> None:
@@ -107,6 +105,8 @@ class ClusterRuntime:
         self._configure_circuit(config)
         self.budget.update(config.limits)
         self.high_budget.update(config.high_limits)
+        if self.outlier is not None and self.outlier.config == config.outlier:
+            return  # its interval goes on: else updates in quick succession would keep hosts out
         if self._interval is not None:
             self._interval.cancel()
             self._interval = None
@@ -158,9 +158,7 @@ class ClusterRuntime:
             self.circuit = None
         if config.circuit_breaker is not None:
             breaker = HostBreaker(self.name, "*", self._context.breaker_listeners)
-            self.circuit = Circuit(
-                config.circuit_breaker, breaker, CircuitStats(self._context.stats, self.stats.name)
-            )
+            self.circuit = Circuit(config.circuit_breaker, breaker, CircuitStats(self._context.stats, self.stats.name))
 
     def _checked(self, host: Host) -> None:
         """A health check changed what a host is good for."""

@@ -56,7 +56,10 @@ async def dial(cluster: ClusterRuntime, host: Host, make: Callable[[], asyncio.B
     stats.upstream_cx_connect_fail.value += 1
     host.cx_connect_fail += 1
     hung_up(stats, started, here=failure.timed_out)
-    raise failure
+    try:
+        raise failure
+    finally:
+        del failure  # else it, its traceback and this frame would keep each other
 
 
 def hung_up(stats: ClusterStats, opened: float, *, here: bool, in_use: bool = False) -> None:

@@ -29,8 +29,8 @@ def needs_dns(cluster: model.Cluster) -> bool:
 
 
 class Resolver:
-    """Keeps the assignment of one DNS cluster current. A failed look-up leaves the last addresses in use, as Envoy does;
-    `publish` gets an assignment whenever the addresses changed."""
+    """Keeps the assignment of one DNS cluster current. A failed look-up leaves the last addresses in use, as Envoy does
+    (also those of a resolver before it); `publish` gets an assignment whenever the addresses changed."""
 
     def __init__(
         self, cluster: model.Cluster, publish: Callable[[model.Assignment], None], stats: ClusterStats | None = None
@@ -45,7 +45,9 @@ class Resolver:
         published: model.Assignment | None = None
         while True:
             assignment = await self._resolve()
-            if assignment != published:
+            if assignment != published and (
+                published is not None or any(each.endpoints for each in assignment.localities)
+            ):
                 self._publish(assignment)
                 published = assignment
             else:
@@ -72,7 +74,7 @@ class Resolver:
         stats.update_attempt.value += 1
         try:
             found = await loop.getaddrinfo(name, None, type=socket.SOCK_STREAM)
-        except OSError as error:
+        except (OSError, UnicodeError) as error:  # a name that IDNA refuses
             log.warning("cannot resolve %s for cluster %s: %s", name, self._cluster.name, error)
             stats.update_failure.value += 1
             return self._known.get(name, ())

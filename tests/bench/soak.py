@@ -14,6 +14,7 @@ import asyncio
 import gc
 import json
 import random
+import re
 import resource
 import socket
 import struct
@@ -35,6 +36,8 @@ from tests.harness.ports import free_port
 
 MIB = 1024 * 1024
 MAX_GROWTH_MIB = 64
+# Gauges that tell how things are, not what is in use.
+STATES = re.compile("membership|circuit_breakers")
 CHUNK = b"x" * 65536
 
 
@@ -86,7 +89,7 @@ def left(runtime: Runtime) -> dict[str, Any]:
         stat.name: stat.cell.value
         for part in runtime.stats.parts()
         for stat in part
-        if isinstance(stat.cell, Gauge) and stat.cell.value and "membership" not in stat.name
+        if isinstance(stat.cell, Gauge) and stat.cell.value and not STATES.search(stat.name)
     }
     for cluster in runtime.clusters.values():
         for name in ("connections", "pending", "requests", "retries"):
@@ -105,7 +108,7 @@ def left(runtime: Runtime) -> dict[str, Any]:
 async def serve(ports: list[int]) -> None:
     """The sidecar's process: answers each line on stdin with a line of JSON; ends with stdin."""
     runtime = Runtime(bootstrap(*ports), Node("sidecar", "127.0.0.1", "soak"))
-    runtime.apply_static()
+    await runtime.apply_static()
     loop = asyncio.get_running_loop()
     reader = asyncio.StreamReader()
     await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(reader), sys.stdin)
@@ -163,7 +166,9 @@ class Sidecar:
             kept = {name: value for name, value in answer["left"].items() if "idle" not in name}
             idle = sum(value for name, value in answer["left"].items() if name.startswith("host") and "idle" in name)
             busy = {
-                name: value for name, value in kept.items() if value != idle or ("conn" not in name and "cx" not in name)
+                name: value
+                for name, value in kept.items()
+                if value != idle or ("conn" not in name and "cx" not in name)
             }
             if not busy or time.monotonic() > end:
                 return busy

@@ -455,13 +455,14 @@ class Stage:
     async def leaves_nothing(self) -> None:
         """Everybody goes away; then nothing may be left."""
         await self.settle()
-        while self.loop.dials:
-            self.loop.dials.popleft().refuses()
+        while self.loop.dials or not all(wire.lost for wire in self.wires):
+            for wire in self.wires:
+                if not wire.lost:
+                    wire.resets()
             await self.settle()
-        for wire in self.wires:
-            if not wire.lost:
-                wire.resets()
-        await self.settle()
+            while self.loop.dials:
+                self.loop.dials.popleft().refuses()
+                await self.settle()
         left = self.in_use()
         assert not left, left
         await self.advance(1.0)  # the ticks of deadlines end when there is nothing to watch
