@@ -57,7 +57,9 @@ class AdminServer:
     def _table(self) -> dict[str, Command]:
         return {
             "/": Command(self._home, "this page"),
-            "/breakers": Command(self._breakers, "circuit breakers of clusters and of ejected hosts, and their changes"),
+            "/breakers": Command(
+                self._breakers, "circuit breakers of clusters and of ejected hosts, and their changes"
+            ),
             "/certs": Command(self._certs, "certificates in use"),
             "/clusters": Command(self._clusters, "clusters and their hosts (filter, format=text|json)"),
             "/config_dump": Command(self._config_dump, "configuration in effect (resource, name_regex, include_eds)"),
