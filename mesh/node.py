@@ -130,7 +130,9 @@ class Node:
         kind, address, full = (parts[0], parts[1], parts[2]) if len(parts) == 4 else (SIDECAR, "", node_id)
         name, _, namespace = full.rpartition(".") if len(parts) == 4 else (full, "", "")
         ports = tuple(
-            ServicePort(int(p["number"]), str(p.get("name", "")), str(p.get("protocol", "HTTP")), int(p.get("target", 0)))
+            ServicePort(
+                int(p["number"]), str(p.get("name", "")), str(p.get("protocol", "HTTP")), int(p.get("target", 0))
+            )
             for p in metadata.get("SERVICE_PORTS", ())
         )
         return cls(
