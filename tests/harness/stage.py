@@ -466,5 +466,5 @@ class Stage:
         left = self.in_use()
         assert not left, left
         await self.advance(1.0)  # the ticks of deadlines end when there is nothing to watch
-        assert self.loop.timers == []
+        assert self.loop.timers == [], [timer._act for timer in self.loop.timers]
         assert self.tasks._tasks == set()
