@@ -11,10 +11,9 @@ import re
 from collections.abc import Callable, Iterable, Mapping
 from typing import Final
 
-import yaml
-
 from control_plane.sources.source import Change, Document, RefusedError
 from mesh.errors import ConfigError, Problem
+from mesh.istio.dump import dump
 from mesh.istio.load import load
 from mesh.istio.resource import Key
 
@@ -93,5 +92,4 @@ def _parts(text: str, name: str) -> list[str]:
 
 
 def _written(document: Document) -> str:
-    text: str = yaml.safe_dump(dict(document), sort_keys=False, allow_unicode=True, width=120)
-    return text
+    return dump(document)

@@ -6,13 +6,11 @@ import difflib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-import yaml
-
 from control_plane.sources.source import Change, Document
 from mesh.errors import ConfigError, Problem
+from mesh.istio.dump import dump
 from mesh.istio.load import load
 from mesh.istio.resource import Key, Resource
-from mesh.istio.schema import normalise
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,8 +49,7 @@ def as_yaml(document: Document | None) -> str:
     """As people read it: keys in order, blocks; nothing for a resource that is not there."""
     if document is None:
         return ""
-    text: str = yaml.safe_dump(normalise(document), sort_keys=False, allow_unicode=True, width=120)
-    return text
+    return dump(document)
 
 
 def difference(key: Key, before: Document | None, after: Document | None) -> str:

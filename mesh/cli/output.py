@@ -56,10 +56,10 @@ def print_data(data: Any, form: Format) -> None:
     if form is Format.JSON:
         print(json.dumps(data, indent=2))
         return
-    import yaml
+    from mesh.istio.dump import dump_data
 
     documents = data if isinstance(data, list) else [data]
-    print("---\n".join(yaml.safe_dump(document, sort_keys=False) for document in documents), end="")
+    print("---\n".join(dump_data(document) for document in documents), end="")
 
 
 def print_diff(text: str) -> None:

@@ -29,5 +29,10 @@ _Dumper.add_representer(str, _string)
 
 def dump(document: Mapping[str, Any]) -> str:
     """One document, its keys in alphabetical order, without a `---`."""
-    text: str = yaml.dump(normalise(document), Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=120)
+    return dump_data(normalise(document))
+
+
+def dump_data(data: Any) -> str:
+    """Any plain data, as it is, without a `---`."""
+    text: str = yaml.dump(data, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=120)
     return text

@@ -8,8 +8,8 @@ import pytest
 import yaml
 
 from control_plane.sources.edit import edit, own_file
-from control_plane.sources.source import RefusedError
-from mesh.istio.load import load
+from control_plane.sources.source import Change, RefusedError
+from mesh.istio.load import load, load_documents
 from mesh.istio.resource import Key
 from tests.unit.control_plane.samples import gone, key, put, route, text
 
@@ -90,3 +90,16 @@ def test_a_broken_file_is_not_touched() -> None:
 def test_a_file_that_is_in_the_way_is_not_touched() -> None:
     with pytest.raises(RefusedError, match="in the way"):
         edit(put(route("a")), {}, {own_file(key(route("a"))): "# mine\n"}.get)
+
+
+def test_a_string_that_looks_like_a_number_stays_a_string() -> None:
+    document = {
+        "apiVersion": "networking.istio.io/v1",
+        "kind": "DestinationRule",
+        "metadata": {"name": "reviews", "namespace": "default"},
+        "spec": {"host": "reviews", "subsets": [{"name": "v1", "labels": {"version": "1e3"}}]},
+    }
+    (resource,) = load_documents([document])
+    (content,) = edited([Change(resource.key, resource.document, None, resource)], {}).values()
+    (read,) = load(content or "")
+    assert read.document["spec"]["subsets"][0]["labels"]["version"] == "1e3"
