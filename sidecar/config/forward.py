@@ -43,7 +43,7 @@ MIN_BASE: Final = 0.001
 
 def forward(reader: Reader) -> Forward:
     retry = reader.child("retry_policy")
-    upgrades, terminates = _upgrades(reader)
+    upgrades = _upgrades(reader)
     return Forward(
         clusters=_clusters(reader),
         timeout=reader.seconds("timeout", 15.0),
@@ -53,7 +53,6 @@ def forward(reader: Reader) -> Forward:
         cluster_not_found_code=_NOT_FOUND_CODES.get(reader.enum("cluster_not_found_response_code"), 503),
         high_priority=reader.enum("priority") == "HIGH",
         upgrades=upgrades,
-        terminate_connect=terminates,
         hash_policies=hash_policies(reader),
     )
 
@@ -99,10 +98,9 @@ def _rewrite(reader: Reader) -> Rewrite | None:
     return Rewrite(prefix or None, regex, host, from_upstream, forwarded)
 
 
-def _upgrades(reader: Reader) -> tuple[Mapping[str, bool], bool]:
-    """Upgrade type → enabled, and whether CONNECT ends here (its payload goes to the upstream as plain TCP)."""
+def _upgrades(reader: Reader) -> Mapping[str, bool]:
+    """Upgrade type → enabled. CONNECT always ends here: its payload goes to the upstream as plain TCP."""
     upgrades: dict[str, bool] = {}
-    terminates = False
     for each in reader.children("upgrade_configs"):
         kind = each.text("upgrade_type").lower()
         if kind in upgrades:
@@ -112,10 +110,9 @@ def _upgrades(reader: Reader) -> tuple[Mapping[str, bool], bool]:
         if connect is not None:
             if kind != "connect":
                 each.problem("is for CONNECT only", "connect_config")
-            terminates = True
         elif kind == "connect" and upgrades[kind]:
             each.problem("passing CONNECT on to another proxy is not implemented: set it", "connect_config")
-    return upgrades, terminates
+    return upgrades
 
 
 def retry_policy(reader: Reader) -> RetryPolicy:

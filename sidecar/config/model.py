@@ -192,7 +192,6 @@ class Forward:
     cluster_not_found_code: int = 503
     high_priority: bool = False
     upgrades: Mapping[str, bool] = field(default_factory=dict)  # route-level upgrade_configs: type → enabled
-    terminate_connect: bool = False  # connect_config: CONNECT's payload goes to the upstream as plain TCP
     hash_policies: tuple[HashPolicy, ...] = ()
 
 

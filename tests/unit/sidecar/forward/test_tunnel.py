@@ -10,7 +10,7 @@ from tests.harness.stage import ManualLoop, Stage, Wire, cluster, hcm
 CONNECT = b"CONNECT db:3306 HTTP/1.1\r\nhost: db:3306\r\n\r\n"
 UPGRADE = b"GET / HTTP/1.1\r\nhost: a\r\nconnection: upgrade\r\nupgrade: websocket\r\n\r\n"
 SWITCH = b"HTTP/1.1 101 Switching Protocols\r\nconnection: upgrade\r\nupgrade: websocket\r\n\r\n"
-TO_UP = Forward((WeightedCluster("up", 1),), timeout=2.0, terminate_connect=True)
+TO_UP = Forward((WeightedCluster("up", 1),), timeout=2.0)
 
 
 def stage_of(loop: ManualLoop) -> Stage:
