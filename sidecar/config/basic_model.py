@@ -1,0 +1,81 @@
+"""Words that all of the configuration uses: directions, addresses, and what matches strings, headers and paths."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import Enum
+
+MILLION = 1_000_000
+UNLIMITED = 2**32 - 1
+
+
+class Direction(Enum):
+    """`traffic_direction` of a listener; it decides which side of Istio's metrics and peer headers apply."""
+
+    UNSPECIFIED = 0
+    INBOUND = 1
+    OUTBOUND = 2
+
+
+@dataclass(frozen=True, slots=True)
+class Address:
+    """An IP address (or a DNS name, in STRICT_DNS endpoints) and a port."""
+
+    host: str
+    port: int
+
+    def __str__(self) -> str:
+        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+
+
+class StringMatch(Enum):
+    EXACT = "exact"
+    PREFIX = "prefix"
+    SUFFIX = "suffix"
+    CONTAINS = "contains"
+    REGEX = "regex"  # RE2, full match
+
+
+@dataclass(frozen=True, slots=True)
+class StringMatcher:
+    kind: StringMatch
+    value: str
+    ignore_case: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class HeaderMatcher:
+    """`match` None with `value_range` None means presence (or absence, when `present` is False)."""
+
+    name: bytes
+    match: StringMatcher | None = None
+    value_range: tuple[int, int] | None = None
+    present: bool = True
+    invert: bool = False
+    treat_missing_as_empty: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class QueryMatcher:
+    """`match` None means presence."""
+
+    name: str
+    match: StringMatcher | None = None
+
+
+class PathMatch(Enum):
+    PREFIX = "prefix"
+    PATH = "path"
+    REGEX = "safe_regex"
+    SEPARATED_PREFIX = "path_separated_prefix"
+    CONNECT = "connect_matcher"
+
+
+@dataclass(frozen=True, slots=True)
+class RouteMatch:
+    kind: PathMatch
+    value: str
+    case_sensitive: bool = True
+    headers: tuple[HeaderMatcher, ...] = ()
+    query: tuple[QueryMatcher, ...] = ()
+    fraction: int = MILLION  # runtime_fraction's default value

@@ -1,0 +1,232 @@
+"""Clusters: discovery, endpoints, balancing, limits, and the checks of their health."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import Enum
+from typing import Any
+
+from sidecar.config.basic_model import Address
+from sidecar.config.route_model import NO_OPS, HeaderOps
+
+
+class Discovery(Enum):
+    STATIC = "STATIC"
+    STRICT_DNS = "STRICT_DNS"
+    LOGICAL_DNS = "LOGICAL_DNS"
+    EDS = "EDS"
+    ORIGINAL_DST = "ORIGINAL_DST"
+
+
+class DnsFamily(Enum):
+    """Which addresses of a name are used. The preferring ones take the other family when there is none of the first."""
+
+    AUTO = "AUTO"  # IPv6 preferred
+    V4_PREFERRED = "V4_PREFERRED"
+    V4_ONLY = "V4_ONLY"
+    V6_ONLY = "V6_ONLY"
+    ALL = "ALL"
+
+
+class LbPolicy(Enum):
+    ROUND_ROBIN = "ROUND_ROBIN"
+    LEAST_REQUEST = "LEAST_REQUEST"
+    RANDOM = "RANDOM"
+    RING_HASH = "RING_HASH"
+    MAGLEV = "MAGLEV"
+    CLUSTER_PROVIDED = "CLUSTER_PROVIDED"
+
+
+# The policies that send equal keys to one host.
+HASHING = frozenset((LbPolicy.RING_HASH, LbPolicy.MAGLEV))
+
+
+@dataclass(frozen=True, slots=True)
+class Hashing:
+    """How RING_HASH and MAGLEV lay out their tables; Envoy's defaults."""
+
+    min_ring_size: int = 1024
+    max_ring_size: int = 8 * 1024 * 1024
+    table_size: int = 65537  # MAGLEV's, a prime
+    by_hostname: bool = False  # hosts are placed by their names, not by their addresses
+
+
+DEFAULT_HASHING = Hashing()
+
+
+class Health(Enum):
+    HEALTHY = "HEALTHY"
+    DEGRADED = "DEGRADED"
+    UNHEALTHY = "UNHEALTHY"
+    DRAINING = "DRAINING"
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoint:
+    address: Address
+    hostname: str = ""
+    weight: int = 1
+    health: Health = Health.HEALTHY
+    metadata: Mapping[str, Any] = field(default_factory=dict)
+    check_port: int = 0  # health_check_config: where it is checked, 0 where it serves; and under which name
+    check_hostname: str = ""
+    check_disabled: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class LocalityEndpoints:
+    endpoints: tuple[Endpoint, ...]
+    region: str = ""
+    zone: str = ""
+    sub_zone: str = ""
+    weight: int = 0
+    priority: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Assignment:
+    """A ClusterLoadAssignment."""
+
+    cluster: str
+    localities: tuple[LocalityEndpoints, ...] = ()
+    overprovisioning: int = 140
+    source: bytes = b""
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """Circuit-breaker thresholds of one priority; Envoy's defaults."""
+
+    max_connections: int = 1024
+    max_pending: int = 1024
+    max_requests: int = 1024
+    max_retries: int = 3
+    budget_percent: float | None = None  # retry_budget: of active + pending requests
+    budget_min: int = 3
+
+
+@dataclass(frozen=True, slots=True)
+class OutlierDetection:
+    """Envoy's defaults; None enforcement means 100 %."""
+
+    consecutive_5xx: int = 5
+    consecutive_gateway_failure: int = 5
+    interval: float = 10.0
+    base_ejection_time: float = 30.0
+    max_ejection_time: float = 300.0
+    max_ejection_percent: int = 10
+    enforcing_consecutive_5xx: int = 100
+    enforcing_consecutive_gateway_failure: int = 0
+    always_eject_one_host: bool = False
+    split_local_origin: bool = False
+    consecutive_local_origin_failure: int = 5
+    enforcing_consecutive_local_origin_failure: int = 100
+    max_ejection_time_jitter: float = 0.0
+    enforcing_success_rate: int = 100
+    success_rate_minimum_hosts: int = 5
+    success_rate_request_volume: int = 100
+    success_rate_stdev_factor: int = 1900
+    enforcing_local_origin_success_rate: int = 100
+    failure_percentage_threshold: int = 85
+    enforcing_failure_percentage: int = 0
+    enforcing_failure_percentage_local_origin: int = 0
+    failure_percentage_minimum_hosts: int = 5
+    failure_percentage_request_volume: int = 50
+    successful_active_health_check_uneject_host: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class CircuitBreaker:
+    """The three-state breaker of a cluster (`filter_metadata["mesh.circuit_breaker"]`). Rates are percent of the requests
+    of a window, once there are `minimum_requests` in it; 0 switches a trigger off. `half_open_requests` bounds the
+    probes in flight, and so many have to pass."""
+
+    consecutive_failures: int = 0
+    failure_rate: float = 0.0
+    slow_call_rate: float = 0.0
+    slow_call_duration: float = 0.0
+    minimum_requests: int = 20
+    window: float = 10.0
+    open_time: float = 5.0
+    half_open_requests: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class HttpProbe:
+    """A health check's request and what is expected of the response: statuses as ranges without their ends, and pieces
+    of the body in their order, looked for in its first `body_limit` bytes (0: all of it)."""
+
+    path: str
+    host: str = ""
+    method: str = "GET"
+    headers: HeaderOps = NO_OPS
+    expected: tuple[tuple[int, int], ...] = ((200, 201),)
+    retriable: tuple[tuple[int, int], ...] = ()
+    send: bytes = b""
+    receive: tuple[bytes, ...] = ()
+    body_limit: int = 1024
+
+
+@dataclass(frozen=True, slots=True)
+class TcpProbe:
+    """Without `receive` it is enough that a connection can be made."""
+
+    send: bytes = b""
+    receive: tuple[bytes, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class HealthCheck:
+    """An active health check; intervals that are not set have those that Envoy takes for them."""
+
+    timeout: float
+    interval: float
+    unhealthy_threshold: int
+    healthy_threshold: int
+    probe: HttpProbe | TcpProbe
+    no_traffic_interval: float
+    no_traffic_healthy_interval: float
+    unhealthy_interval: float
+    unhealthy_edge_interval: float
+    healthy_edge_interval: float
+    initial_jitter: float = 0.0
+    interval_jitter: float = 0.0
+    interval_jitter_percent: int = 0
+    reuse_connection: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Cluster:
+    """`eds_name` is the EDS resource to ask for; `assignment` is inline for STATIC and DNS clusters."""
+
+    name: str
+    discovery: Discovery
+    lb_policy: LbPolicy = LbPolicy.ROUND_ROBIN
+    choice_count: int = 2
+    hashing: Hashing = DEFAULT_HASHING
+    assignment: Assignment | None = None
+    eds_name: str = ""
+    connect_timeout: float = 5.0
+    limits: Limits = Limits()
+    high_limits: Limits = Limits()
+    outlier: OutlierDetection | None = None
+    health_check: HealthCheck | None = None
+    circuit_breaker: CircuitBreaker | None = None
+    remove_while_healthy: bool = False  # ignore_health_on_host_removal: discovery alone decides who leaves
+    panic_threshold: float = 50.0
+    max_requests_per_connection: int = 0
+    idle_timeout: float = 3600.0
+    dns_refresh_rate: float = 5.0
+    dns_family: DnsFamily = DnsFamily.AUTO
+    http2: bool = False  # explicit HTTP/2 upstream: only the control plane's own cluster, which gRPC itself dials
+    ping_interval: float = 0.0  # HTTP/2 keep-alive; 0.0: none
+    ping_timeout: float = 0.0
+    buffer_limit: int = 1024 * 1024
+    enable_trailers: bool = False  # HTTP/1.1 trailers of responses are passed on, not dropped
+    locality_weighted: bool = False  # locality_weighted_lb_config: the localities' weights count
+    bind_address: str = ""  # upstream_bind_config: the source address of connections to the upstream
+    eds_timeout: float = 15.0  # initial_fetch_timeout: warm without endpoints after that; 0.0: wait for ever
+    alt_stat_name: str = ""
+    metadata: Mapping[str, Any] = field(default_factory=dict)
+    source: bytes = b""

@@ -1,0 +1,108 @@
+"""The HTTP connection manager with its filters, access logs and tracing, and the TCP proxy."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from sidecar.config.basic_model import MILLION, UNLIMITED, HeaderMatcher
+from sidecar.config.route_model import RouteConfig, WeightedCluster
+
+
+@dataclass(frozen=True, slots=True)
+class FaultConfig:
+    """envoy.filters.http.fault: chances in parts per million, delay in seconds, `abort_status` 0 when none."""
+
+    delay: float = 0.0
+    delay_chance: int = 0
+    abort_status: int = 0
+    abort_grpc_status: int | None = None
+    abort_chance: int = 0
+    max_active: int = UNLIMITED
+    headers: tuple[HeaderMatcher, ...] = ()  # all must match for the filter to act
+    delay_by_header: bool = False  # x-envoy-fault-… request headers say how long, or what to answer
+    abort_by_header: bool = False
+    delay_unit: int = MILLION // 100  # what 1 in the request header that lowers a chance means, parts per million
+    abort_unit: int = MILLION // 100
+
+
+@dataclass(frozen=True, slots=True)
+class HttpFilter:
+    """A filter of the chain, in order; the last one is `envoy.filters.http.router`. `config` is the compiled config."""
+
+    name: str
+    config: Any
+    disabled: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class AccessLog:
+    """`target` is "stdout", "stderr" or a path; exactly one of `text` and `json` (nested data of format strings) is set;
+    both None means Envoy's default format."""
+
+    target: str
+    text: str | None = None
+    json: Mapping[str, Any] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Tracing:
+    """Sampling chances in parts per million. `otlp_cluster`/`otlp_url` say where spans go; both empty: the ring only."""
+
+    client_chance: int = MILLION
+    random_chance: int = MILLION
+    overall_chance: int = MILLION
+    service_name: str = ""
+    otlp_cluster: str = ""
+    otlp_url: str = ""
+    custom_tags: tuple[tuple[str, str, str], ...] = ()  # (tag, kind literal|environment|request_header, argument)
+
+
+@dataclass(frozen=True, slots=True)
+class Hcm:
+    """An HTTP connection manager. Exactly one of `routes` and `rds` is set."""
+
+    stat_prefix: str
+    filters: tuple[HttpFilter, ...]
+    routes: RouteConfig | None = None
+    rds: str = ""
+    access_logs: tuple[AccessLog, ...] = ()
+    tracing: Tracing | None = None
+    server_name: str = "envoy"
+    server_header: str = "OVERWRITE"  # OVERWRITE | APPEND_IF_ABSENT | PASS_THROUGH
+    use_remote_address: bool = False
+    xff_num_trusted_hops: int = 0
+    skip_xff_append: bool = False
+    internal_ranges: tuple[str, ...] = ()  # internal_address_config: CIDRs that count as internal; none by default
+    via: str = ""  # appended to requests' and responses' via header
+    generate_request_id: bool = True
+    preserve_external_request_id: bool = False
+    always_set_request_id_in_response: bool = False
+    normalize_path: bool = False
+    merge_slashes: bool = False
+    strip_any_host_port: bool = False
+    strip_matching_host_port: bool = False
+    max_request_headers_kb: int = 60
+    max_headers_count: int = 100
+    idle_timeout: float = 3600.0
+    max_connection_duration: float = 0.0
+    max_requests_per_connection: int = 0
+    stream_idle_timeout: float = 300.0
+    request_timeout: float = 0.0
+    request_headers_timeout: float = 0.0
+    delayed_close_timeout: float = 1.0
+    accept_http_10: bool = False
+    default_host: str = ""  # of HTTP/1.0 requests without one; "": refuse them
+    underscores: str = "ALLOW"  # headers_with_underscores_action: ALLOW | REJECT_REQUEST | DROP_HEADER
+    upgrades: frozenset[str] = frozenset()  # lower-case: "websocket", "connect"
+    enable_trailers: bool = False  # HTTP/1.1 trailers of requests are passed on, not dropped
+    rds_timeout: float = 15.0  # initial_fetch_timeout: serve without routes after that; 0.0: wait for ever
+
+
+@dataclass(frozen=True, slots=True)
+class TcpProxy:
+    stat_prefix: str
+    clusters: tuple[WeightedCluster, ...]
+    idle_timeout: float = 3600.0
+    access_logs: tuple[AccessLog, ...] = ()

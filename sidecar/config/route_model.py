@@ -1,0 +1,172 @@
+"""Route configurations: virtual hosts, routes, and what a route does with a request."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import Enum
+from typing import Any
+
+from sidecar.config.basic_model import RouteMatch
+
+
+class AppendAction(Enum):
+    """Envoy's HeaderAppendAction."""
+
+    APPEND = "APPEND_IF_EXISTS_OR_ADD"
+    ADD_IF_ABSENT = "ADD_IF_ABSENT"
+    OVERWRITE = "OVERWRITE_IF_EXISTS_OR_ADD"
+    OVERWRITE_IF_EXISTS = "OVERWRITE_IF_EXISTS"
+
+
+@dataclass(frozen=True, slots=True)
+class HeaderAdd:
+    """`value` may hold %COMMAND%s (sidecar.telemetry.formatter)."""
+
+    name: bytes
+    value: str
+    action: AppendAction = AppendAction.APPEND
+    keep_empty: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class HeaderOps:
+    add: tuple[HeaderAdd, ...] = ()
+    remove: tuple[bytes, ...] = ()
+
+
+NO_OPS = HeaderOps()
+
+
+@dataclass(frozen=True, slots=True)
+class RetryPolicy:
+    """`conditions` are the words of `retry_on` (and of x-envoy-retry-on); `attempts` is num_retries (Envoy's default 1)."""
+
+    conditions: frozenset[str]
+    attempts: int = 1
+    per_try_timeout: float = 0.0
+    status_codes: frozenset[int] = frozenset()
+    base_interval: float = 0.025
+    max_interval: float = 0.250
+    avoid_previous_hosts: bool = False
+    host_selection_attempts: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class WeightedCluster:
+    name: str
+    weight: int
+    request_ops: HeaderOps = NO_OPS
+    response_ops: HeaderOps = NO_OPS
+    host_rewrite: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Rewrite:
+    """At most one of `prefix` and `regex`; `regex` is (RE2 pattern, substitution with \\1); `host` literal or ''."""
+
+    prefix: str | None = None
+    regex: tuple[str, str] | None = None
+    host: str = ""
+    host_from_upstream: bool = False  # auto_host_rewrite
+    append_forwarded_host: bool = False
+
+
+class HashSource(Enum):
+    """What of a request a hash policy looks at."""
+
+    HEADER = "header"
+    COOKIE = "cookie"
+    SOURCE_IP = "source_ip"
+    QUERY_PARAMETER = "query_parameter"
+
+
+@dataclass(frozen=True, slots=True)
+class HashPolicy:
+    """A part of what requests are balanced by. `name` is the header's (lower-case), the cookie's, or the parameter's;
+    `rewrite` is (RE2 pattern, substitution with \\1) for a header's values. A missing cookie is made up when `ttl` is
+    set (whole seconds, 0: for the session), with its `path` and `attributes`."""
+
+    source: HashSource
+    name: str = ""
+    terminal: bool = False
+    rewrite: tuple[str, str] | None = None
+    ttl: int | None = None
+    path: str = ""
+    attributes: tuple[tuple[str, str], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Forward:
+    """Sends the request to a cluster: the only cluster, or one drawn by weight."""
+
+    clusters: tuple[WeightedCluster, ...]
+    timeout: float = 15.0  # 0.0: none
+    idle_timeout: float | None = None
+    retry: RetryPolicy | None = None
+    rewrite: Rewrite | None = None
+    cluster_not_found_code: int = 503
+    high_priority: bool = False
+    upgrades: Mapping[str, bool] = field(default_factory=dict)  # route-level upgrade_configs: type → enabled
+    hash_policies: tuple[HashPolicy, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Redirect:
+    code: int = 301
+    scheme: str = ""
+    https: bool = False
+    host: str = ""
+    port: int = 0
+    path: str = ""
+    prefix: str | None = None
+    regex: tuple[str, str] | None = None
+    strip_query: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class DirectResponse:
+    status: int
+    body: bytes = b""
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """`filters` holds typed_per_filter_config by filter name, compiled (None where the filter is disabled)."""
+
+    match: RouteMatch
+    action: Forward | Redirect | DirectResponse
+    name: str = ""
+    request_ops: HeaderOps = NO_OPS
+    response_ops: HeaderOps = NO_OPS
+    filters: Mapping[str, Any] = field(default_factory=dict)
+    metadata: Mapping[str, Any] = field(default_factory=dict)
+    decorator: str = ""  # what spans call it
+    propagate_decorator: bool = True  # and the other side's spans too
+    retry_buffer: int | None = None  # bytes of a request's body kept for a retry; None: the virtual host's
+
+
+@dataclass(frozen=True, slots=True)
+class VirtualHost:
+    name: str
+    domains: tuple[str, ...]
+    routes: tuple[Route, ...]
+    request_ops: HeaderOps = NO_OPS
+    response_ops: HeaderOps = NO_OPS
+    retry: RetryPolicy | None = None
+    include_attempt_count: bool = False  # x-envoy-attempt-count upstream
+    include_attempt_count_in_response: bool = False
+    filters: Mapping[str, Any] = field(default_factory=dict)
+    retry_buffer: int | None = None  # None: the listener's buffer limit
+
+
+@dataclass(frozen=True, slots=True)
+class RouteConfig:
+    name: str
+    virtual_hosts: tuple[VirtualHost, ...]
+    request_ops: HeaderOps = NO_OPS
+    response_ops: HeaderOps = NO_OPS
+    filters: Mapping[str, Any] = field(default_factory=dict)
+    ignore_port_in_host: bool = False
+    validate_clusters: bool | None = None  # None: Envoy's default, which is yes for inline and no for RDS
+    source: bytes = b""
