@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
+import subprocess
 import sys
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from pathlib import Path
 
 from tests.bench import proxies, report
 from tests.bench.cases import CASES
 from tests.bench.run import Options, run_case
+from tests.harness.envoy import ROOT
 
 RESULTS = Path(__file__).parent / "results"
 
@@ -25,6 +28,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--proxies", default=",".join(proxies.ALL), help=f"default {','.join(proxies.ALL)}")
     parser.add_argument("--built-in", action="store_true", help="no wrk, no nginx: our own load generator and upstream")
     parser.add_argument("--profile", action="store_true", help="also where mesh-sidecar spends its time, by py-spy")
+    parser.add_argument("--against", metavar="TREE", help="also ours from another source tree, or git revision")
     parser.add_argument("--results", type=Path, default=RESULTS, help="where the JSON goes")
     given = parser.parse_args(arguments)
     names = list(CASES) if given.case == "all" else given.case.split(",")
@@ -32,23 +36,50 @@ def main(arguments: Sequence[str] | None = None) -> int:
         parser.error(f"no such case: {', '.join(unknown)}; there are {', '.join(CASES)}")
     if unknown := [name for name in given.proxies.split(",") if name not in proxies.ALL]:
         parser.error(f"no such proxy: {', '.join(unknown)}; there are {', '.join(proxies.ALL)}")
-    options = Options(
+    with _tree(given.against) as against:
+        return _run(names, _options(given, against), given.results)
+
+
+def _options(given: argparse.Namespace, against: Path | None) -> Options:
+    return Options(
         rounds=given.rounds,
         seconds=given.seconds,
         connections=given.connections,
         proxies=tuple(given.proxies.split(",")),
         built_in=given.built_in,
         profile=given.results if given.profile else None,
+        against=against,
     )
+
+
+def _run(names: Sequence[str], options: Options, folder: Path) -> int:
     results = {}
     for name in names:
-        with tempfile.TemporaryDirectory(prefix="mesh-bench-") as folder:
-            samples, direct = run_case(CASES[name], options, Path(folder))
+        with tempfile.TemporaryDirectory(prefix="mesh-bench-") as scratch:
+            samples, direct = run_case(CASES[name], options, Path(scratch))
         results[name] = samples
         print(report.table(CASES[name], samples, direct), flush=True)
     shown = {key: str(value) for key, value in asdict(options).items()}
-    print(f"all samples: {report.write(given.results, results, shown)}")
+    print(f"all samples: {report.write(folder, results, shown)}")
     return 0
+
+
+@contextlib.contextmanager
+def _tree(against: str | None) -> Iterator[Path | None]:
+    """The folder of sources that `--against` names: as it is, or a revision's, taken out of git for the time being."""
+    if against is None:
+        yield None
+    elif Path(against, "sidecar").is_dir():
+        yield Path(against).resolve()
+    else:
+        with tempfile.TemporaryDirectory(prefix="mesh-bench-tree-") as folder:
+            archive = subprocess.run(["git", "archive", against, "mesh", "sidecar"], capture_output=True, cwd=ROOT)
+            if archive.returncode:
+                sys.exit(
+                    f"--against {against}: no folder of sources, and no revision: {archive.stderr.decode().strip()}"
+                )
+            subprocess.run(["tar", "-x", "-C", folder], input=archive.stdout, check=True)
+            yield Path(folder)
 
 
 if __name__ == "__main__":

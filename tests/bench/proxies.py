@@ -14,6 +14,7 @@ from tests.harness.envoy import EnvoyUnavailableError, envoy_command, install_en
 from tests.harness.sidecar import sidecar_command
 
 OURS = "mesh-sidecar"
+BEFORE = "before"  # ours, from another source tree (`--against`)
 ENVOY = "envoy"
 REFERENCES = ("nginx", "haproxy")
 ALL = (ENVOY, OURS, *REFERENCES)
@@ -21,7 +22,7 @@ ALL = (ENVOY, OURS, *REFERENCES)
 
 def command(name: str, case: Case, ports: Ports, folder: Path) -> list[str] | None:
     """How the proxy starts with the case's configuration; None when it is not to be had."""
-    if name in (ENVOY, OURS):
+    if name in (ENVOY, OURS, BEFORE):
         path = folder / f"{name}.yaml"
         path.write_text(yaml.safe_dump(case.bootstrap(ports), sort_keys=False))
         return _envoy(path) if name == ENVOY else sidecar_command(path, "-l", "warning")

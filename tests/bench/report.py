@@ -13,13 +13,14 @@ from pathlib import Path
 from typing import Any
 
 from tests.bench.cases import Case
-from tests.bench.proxies import ENVOY
+from tests.bench.proxies import BEFORE, ENVOY, OURS
 
 COLUMNS = (
     "proxy",
     "µs CPU/request",
     "spread",
     "× Envoy",
+    "× before",
     "µs CPU/MiB",
     "req/s",
     "p50",
@@ -50,24 +51,32 @@ def median(samples: Sequence[Sample], field: str) -> float:
 
 def table(case: Case, samples: Mapping[str, Sequence[Sample]], direct: Sample) -> str:
     """The case's Markdown: a row per proxy, the last one without any proxy between."""
-    rows = [_row(case, name, found, samples.get(ENVOY)) for name, found in samples.items()]
+    rows = [_row(case, name, found, samples) for name, found in samples.items()]
     rows.append(
-        ["no proxy", "", "", "", "", f"{direct.rate:,.0f}", *_latencies([direct]), ""],
+        ["no proxy", "", "", "", "", "", f"{direct.rate:,.0f}", *_latencies([direct]), ""],
     )
     lines = [f"### {case.name}", "", _line(COLUMNS), _line(["---"] * len(COLUMNS)), *map(_line, rows)]
     return "\n".join(lines) + "\n"
 
 
-def _row(case: Case, name: str, samples: Sequence[Sample], envoy: Sequence[Sample] | None) -> list[str]:
+def _ratio(samples: Sequence[Sample], others: Sequence[Sample] | None) -> str:
+    """Of the medians, with the lowest and highest of the rounds: each sample beside the other's of the same round."""
+    if not others:
+        return ""
+    pairs = [sample.cpu_us / other.cpu_us for sample, other in zip(samples, others, strict=True)]
+    return f"{median(samples, 'cpu_us') / median(others, 'cpu_us'):.2f} ({min(pairs):.2f}–{max(pairs):.2f})"
+
+
+def _row(case: Case, name: str, samples: Sequence[Sample], everybody: Mapping[str, Sequence[Sample]]) -> list[str]:
     cpu = [sample.cpu_us for sample in samples]
     middle = statistics.median(cpu)
-    ratio = f"{middle / median(envoy, 'cpu_us'):.2f}" if envoy else ""
     errors = sum(sample.errors for sample in samples)
     return [
         name + (f" ({errors} errors)" if errors else ""),
         f"{middle:.1f}",
         f"{min(cpu):.1f}–{max(cpu):.1f}",
-        ratio,
+        _ratio(samples, everybody.get(ENVOY)) if name != ENVOY else "1.00",
+        _ratio(samples, everybody.get(BEFORE)) if name == OURS else "",
         f"{middle / case.body_mib:,.0f}" if case.body_mib else "",
         f"{median(samples, 'rate'):,.0f}",
         *_latencies(samples),

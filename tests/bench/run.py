@@ -7,7 +7,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -29,7 +29,7 @@ class Load(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """`built_in` does without wrk and nginx."""
+    """`built_in` does without wrk and nginx; `against` is another tree of our sources, which runs beside this one."""
 
     rounds: int = 5
     seconds: float = 2.0
@@ -37,6 +37,14 @@ class Options:
     proxies: tuple[str, ...] = proxies.ALL
     built_in: bool = False
     profile: Path | None = None
+    against: Path | None = None
+
+    def competitors(self) -> tuple[str, ...]:
+        """In the order of their turns: the two trees of ours follow each other."""
+        if self.against is None:
+            return self.proxies
+        at = self.proxies.index(proxies.OURS) if proxies.OURS in self.proxies else len(self.proxies)
+        return (*self.proxies[:at], proxies.BEFORE, *self.proxies[at:])
 
 
 @dataclass(slots=True)
@@ -56,9 +64,9 @@ def run_case(case: Case, options: Options, folder: Path) -> tuple[dict[str, list
             stack.enter_context(_upstream(upstream_port, options, folder))
         running = [
             stack.enter_context(found)
-            for name in options.proxies
+            for name in options.competitors()
             if (case.references or name not in proxies.REFERENCES)
-            and (found := _proxy(name, case, upstream_port, proxy_core, folder)) is not None
+            and (found := _proxy(name, case, upstream_port, proxy_core, folder, options)) is not None
         ]
         load = _load(case, options, folder)
         with measure.starting_on(generator_core):
@@ -113,25 +121,30 @@ def _upstream(port: int, options: Options, folder: Path) -> Iterator[None]:
         yield
 
 
-def _proxy(name: str, case: Case, upstream_port: int, core: int, folder: Path) -> _Started | None:
+def _proxy(name: str, case: Case, upstream_port: int, core: int, folder: Path, options: Options) -> _Started | None:
     ports = Ports(free_port(), free_port(), upstream_port, str(folder / f"{name}-access.log"))
     command = proxies.command(name, case, ports, folder)
-    return None if command is None else _Started(name, command, ports, core, folder)
+    # What stands in PYTHONPATH comes before what is installed.
+    env = {"PYTHONPATH": str(options.against)} if name == proxies.BEFORE else {}
+    return None if command is None else _Started(name, command, env, ports, core, folder)
 
 
 class _Started:
     """A proxy that runs, on its core, as long as the block."""
 
-    def __init__(self, name: str, command: Sequence[str], ports: Ports, core: int, folder: Path) -> None:
+    def __init__(
+        self, name: str, command: Sequence[str], env: Mapping[str, str], ports: Ports, core: int, folder: Path
+    ) -> None:
         self._name = name
         self._command = command
+        self._env = env
         self._ports = ports
         self._core = core
         self._folder = folder
 
     def __enter__(self) -> Running:
         with measure.starting_on(self._core):
-            self._process = Process(self._command, self._folder / f"{self._name}.log")
+            self._process = Process(self._command, self._folder / f"{self._name}.log", self._env)
         try:
             self._process.wait_ready(lambda: _listens(self._ports.listener), READY_SECONDS)
         except AssertionError:

@@ -49,8 +49,8 @@ def test_the_table_has_medians_and_ratios() -> None:
 
     samples = {"envoy": [sample(40), sample(50), sample(90)], "mesh-sidecar": [sample(20), sample(40, 2), sample(30)]}
     lines = table(CASES["plain"], samples, sample(0)).splitlines()
-    assert lines[4].startswith("| envoy | 50.0 | 40.0–90.0 | 1.00 |")
-    assert lines[5].startswith("| mesh-sidecar (2 errors) | 30.0 | 20.0–40.0 | 0.60 |")
+    assert lines[4].startswith("| envoy | 50.0 | 40.0–90.0 | 1.00 |  |")
+    assert lines[5].startswith("| mesh-sidecar (2 errors) | 30.0 | 20.0–40.0 | 0.60 (0.33–0.80) |")
 
 
 def test_hot_functions_are_those_on_top_of_the_stacks() -> None:
