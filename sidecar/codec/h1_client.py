@@ -136,6 +136,11 @@ class ClientConnection(asyncio.Protocol):
     def reused(self) -> bool:
         return self.requests > 1
 
+    @property
+    def blocked(self) -> bool:
+        """Whether the host does not take what is written."""
+        return self._blocked
+
     def send(self, stream: Any, data: bytes, complete: bool) -> None:
         """Begins a request: its head and what is there of its body; `complete` when nothing follows."""
         self.stream = stream

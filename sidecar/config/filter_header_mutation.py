@@ -6,7 +6,8 @@ from typing import Final
 
 from sidecar.codec.heads import RESPONSE_SPECIAL, SPECIAL
 from sidecar.config.common import header_add, string_matcher
-from sidecar.config.filter_model import HeaderMutation, HeaderMutations, RemoveMatching
+from sidecar.config.filter_model import HeaderMutations
+from sidecar.config.model import HeaderMutation, RemoveMatching
 from sidecar.config.reader import Reader
 
 _RESPONSE_FIXED: Final = RESPONSE_SPECIAL - {b"x-envoy-upstream-service-time"}
@@ -24,13 +25,13 @@ def compile_route(reader: Reader) -> HeaderMutations:
 def _mutations(reader: Reader | None, *, specific_last: bool = False) -> HeaderMutations:
     if reader is None:
         return HeaderMutations(specific_last=specific_last)
-    request = tuple(_mutation(each, SPECIAL) for each in reader.children("request_mutations"))
-    response = tuple(_mutation(each, _RESPONSE_FIXED) for each in reader.children("response_mutations"))
+    request = tuple(header_mutation(each, SPECIAL) for each in reader.children("request_mutations"))
+    response = tuple(header_mutation(each, _RESPONSE_FIXED) for each in reader.children("response_mutations"))
     return HeaderMutations(request, response, specific_last)
 
 
-def _mutation(reader: Reader, fixed: frozenset[bytes]) -> HeaderMutation:
-    """`fixed` are the fields that the proxy itself writes, so that changing them here would change nothing."""
+def header_mutation(reader: Reader, fixed: frozenset[bytes]) -> HeaderMutation:
+    """A HeaderMutation; changing the `fixed` fields, which the proxy itself writes, would change nothing here."""
     kind = reader.one_of(*_ACTIONS)
     mutation: HeaderMutation = b""
     name = b""

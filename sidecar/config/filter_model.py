@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from sidecar.config.model import MILLION, NO_OPS, HeaderAdd, HeaderMatcher, HeaderOps, StringMatcher
+from sidecar.config.model import MILLION, NO_OPS, HeaderMatcher, HeaderMutation, HeaderOps, StringMatcher
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,16 +45,6 @@ class LocalRateLimit:
     tells_limits: bool = False  # x-ratelimit-… response headers
     per_connection: bool = False  # each downstream connection has a bucket of its own
     resource_exhausted: bool = False  # gRPC clients get 8, not 14
-
-
-@dataclass(frozen=True, slots=True)
-class RemoveMatching:
-    """Removes the headers whose name matches."""
-
-    name: StringMatcher
-
-
-HeaderMutation = HeaderAdd | bytes | RemoveMatching  # bytes: removes the header of this name
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,6 +7,7 @@ from typing import Final
 
 from sidecar.config.common import header_ops, substitution, typed
 from sidecar.config.hash_policy import hash_policies
+from sidecar.config.mirrors import mirrors
 from sidecar.config.model import UNLIMITED, Forward, RetryPolicy, Rewrite, WeightedCluster
 from sidecar.config.reader import Reader
 
@@ -54,6 +55,7 @@ def forward(reader: Reader) -> Forward:
         high_priority=reader.enum("priority") == "HIGH",
         upgrades=upgrades,
         hash_policies=hash_policies(reader),
+        mirrors=mirrors(reader),
     )
 
 

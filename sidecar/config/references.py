@@ -39,3 +39,5 @@ def _named(routes: RouteConfig) -> Iterator[str]:
         for route in host.routes:
             if isinstance(route.action, Forward):
                 yield from (each.name for each in route.action.clusters)
+                mirrors = route.action.mirrors or host.mirrors or routes.mirrors
+                yield from (each.cluster for each in mirrors if each.cluster)

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any
 
-from sidecar.config.basic_model import RouteMatch
+from sidecar.config.basic_model import MILLION, RouteMatch, StringMatcher
 
 
 class AppendAction(Enum):
@@ -50,6 +50,31 @@ class RetryPolicy:
     max_interval: float = 0.250
     avoid_previous_hosts: bool = False
     host_selection_attempts: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class RemoveMatching:
+    """Removes the headers whose name matches."""
+
+    name: StringMatcher
+
+
+HeaderMutation = HeaderAdd | bytes | RemoveMatching  # bytes: removes the header of this name
+
+
+@dataclass(frozen=True, slots=True)
+class Mirror:
+    """Where copies of requests go: to `cluster`, or to the one that the request header `cluster_header` names; a
+    `fraction` of them, in parts per million. Their host is `host`, or what it was with `-shadow` unless `same_host`.
+    `sampled` False: the copies are in no trace."""
+
+    cluster: str = ""
+    cluster_header: bytes = b""
+    fraction: int = MILLION
+    sampled: bool = True
+    same_host: bool = False
+    host: str = ""
+    mutations: tuple[HeaderMutation, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,6 +134,7 @@ class Forward:
     high_priority: bool = False
     upgrades: Mapping[str, bool] = field(default_factory=dict)  # route-level upgrade_configs: type → enabled
     hash_policies: tuple[HashPolicy, ...] = ()
+    mirrors: tuple[Mirror, ...] = ()  # where there are none, the virtual host's, then the route configuration's
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,6 +184,7 @@ class VirtualHost:
     include_attempt_count_in_response: bool = False
     filters: Mapping[str, Any] = field(default_factory=dict)
     retry_buffer: int | None = None  # None: the listener's buffer limit
+    mirrors: tuple[Mirror, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,5 +195,6 @@ class RouteConfig:
     response_ops: HeaderOps = NO_OPS
     filters: Mapping[str, Any] = field(default_factory=dict)
     ignore_port_in_host: bool = False
+    mirrors: tuple[Mirror, ...] = ()
     validate_clusters: bool | None = None  # None: Envoy's default, which is yes for inline and no for RDS
     source: bytes = b""

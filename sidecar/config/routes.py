@@ -9,6 +9,7 @@ from sidecar.config.common import data_source, header_ops, substitution
 from sidecar.config.filters import per_route_filters
 from sidecar.config.forward import forward, retry_policy
 from sidecar.config.match import route_match
+from sidecar.config.mirrors import mirrors
 from sidecar.config.model import (
     DirectResponse,
     Forward,
@@ -50,6 +51,7 @@ def route_config(reader: Reader) -> RouteConfig:
         response_ops=header_ops(reader, "response"),
         filters=_filters(reader),
         ignore_port_in_host=reader.flag("ignore_port_in_host_matching"),
+        mirrors=mirrors(reader),
         validate_clusters=reader.flag("validate_clusters", True) if reader.has("validate_clusters") else None,
         source=reader.message.SerializeToString(deterministic=True),
     )
@@ -82,6 +84,7 @@ def _virtual_host(reader: Reader, body_limit: int) -> VirtualHost:
         include_attempt_count_in_response=reader.flag("include_attempt_count_in_response"),
         filters=_filters(reader),
         retry_buffer=_retry_buffer(reader),
+        mirrors=mirrors(reader),
     )
 
 

@@ -6,12 +6,12 @@ from collections.abc import Iterable, Sequence
 
 from sidecar.codec.headers import Headers, drop, joined
 from sidecar.codec.heads import NOTED
-from sidecar.config.filter_model import HeaderMutation, HeaderMutations, RemoveMatching
-from sidecar.config.model import HeaderAdd, HeaderOps, Route
+from sidecar.config.filter_model import HeaderMutations
+from sidecar.config.model import HeaderAdd, RemoveMatching, Route
 from sidecar.exchange import Exchange
 from sidecar.filters import FilterContext, ResponseStep, Step, Steps
 from sidecar.forwarded import WISHES
-from sidecar.router.header_ops import Mutation, compile_ops
+from sidecar.router.header_ops import Mutation, compile_mutations
 from sidecar.router.match import string_test
 
 
@@ -24,31 +24,12 @@ class HeaderMutationFilter:
 
     def bind(self, overrides: Sequence[HeaderMutations], _route: Route | None) -> Steps:
         levels = [self._config, *(reversed(overrides) if self._config.specific_last else overrides)]
-        request = _mutations(each for level in levels for each in level.request)
-        response = _mutations(each for level in levels for each in level.response)
+        request = compile_mutations(each for level in levels for each in level.request)
+        response = compile_mutations(each for level in levels for each in level.response)
         return Steps(
             (_request_step(request, *_noted(levels)),) if request else (),
             (_response_step(response),) if response else (),
         )
-
-
-def _mutations(parts: Iterable[HeaderMutation]) -> tuple[Mutation, ...]:
-    mutations: list[Mutation] = []
-    for part in parts:
-        if isinstance(part, RemoveMatching):
-            mutations.append(_removing_matches(part))
-        else:
-            mutations += compile_ops([HeaderOps((part,)) if isinstance(part, HeaderAdd) else HeaderOps((), (part,))])
-    return tuple(mutations)
-
-
-def _removing_matches(part: RemoveMatching) -> Mutation:
-    matches = string_test(part.name)
-
-    def mutate(_exchange: Exchange, headers: Headers) -> None:
-        headers[:] = [header for header in headers if not matches(header[0])]
-
-    return mutate
 
 
 def _noted(levels: Iterable[HeaderMutations]) -> tuple[frozenset[bytes], frozenset[bytes]]:

@@ -1,10 +1,12 @@
 """The way of one request: filters, route, host, connection, response; and back again when an attempt fails.
 
 A `Stream` is the exchange with its behaviour, built up by phase: `state` (what it holds, and how it ends), `attempts`
-(towards a host, and again), `response` (back to the client), `tunnel`, and `stream` (how it begins). Connections call it
+(towards a host, and again), `response` (back to the client), `tunnel`, and `stream` (how it begins); `elaborate`
+is for routes that ask for more. Connections call it
 directly: no task, generator or event object on the common path; a timer where something has to wait.
 """
 
+from sidecar.forward.elaborate import Elaborate
 from sidecar.forward.stream import Stream
 
-__all__ = ["Stream"]
+__all__ = ["Elaborate", "Stream"]

@@ -118,6 +118,16 @@ class StreamState(Exchange):
         remote = self.downstream.remote
         return remote if forwarded_for is None else self.manager.forwarded.client(forwarded_for, remote)
 
+    @property
+    def timeout(self) -> float:
+        """Of the whole request, 0.0 when there is none."""
+        return self._timeout
+
+    @property
+    def body_limit(self) -> int:
+        """How many bytes of the body are kept."""
+        return self._body_limit
+
     def on_deadline(self, now: float) -> None:
         """`Deadlines` calls it when `deadline` is past."""
         raise NotImplementedError  # the attempts' phase knows what it means

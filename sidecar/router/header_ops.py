@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 
 from sidecar.codec.headers import Headers, drop, get, put
-from sidecar.config.model import AppendAction, HeaderAdd, HeaderOps
+from sidecar.config.model import AppendAction, HeaderAdd, HeaderMutation, HeaderOps, RemoveMatching
 from sidecar.exchange import Exchange
+from sidecar.router.match import string_test
 from sidecar.telemetry.formatter import compile_format
 
 # Changes the given headers (the exchange's request or response headers) in place.
@@ -25,6 +26,26 @@ def compile_ops(levels: Iterable[HeaderOps]) -> tuple[Mutation, ...]:
         mutations.extend(_adding(add) for add in ops.add if add.action in _OVERWRITING)
         mutations.extend(_adding(add) for add in ops.add if add.action not in _OVERWRITING)
     return tuple(mutations)
+
+
+def compile_mutations(parts: Iterable[HeaderMutation]) -> tuple[Mutation, ...]:
+    """Mutations that happen exactly in this order."""
+    mutations: list[Mutation] = []
+    for part in parts:
+        if isinstance(part, RemoveMatching):
+            mutations.append(_removing_matches(part))
+        else:
+            mutations += compile_ops([HeaderOps((part,)) if isinstance(part, HeaderAdd) else HeaderOps((), (part,))])
+    return tuple(mutations)
+
+
+def _removing_matches(part: RemoveMatching) -> Mutation:
+    matches = string_test(part.name)
+
+    def mutate(_exchange: Exchange, headers: Headers) -> None:
+        headers[:] = [header for header in headers if not matches(header[0])]
+
+    return mutate
 
 
 def _removing(name: bytes) -> Mutation:

@@ -29,6 +29,7 @@ from sidecar.config.model import (
     WeightedCluster,
 )
 from sidecar.exchange import Exchange
+from sidecar.router.extras import Extras
 from sidecar.router.hash_policy import HashPolicies
 from sidecar.router.header_ops import Mutation, compile_ops
 from sidecar.router.match import Predicate, header_predicate, query_predicate
@@ -74,6 +75,7 @@ class CompiledRoute:
         "conditions",
         "config",
         "destination",
+        "extras",
         "filters",
         "hash_policies",
         "host_rewrite",
@@ -101,6 +103,7 @@ class CompiledRoute:
         self.path_rewrite: PathRewrite | None = None
         self.host_rewrite = b""
         self.hash_policies: HashPolicies | None = None
+        self.extras: Extras | None = None
         self._rng = table.rng
         request = [config.request_ops, vhost.request_ops, routes.request_ops]
         response = [config.response_ops, vhost.response_ops, routes.response_ops]
@@ -109,6 +112,7 @@ class CompiledRoute:
         self.destination: Destination | None = None  # when there is no choice
         if isinstance(action, Forward):
             self._compile_forward(action, request, response)
+            self.extras = Extras(action.mirrors or vhost.mirrors or routes.mirrors) or None
         elif isinstance(action, Redirect):
             self.path_rewrite = path_rewrite(action, config.match)
 

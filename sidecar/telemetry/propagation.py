@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Mapping
+from copy import copy
 
 from sidecar.codec.headers import Headers, drop, get, put
 
@@ -182,6 +183,13 @@ def inject(context: TraceContext, headers: Headers, before: bytes | None) -> Non
     replace(headers, b"traceparent", before, b"00-" + value)
     if context.b3:
         _inject_b3(context, headers)
+
+
+def unsample(context: TraceContext, headers: Headers) -> None:
+    """Whoever gets these headers is not to record the trace that they name."""
+    unsampled = copy(context)
+    unsampled.sampled = unsampled.debug = False
+    inject(unsampled, headers, get(headers, b"traceparent"))
 
 
 def _inject_b3(context: TraceContext, headers: Headers) -> None:

@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from sidecar.config.filter_model import BufferBody, HeaderMutations, HealthCheck, LocalRateLimit, RemoveMatching
-from sidecar.config.model import MILLION, AppendAction, HeaderAdd, HeaderOps, StringMatch, StringMatcher
+from sidecar.config.filter_model import BufferBody, HeaderMutations, HealthCheck, LocalRateLimit
+from sidecar.config.model import MILLION, AppendAction, HeaderAdd, HeaderOps, RemoveMatching, StringMatch, StringMatcher
 from tests.unit.sidecar.config.build import Data, T, hcm_of, parts, problems, route_of
 
 HTTP = T + "envoy.extensions.filters.http."

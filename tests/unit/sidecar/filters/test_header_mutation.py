@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from sidecar.config.filter_model import HeaderMutations, RemoveMatching
-from sidecar.config.model import AppendAction, HeaderAdd, StringMatch, StringMatcher
+from sidecar.config.filter_model import HeaderMutations
+from sidecar.config.model import AppendAction, HeaderAdd, RemoveMatching, StringMatch, StringMatcher
 from sidecar.filters import NO_STEPS
 from sidecar.filters.header_mutation import HeaderMutationFilter
 from tests.unit.sidecar.filters.support import Bench, answered, asked, exchange

@@ -1,0 +1,153 @@
+"""Mirroring: a copy of a request, sent to another cluster. Whatever becomes of it, the client does not notice.
+
+A `Mirror` is a stream of its own, with the phases of any other, whose response is dropped. Its client is a `Source`: the
+stream that it copies, seen from here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from time import monotonic
+from typing import Any
+
+from sidecar.codec.headers import Header, Headers, get, put
+from sidecar.codec.heads import RequestParser, ResponseParser
+from sidecar.config.model import Forward, PathMatch, Route, RouteConfig, RouteMatch, VirtualHost
+from sidecar.forward.response import Responses
+from sidecar.forward.state import StreamState
+from sidecar.machine import own_address
+from sidecar.router.extras import Mirroring
+from sidecar.router.table import RouteTable
+from sidecar.telemetry.propagation import unsample
+from sidecar.upstream.cluster import ClusterRuntime
+
+# What Envoy's client for requests of its own has in the place of a configured route: nothing more to be done.
+_ANYTHING = Route(RouteMatch(PathMatch.PREFIX, "/"), Forward(()))
+_VIRTUAL_HOST = RouteTable(RouteConfig("", (VirtualHost("async-client", ("*",), (_ANYTHING,)),))).virtual_host(b"")
+
+
+class Source:
+    """The client side of a mirror. `pace` is called when the mirror's upstream stops taking the body, and when it takes
+    it again."""
+
+    __slots__ = ("blocked", "local", "own", "pace", "remote")
+
+    def __init__(self, downstream: Any, pace: Callable[[], None]) -> None:
+        self.remote, self.local, self.own = downstream.remote, downstream.local, downstream.own
+        self.blocked = False
+        self.pace = pace
+
+    def pause_reading(self) -> None:
+        self.blocked = True
+        self.pace()
+
+    def resume_reading(self) -> None:
+        if self.blocked:
+            self.blocked = False
+            self.pace()
+
+
+class Mirror(Responses):
+    """A copy of a request, made when the request itself is on its way. What there is of the body by then goes with it;
+    the rest comes by `on_request_body`."""
+
+    __slots__ = ()
+
+    def __init__(
+        self,
+        of: StreamState,
+        cluster: ClusterRuntime,
+        plan: Mirroring,
+        headers: Headers,
+        authority: bytes,
+        source: Source,
+    ) -> None:
+        parser = RequestParser()
+        parser.method, parser.target, parser.special, parser.noted = of.method, of.path, of.special, of.noted
+        parser.headers = list(headers)
+        super().__init__(source, of.manager, parser, of.length, monotonic())
+        assert _VIRTUAL_HOST is not None  # noqa: S101  # it serves every name
+        self.virtual_host, self.route = _VIRTUAL_HOST, _VIRTUAL_HOST.routes[0]
+        self.cluster, self.cluster_name = cluster, cluster.name
+        self.budget = cluster.budget
+        self.scheme = of.scheme
+        self.authority = plan.host(authority)
+        self._body_limit = of.body_limit
+        self._timeout = of.timeout
+        self._idle_timeout = 0.0
+        self._forwarding = True
+        self._finish_headers(of, plan)
+
+    def _finish_headers(self, of: StreamState, plan: Mirroring) -> None:
+        headers = self.headers
+        for mutate in plan.mutations:
+            mutate(self, headers)
+        put(headers, b"x-envoy-internal", b"true")
+        before, own = get(headers, b"x-forwarded-for"), own_address().encode()
+        put(headers, b"x-forwarded-for", own if before is None else before + b"," + own)
+        if of.trace is not None and not plan.config.sampled:
+            unsample(of.trace, headers)
+
+    def begin(self, body: bytes, end: bool) -> None:
+        """Goes to find a host."""
+        self.manager.active.add(self)
+        self.request_complete = False
+        if body or end:
+            self.on_request_body(body, end)
+        if not self._done:
+            self._attempt()
+
+    def cancel(self) -> None:
+        """The request was given up before all of it was there to be copied."""
+        if not self._done:
+            self._leave_upstream()
+            self._finish()
+
+    # ── nobody waits for an answer ────────────────────────────────────────────────────────────────────────────────────
+
+    def reply(
+        self,
+        status: int,
+        body: bytes,
+        details: str,
+        flags: int,
+        *,
+        headers: Iterable[Header] = (),
+        grpc_status: int | None = None,
+        close: bool = False,
+    ) -> None:
+        self._detach()
+        self._finish()
+
+    def _deliver(
+        self, head: ResponseParser, length: int, body: bytes, end: bool, now: float, trailers: Sequence[bytes]
+    ) -> None:
+        self.responding = True
+        if end:
+            self._finish()
+
+    def on_response_body(self, data: bytes, end: bool, trailers: Sequence[bytes] = ()) -> None:
+        if end:
+            self._detach()
+            self._finish()
+
+    def on_switching(self, head: ResponseParser) -> None:
+        """Nobody asked for another protocol."""
+        self.cancel()
+
+    def on_upstream_blocked(self) -> None:
+        self.cluster.stats.upstream_flow_control_backed_up_total.value += 1
+        self.downstream.pause_reading()
+
+    def on_upstream_ready(self) -> None:
+        self.cluster.stats.upstream_flow_control_drained_total.value += 1
+        self.downstream.resume_reading()
+
+    def _finish(self, *, cut: bool = False) -> None:
+        if self._done:
+            return
+        self._done = True
+        self._detach()
+        self.manager.active.remove(self)
+        self._forget_body()
+        self.downstream.resume_reading()

@@ -1,0 +1,51 @@
+"""What few routes ask for beyond forwarding a request, compiled; a route that asks for nothing of it has no `Extras`."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Sequence
+
+from sidecar.config.model import MILLION, Mirror
+from sidecar.exchange import Exchange
+from sidecar.router.header_ops import compile_mutations
+
+
+class Extras:
+    """`mirrors` are where copies of the route's requests go."""
+
+    __slots__ = ("mirrors",)
+
+    def __init__(self, mirrors: Sequence[Mirror]) -> None:
+        self.mirrors = tuple(Mirroring(mirror) for mirror in mirrors)
+
+    def __bool__(self) -> bool:
+        return bool(self.mirrors)
+
+
+class Mirroring:
+    """One mirror of a route."""
+
+    __slots__ = ("config", "mutations")
+
+    def __init__(self, config: Mirror) -> None:
+        self.config = config
+        self.mutations = compile_mutations(config.mutations)
+
+    def cluster(self, exchange: Exchange, rng: random.Random) -> str:
+        """Where the copy of this request goes; "" when there is none to be made."""
+        config = self.config
+        if config.fraction < MILLION and rng.random() * MILLION >= config.fraction:
+            return ""
+        if not config.cluster_header:
+            return config.cluster
+        values = exchange.header_values(config.cluster_header)
+        return values[0].decode("latin-1") if values else ""
+
+    def host(self, authority: bytes) -> bytes:
+        """The copy's host, by which its receiver can tell it from a request."""
+        if self.config.host:
+            return self.config.host.encode()
+        if self.config.same_host:
+            return authority
+        name, colon, port = authority.rpartition(b":")
+        return name + b"-shadow:" + port if colon and b"]" not in port else authority + b"-shadow"
