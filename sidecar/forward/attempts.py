@@ -1,4 +1,4 @@
-"""Towards a host: picking one, sending the request, and what happens when that fails."""
+"""Towards a host: picking one, and sending the request."""
 
 from __future__ import annotations
 
@@ -7,13 +7,10 @@ from typing import TYPE_CHECKING
 
 from sidecar.codec.framing import CHUNKED, chunk, last_chunk
 from sidecar.codec.headers import put
-from sidecar.codec.local_reply import reset_body
 from sidecar.codec.render import request_head
 from sidecar.exchange import Flag
-from sidecar.forward.state import NEVER, StreamState
-from sidecar.router.retry import Failure, RetryPlan
-from sidecar.upstream import outlier
-from sidecar.upstream.dial import DialError
+from sidecar.forward.state import NEVER
+from sidecar.forward.timeouts import Timeouts
 
 if TYPE_CHECKING:
     from sidecar.codec.h1_client import ClientConnection
@@ -21,8 +18,6 @@ if TYPE_CHECKING:
     from sidecar.upstream.circuit import Circuit
     from sidecar.upstream.cluster import ClusterRuntime
     from sidecar.upstream.host import Host
-
-TIMEOUT_BODY = b"upstream request timeout"
 
 # Requests of all other methods announce a length even when there is no body.
 _BODILESS_METHODS = frozenset((b"GET", b"HEAD", b"DELETE", b"TRACE", b"CONNECT"))
@@ -32,7 +27,7 @@ _BODILESS_METHODS = frozenset((b"GET", b"HEAD", b"DELETE", b"TRACE", b"CONNECT")
 _MILLISECONDS = {float(seconds): b"%d000" % seconds for seconds in range(1, 121)}
 
 
-class Attempts(StreamState):
+class Attempts(Timeouts):
     """The phase between route and response."""
 
     __slots__ = ()
@@ -236,195 +231,3 @@ class Attempts(StreamState):
             self._finish(cut=True)
         else:
             self.reply(400, b"Bad Request", detail, Flag.DPE, close=True)
-
-    # ── attempts that fail ────────────────────────────────────────────────────────────────────────────────────────────
-
-    def on_pending_overflow(self) -> None:
-        """Too many requests wait for a connection already; this one never got as far as its host."""
-        self.endpoint = None
-        self.on_overflow()
-
-    def on_overflow(self) -> None:
-        """A circuit-breaker limit is reached; never retried."""
-        self._waiting = False
-        self._detach()
-        self._failed(Failure.OVERFLOW, "overflow", Flag.UO, 503)
-
-    def on_connect_failure(self, failure: DialError) -> None:
-        self._waiting = False
-        host = self._host
-        if self._permit is not None:
-            self._give_back("no connection")
-        self._detach()
-        if host is not None:
-            host.rq_error += 1
-            self._blame(host, outlier.TIMED_OUT if failure.timed_out else outlier.CONNECT_FAILED, connected=False)
-        self.upstream_failure = failure.reason.replace(" ", "_")
-        reason = "connection timeout" if failure.timed_out else "remote connection failure"
-        self._failed(Failure.CONNECT, reason, Flag.UF, 503)
-
-    def on_upstream_reset(self, reason: str, connection: ClientConnection) -> None:
-        """The connection ended, or what came over it is not HTTP."""
-        if self._done:
-            return
-        host = self._host
-        if self._permit is not None:
-            self._give_back("the connection ended")
-        self._detach()
-        protocol_error = reason == "protocol error"
-        flag = Flag.UPE if protocol_error else Flag.UC
-        if host is not None:
-            host.rq_error += 1
-            self._blame(host, outlier.RESET, connected=not self.responding)
-        if self.responding:
-            self.flags |= flag
-            self.details = f"upstream_reset_after_response_started{{{reason.replace(' ', '_')}}}"
-            self._finish(cut=True)
-            return
-        self._failed(Failure.RESET, reason, flag, 502 if protocol_error else 503)
-
-    def _failed(self, failure: Failure, reason: str, flag: int, status: int) -> None:
-        """An attempt ended without a response: again, or tell the client."""
-        plan = self._plan
-        if plan is not None and plan.wants_failure(failure) and self._again(0):
-            self._schedule_retry()
-            return
-        self._end_retry(succeeded=False)
-        retried = self._retries > 0
-        why = reason.replace(" ", "_")
-        if self.upstream_failure:
-            why += "|" + self.upstream_failure
-        headers = ((b"x-envoy-overloaded", b"true"),) if failure is Failure.OVERFLOW else ()
-        self.cluster.stats.complete(status, 0.0)
-        details = f"upstream_reset_before_response_started{{{why}}}"
-        self.reply(status, reset_body(reason, retried), details, flag, headers=headers)
-
-    def _blame(self, host: Host, status: int, *, connected: bool) -> None:
-        detector = self.cluster.outlier
-        if detector is not None:
-            detector.on_local_failure(host, status, monotonic(), connected=connected)
-
-    def _again(self, status: int) -> bool:
-        """Whether one more attempt is allowed; counts it when it is."""
-        stats = self.cluster.stats
-        if self.responding or not self._keep_body:
-            return False
-        if self._retries_left <= 0:
-            stats.upstream_rq_retry_limit_exceeded.value += 1
-            self.flags |= Flag.URX
-            return False
-        self._end_retry(succeeded=False)
-        if not self.budget.may_retry():
-            stats.upstream_rq_retry_overflow.value += 1
-            self.flags |= Flag.UO
-            return False
-        self._retries_left -= 1
-        self._retries += 1
-        self._retrying = True
-        self.budget.retries += 1
-        stats.upstream_rq_retry.value += 1
-        stats.upstream_rq_retry_backoff_exponential.value += 1
-        if status:
-            stats.retried(status)
-        return True
-
-    def _schedule_retry(self) -> None:
-        plan = self._plan
-        assert plan is not None  # noqa: S101  # only a plan schedules
-        if plan.policy.avoid_previous_hosts and self.endpoint is not None:
-            self._avoid.append(self.endpoint)
-        delay = plan.backoff(self._retries, self.manager.rng)
-        self._timer = self.manager.loop.call_later(delay, self._retry)
-
-    def _retry(self) -> None:
-        self._timer = None
-        self._attempt()
-
-    # ── time ──────────────────────────────────────────────────────────────────────────────────────────────────────────
-
-    def _request_ended(self) -> None:
-        """The client has sent everything: from now on the route's time-out counts."""
-        self._deadline_at = monotonic() + self._timeout if self._timeout else NEVER
-        self._set_deadline()
-
-    def _set_deadline(self) -> None:
-        idle, deadline = self._idle_timeout, self._deadline_at
-        if idle and self._touched + idle < deadline:
-            deadline = self._touched + idle
-        self.deadline = deadline
-
-    def on_deadline(self, now: float) -> None:
-        """A limit may be reached: the request's time-out, or nothing has moved for too long."""
-        if now >= self._deadline_at:
-            if self.request_complete:
-                self._timed_out()
-            elif self.responding:  # request_timeout counts until the response begins
-                self._deadline_at = NEVER
-                self._set_deadline()
-            else:
-                self._slow_request()
-        elif self._idle_timeout and now - self._touched >= self._idle_timeout:
-            self._idle()
-        else:
-            self._set_deadline()
-
-    def _timed_out(self) -> None:
-        stats, host = self.cluster.stats, self._host
-        stats.upstream_rq_timeout.value += 1
-        if self._permit is not None:
-            self._give_back("timed out")
-        if host is not None:
-            host.rq_timeout += 1
-            self._blame(host, outlier.TIMED_OUT, connected=not (self._waiting or self.responding))
-        self._leave_upstream()
-        self._end_retry(succeeded=False)
-        if self.responding:
-            self.flags |= Flag.UT
-            self.details = "response_timeout"
-            self._finish(cut=True)
-            return
-        stats.complete(504, 0.0)
-        self.reply(504, TIMEOUT_BODY, "response_timeout", Flag.UT)
-
-    def _slow_request(self) -> None:
-        """request_timeout: the client took too long to send it."""
-        self.manager.stats.downstream_rq_timeout.value += 1
-        self._leave_upstream()
-        self.reply(408, b"request timeout", "request_overall_timeout", 0, close=True)
-
-    def _idle(self) -> None:
-        self.manager.stats.downstream_rq_idle_timeout.value += 1
-        if self._permit is not None and self.request_complete:
-            self._give_back("timed out")
-        self._leave_upstream()
-        if self.responding:
-            self.flags |= Flag.SI
-            self.details = "stream_idle_timeout"
-            self._finish(cut=True)
-        elif self.request_complete:
-            self.reply(504, b"stream timeout", "stream_idle_timeout", Flag.SI)
-        else:
-            self.reply(408, b"stream timeout", "stream_idle_timeout", Flag.SI, close=True)
-
-    def _start_per_try(self, plan: RetryPlan) -> None:
-        self._timer = self.manager.loop.call_later(plan.policy.per_try_timeout, self._per_try_over)
-
-    def _per_try_over(self) -> None:
-        self._timer = None
-        if self.responding or self._done:
-            return
-        self.cluster.stats.upstream_rq_per_try_timeout.value += 1
-        if self._permit is not None:
-            self._give_back("timed out")
-        host = self._host
-        if host is not None:
-            host.rq_timeout += 1
-            self._blame(host, outlier.TIMED_OUT, connected=True)
-        self._leave_upstream()
-        plan = self._plan
-        if plan is not None and plan.wants_failure(Failure.PER_TRY_TIMEOUT) and self._again(0):
-            self._schedule_retry()
-            return
-        self._end_retry(succeeded=False)
-        self.cluster.stats.complete(504, 0.0)
-        self.reply(504, TIMEOUT_BODY, "upstream_per_try_timeout", Flag.UT)

@@ -1,0 +1,128 @@
+"""Attempts that fail: what that says of the host, and whether there is another one."""
+
+from __future__ import annotations
+
+from time import monotonic
+from typing import TYPE_CHECKING
+
+from sidecar.codec.local_reply import reset_body
+from sidecar.exchange import Flag
+from sidecar.forward.state import StreamState
+from sidecar.router.retry import Failure
+from sidecar.upstream import outlier
+from sidecar.upstream.dial import DialError
+
+if TYPE_CHECKING:
+    from sidecar.codec.h1_client import ClientConnection
+    from sidecar.upstream.host import Host
+
+
+class Failures(StreamState):
+    """The phase after an attempt without a response that is good enough."""
+
+    __slots__ = ()
+
+    def _attempt(self) -> None:
+        """Begins one."""
+        raise NotImplementedError  # the phase of the attempts does
+
+    def on_pending_overflow(self) -> None:
+        """Too many requests wait for a connection already; this one never got as far as its host."""
+        self.endpoint = None
+        self.on_overflow()
+
+    def on_overflow(self) -> None:
+        """A circuit-breaker limit is reached; never retried."""
+        self._waiting = False
+        self._detach()
+        self._failed(Failure.OVERFLOW, "overflow", Flag.UO, 503)
+
+    def on_connect_failure(self, failure: DialError) -> None:
+        self._waiting = False
+        host = self._host
+        if self._permit is not None:
+            self._give_back("no connection")
+        self._detach()
+        if host is not None:
+            host.rq_error += 1
+            self._blame(host, outlier.TIMED_OUT if failure.timed_out else outlier.CONNECT_FAILED, connected=False)
+        self.upstream_failure = failure.reason.replace(" ", "_")
+        reason = "connection timeout" if failure.timed_out else "remote connection failure"
+        self._failed(Failure.CONNECT, reason, Flag.UF, 503)
+
+    def on_upstream_reset(self, reason: str, connection: ClientConnection) -> None:
+        """The connection ended, or what came over it is not HTTP."""
+        if self._done:
+            return
+        host = self._host
+        if self._permit is not None:
+            self._give_back("the connection ended")
+        self._detach()
+        protocol_error = reason == "protocol error"
+        flag = Flag.UPE if protocol_error else Flag.UC
+        if host is not None:
+            host.rq_error += 1
+            self._blame(host, outlier.RESET, connected=not self.responding)
+        if self.responding:
+            self.flags |= flag
+            self.details = f"upstream_reset_after_response_started{{{reason.replace(' ', '_')}}}"
+            self._finish(cut=True)
+            return
+        self._failed(Failure.RESET, reason, flag, 502 if protocol_error else 503)
+
+    def _failed(self, failure: Failure, reason: str, flag: int, status: int) -> None:
+        """An attempt ended without a response: again, or tell the client."""
+        plan = self._plan
+        if plan is not None and plan.wants_failure(failure) and self._again(0):
+            self._schedule_retry()
+            return
+        self._end_retry(succeeded=False)
+        retried = self._retries > 0
+        why = reason.replace(" ", "_")
+        if self.upstream_failure:
+            why += "|" + self.upstream_failure
+        headers = ((b"x-envoy-overloaded", b"true"),) if failure is Failure.OVERFLOW else ()
+        self.cluster.stats.complete(status, 0.0)
+        details = f"upstream_reset_before_response_started{{{why}}}"
+        self.reply(status, reset_body(reason, retried), details, flag, headers=headers)
+
+    def _blame(self, host: Host, status: int, *, connected: bool) -> None:
+        detector = self.cluster.outlier
+        if detector is not None:
+            detector.on_local_failure(host, status, monotonic(), connected=connected)
+
+    def _again(self, status: int) -> bool:
+        """Whether one more attempt is allowed; counts it when it is."""
+        stats = self.cluster.stats
+        if self.responding or not self._keep_body:
+            return False
+        if self._retries_left <= 0:
+            stats.upstream_rq_retry_limit_exceeded.value += 1
+            self.flags |= Flag.URX
+            return False
+        self._end_retry(succeeded=False)
+        if not self.budget.may_retry():
+            stats.upstream_rq_retry_overflow.value += 1
+            self.flags |= Flag.UO
+            return False
+        self._retries_left -= 1
+        self._retries += 1
+        self._retrying = True
+        self.budget.retries += 1
+        stats.upstream_rq_retry.value += 1
+        stats.upstream_rq_retry_backoff_exponential.value += 1
+        if status:
+            stats.retried(status)
+        return True
+
+    def _schedule_retry(self) -> None:
+        plan = self._plan
+        assert plan is not None  # noqa: S101  # only a plan schedules
+        if plan.policy.avoid_previous_hosts and self.endpoint is not None:
+            self._avoid.append(self.endpoint)
+        delay = plan.backoff(self._retries, self.manager.rng)
+        self._timer = self.manager.loop.call_later(delay, self._retry)
+
+    def _retry(self) -> None:
+        self._timer = None
+        self._attempt()
