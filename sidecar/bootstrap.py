@@ -24,8 +24,9 @@ from sidecar.config.model import (
     Discovery,
     Listener,
 )
-from sidecar.config.reader import Reader, plain, uncollected
+from sidecar.config.reader import Reader, plain
 from sidecar.config.references import clusters_of_listener, rds_names
+from sidecar.garbage import uncollected
 
 _NO_ADS: Final = "comes over ADS, and dynamic_resources has no ads_config"
 _INLINE_FILE: Final = "--config-yaml"
@@ -33,6 +34,7 @@ _INLINE_FILE: Final = "--config-yaml"
 RUNTIME_WITHOUT_EFFECT: Final = frozenset({"re2.max_program_size.error_level", "re2.max_program_size.warn_level"})
 
 
+@uncollected()
 def load(path: str = "", yaml_text: str = "", *, node_id: str = "", node_cluster: str = "") -> Bootstrap:
     """The bootstrap of `-c path`, `--config-yaml`, or both; the node's id and cluster replaced where given."""
     from envoy.config.bootstrap.v3.bootstrap_pb2 import Bootstrap as Message
@@ -56,8 +58,7 @@ def load(path: str = "", yaml_text: str = "", *, node_id: str = "", node_cluster
     if node_cluster:
         message.node.cluster = node_cluster
     try:
-        with uncollected():
-            return compile_bootstrap(message)
+        return compile_bootstrap(message)
     except ConfigError as error:
         # After a merge a path no longer says which text it is from.
         raise (documents[0].located(error.problems) if len(documents) == 1 else error) from error

@@ -6,13 +6,13 @@ It implements `sidecar.xds.target.ConfigTarget`: resources come compiled, checke
 from __future__ import annotations
 
 import asyncio
-import gc
 import logging
 import random
 from time import monotonic
 
 from mesh.node import Node
 from mesh.tasks import TaskOwner
+from sidecar import garbage
 from sidecar.config import model
 from sidecar.connection_manager import ConnectionManager, ManagerContext
 from sidecar.listener.manager import ListenerContext, ListenerManager, ListenerRuntime
@@ -128,20 +128,20 @@ class Runtime:
         """The first round of configuration is in effect."""
         self.ready = True
         self.ready_reason = ""
-        # What is there now stays: the garbage collector need not look at it again while requests wait.
-        gc.collect()
-        gc.freeze()
+        garbage.keep()
 
     async def apply_static(self) -> None:
         """Brings the bootstrap's own resources into effect: listeners once each host that is checked had its first
         health check. Raises ConfigError."""
-        for cluster in self.bootstrap.clusters:
-            self.set_cluster(cluster)
+        with garbage.uncollected():
+            for cluster in self.bootstrap.clusters:
+                self.set_cluster(cluster)
         for runtime in list(self.clusters.values()):
             if runtime.checker is not None:
                 await runtime.checker.wait_all_checked()
-        for listener in self.bootstrap.listeners:
-            self.set_listener(listener)
+        with garbage.uncollected():
+            for listener in self.bootstrap.listeners:
+                self.set_listener(listener)
 
     # ── runtimes of filter chains ─────────────────────────────────────────────────────────────────────────────────────
 

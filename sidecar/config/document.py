@@ -22,12 +22,44 @@ TYPED_STRUCT = "type.googleapis.com/xds.type.v3.TypedStruct"
 
 # libyaml reads four times as fast; its absence is no reason not to start.
 _BASE: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+_TAG = "tag:yaml.org,2002:"
 
 
 class _Loader(_BASE):  # type: ignore[misc]
     """YAML with JSON's scalars only."""
 
+    def construct_document(self, node: yaml.Node) -> Any:
+        """The data of a tree of nodes: at once where it is made of what configuration is made of, which takes a third of
+        the time that PyYAML takes; else by PyYAML."""
+        try:
+            return self._plain(node, {})
+        except (_UnusualError, RecursionError, TypeError):  # a key that cannot be one is a TypeError
+            return super().construct_document(node)
 
+    def _plain(self, node: yaml.Node, scalars: dict[tuple[str, str], Any]) -> Any:
+        """`scalars` holds those that were met before, by tag and text."""
+        tag, kind, plain = node.tag, type(node), self._plain
+        if kind is yaml.ScalarNode:
+            if tag == _STR:
+                return node.value
+            if (key := (tag, node.value)) not in scalars:
+                if tag not in _SCALARS:
+                    raise _UnusualError
+                scalars[key] = self.construct_object(node)
+            return scalars[key]
+        if kind is yaml.MappingNode and tag == _MAP:
+            return {plain(key, scalars): plain(value, scalars) for key, value in node.value}
+        if kind is yaml.SequenceNode and tag == _SEQ:
+            return [plain(each, scalars) for each in node.value]
+        raise _UnusualError
+
+
+class _UnusualError(Exception):
+    """A tag that somebody wrote down."""
+
+
+_STR, _MAP, _SEQ = _TAG + "str", _TAG + "map", _TAG + "seq"
+_SCALARS = frozenset(_TAG + kind for kind in ("bool", "null", "int", "float"))
 _Loader.yaml_implicit_resolvers = {}
 for _tag, _pattern, _first in (
     ("bool", r"true|True|TRUE|false|False|FALSE", "tTfF"),
@@ -36,12 +68,12 @@ for _tag, _pattern, _first in (
     ("float", r"[-+]?([0-9]+\.[0-9]*|\.[0-9]+|[0-9]+)([eE][-+]?[0-9]+)?", "-+.0123456789"),
 ):
     _Loader.add_implicit_resolver(
-        f"tag:yaml.org,2002:{_tag}",
+        _TAG + _tag,
         re.compile(f"^(?:{_pattern})$"),
         ["" if char == "\0" else char for char in _first],
     )
-_Loader.add_constructor("tag:yaml.org,2002:int", lambda loader, node: int(loader.construct_scalar(node), 0))
-_Loader.add_constructor("tag:yaml.org,2002:float", lambda loader, node: float(loader.construct_scalar(node)))
+_Loader.add_constructor(_TAG + "int", lambda loader, node: int(loader.construct_scalar(node), 0))
+_Loader.add_constructor(_TAG + "float", lambda loader, node: float(loader.construct_scalar(node)))
 
 
 class Document:
@@ -68,6 +100,8 @@ class Document:
         try:
             data = _known_types(data)
             return ParseDict(data, message)
+        except RecursionError as error:  # an anchor within itself, too
+            raise ConfigError(Problem("is nested too deep", file=self._file)) from error
         except (ParseError, TypeError, ValueError) as error:
             problems = list(_unknown_fields(data, message.DESCRIPTOR, "")) or [_parse_problem(error)]
             raise self.located(problems) from error

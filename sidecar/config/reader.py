@@ -10,11 +10,9 @@ A scalar that is set to its default is not distinguishable from one that is not 
 
 from __future__ import annotations
 
-import gc
 import ipaddress
 import math
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
 from typing import Any, cast
 
 from google.protobuf.json_format import MessageToDict
@@ -275,20 +273,6 @@ class Reader:
         """The same for a reader that stands on the Any itself (an entry of a map, say)."""
         fields, self._fields = self._fields, {}
         return unpack(self._message, "", self) if fields else ("", None)
-
-
-@contextmanager
-def uncollected() -> Iterator[None]:
-    """Reading makes many objects and no garbage: without the collector, which would look through all of them again and
-    again, ten thousand routes compile in half the time."""
-    if not gc.isenabled():
-        yield
-        return
-    gc.disable()
-    try:
-        yield
-    finally:
-        gc.enable()
 
 
 def unpack(value: Any, name: str, parent: Reader) -> tuple[str, Reader | None]:

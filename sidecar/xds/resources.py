@@ -14,8 +14,9 @@ from sidecar.config.clusters import compile_cluster
 from sidecar.config.endpoints import compile_assignment
 from sidecar.config.listeners import compile_listener
 from sidecar.config.model import Assignment, Cluster, Listener, RouteConfig
-from sidecar.config.reader import uncollected, unknown_fields
+from sidecar.config.reader import unknown_fields
 from sidecar.config.routes import compile_route_config
+from sidecar.garbage import uncollected
 
 Compiled = Cluster | Assignment | Listener | RouteConfig
 

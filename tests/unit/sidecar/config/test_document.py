@@ -6,8 +6,10 @@ import json
 from typing import Any
 
 import pytest
+import yaml
 from envoy.config.bootstrap.v3.bootstrap_pb2 import Bootstrap
 from envoy.config.core.v3.base_pb2 import Node
+from google.protobuf.json_format import ParseDict
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -63,6 +65,29 @@ def test_both_spellings_of_a_field() -> None:
 def test_scalars_are_those_of_json(text: str, value: Any) -> None:
     node = Document(f"metadata:\n  a: {text}\n" if text != "-" else "metadata:\n  a:\n  -\n", "f").parse(Node())
     assert plain(node.metadata) == {"a": value}
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "id: !!str 5",
+        "? !!str id\n: a",
+        "id: &name a\ncluster: *name",
+        "metadata: &shared {a: {b: c}}\ndynamic_parameters: {}",
+        "metadata: !!map {a: [1, 2]}",
+    ],
+)
+def test_tags_and_anchors_are_as_pyyaml_reads_them(text: str) -> None:
+    assert Document(text, "f").parse(Node()) == ParseDict(yaml.safe_load(text), Node())
+
+
+@pytest.mark.parametrize("text", ["[a]: b", "{a: b}: c", "id: !made-up a", "!!seq {a: b}"])
+def test_what_is_no_data_is_no_yaml(text: str) -> None:
+    assert "not YAML" in wrong(text)[0]
+
+
+def test_an_anchor_within_itself_has_no_end() -> None:
+    assert wrong("id: &a [*a]") == ["f.yaml: is nested too deep"]
 
 
 def test_every_unknown_field_with_its_line() -> None:

@@ -21,7 +21,7 @@ from hypothesis import strategies as st
 from mesh.errors import ConfigError
 from sidecar.config.model import MILLION
 from sidecar.config.no_effect import REASONS
-from sidecar.config.reader import Reader, is_ip, plain, uncollected, unknown_fields
+from sidecar.config.reader import Reader, is_ip, plain, unknown_fields
 from sidecar.config.types import import_type
 
 
@@ -217,15 +217,6 @@ def test_chances_are_parts_per_million(fraction: dict[str, Any], expected: int) 
     abort = reader.child("abort")
     assert abort is not None
     assert abort.chance("percentage", 0) == expected
-
-
-def test_the_collector_is_on_again_afterwards() -> None:
-    import gc
-
-    with pytest.raises(ZeroDivisionError), uncollected():
-        assert not gc.isenabled()
-        1 / 0  # noqa: B018
-    assert gc.isenabled()
 
 
 def test_every_field_without_effect_exists() -> None:
