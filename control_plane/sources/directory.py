@@ -161,7 +161,6 @@ class DirectorySource:
     async def _follow(self, hints: Mapping[Key, Change] | None = None) -> Commit:
         """Makes the memory what the folder asks for; `hints` are changes that have just been written there."""
         wish = await asyncio.to_thread(self._folder.read)
-        self._report(wish.problems)
         stored = {each.key: each for each in await self._memory.current()}
         changes = [
             _change(resource, (hints or {}).get(key))
@@ -175,7 +174,9 @@ class DirectorySource:
         ]
         order = {key: index for index, key in enumerate(hints or {})}
         changes.sort(key=lambda change: order.get(change.key, len(order)))
-        return await self._memory.apply(changes) if changes else Commit(self.revision)
+        commit = await self._memory.apply(changes) if changes else Commit(self.revision)
+        self._report(wish.problems)  # last: a file is mended once what it asks for is in effect
+        return commit
 
     def _report(self, problems: tuple[Problem, ...]) -> None:
         for problem in problems:
