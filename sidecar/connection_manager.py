@@ -22,6 +22,7 @@ from sidecar.config.model import Direction, Hcm, RouteConfig
 from sidecar.exchange import Exchange, Flag
 from sidecar.filters import FilterContext, Reply
 from sidecar.filters.chain import FilterChain
+from sidecar.forward.observed import Observers, stream_type
 from sidecar.forwarded import Forwarded
 from sidecar.router.path import normalize
 from sidecar.router.table import RouteTable, without_port
@@ -36,7 +37,8 @@ if TYPE_CHECKING:
 @dataclass(frozen=True, slots=True)
 class ManagerContext:
     """What all connection managers of a process share. `on_complete` makes, for a connection manager, the function that
-    accounts a finished exchange (metrics, logs, spans); `tracer` is given when tracing is configured."""
+    accounts a finished exchange (metrics, logs, spans), `interim` one that logs an exchange in progress under a type of
+    access log; `tracer` is given when tracing is configured."""
 
     loop: asyncio.AbstractEventLoop
     clusters: Mapping[str, ClusterRuntime]
@@ -47,6 +49,7 @@ class ManagerContext:
     node: Node
     accounting: Callable[[Hcm, Direction], Callable[[Exchange, float], None]]
     tracer: Callable[[Hcm, Direction], Any]
+    interim: Callable[[Hcm, str], Callable[[Exchange, float], None]]
     peer_headers: Headers
     decode_peer: Callable[[bytes], Any]
     rng: random.Random = field(default_factory=random.Random)
@@ -84,6 +87,8 @@ class ConnectionManager:
         self.filters = FilterChain(config.filters, filters)
         self.routes = self.compile(config.routes or RouteConfig(config.rds, ()))
         self.account = context.accounting(config, direction)
+        self.stream = stream_type(config)
+        self.observers = Observers(config, context.interim)
         self.tracer = context.tracer(config, direction)
         self.outbound = direction is Direction.OUTBOUND
         self.inbound = direction is Direction.INBOUND

@@ -69,6 +69,7 @@ class Runtime:
             node=node,
             accounting=self.telemetry.accounting,
             tracer=self.telemetry.tracer,
+            interim=self.telemetry.interim,
             peer_headers=self.telemetry.peer_headers,
             decode_peer=peer.decode,
             rng=self._rng,

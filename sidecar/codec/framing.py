@@ -141,7 +141,8 @@ class ChunkedDecoder:
             return True
         if not _FIELD.match(line):
             raise FramingError("http1.codec_error")
-        self.trailers.append(line)
+        name, colon, value = line.partition(b":")
+        self.trailers.append(name.lower() + colon + value)
         self._trailers_size += len(line) + 2
         if self._trailers_size > MAX_TRAILERS:
             raise FramingError("http1.codec_error")

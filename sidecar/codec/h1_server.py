@@ -16,11 +16,11 @@ from sidecar.codec.headers import Headers
 from sidecar.codec.heads import HeadError, RequestParser
 from sidecar.codec.render import response_head
 from sidecar.config.model import Address
-from sidecar.forward import Stream
 from sidecar.forward.state import NEVER
 
 if TYPE_CHECKING:
     from sidecar.connection_manager import ConnectionManager
+    from sidecar.forward import Stream
 
 # What a client may send ahead of its turn before its reading is paused. It is not paused for merely having a request in
 # flight: a paused transport sees neither FIN nor RST.
@@ -106,7 +106,7 @@ class ServerConnection(asyncio.Protocol):
         self._parser.forget()
         stream, self._stream = self._stream, None
         if stream is None and self._buffer and state == _HEAD:  # in the middle of a head
-            stream = Stream.refused(self, self.manager, monotonic())
+            stream = self.manager.stream.refused(self, self.manager, monotonic())
         if stream is not None:
             stream.on_client_gone()
         self.manager.closed(self, monotonic() - self._opened, in_use=stream is not None)
@@ -234,7 +234,7 @@ class ServerConnection(asyncio.Protocol):
         if not self.manager.keeps(self._requests):
             self._close_after = True
             self.manager.stats.downstream_cx_max_requests_reached.value += 1
-        self._stream = stream = Stream(self, self.manager, parser, length, monotonic())
+        self._stream = stream = self.manager.stream(self, self.manager, parser, length, monotonic())
         special = parser.special
         if b"expect" in special and special[b"expect"].lower() == b"100-continue":
             self._sent.value += len(_CONTINUE)
@@ -270,7 +270,7 @@ class ServerConnection(asyncio.Protocol):
         self._http10 = False
         self._request_done = False
         self._close_after = True
-        stream = Stream.refused(self, self.manager, monotonic())
+        stream = self.manager.stream.refused(self, self.manager, monotonic())
         self._stream = stream
         self._state = _WAIT
         stream.reply(status, body, detail, flags)
@@ -336,7 +336,7 @@ class ServerConnection(asyncio.Protocol):
             else:
                 self._chunked = True
                 headers.append((b"transfer-encoding", b"chunked"))
-        if self._close_after or self.manager.draining or not self._request_done:
+        if self._close_after or self.manager.draining or not self._request_done:  # ends_after_this, in place
             self._close_after = True
             headers.append((b"connection", b"close"))
         elif self._http10:
@@ -385,6 +385,11 @@ class ServerConnection(asyncio.Protocol):
     def write_raw(self, data: bytes) -> None:
         self._sent.value += len(data)
         self.transport.write(data)
+
+    @property
+    def ends_after_this(self) -> bool:
+        """Whether the connection ends with the answer in progress."""
+        return self._close_after or self.manager.draining or not self._request_done
 
     def end_after_this(self) -> None:
         """The answer about to be sent is the connection's last; the client gets time to read it."""

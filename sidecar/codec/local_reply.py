@@ -19,10 +19,15 @@ def is_grpc(content_type: bytes | None) -> bool:
     return content_type is not None and content_type.startswith(b"application/grpc") and content_type[16:17] in b"+;"
 
 
+def grpc_status_of(status: int) -> int:
+    """The gRPC code that stands for an HTTP status."""
+    return _GRPC_STATUS.get(status, 2)
+
+
 def reply_headers(status: int, body: bytes, grpc: bool, grpc_status: int | None = None) -> tuple[int, Headers, bytes]:
     """The status, headers and body that go out for a local reply of `status` with `body`."""
     if grpc:
-        code = _GRPC_STATUS.get(status, 2) if grpc_status is None else grpc_status
+        code = grpc_status_of(status) if grpc_status is None else grpc_status
         headers: Headers = [
             (b"content-type", b"application/grpc"),
             (b"grpc-status", b"%d" % code),

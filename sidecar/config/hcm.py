@@ -52,6 +52,7 @@ def hcm(reader: Reader) -> Hcm:
         request_headers_timeout=reader.seconds("request_headers_timeout"),
         delayed_close_timeout=reader.seconds("delayed_close_timeout", 1.0),
         upgrades=_upgrades(reader),
+        **_log_options(reader),
         **_common_options(reader),
         **_http1_options(reader),
     )
@@ -87,6 +88,19 @@ def _refusals(reader: Reader) -> None:
             config.only("use_request_id_for_trace_sampling", True)
     if reader.has("strip_any_host_port") and reader.has("strip_matching_host_port"):
         reader.problem("only one of strip_any_host_port and strip_matching_host_port may be set", "strip_any_host_port")
+
+
+def _log_options(reader: Reader) -> dict[str, Any]:
+    """`access_log_options`, or the fields that it has taken the place of."""
+    interval, starts = reader.seconds("access_log_flush_interval"), reader.flag("flush_access_log_on_new_request")
+    options = reader.child("access_log_options")
+    if options is None:
+        return {"log_interval": interval, "log_starts": starts}
+    return {
+        "log_interval": options.seconds("access_log_flush_interval") or interval,
+        "log_starts": options.flag("flush_access_log_on_new_request") or starts,
+        "log_tunnels": options.flag("flush_log_on_tunnel_successfully_established"),
+    }
 
 
 def _internal(reader: Reader | None) -> tuple[str, ...]:

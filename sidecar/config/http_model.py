@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from sidecar.config.basic_model import MILLION, UNLIMITED, HeaderMatcher
+from sidecar.config.log_filter_model import LogFilter
 from sidecar.config.route_model import RouteConfig, WeightedCluster
 
 
@@ -39,11 +40,15 @@ class HttpFilter:
 @dataclass(frozen=True, slots=True)
 class AccessLog:
     """`target` is "stdout", "stderr" or a path; exactly one of `text` and `json` (nested data of format strings) is set;
-    both None means Envoy's default format."""
+    both None means Envoy's default format. `filter` says which exchanges are told, `metered` that the format asks for
+    moments that are noted on demand."""
 
     target: str
     text: str | None = None
     json: Mapping[str, Any] | None = None
+    omit_empty: bool = False  # what is not there leaves nothing behind: no dash, no null
+    filter: LogFilter | None = None
+    metered: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,6 +103,10 @@ class Hcm:
     upgrades: frozenset[str] = frozenset()  # lower-case: "websocket", "connect"
     enable_trailers: bool = False  # HTTP/1.1 trailers of requests are passed on, not dropped
     rds_timeout: float = 15.0  # initial_fetch_timeout: serve without routes after that; 0.0: wait for ever
+    filter_chain: str = ""  # the name of the chain that it is in
+    log_interval: float = 0.0  # requests in progress are logged so often, too; 0.0: only when they are over
+    log_starts: bool = False  # they are logged when they begin, too
+    log_tunnels: bool = False  # … and when their tunnel stands
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,3 +115,6 @@ class TcpProxy:
     clusters: tuple[WeightedCluster, ...]
     idle_timeout: float = 3600.0
     access_logs: tuple[AccessLog, ...] = ()
+    filter_chain: str = ""
+    log_interval: float = 0.0
+    log_connects: bool = False  # sessions are logged when their upstream is there, too

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from itertools import product
 from typing import Any, Final
 
@@ -120,7 +121,9 @@ def _default_chain(reader: Reader | None) -> FilterChain | None:
 
 def _chain(reader: Reader) -> FilterChain:
     plaintext(reader)
-    return FilterChain(reader.text("name"), _match(reader.child("filter_chain_match")), _network(reader))
+    name = reader.text("name")
+    network = replace(_network(reader), filter_chain=name)
+    return FilterChain(name, _match(reader.child("filter_chain_match")), network)
 
 
 def _network(reader: Reader) -> Hcm | TcpProxy:

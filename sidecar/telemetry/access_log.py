@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import random
 import stat
 import threading
 from collections.abc import Callable
@@ -17,7 +18,9 @@ from typing import TYPE_CHECKING
 from mesh.clock import Clock, SystemClock
 from mesh.errors import ConfigError, Problem
 from sidecar.config.model import AccessLog
+from sidecar.telemetry.expression import ANY_OCCASION, Occasion
 from sidecar.telemetry.formatter import ENVOY_TEXT, compile_json, compile_text
+from sidecar.telemetry.log_filter import Wanted, compile_filter
 from sidecar.telemetry.registry import Stats
 
 if TYPE_CHECKING:
@@ -212,11 +215,37 @@ class AccessLogger:
         self._write(self._line(exchange, now))
 
 
-def compile_access_log(config: AccessLog, sinks: Sinks, clock: Clock | None = None) -> AccessLogger:
+class FilteredLogger(AccessLogger):
+    """An access log that is told of some exchanges only."""
+
+    __slots__ = ("_wanted",)
+
+    def __init__(self, line: Callable[[Exchange, float], bytes], sink: Sink, wanted: Wanted) -> None:
+        super().__init__(line, sink)
+        self._wanted = wanted
+
+    def log(self, exchange: Exchange, now: float) -> None:
+        if self._wanted(exchange, now):
+            self._write(self._line(exchange, now))
+
+
+def compile_access_log(
+    config: AccessLog,
+    sinks: Sinks,
+    clock: Clock | None = None,
+    *,
+    occasion: Occasion = ANY_OCCASION,
+    rng: random.Random | None = None,
+) -> AccessLogger:
     """The logger that a configuration asks for. Raises ConfigError for an unknown command or a file that does not open."""
     clock = clock or SystemClock()
+    omit = config.omit_empty
     if config.json is not None:
-        line = compile_json(config.json, clock)
+        line = compile_json(config.json, clock, omit_empty=omit, occasion=occasion)
     else:
-        line = compile_text(config.text if config.text is not None else ENVOY_TEXT, clock)
-    return AccessLogger(line, sinks.get(config.target))
+        text = config.text if config.text is not None else ENVOY_TEXT
+        line = compile_text(text, clock, omit_empty=omit, occasion=occasion)
+    sink = sinks.get(config.target)
+    if config.filter is None:
+        return AccessLogger(line, sink)
+    return FilteredLogger(line, sink, compile_filter(config.filter, occasion.log_type, rng or random.Random()))

@@ -11,55 +11,26 @@ import re
 import socket
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from json import dumps
 from typing import Any
 
 from mesh.clock import Clock
-from mesh.errors import ConfigError, Problem
 from sidecar.codec.headers import Headers
 from sidecar.codec.heads import SPECIAL
 from sidecar.exchange import flags_text
-
-BYTES = "bytes"  # as it came off the wire, or None
-TEXT = "text"  # a str that JSON has to quote
-PLAIN = "plain"  # a str without anything to quote
-NUMBER = "number"
-
-# Where headers are: attributes of the exchange.
-REQUEST = "headers"
-RESPONSE = "response_headers"
-
-
-@dataclass(frozen=True, slots=True)
-class Expression:
-    """`optional` ones may be not there: None, or for `empty_is_none` anything false."""
-
-    source: str
-    kind: str
-    optional: bool = False
-    empty_is_none: bool = False
-
-
-@dataclass(slots=True)
-class Scope:
-    """The names an expression may use, and the `wanted` headers, looked up beforehand: the first one of the request is
-    `headers0`, of the response `response_headers0`."""
-
-    clock: Clock
-    names: dict[str, Any] = field(default_factory=dict)
-    wanted: dict[str, list[bytes]] = field(default_factory=lambda: {REQUEST: [], RESPONSE: []})
-
-    def header(self, which: str, name: bytes) -> str:
-        wanted = self.wanted[which]
-        if name not in wanted:
-            wanted.append(name)
-        return f"{which}{wanted.index(name)}"
-
-    def constant(self, value: Any) -> str:
-        name = f"k{len(self.names)}"
-        self.names[name] = value
-        return name
-
+from sidecar.telemetry import measures
+from sidecar.telemetry.expression import (
+    BYTES,
+    NUMBER,
+    PLAIN,
+    REQUEST,
+    RESPONSE,
+    TEXT,
+    VALUE,
+    Expression,
+    Scope,
+    refuse,
+)
 
 _FLAG_NAMES = {
     "UH": "NoHealthyUpstream", "UF": "UpstreamConnectionFailure", "UO": "UpstreamOverflow", "NR": "NoRouteFound",
@@ -195,7 +166,14 @@ _PLAIN_COMMANDS: dict[str, Expression] = {
     "VIRTUAL_CLUSTER_NAME": Expression("None", TEXT, True),
     "STREAM_ID": Expression("x.request_id", BYTES, True, True),
     "TRACE_ID": Expression("t.trace_id if (t := x.trace) else None", BYTES, True),
-    "ACCESS_LOG_TYPE": Expression("'DownstreamEnd'", PLAIN),
+    "UPSTREAM_HOST_NAME": Expression("(e.endpoint.hostname or e.name) if (e := x.endpoint) else None", TEXT, True),
+    "UPSTREAM_HOST_NAME_WITHOUT_PORT": Expression(
+        "(e.endpoint.hostname or e.address.host) if (e := x.endpoint) else None", TEXT, True
+    ),
+    "UPSTREAM_PROTOCOL": Expression("'HTTP/1.1' if x.upstream_local and x.protocol else None", PLAIN, True),
+    "SPAN_ID": Expression("t.span_id if (t := x.trace) else None", BYTES, True),
+    "CUSTOM_FLAGS": Expression("''", PLAIN),
+    **measures.PLAIN_COMMANDS,
 }  # fmt: skip
 for _name, _source in _DOWNSTREAM.items():
     _PLAIN_COMMANDS[f"{_name}_ADDRESS"] = Expression(_address(_source), PLAIN)
@@ -228,6 +206,8 @@ def _port_of(address: str) -> int | None:
 def namespace(scope: Scope) -> dict[str, Any]:
     """What generated functions see."""
     return {
+        **measures.NAMES,
+        "as_text": as_text,
         "by_name": by_name,
         "flags_text": flags_text,
         "host_of": _host_of,
@@ -253,26 +233,22 @@ def query_parameter(path: bytes, name: bytes) -> bytes | None:
     return None
 
 
-def lookup_metadata(metadata: Any, keys: tuple[str, ...]) -> str | None:
-    """A value deep in filter metadata, as text."""
+def lookup_metadata(metadata: Any, keys: tuple[str, ...]) -> Any:
+    """A value deep in filter metadata."""
     for key in keys:
         if not isinstance(metadata, Mapping) or key not in metadata:
             return None
         metadata = metadata[key]
-    return metadata if isinstance(metadata, str) else str(metadata)
-
-
-def _refuse(reason: str) -> ConfigError:
-    return ConfigError(Problem(reason))
+    return metadata
 
 
 def _header(scope: Scope, argument: str, length: int | None, which: str) -> Expression:
     names = argument.split("?")
     if len(names) > 2:
-        raise _refuse(f"more than one alternative header in {argument!r}")
+        raise refuse(f"more than one alternative header in {argument!r}")
     for name in names:
         if not _HEADER_NAME.fullmatch(name):
-            raise _refuse(f"{name!r} is not a header name")
+            raise refuse(f"{name!r} is not a header name")
     sources = [_one_header(scope, name.lower(), which) for name in names]
     if len(sources) == 1:
         source = sources[0]
@@ -303,6 +279,13 @@ def _response_header(scope: Scope, argument: str, length: int | None) -> Express
     return _header(scope, argument, length, RESPONSE)
 
 
+def _request_header_without_query(scope: Scope, argument: str, length: int | None) -> Expression:
+    whole = _header(scope, argument, None, REQUEST)
+    return Expression(
+        _cut(f"(w.partition(b'?')[0] if (w := {whole.source}) is not None else None)", length), BYTES, True
+    )
+
+
 def _environment(scope: Scope, argument: str, length: int | None) -> Expression:
     value = os.environ.get(argument)
     return Expression(scope.constant(value[:length] if value is not None else "-"), TEXT)
@@ -323,12 +306,20 @@ _METADATA_OWNERS = {
 def _metadata(scope: Scope, argument: str, length: int | None) -> Expression:
     owner, *keys = argument.split(":")
     if owner not in _METADATA_OWNERS or not keys:
-        raise _refuse(f"METADATA({argument}): only {', '.join(_METADATA_OWNERS)} with a namespace are known")
-    return Expression(_cut(f"lookup_metadata({_METADATA_OWNERS[owner]}, {tuple(keys)!r})", length), TEXT, True)
+        raise refuse(f"METADATA({argument}): only {', '.join(_METADATA_OWNERS)} with a namespace are known")
+    source = f"lookup_metadata({_METADATA_OWNERS[owner]}, {tuple(keys)!r})"
+    if length is None:
+        return Expression(source, VALUE, True)
+    return Expression(f"as_text(v)[:{length}] if (v := {source}) is not None else None", TEXT, True)
 
 
 def _owned_metadata(owner: str) -> Callable[[Scope, str, int | None], Expression]:
     return lambda scope, argument, length: _metadata(scope, f"{owner}:{argument}", length)
+
+
+def as_text(value: Any) -> str:
+    """A value of metadata in a line of text."""
+    return value if isinstance(value, str) else dumps(value, separators=(",", ":"), sort_keys=True)
 
 
 def _cut(source: str, length: int | None) -> str:
@@ -345,16 +336,21 @@ _PARAMETER_COMMANDS: dict[str, Callable[[Scope, str, int | None], Expression]] =
     "METADATA": _metadata,
     "CLUSTER_METADATA": _owned_metadata("CLUSTER"),
     "UPSTREAM_METADATA": _owned_metadata("UPSTREAM_HOST"),
+    "DYNAMIC_METADATA": lambda _scope, _argument, _length: Expression("None", TEXT, True),
+    "REQ_WITHOUT_QUERY": _request_header_without_query,
+    "COMMON_DURATION": measures.common_duration,
+    "TRAILER": measures.trailer,
+    "RESPONSE_TRAILER": measures.trailer,
 }
 
 
-def _start_time(scope: Scope, argument: str | None, local: bool) -> Expression:
+def _time(scope: Scope, argument: str | None, local: bool, moment: str) -> Expression:
     call: Callable[[float], str]
     if argument is None and not local:
         call = start_time(scope.clock)
     else:
         call = FormattedTime(scope.clock, argument or "%Y-%m-%dT%H:%M:%S.%3f%z", local)
-    return Expression(f"{scope.constant(call)}(x.started)", TEXT if argument else PLAIN)
+    return Expression(f"{scope.constant(call)}({moment})", TEXT if argument else PLAIN)
 
 
 def _path(argument: str | None, length: int | None) -> Expression:
@@ -362,7 +358,7 @@ def _path(argument: str | None, length: int | None) -> Expression:
     query, _, which = (argument or "WQ").partition(":")
     sources = {"PATH": "x.path", "ORIG": "(x.original_path or None)", "ORIG_OR_PATH": "(x.original_path or x.path)"}
     if query not in ("WQ", "NQ") or (which or "ORIG_OR_PATH") not in sources:
-        raise _refuse(f"PATH({argument}): expected WQ or NQ, and PATH, ORIG or ORIG_OR_PATH")
+        raise refuse(f"PATH({argument}): expected WQ or NQ, and PATH, ORIG or ORIG_OR_PATH")
     source = sources[which or "ORIG_OR_PATH"]
     if query == "NQ":
         source = f"(v.partition(b'?')[0] if (v := {source}) is not None else None)"
@@ -374,24 +370,45 @@ def _details(argument: str | None) -> Expression:
     if argument is None:
         return Expression("d if ' ' not in (d := x.details) else d.replace(' ', '_')", TEXT, True, True)
     if argument != "ALLOW_WHITESPACES":
-        raise _refuse(f"RESPONSE_CODE_DETAILS({argument}): expected ALLOW_WHITESPACES")
+        raise refuse(f"RESPONSE_CODE_DETAILS({argument}): expected ALLOW_WHITESPACES")
     return Expression("x.details", TEXT, True, True)
+
+
+_TIMES = {"START_TIME": "x.started", "START_TIME_LOCAL": "x.started", "EMIT_TIME": "n", "EMIT_TIME_LOCAL": "n"}
+# What is known when the format is compiled.
+_CONSTANTS: dict[str, Callable[[Scope], str]] = {
+    "HOSTNAME": lambda _scope: socket.gethostname(),
+    "ACCESS_LOG_TYPE": lambda scope: scope.occasion.log_type,
+    "FILTER_CHAIN_NAME": lambda scope: scope.occasion.filter_chain,
+}
 
 
 def compile_command(scope: Scope, name: str, argument: str | None, length: int | None) -> Expression:
     """The expression of one command; ConfigError names what is unknown or wrong."""
-    if name in ("START_TIME", "START_TIME_LOCAL") and length is None:
-        return _start_time(scope, argument, name.endswith("LOCAL"))
+    if name in _TIMES and length is None:
+        return _time(scope, argument, name.endswith("LOCAL"), _TIMES[name])
     if name == "PATH":
         return _path(argument, length)
     if name == "RESPONSE_CODE_DETAILS" and length is None:
         return _details(argument)
+    if name in ("GRPC_STATUS", "GRPC_STATUS_NUMBER") and length is None:
+        return measures.grpc_status_command(name, argument)
     if name in _PARAMETER_COMMANDS:
         if not argument:
-            raise _refuse(f"{name} requires parameters")
+            raise refuse(f"{name} requires parameters")
         return _PARAMETER_COMMANDS[name](scope, argument, length)
-    if name in _PLAIN_COMMANDS or name in ("HOSTNAME", "RESPONSE_CODE_DETAILS", "START_TIME", "START_TIME_LOCAL"):
-        if argument is not None or length is not None:
-            raise _refuse(f"{name} does not take any parameters or length")
-        return _PLAIN_COMMANDS.get(name) or Expression(scope.constant(socket.gethostname()), TEXT)
-    raise _refuse(f"unknown command %{name}%")
+    if name in measures.NOT_IMPLEMENTED:
+        raise refuse(f"%{name}% is not implemented: {measures.NOT_IMPLEMENTED[name]}")
+    if (
+        name not in _PLAIN_COMMANDS
+        and name not in _CONSTANTS
+        and name not in _TIMES
+        and name != "RESPONSE_CODE_DETAILS"
+    ):
+        raise refuse(f"unknown command %{name}%")
+    if argument is not None or length is not None:
+        raise refuse(f"{name} does not take any parameters or length")
+    if name in _CONSTANTS:
+        value = _CONSTANTS[name](scope)
+        return Expression(scope.constant(value), TEXT, True, True)
+    return _PLAIN_COMMANDS[name]

@@ -8,7 +8,7 @@ gets into that source but through `repr()`.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from json import dumps
 from json.encoder import encode_basestring
@@ -17,7 +17,9 @@ from typing import TYPE_CHECKING, Any
 
 from mesh.clock import Clock, SystemClock
 from mesh.errors import ConfigError, Problem
-from sidecar.telemetry.commands import BYTES, NUMBER, PLAIN, TEXT, Expression, Scope, compile_command, namespace
+from sidecar.telemetry.commands import compile_command, namespace
+from sidecar.telemetry.expression import ANY_OCCASION, BYTES, NUMBER, PLAIN, TEXT, VALUE, Expression, Occasion, Scope
+from sidecar.telemetry.measures import METERED
 
 if TYPE_CHECKING:
     from sidecar.exchange import Exchange
@@ -97,32 +99,59 @@ def parse(text: str) -> Iterator[str | Command]:
         yield text[literal:]
 
 
+def commands_of(value: Any) -> Iterator[str]:
+    """The names of the commands in a format: text, or the nested data of a JSON one."""
+    if isinstance(value, Mapping):
+        for each in value.values():
+            yield from commands_of(each)
+    elif isinstance(value, (list, tuple)):
+        for each in value:
+            yield from commands_of(each)
+    elif isinstance(value, str):
+        yield from (part.name for part in parse(value) if isinstance(part, Command))
+
+
 def compile_format(text: str, clock: Clock = _SYSTEM_CLOCK) -> Callable[[Exchange], bytes]:
     """A header's value: what is not there leaves nothing behind, as in Envoy. ConfigError names an unknown command."""
     parts = list(parse(text))
     if all(isinstance(part, str) for part in parts):
         value = "".join(part for part in parts if isinstance(part, str)).encode()
         return lambda exchange: value
+    for name in commands_of(text):
+        if name in METERED:
+            raise ConfigError(Problem(f"%{name}% is known to access logs only"))
     line = _compile(lambda builder: builder.text(parts, missing=""), clock, text.count("\n"))
     now = clock.monotonic
     return lambda exchange: line(exchange, now())
 
 
-def compile_text(text: str, clock: Clock = _SYSTEM_CLOCK) -> Line:
-    """A line of a text log; what is not there is `-`."""
+def compile_text(
+    text: str, clock: Clock = _SYSTEM_CLOCK, *, omit_empty: bool = False, occasion: Occasion = ANY_OCCASION
+) -> Line:
+    """A line of a text log; what is not there is `-`, or nothing when it is to be omitted."""
     parts = list(parse(text))
-    return _compile(lambda builder: builder.text(parts, missing="-"), clock, text.count("\n"))
+    missing = "" if omit_empty else "-"
+    return _compile(lambda builder: builder.text(parts, missing), clock, text.count("\n"), occasion)
 
 
-def compile_json(fields: Mapping[str, Any], clock: Clock = _SYSTEM_CLOCK) -> Line:
+def compile_json(
+    fields: Mapping[str, Any],
+    clock: Clock = _SYSTEM_CLOCK,
+    *,
+    omit_empty: bool = False,
+    occasion: Occasion = ANY_OCCASION,
+) -> Line:
     """A line of a JSON log, keys in order: one command alone keeps its type and is null when it is not there, a command
-    among other text is text, `-` when it is not there."""
+    among other text is text, `-` when it is not there. `omit_empty` leaves out nulls and what holds nothing else."""
 
     def build(builder: _Builder) -> None:
-        builder.json(fields)
+        if omit_empty:
+            builder.sparse_json(fields)
+        else:
+            builder.json(fields)
         builder.literal("\n")
 
-    return _compile(build, clock, None)
+    return _compile(build, clock, None, occasion)
 
 
 # ── making the function ───────────────────────────────────────────────────────────────────────────────────────────────
@@ -149,6 +178,10 @@ def _quote_anything(value: str) -> str:
     return '"' + "".join(plain) + '"'
 
 
+def _as_json(value: Any) -> str:
+    return dumps(value, separators=(",", ":"), sort_keys=True)
+
+
 class _Quoted(dict[Any, str]):
     """JSON strings of values that come again and again (user agents, clusters, routes); bounded, for clients choose some
     of them. Looking one up costs a third of making it."""
@@ -172,12 +205,13 @@ class _Builder:
     """Collects the body of a function: one local per command, then one f-string of them all. The `careful` variant
     takes any bytes; the quick one raises UnicodeError on what is not UTF-8."""
 
-    def __init__(self, clock: Clock, careful: bool) -> None:
-        self._scope = Scope(clock)
+    def __init__(self, clock: Clock, careful: bool, occasion: Occasion) -> None:
+        self._scope = Scope(clock, occasion)
         self._careful = careful
         self._lines: list[str] = []
         self._values = 0
         self._template = ""
+        self._missing = "-"  # among other text of a JSON string
 
     def literal(self, text: str) -> None:
         self._template += text.replace("{", "{{").replace("}", "}}")
@@ -190,7 +224,7 @@ class _Builder:
                 continue
             expression = self._expression(part)
             source = self._as_text(expression)
-            if expression.kind in (BYTES, TEXT):
+            if expression.kind in (BYTES, TEXT, VALUE):
                 if quoted:
                     source = f"quote({source})[1:-1]"
                 elif self._careful:
@@ -218,15 +252,55 @@ class _Builder:
             self.json(item)
         self.literal(brackets[1])
 
+    def sparse_json(self, value: Mapping[str, Any]) -> None:
+        """The same without nulls: members are put together when the line is written, those that are "" fall out."""
+        self._missing = ""
+        self._template += "{" + self._sparse(value, top=True) + "}"
+
+    def _sparse(self, value: Any, top: bool = False) -> str:
+        """The local that will hold the JSON of `value`, "" for null."""
+        if isinstance(value, (Mapping, list, tuple)):
+            return self._sparse_sequence(value, top)
+        before, self._template = self._template, ""
+        self.json(value)
+        source, self._template = f"f{self._template!r}", before
+        name = self._local()
+        self._lines.append(f"{name} = v if (v := {source}) != 'null' else ''")
+        return name
+
+    def _sparse_sequence(self, value: Mapping[str, Any] | Sequence[Any], top: bool) -> str:
+        items: Iterable[tuple[str | None, Any]]
+        if isinstance(value, Mapping):
+            brackets, items = "{}", [(key, value[key]) for key in sorted(value)]
+        else:
+            brackets, items = "[]", [(None, item) for item in value]
+        members = []
+        for key, item in items:
+            member = self._sparse(item)
+            if key is not None:
+                self._lines.append(f"if {member}: {member} = {encode_basestring(key) + ':'!r} + {member}")
+            members.append(member)
+        name = self._local()
+        self._lines.append(f"{name} = ','.join([m for m in ({''.join(f'{m}, ' for m in members)}) if m])")
+        shut = f"{brackets[0]!r} + {name} + {brackets[1]!r}"
+        self._lines.append(f"{name} = {shut}" if top else f"if {name}: {name} = {shut}")
+        return name
+
+    def _local(self) -> str:
+        self._values += 1
+        return f"a{self._values - 1}"
+
     def _json_string(self, parts: list[str | Command]) -> None:
         if len(parts) != 1 or isinstance(parts[0], str):
             self.literal('"')
-            self.text(parts, missing="-", quoted=True)
+            self.text(parts, self._missing, quoted=True)
             self.literal('"')
             return
         expression = self._expression(parts[0])
         if expression.kind == NUMBER:
             source = "v"
+        elif expression.kind == VALUE:
+            source = "as_json(v)"
         elif expression.kind == PLAIN:
             source = "'\"' + v + '\"'"
         else:
@@ -241,11 +315,10 @@ class _Builder:
         """What makes text of the value `v`."""
         if expression.kind == BYTES:
             return "decode(v)" if self._careful else "v.decode()"
-        return "v"
+        return "as_text(v)" if expression.kind == VALUE else "v"
 
     def _value(self, expression: Expression, source: str, missing: str) -> None:
-        name = f"a{self._values}"
-        self._values += 1
+        name = self._local()
         present = "v" if expression.empty_is_none else "v is not None"
         self._lines.append(f"v = {expression.source}")
         self._lines.append(
@@ -267,6 +340,7 @@ class _Builder:
             body = "try:\n" + indent("\n".join([*lines, "return s.encode()"]), "    ")
             body += "\nexcept UnicodeError:\n    return fallback(x, n)"
         names = namespace(self._scope) | {
+            "as_json": _as_json,
             "clean": _clean,
             "decode": _decode,
             "encode": _encode,
@@ -291,8 +365,10 @@ class _Builder:
         ]
 
 
-def _compile(build: Callable[[_Builder], None], clock: Clock, newlines: int | None) -> Line:
-    careful, quick = _Builder(clock, careful=True), _Builder(clock, careful=False)
+def _compile(
+    build: Callable[[_Builder], None], clock: Clock, newlines: int | None, occasion: Occasion = ANY_OCCASION
+) -> Line:
+    careful, quick = _Builder(clock, True, occasion), _Builder(clock, False, occasion)
     build(careful)
     build(quick)
     return quick.function(careful.function(None, None), newlines)

@@ -16,10 +16,11 @@ from prometheus_client.registry import Collector
 from mesh.clock import Clock, SystemClock
 from mesh.node import Node
 from sidecar.codec.headers import Headers
-from sidecar.config.model import AccessLog, Address, Direction, Hcm, TcpProxy, Tracing
+from sidecar.config.model import Address, Direction, Hcm, TcpProxy, Tracing
 from sidecar.exchange import Exchange
 from sidecar.telemetry import peer
 from sidecar.telemetry.access_log import FLUSH_INTERVAL, Sinks, compile_access_log
+from sidecar.telemetry.expression import Occasion
 from sidecar.telemetry.istio_metrics import IstioMetrics
 from sidecar.telemetry.otlp import OtlpExporter
 from sidecar.telemetry.prometheus import IstioCollector, StatsCollector
@@ -84,7 +85,7 @@ class Telemetry:
     def accounting(self, config: Hcm, direction: Direction) -> Account:
         """What a connection manager tells of each finished exchange; never raises. Raises ConfigError itself, for an
         access log."""
-        accounts: list[Account] = [self._log(log) for log in config.access_logs]
+        accounts = self._logs(config, "DownstreamEnd")
         if direction is not Direction.UNSPECIFIED:
             accounts.append(self.istio.requests(direction))
         if (tracer := self.tracer(config, direction)) is not None:
@@ -93,12 +94,16 @@ class Telemetry:
 
     def tcp_accounting(self, config: TcpProxy, direction: Direction) -> tuple[Callable[[Exchange], None], Account]:
         """What a TCP proxy tells of a session that found its host, and of one that ended."""
-        accounts: list[Account] = [self._log(log) for log in config.access_logs]
+        accounts = self._logs(config, "TcpConnectionEnd")
         opened: Callable[[Exchange], None] = _nothing
         if direction is not Direction.UNSPECIFIED:
             opened, closed = self.istio.tcp(direction)
             accounts.append(closed)
         return opened, self._guarded(accounts)
+
+    def interim(self, config: Hcm | TcpProxy, log_type: str) -> Account:
+        """What writes of exchanges in progress to the access logs; never raises."""
+        return self._guarded(self._logs(config, log_type))
 
     def _guarded(self, accounts: Sequence[Account]) -> Account:
         """All of them as one. An exchange that one of them cannot digest is a fault of ours that is told of, not a reason
@@ -129,8 +134,9 @@ class Telemetry:
             tracer = self._tracers[tracing, direction] = Tracer(tracing, self.node, direction, spans, clock=self._clock)
         return tracer
 
-    def _log(self, config: AccessLog) -> Account:
-        return compile_access_log(config, self.sinks, self._clock).log
+    def _logs(self, config: Hcm | TcpProxy, log_type: str) -> list[Account]:
+        occasion = Occasion(log_type, config.filter_chain)
+        return [compile_access_log(log, self.sinks, self._clock, occasion=occasion).log for log in config.access_logs]
 
     def _exporter(self, tracing: Tracing) -> Callable[[Span], None] | None:
         if not tracing.otlp_url:

@@ -350,6 +350,7 @@ class Stage:
     upstreams: ClusterManager = field(init=False)
     manager: ConnectionManager = field(init=False)
     wires: list[Wire] = field(default_factory=list)
+    in_progress: list[Exchange] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         loop: Any = self.loop
@@ -368,6 +369,7 @@ class Stage:
             node=Node("sidecar", "10.0.0.1", "test"),
             accounting=lambda _config, _direction: lambda exchange, _now: self.finished.append(exchange),
             tracer=lambda _config, _direction: None,
+            interim=lambda _config, _log_type: lambda exchange, _now: self.in_progress.append(exchange),
             peer_headers=[],
             decode_peer=lambda _value: None,
             rng=rng,

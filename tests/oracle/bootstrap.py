@@ -42,7 +42,7 @@ def listener_key(case: Case) -> str:
     """Cases with the same key share a listener."""
     if case.tcp is not None:
         return f"tcp {case.name}"
-    return json.dumps([case.hcm, case.filters, case.log], sort_keys=True)
+    return json.dumps([case.hcm, case.filters, case.log, case.log_fields, case.log_format], sort_keys=True)
 
 
 def build(
@@ -91,8 +91,9 @@ def _tcp_proxy(name: str, case: Case, log: str) -> dict[str, Any]:
 
 
 def _access_log(path: str, case: Case) -> dict[str, Any]:
-    typed = {"@type": FILE_LOG_TYPE, "path": path, "log_format": {"json_format": {**LOG_FORMAT, **case.log}}}
-    return {"name": "envoy.access_loggers.file", "typed_config": typed}
+    log_format = {"json_format": {**LOG_FORMAT, **case.log}, **case.log_format}
+    typed = {"@type": FILE_LOG_TYPE, "path": path, "log_format": log_format}
+    return {"name": "envoy.access_loggers.file", "typed_config": typed, **case.log_fields}
 
 
 def _connection_manager(name: str, cases: Sequence[Case], log: str) -> dict[str, Any]:

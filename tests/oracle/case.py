@@ -78,8 +78,9 @@ class Up:
 @dataclass(frozen=True, slots=True)
 class Case:
     """`routes` defaults to one route of everything to the case's cluster with `action` on top. Cases with equal `hcm`,
-    `filters` and `log` share a listener; `tcp` are the fields of a TCP proxy in place of the connection manager. `log`
-    adds to the log's JSON: of values whose key starts with `~` the digits do not count.
+    `filters` and log share a listener; `tcp` are the fields of a TCP proxy in place of the connection manager. `log`
+    adds to the log's JSON: of values whose key starts with `~` the digits do not count. `log_fields` are the access log's
+    own (its filter), `log_format` those of its format.
 
     `expect` pins what Envoy does, so that a case keeps testing what its name says; keys are paths of `observe`. `ignore`
     holds path prefixes that are not compared. `end` is `auto` (asks with another request whether the connection lives,
@@ -103,6 +104,8 @@ class Case:
     end: str = "auto"
     logs: int | None = None
     log: Mapping[str, Any] = field(default_factory=dict)
+    log_fields: Mapping[str, Any] = field(default_factory=dict)
+    log_format: Mapping[str, Any] = field(default_factory=dict)
     tcp: Mapping[str, Any] | None = None
 
     @property

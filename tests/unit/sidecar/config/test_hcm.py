@@ -119,12 +119,12 @@ def test_grouped_fields_of_a_manager() -> None:
                 "access_log": [
                     {
                         "name": "a",
-                        "filter": {"not_health_check_filter": {}},
+                        "filter": {"extension_filter": {"name": "cel"}},
                         "typed_config": {"@type": FILE_LOG, "path": "/l"},
                     }
                 ]
             },
-            "filter: is not implemented",
+            "extension_filter: is not implemented",
         ),
     ],
 )

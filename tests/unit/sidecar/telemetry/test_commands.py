@@ -62,13 +62,13 @@ def test_query_parameters(path: bytes, name: bytes, value: bytes | None) -> None
     ("metadata", "keys", "value"),
     [
         ({"a": {"b": "c"}}, ("a", "b"), "c"),
-        ({"a": {"b": 1.5}}, ("a", "b"), "1.5"),
+        ({"a": {"b": 1.5}}, ("a", "b"), 1.5),
         ({"a": "x"}, ("a", "b"), None),
         ({}, ("a",), None),
         (None, ("a",), None),
     ],
 )
-def test_metadata(metadata: Any, keys: tuple[str, ...], value: str | None) -> None:
+def test_metadata(metadata: Any, keys: tuple[str, ...], value: Any) -> None:
     assert lookup_metadata(metadata, keys) == value
 
 

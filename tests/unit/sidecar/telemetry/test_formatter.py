@@ -125,8 +125,8 @@ def test_what_is_not_there_is_a_dash() -> None:
         ("%DOWNSTREAM_REMOTE_ADDRESS_WITHOUT_PORT% %DOWNSTREAM_REMOTE_PORT%", "127.0.0.1 40000"),
         ("%DOWNSTREAM_DIRECT_REMOTE_ADDRESS%", "127.0.0.1:40000"),
         ("%UPSTREAM_REQUEST_ATTEMPT_COUNT% %STREAM_ID%", "1 11111111-2222-4333-8444-555555555555"),
-        ("%CLUSTER_METADATA(istio:services)%", "[{'host': 'reviews.default.svc.cluster.local', 'name': 'reviews', "
-         "'namespace': 'default'}]"),
+        ("%CLUSTER_METADATA(istio:services)%", '[{"host":"reviews.default.svc.cluster.local","name":"reviews",'
+         '"namespace":"default"}]'),
         ("%START_TIME(%s %3f %f %Y/%m/%dT%H:%M:%S%z %Z)%", "1700000000 000 000000000 2023/11/14T22:13:20+0000 UTC"),
         ("%ACCESS_LOG_TYPE%", "DownstreamEnd"),
         ("100%% {a}", "100% {a}"),
