@@ -16,6 +16,7 @@ from google.protobuf.descriptor import Descriptor, FieldDescriptor
 from google.protobuf.json_format import ParseDict, ParseError
 
 from mesh.errors import ConfigError, Problem
+from sidecar.config.json_message import UnusualError, construct
 from sidecar.config.types import import_type
 
 TYPED_STRUCT = "type.googleapis.com/xds.type.v3.TypedStruct"
@@ -85,7 +86,8 @@ class Document:
         self._lines: dict[str, int] | None = None
 
     def parse(self, message: Any) -> Any:
-        """Fills `message`. Raises ConfigError with every field that it does not have, or with what else is wrong."""
+        """The message that the text says, of the type of `message`, which is empty and may be filled. Raises ConfigError
+        with every field that it does not have, or with what else is wrong."""
         try:
             data = yaml.load(self._text, _Loader)
         except yaml.MarkedYAMLError as error:
@@ -97,6 +99,12 @@ class Document:
             return message
         if not isinstance(data, dict):
             raise ConfigError(Problem("must be a mapping of fields", file=self._file, line=1))
+        try:
+            return construct(data, type(message))
+        except (UnusualError, RecursionError):
+            return self._parse_dict(data, message)
+
+    def _parse_dict(self, data: Any, message: Any) -> Any:
         try:
             data = _known_types(data)
             return ParseDict(data, message)
