@@ -18,15 +18,22 @@ from sidecar.machine import own_address
 # What clients may ask of the proxy when they are internal; it ends here in any case.
 WISHES = frozenset(
     (
+        b"x-envoy-hedge-on-per-try-timeout",
         b"x-envoy-max-retries",
+        b"x-envoy-retriable-header-names",
         b"x-envoy-retriable-status-codes",
         b"x-envoy-retry-grpc-on",
         b"x-envoy-retry-on",
+        b"x-envoy-upstream-alt-stat-name",
         b"x-envoy-upstream-rq-per-try-timeout-ms",
+        b"x-envoy-upstream-rq-timeout-alt-response",
         b"x-envoy-upstream-rq-timeout-ms",
     )
 )
 _CONSUMED = WISHES | {b"x-envoy-internal", b"x-envoy-expected-rq-timeout-ms"}
+# What only internal requests may say, and what goes on with them.
+_NOT_FROM_STRANGERS = frozenset((b"x-envoy-ip-tags", b"x-envoy-original-url"))
+_LOOKED_AT = _CONSUMED | _NOT_FROM_STRANGERS
 _NOT_FROM_THE_EDGE = (
     b"x-envoy-decorator-operation",
     b"x-envoy-downstream-service-cluster",
@@ -46,7 +53,7 @@ class Forwarded:
     def apply(self, exchange: Exchange) -> None:
         """Brings the request's headers in order, and gives it its id."""
         headers, noted, config = exchange.headers, exchange.noted, self._config
-        if not config.use_remote_address and not self._internal and (not noted or noted.keys().isdisjoint(_CONSUMED)):
+        if not config.use_remote_address and not self._internal and (not noted or noted.keys().isdisjoint(_LOOKED_AT)):
             if b"x-forwarded-proto" not in noted:
                 headers.append((b"x-forwarded-proto", exchange.scheme))
             edge = False
@@ -86,8 +93,9 @@ class Forwarded:
                 headers.append((b"x-forwarded-proto", exchange.scheme))
         internal = single and self._is_internal(client)
         wishes = {name: noted[name] for name in WISHES if name in noted} if internal else None
-        headers[:] = [header for header in headers if header[0] not in _CONSUMED]
-        for name in _CONSUMED:
+        gone = _CONSUMED if internal else _LOOKED_AT
+        headers[:] = [header for header in headers if header[0] not in gone]
+        for name in gone:
             noted.pop(name, None)
         if wishes:
             noted.update(wishes)

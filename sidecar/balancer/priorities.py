@@ -29,10 +29,11 @@ def build(
     on_panic: Callable[[], None],
     locality_weighted: bool = False,
     hashing: Hashing = DEFAULT_HASHING,
+    left_out: frozenset[int] = frozenset(),
 ) -> Picker:
     """The picker of a cluster. `levels` are the hosts by priority, 0 first; `on_panic` is called for each pick made in
     panic (a counter). With `locality_weighted` a level's localities share its traffic by their weights, each lowered as
-    far as its health falls below what overprovisioning covers."""
+    far as its health falls below what overprovisioning covers. The levels `left_out` get nothing."""
     if not any(levels):
         return nobody
     hashes = policy in HASHING
@@ -52,7 +53,7 @@ def build(
 
     if len(levels) == 1:
         return picker_of(levels[0])
-    shares = loads([_health(level, overprovisioning) for level in levels])
+    shares = loads([0 if at in left_out else health(level, overprovisioning) for at, level in enumerate(levels)])
     if sum(shares) == 0:  # nobody is healthy anywhere: the first level decides, in panic or with nobody
         return picker_of(next(level for level in levels if level))
     used = [(picker_of(level), share) for level, share in zip(levels, shares, strict=True) if share]
@@ -119,7 +120,7 @@ def _by_locality(
     return _shared(used, rng) if used else nobody
 
 
-def _health(level: Sequence[Host], overprovisioning: int) -> int:
+def health(level: Sequence[Host], overprovisioning: int) -> int:
     """Percent of its full load that a level can take, at most 100."""
     if not level:
         return 0

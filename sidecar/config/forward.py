@@ -5,41 +5,18 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Final
 
-from sidecar.config.common import header_ops, substitution, typed
+from sidecar.config.common import header_ops, substitution
 from sidecar.config.hash_policy import hash_policies
 from sidecar.config.mirrors import mirrors
-from sidecar.config.model import UNLIMITED, Forward, RetryPolicy, Rewrite, WeightedCluster
+from sidecar.config.model import UNLIMITED, Forward, Rewrite, WeightedCluster
 from sidecar.config.reader import Reader
+from sidecar.config.retry import retry_policy
 
 _NOT_FOUND_CODES: Final = {
     "SERVICE_UNAVAILABLE": 503,
     "NOT_FOUND": 404,
     "INTERNAL_SERVER_ERROR": 500,
 }
-PREVIOUS_HOSTS: Final = "envoy.extensions.retry.host.previous_hosts.v3.PreviousHostsPredicate"
-
-RETRY_CONDITIONS: Final = frozenset(
-    {
-        "5xx",
-        "gateway-error",
-        "reset",
-        "reset-before-request",
-        "connect-failure",
-        "envoy-ratelimited",
-        "retriable-4xx",
-        "refused-stream",
-        "retriable-status-codes",
-        "retriable-headers",
-        "http3-post-connect-failure",
-        "cancelled",
-        "deadline-exceeded",
-        "internal",
-        "resource-exhausted",
-        "unavailable",
-    }
-)
-DEFAULT_BASE: Final = 0.025
-MIN_BASE: Final = 0.001
 
 
 def forward(reader: Reader) -> Forward:
@@ -115,37 +92,3 @@ def _upgrades(reader: Reader) -> Mapping[str, bool]:
         elif kind == "connect" and upgrades[kind]:
             each.problem("passing CONNECT on to another proxy is not implemented: set it", "connect_config")
     return upgrades
-
-
-def retry_policy(reader: Reader) -> RetryPolicy:
-    words = [word.strip() for word in reader.text("retry_on").split(",")]
-    conditions = frozenset(word for word in words if word)
-    if unknown := sorted(conditions - RETRY_CONDITIONS):
-        reader.problem(f"unknown condition {', '.join(map(repr, unknown))}", "retry_on")
-    base, longest = _back_off(reader.child("retry_back_off"))
-    predicates = reader.children("retry_host_predicate")
-    for each in predicates:
-        typed(each, {PREVIOUS_HOSTS: None}, "retry host predicate")
-    return RetryPolicy(
-        conditions=conditions,
-        attempts=reader.number("num_retries", 1),
-        per_try_timeout=reader.seconds("per_try_timeout"),
-        status_codes=frozenset(reader.values("retriable_status_codes")),
-        base_interval=base,
-        max_interval=longest,
-        avoid_previous_hosts=bool(predicates),
-        host_selection_attempts=reader.number("host_selection_retry_max_attempts") or 1,
-    )
-
-
-def _back_off(reader: Reader | None) -> tuple[float, float]:
-    if reader is None:
-        return DEFAULT_BASE, DEFAULT_BASE * 10
-    base = max(reader.seconds("base_interval", DEFAULT_BASE), MIN_BASE)
-    longest = reader.optional_seconds("max_interval")
-    if longest is None:
-        return base, base * 10
-    longest = max(longest, MIN_BASE)
-    if longest < base:
-        reader.problem("must not be less than base_interval", "max_interval")
-    return base, longest

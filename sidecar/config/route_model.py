@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any
 
-from sidecar.config.basic_model import MILLION, RouteMatch, StringMatcher
+from sidecar.config.basic_model import MILLION, HeaderMatcher, RouteMatch, StringMatcher
 
 
 class AppendAction(Enum):
@@ -39,17 +39,38 @@ NO_OPS = HeaderOps()
 
 
 @dataclass(frozen=True, slots=True)
+class ResetHeader:
+    """A response header that says when to come again: in so many seconds, or at a Unix time."""
+
+    name: bytes
+    timestamp: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class RetryPolicy:
-    """`conditions` are the words of `retry_on` (and of x-envoy-retry-on); `attempts` is num_retries (Envoy's default 1)."""
+    """`conditions` are the words of `retry_on` (and of x-envoy-retry-on); `attempts` is num_retries (Envoy's default 1).
+
+    With `request_headers` only requests that one of them matches are retried. `reset_headers` are believed up to
+    `reset_max_interval`. A retry passes over hosts that an attempt was made to, canaries, and those whose `envoy.lb`
+    metadata has all the labels of one of `omit_metadata`, as far as it is told to; every `priority_frequency` attempts
+    (0: never) it also leaves out the priorities that were tried."""
 
     conditions: frozenset[str]
     attempts: int = 1
     per_try_timeout: float = 0.0
+    per_try_idle_timeout: float = 0.0
     status_codes: frozenset[int] = frozenset()
+    headers: tuple[HeaderMatcher, ...] = ()  # of responses
+    request_headers: tuple[HeaderMatcher, ...] = ()
     base_interval: float = 0.025
     max_interval: float = 0.250
+    reset_headers: tuple[ResetHeader, ...] = ()
+    reset_max_interval: float = 300.0
     avoid_previous_hosts: bool = False
+    omit_canaries: bool = False
+    omit_metadata: tuple[Mapping[str, Any], ...] = ()
     host_selection_attempts: int = 1
+    priority_frequency: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -182,6 +203,7 @@ class VirtualHost:
     retry: RetryPolicy | None = None
     include_attempt_count: bool = False  # x-envoy-attempt-count upstream
     include_attempt_count_in_response: bool = False
+    include_is_timeout_retry: bool = False  # x-envoy-is-timeout-retry upstream
     filters: Mapping[str, Any] = field(default_factory=dict)
     retry_buffer: int | None = None  # None: the listener's buffer limit
     mirrors: tuple[Mirror, ...] = ()

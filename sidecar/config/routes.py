@@ -7,7 +7,7 @@ from typing import Any
 
 from sidecar.config.common import data_source, header_ops, substitution
 from sidecar.config.filters import per_route_filters
-from sidecar.config.forward import forward, retry_policy
+from sidecar.config.forward import forward
 from sidecar.config.match import route_match
 from sidecar.config.mirrors import mirrors
 from sidecar.config.model import (
@@ -19,6 +19,7 @@ from sidecar.config.model import (
     VirtualHost,
 )
 from sidecar.config.reader import Reader
+from sidecar.config.retry import retry_policy
 
 MAX_DIRECT_RESPONSE = 4096  # Envoy's max_direct_response_body_size_bytes
 
@@ -82,6 +83,7 @@ def _virtual_host(reader: Reader, body_limit: int) -> VirtualHost:
         retry=retry_policy(retry) if retry is not None else None,
         include_attempt_count=reader.flag("include_request_attempt_count"),
         include_attempt_count_in_response=reader.flag("include_attempt_count_in_response"),
+        include_is_timeout_retry=reader.flag("include_is_timeout_retry_header"),
         filters=_filters(reader),
         retry_buffer=_retry_buffer(reader),
         mirrors=mirrors(reader),

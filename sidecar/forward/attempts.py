@@ -9,12 +9,15 @@ from sidecar.codec.framing import CHUNKED, chunk, last_chunk
 from sidecar.codec.headers import put
 from sidecar.codec.render import request_head
 from sidecar.exchange import Flag
+from sidecar.forward.failures import PRIORITIES
 from sidecar.forward.state import NEVER
 from sidecar.forward.timeouts import Timeouts
 
 if TYPE_CHECKING:
     from sidecar.codec.h1_client import ClientConnection
     from sidecar.filters import Hold
+    from sidecar.router.retry import RetryPlan
+    from sidecar.router.retry_hosts import PreviousPriorities
     from sidecar.upstream.circuit import Circuit
     from sidecar.upstream.cluster import ClusterRuntime
     from sidecar.upstream.host import Host
@@ -70,14 +73,23 @@ class Attempts(Timeouts):
         return False
 
     def _pick(self, cluster: ClusterRuntime) -> Host | None:
-        host = cluster.pick(self)
-        if self._avoid and self._plan is not None:
-            for _ in range(self._plan.policy.host_selection_attempts):
-                if host not in self._avoid:
-                    break
-                self.repicks += 1
-                host = cluster.pick(self)
-            self.repicks = 0
+        if self._tried and self._plan is not None:
+            return self._pick_elsewhere(cluster, self._plan)
+        return cluster.pick(self)
+
+    def _pick_elsewhere(self, cluster: ClusterRuntime, plan: RetryPlan) -> Host | None:
+        """A retry's host: one that the policy does not pass over, if so many picks find one."""
+        priorities: PreviousPriorities | None = self.kept(PRIORITIES)
+        pick = (
+            cluster.pick if priorities is None else cluster.picker_without(priorities.left_out(cluster.usable_without))
+        )
+        host = pick(self)
+        for _ in range(plan.policy.host_selection_attempts):
+            if host is None or not any(rejects(host, self._tried) for rejects in plan.rejects):
+                break
+            self.repicks += 1
+            host = pick(self)
+        self.repicks = 0
         return host
 
     def on_connection(self, connection: ClientConnection) -> None:
@@ -90,12 +102,12 @@ class Attempts(Timeouts):
         if self.request_complete and self.length == CHUNKED:
             data += self._last_chunk()
         plan = self._plan
-        if plan is None:
+        if plan is None or not plan.enabled:
             self._forget_body()
         if self._body_size:  # the client may be held up: there was nowhere to send to, or a connection that is gone
             self.downstream.resume_reading()
         connection.send(self, data, self.request_complete)
-        if plan is not None and plan.policy.per_try_timeout and self.request_complete:
+        if plan is not None and plan.timed and self.request_complete:
             self._start_per_try(plan)
 
     def _in_flight(self, connection: ClientConnection) -> None:
@@ -156,8 +168,8 @@ class Attempts(Timeouts):
         if self.attempts > 1 and left:
             left = max(left - (monotonic() - self.upstream_started), 0.001)
         plan = self._plan
-        if plan is not None and plan.policy.per_try_timeout and (not left or plan.policy.per_try_timeout < left):
-            left = plan.policy.per_try_timeout
+        if plan is not None and plan.per_try_timeout and (not left or plan.per_try_timeout < left):
+            left = plan.per_try_timeout
         if not left:
             return b""
         return _MILLISECONDS.get(left) or b"%d" % (left * 1000)
@@ -194,7 +206,7 @@ class Attempts(Timeouts):
             if end and self.length == CHUNKED:
                 framed += self._last_chunk()
             connection.write(framed, end)
-            if end and self._plan is not None and self._plan.policy.per_try_timeout:
+            if end and self._plan is not None and self._plan.timed:
                 self._start_per_try(self._plan)
 
     def _hold(self, hold: Hold, end: bool) -> None:
@@ -213,9 +225,9 @@ class Attempts(Timeouts):
 
     def _give_up_retries(self) -> None:
         """More of the body than may be kept."""
-        if self._plan is not None:
+        if self._plan is not None and self._plan.enabled:
             self.cluster.stats.retry_or_shadow_abandoned.value += 1
-            self._plan = None
+            self._plan = self._plan.barred()
 
     def _last_chunk(self) -> bytes:
         return last_chunk(self.request_trailers if self.cluster.config.enable_trailers else ())

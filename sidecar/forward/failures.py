@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 from time import monotonic
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
+from sidecar.codec.headers import put
 from sidecar.codec.local_reply import reset_body
 from sidecar.exchange import Flag
 from sidecar.forward.state import StreamState
 from sidecar.router.retry import Failure
+from sidecar.router.retry_hosts import PreviousPriorities
 from sidecar.upstream import outlier
 from sidecar.upstream.dial import DialError
 
 if TYPE_CHECKING:
     from sidecar.codec.h1_client import ClientConnection
+    from sidecar.router.retry import RetryPlan
     from sidecar.upstream.host import Host
+
+PRIORITIES: Final = "previous priorities"  # under what name an exchange keeps them
 
 
 class Failures(StreamState):
@@ -110,18 +115,35 @@ class Failures(StreamState):
         self._retrying = True
         self.budget.retries += 1
         stats.upstream_rq_retry.value += 1
-        stats.upstream_rq_retry_backoff_exponential.value += 1
         if status:
             stats.retried(status)
         return True
 
-    def _schedule_retry(self) -> None:
-        plan = self._plan
+    def _schedule_retry(self, told: float = 0.0, *, timed_out: bool = False) -> None:
+        """After the back-off, or after the time that the response `told`."""
+        plan, stats = self._plan, self.cluster.stats
         assert plan is not None  # noqa: S101  # only a plan schedules
-        if plan.policy.avoid_previous_hosts and self.endpoint is not None:
-            self._avoid.append(self.endpoint)
-        delay = plan.backoff(self._retries, self.manager.rng)
+        if self.endpoint is not None and (plan.rejects or plan.policy.priority_frequency):
+            self._tried.append(self.endpoint)
+            self._leave_out(plan)
+        if self.virtual_host.config.include_is_timeout_retry:
+            put(self.headers, b"x-envoy-is-timeout-retry", b"true" if timed_out else b"false")
+        if told:
+            stats.upstream_rq_retry_backoff_ratelimited.value += 1
+        else:
+            stats.upstream_rq_retry_backoff_exponential.value += 1
+        delay = told or plan.backoff(self._retries, self.manager.rng)
         self._timer = self.manager.loop.call_later(delay, self._retry)
+
+    def _leave_out(self, plan: RetryPlan) -> None:
+        """Notes at which priority the last attempt was, for retries that go elsewhere."""
+        frequency = plan.policy.priority_frequency
+        if frequency:
+            priorities = self.kept(PRIORITIES)
+            if priorities is None:
+                priorities = PreviousPriorities(frequency)
+                self.keep(PRIORITIES, priorities)
+            priorities.attempted(self.endpoint.locality.priority)
 
     def _retry(self) -> None:
         self._timer = None

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from time import monotonic
+from time import monotonic, time
 
 from sidecar.codec.headers import Headers, drop, get
 from sidecar.codec.heads import ResponseParser
 from sidecar.forward.attempts import Attempts
+from sidecar.forward.state import NEVER
 
 _BODILESS = (204, 304)
 # What nearly every Connection field says: no field of the response is for this hop only.
@@ -40,19 +41,22 @@ class Responses(Attempts):
             if checker is not None and get(headers, b"x-envoy-immediate-health-check-fail") is not None:
                 checker.fail_now(host)
         plan = self._plan
-        good = plan is None or not plan.wants_status(status, headers)
+        good = plan is None or not plan.wants_response(head)
         if not good and self._again(status):
             if end:
                 self._detach()
             else:
                 self._leave_upstream()
-            self._schedule_retry()
+            self._schedule_retry(self._told_to_wait(head))
             return
         if end:
             self._detach()
         elif self._timer is not None:
             self._timer.cancel()
             self._timer = None
+            if plan is not None and plan.policy.per_try_idle_timeout:
+                self._touched = now
+                self._watch_attempt(plan, NEVER, now)
         self._end_retry(succeeded=good)
         self.cluster.stats.complete(status, (now - self.upstream_started) * 1000)
         self._forget_body()
@@ -64,6 +68,12 @@ class Responses(Attempts):
             self._refused_upgrade(head, length, body, end, now, trailers)
         else:
             self._deliver(head, length, body, end, now, trailers)
+
+    def _told_to_wait(self, head: ResponseParser) -> float:
+        plan = self._plan
+        return (
+            plan.told_to_wait(head, time(), self.manager.rng) if plan is not None and plan.policy.reset_headers else 0.0
+        )
 
     def _refused_upgrade(
         self, head: ResponseParser, length: int, body: bytes, end: bool, now: float, trailers: Sequence[bytes]

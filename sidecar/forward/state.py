@@ -32,7 +32,6 @@ class StreamState(Exchange):
     """The state of one request, and its end."""
 
     __slots__ = (
-        "_avoid",
         "_body",
         "_body_limit",
         "_body_size",
@@ -54,6 +53,7 @@ class StreamState(Exchange):
         "_timeout",
         "_timer",
         "_touched",
+        "_tried",
         "_tunneling",
         "_upgrade",
         "_waiting",
@@ -99,7 +99,7 @@ class StreamState(Exchange):
         self._retries_left = 0
         self._retries = 0
         self._retrying = False  # a retry was decided and counts against the budget
-        self._avoid: list[Host] = []
+        self._tried: list[Host] = []  # by attempts before this one, as far as its retries have to know
         self._destination: Destination | None = None
         self._host: Host | None = None  # of the attempt in progress
         self._counted = False  # the attempt counts as an active request

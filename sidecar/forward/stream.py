@@ -181,7 +181,7 @@ class Stream(Tunnels):
         if not WISHES.isdisjoint(self.noted):
             plan = self._client_wishes(plan)
         if plan is not None:
-            self._plan = plan
+            self._plan = plan = plan.of(self)
             self._retries_left = plan.policy.attempts
         self._rewrite(route, action, destination)
         if route.hash_policies is not None and cluster.config.lb_policy in HASHING:
@@ -210,7 +210,7 @@ class Stream(Tunnels):
         if timeout is not None:
             self._timeout = timeout / 1000
         policy = with_client_wishes(plan.policy if plan is not None else None, self.noted)
-        return RetryPlan(policy) if policy is not None else None
+        return RetryPlan(policy, self._timeout) if policy is not None else None
 
     def _rewrite(self, route: CompiledRoute, action: Forward, destination: Destination) -> None:
         """What the route makes of path, host and headers."""

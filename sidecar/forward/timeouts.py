@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from time import monotonic
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from sidecar.exchange import Flag
 from sidecar.forward.failures import Failures
@@ -15,6 +15,9 @@ if TYPE_CHECKING:
     from sidecar.router.retry import RetryPlan
 
 TIMEOUT_BODY = b"upstream request timeout"
+
+_ALTERNATIVE: Final = b"x-envoy-upstream-rq-timeout-alt-response"  # asks for 204 in the place of 504
+_EARLY: Final = 0.001  # by how much a timer may be too early
 
 
 class Timeouts(Failures):
@@ -58,13 +61,7 @@ class Timeouts(Failures):
             self._blame(host, outlier.TIMED_OUT, connected=not (self._waiting or self.responding))
         self._leave_upstream()
         self._end_retry(succeeded=False)
-        if self.responding:
-            self.flags |= Flag.UT
-            self.details = "response_timeout"
-            self._finish(cut=True)
-            return
-        stats.complete(504, 0.0)
-        self.reply(504, TIMEOUT_BODY, "response_timeout", Flag.UT)
+        self._give_up("response_timeout")
 
     def _slow_request(self) -> None:
         """request_timeout: the client took too long to send it."""
@@ -87,24 +84,53 @@ class Timeouts(Failures):
             self.reply(408, b"stream timeout", "stream_idle_timeout", Flag.SI, close=True)
 
     def _start_per_try(self, plan: RetryPlan) -> None:
-        self._timer = self.manager.loop.call_later(plan.policy.per_try_timeout, self._per_try_over)
+        """The request is with the host: now the attempt's time counts."""
+        self._touched = now = monotonic()
+        self._watch_attempt(plan, now + plan.per_try_timeout if plan.per_try_timeout else NEVER, now)
 
-    def _per_try_over(self) -> None:
+    def _watch_attempt(self, plan: RetryPlan, ends: float, now: float) -> None:
+        """Looks again when the attempt is to end, or when nothing may have come of it for too long."""
+        idle = plan.policy.per_try_idle_timeout
+        look = min(ends, self._touched + idle) if idle else ends
+        self._timer = self.manager.loop.call_later(look - now, self._look_at_attempt, plan, ends)
+
+    def _look_at_attempt(self, plan: RetryPlan, ends: float) -> None:
         self._timer = None
-        if self.responding or self._done:
+        if self._done:
             return
-        self.cluster.stats.upstream_rq_per_try_timeout.value += 1
+        now, idle = monotonic() + _EARLY, plan.policy.per_try_idle_timeout
+        stats = self.cluster.stats
+        if now >= ends and not self.responding:
+            stats.upstream_rq_per_try_timeout.value += 1
+            self._attempt_timed_out("upstream_per_try_timeout")
+        elif idle and now - self._touched >= idle:
+            stats.upstream_rq_per_try_idle_timeout.value += 1
+            self._attempt_timed_out("upstream_per_try_idle_timeout")
+        else:
+            self._watch_attempt(plan, ends, now)
+
+    def _attempt_timed_out(self, details: str) -> None:
         if self._permit is not None:
             self._give_back("timed out")
         host = self._host
         if host is not None:
             host.rq_timeout += 1
-            self._blame(host, outlier.TIMED_OUT, connected=True)
+            self._blame(host, outlier.TIMED_OUT, connected=not self.responding)
         self._leave_upstream()
         plan = self._plan
         if plan is not None and plan.wants_failure(Failure.PER_TRY_TIMEOUT) and self._again(0):
-            self._schedule_retry()
+            self._schedule_retry(timed_out=True)
             return
         self._end_retry(succeeded=False)
-        self.cluster.stats.complete(504, 0.0)
-        self.reply(504, TIMEOUT_BODY, "upstream_per_try_timeout", Flag.UT)
+        self._give_up(details)
+
+    def _give_up(self, details: str) -> None:
+        """There will be no (more of a) response."""
+        if self.responding:
+            self.flags |= Flag.UT
+            self.details = details
+            self._finish(cut=True)
+            return
+        status, body = (204, b"") if _ALTERNATIVE in self.noted else (504, TIMEOUT_BODY)
+        self.cluster.stats.complete(status, 0.0)
+        self.reply(status, body, details, Flag.UT)

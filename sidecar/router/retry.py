@@ -5,9 +5,16 @@ from __future__ import annotations
 import random
 from dataclasses import replace
 from enum import Enum
+from typing import TYPE_CHECKING
 
-from sidecar.codec.headers import Headers, get
-from sidecar.config.model import RetryPolicy
+from sidecar.codec.headers import get
+from sidecar.config.model import HeaderMatcher, RetryPolicy
+from sidecar.exchange import Exchange
+from sidecar.router.match import header_predicate
+from sidecar.router.retry_hosts import HostTest, host_tests
+
+if TYPE_CHECKING:
+    from sidecar.codec.heads import ResponseParser
 
 _GATEWAY_ERRORS = frozenset((502, 503, 504))
 _GRPC_CODES = {
@@ -17,6 +24,8 @@ _GRPC_CODES = {
     b"13": "internal",
     b"14": "unavailable",
 }
+# What a response's header may say at the least for it to be taken at its word, in seconds.
+_LEAST_RESET = 0.001
 
 
 class Failure(Enum):
@@ -28,12 +37,47 @@ class Failure(Enum):
     OVERFLOW = "overflow"
 
 
+class Answer:
+    """A response's head, as header matchers want it."""
+
+    __slots__ = ("_head",)
+
+    def __init__(self, head: ResponseParser) -> None:
+        self._head = head
+
+    def header_values(self, name: bytes) -> list[bytes]:
+        head = self._head
+        if name == b":status":
+            return [b"%d" % head.status]
+        found = [value for key, value in head.headers if key == name]
+        return found or ([head.special[name]] if name in head.special else [])
+
+    def header(self, name: bytes) -> bytes | None:
+        values = self.header_values(name)
+        return b",".join(values) if values else None
+
+
 class RetryPlan:
-    """A retry policy, compiled: each question is a set look-up."""
+    """A retry policy, compiled: each question is a set look-up. `per_try_timeout` is the policy's as far as the request's
+    own `timeout` leaves it a meaning. Without any condition a plan retries nothing, and only bounds the one attempt."""
 
-    __slots__ = ("_grpc", "_on_any_reset", "_on_connect", "_ratelimited", "_statuses", "policy")
+    __slots__ = (
+        "_grpc",
+        "_headers",
+        "_never_sent",
+        "_on_any_reset",
+        "_on_connect",
+        "_ratelimited",
+        "_request_headers",
+        "_statuses",
+        "enabled",
+        "per_try_timeout",
+        "policy",
+        "rejects",
+        "timed",
+    )
 
-    def __init__(self, policy: RetryPolicy) -> None:
+    def __init__(self, policy: RetryPolicy, timeout: float = 0.0) -> None:
         conditions = policy.conditions
         statuses: set[int] = set()
         if "5xx" in conditions:
@@ -45,21 +89,43 @@ class RetryPlan:
         if "retriable-status-codes" in conditions:
             statuses.update(policy.status_codes)
         self.policy = policy
+        self.enabled = bool(conditions)
+        self.per_try_timeout = 0.0 if timeout and policy.per_try_timeout >= timeout else policy.per_try_timeout
+        self.timed = bool(self.per_try_timeout or policy.per_try_idle_timeout)
+        self.rejects: tuple[HostTest, ...] = host_tests(policy)
         self._statuses = frozenset(statuses)
+        retriable = policy.headers if "retriable-headers" in conditions else ()
+        self._headers = tuple(header_predicate(matcher) for matcher in retriable)
+        self._request_headers = tuple(header_predicate(matcher) for matcher in policy.request_headers)
         self._grpc = conditions & set(_GRPC_CODES.values())
         self._ratelimited = "envoy-ratelimited" in conditions
         self._on_any_reset = not conditions.isdisjoint(("5xx", "gateway-error", "reset"))
-        self._on_connect = self._on_any_reset or "connect-failure" in conditions
+        self._on_connect = self._on_any_reset or not conditions.isdisjoint(("connect-failure", "reset-before-request"))
 
-    def wants_status(self, status: int, headers: Headers) -> bool:
+    def of(self, exchange: Exchange) -> RetryPlan:
+        """The plan for this request: one that none of `retriable_request_headers` matches is not retried."""
+        if not self._request_headers or any(matches(exchange) for matches in self._request_headers):
+            return self
+        return self.barred()
+
+    def barred(self) -> RetryPlan:
+        """The same time-outs, and no retries."""
+        plan = RetryPlan(replace(self.policy, conditions=frozenset()))
+        plan.per_try_timeout, plan.timed = self.per_try_timeout, self.timed
+        return plan
+
+    def wants_response(self, head: ResponseParser) -> bool:
         """Whether this response is one to try again for."""
-        wanted = status in self._statuses
-        if not (wanted or self._grpc or self._ratelimited):
+        wanted = head.status in self._statuses
+        if not (wanted or self._grpc or self._ratelimited or self._headers):
             return False
-        if get(headers, b"x-envoy-ratelimited") is not None:
+        if get(head.headers, b"x-envoy-ratelimited") is not None:
             return self._ratelimited
-        if self._grpc and _GRPC_CODES.get(get(headers, b"grpc-status") or b"") in self._grpc:
+        if self._grpc and _GRPC_CODES.get(get(head.headers, b"grpc-status") or b"") in self._grpc:
             return True
+        if self._headers and not wanted:
+            answer: Exchange = Answer(head)  # type: ignore[assignment]  # all that a header matcher asks for
+            return any(matches(answer) for matches in self._headers)
         return wanted
 
     def wants_failure(self, failure: Failure) -> bool:
@@ -73,34 +139,46 @@ class RetryPlan:
         ceiling = min(policy.base_interval * (1 << min(retry - 1, 30)), policy.max_interval)
         return rng.random() * ceiling
 
+    def told_to_wait(self, head: ResponseParser, now: float, rng: random.Random) -> float:
+        """Seconds that the response asks for (`now` is a Unix time), and up to half as many more so that not all come at
+        once; 0.0 when it asks for nothing that is believed."""
+        for header in self.policy.reset_headers:
+            values = Answer(head).header_values(header.name)
+            seconds = number(values[0]) if values else None
+            if seconds is None:
+                continue
+            wait = seconds - int(now) if header.timestamp else seconds
+            if 0 <= wait <= self.policy.reset_max_interval:
+                return wait * (1 + rng.random() / 2) if wait > _LEAST_RESET else 0.0
+        return 0.0
+
 
 def with_client_wishes(policy: RetryPolicy | None, noted: dict[bytes, bytes]) -> RetryPolicy | None:
     """The policy as the request's x-envoy-* headers change it: more conditions, another number of retries, a per-try
-    time-out. None when neither route nor client wants retries."""
-    conditions = frozenset(
-        word.strip().decode("latin-1")
-        for header in (b"x-envoy-retry-on", b"x-envoy-retry-grpc-on")
-        for word in noted.get(header, b"").split(b",")
-        if word.strip()
-    )
-    if policy is None:
-        if not conditions:
-            return None
-        policy = RetryPolicy(conditions)
-    codes = frozenset(
-        int(code) for code in noted.get(b"x-envoy-retriable-status-codes", b"").split(b",") if code.isdigit()
-    )
-    attempts = number(noted.get(b"x-envoy-max-retries"))
+    time-out. None when neither route nor client wants any of it."""
+    conditions = _words(noted, b"x-envoy-retry-on") | _words(noted, b"x-envoy-retry-grpc-on")
     per_try = number(noted.get(b"x-envoy-upstream-rq-per-try-timeout-ms"))
+    if policy is None:
+        if not conditions and not per_try:
+            return None
+        policy = RetryPolicy(frozenset())
+    codes = frozenset(int(code) for code in _words(noted, b"x-envoy-retriable-status-codes") if code.isdigit())
+    names = sorted(_words(noted, b"x-envoy-retriable-header-names"))
+    attempts = number(noted.get(b"x-envoy-max-retries"))
     return replace(
         policy,
         conditions=policy.conditions | conditions,
         status_codes=policy.status_codes | codes,
+        headers=policy.headers + tuple(HeaderMatcher(name.lower().encode("latin-1")) for name in names),
         attempts=policy.attempts if attempts is None else attempts,
         per_try_timeout=policy.per_try_timeout if per_try is None else per_try / 1000,
     )
 
 
+def _words(noted: dict[bytes, bytes], header: bytes) -> frozenset[str]:
+    return frozenset(word.strip().decode("latin-1") for word in noted.get(header, b"").split(b",") if word.strip())
+
+
 def number(value: bytes | None) -> int | None:
     """A header that is a plain decimal number, else None."""
-    return int(value) if value is not None and value.isdigit() and len(value) < 10 else None
+    return int(value) if value is not None and value.isdigit() and len(value) < 11 else None

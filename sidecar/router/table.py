@@ -118,7 +118,7 @@ class CompiledRoute:
 
     def _compile_forward(self, action: Forward, request: list[HeaderOps], response: list[HeaderOps]) -> None:
         policy = action.retry or self.virtual_host.config.retry
-        self.retry = RetryPlan(policy) if policy is not None else None
+        self.retry = RetryPlan(policy, action.timeout) if policy is not None else None
         self.hash_policies = HashPolicies(action.hash_policies) if action.hash_policies else None
         if action.rewrite is not None:
             self.path_rewrite = path_rewrite(action.rewrite, self.config.match)

@@ -71,11 +71,13 @@ class ClusterStats(Group):
     upstream_rq_cancelled: Counter
     upstream_rq_timeout: Counter
     upstream_rq_per_try_timeout: Counter
+    upstream_rq_per_try_idle_timeout: Counter
     upstream_rq_retry: Counter
     upstream_rq_retry_success: Counter
     upstream_rq_retry_overflow: Counter
     upstream_rq_retry_limit_exceeded: Counter
     upstream_rq_retry_backoff_exponential: Counter
+    upstream_rq_retry_backoff_ratelimited: Counter
     retry_or_shadow_abandoned: Counter
     upstream_flow_control_paused_reading_total: Counter
     upstream_flow_control_resumed_reading_total: Counter

@@ -11,7 +11,7 @@ from typing import Any
 
 from mesh.tasks import TaskOwner
 from sidecar.balancer.pickers import Picker, nobody
-from sidecar.balancer.priorities import build
+from sidecar.balancer.priorities import build, health
 from sidecar.codec.h1_client import ClientConnection
 from sidecar.config import model
 from sidecar.telemetry.stats import CircuitStats, ClusterStats, HealthCheckStats, Stats
@@ -60,6 +60,7 @@ class ClusterRuntime:
         self.circuit: Circuit | None = None
         self._context = context
         self._assignment = model.Assignment(config.name)
+        self._without: dict[frozenset[int], Picker] = {}  # pickers of retries that leave priorities out
         self._by_key: dict[tuple[model.Address, int], Host] = {}
         self._interval: asyncio.TimerHandle | None = None
         self._sweep: asyncio.TimerHandle | None = None
@@ -285,23 +286,48 @@ class ClusterRuntime:
         """Rebuilds who may be picked, and the gauges that tell."""
         config, stats = self.config, self.stats
         if config.discovery is not model.Discovery.ORIGINAL_DST:
-            self.pick = build(
-                self._levels(),
-                policy=config.lb_policy,
-                choice_count=config.choice_count,
-                hashing=config.hashing,
-                overprovisioning=self._assignment.overprovisioning,
-                panic_threshold=config.panic_threshold,
-                rng=self._context.rng,
-                on_panic=self._on_panic,
-                locality_weighted=config.locality_weighted,
-            )
+            self._without.clear()
+            self.pick = self._build()
         stats.membership_total.value = len(self.hosts)
         degraded = sum(1 for host in self.hosts if host.healthy and host.degraded)
         stats.membership_excluded.value = sum(1 for host in self.hosts if host.excluded)
         stats.membership_degraded.value = degraded
         stats.membership_healthy.value = sum(1 for host in self.hosts if host.healthy) - degraded
         stats.ejections_active.value = sum(1 for host in self.hosts if host.ejected)
+
+    def _build(self, left_out: frozenset[int] = frozenset()) -> Picker:
+        config = self.config
+        return build(
+            self._levels(),
+            policy=config.lb_policy,
+            choice_count=config.choice_count,
+            hashing=config.hashing,
+            overprovisioning=self._assignment.overprovisioning,
+            panic_threshold=config.panic_threshold,
+            rng=self._context.rng,
+            on_panic=self._on_panic,
+            locality_weighted=config.locality_weighted,
+            left_out=left_out,
+        )
+
+    def picker_without(self, priorities: frozenset[int]) -> Picker:
+        """Like `pick`, but with nothing for these priorities."""
+        if not priorities or self.config.discovery is model.Discovery.ORIGINAL_DST:
+            return self.pick
+        picker = self._without.get(priorities)
+        if picker is None:
+            picker = self._without[priorities] = self._build(self._positions(priorities))
+        return picker
+
+    def usable_without(self, priorities: frozenset[int]) -> bool:
+        """Whether there is anything healthy at the other priorities."""
+        left_out, factor = self._positions(priorities), self._assignment.overprovisioning
+        return any(health(level, factor) for at, level in enumerate(self._levels()) if at not in left_out)
+
+    def _positions(self, priorities: frozenset[int]) -> frozenset[int]:
+        """Where in `_levels` they are: there may be priorities without hosts."""
+        present = sorted({priority for _, priority in self._by_key})
+        return frozenset(at for at, priority in enumerate(present) if priority in priorities)
 
     def _levels(self) -> Sequence[Sequence[Host]]:
         levels: dict[int, list[Host]] = {}

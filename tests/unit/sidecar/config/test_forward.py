@@ -10,18 +10,14 @@ from sidecar.config.model import (
     Forward,
     HeaderAdd,
     HeaderOps,
-    RetryPolicy,
     Rewrite,
     WeightedCluster,
 )
 from tests.unit.sidecar.config.build import (
     Data,
-    T,
     parts,
     route_of,
 )
-
-PREVIOUS_HOSTS = T + "envoy.extensions.retry.host.previous_hosts.v3.PreviousHostsPredicate"
 
 
 def forward_of(**action: Any) -> Forward:
@@ -79,37 +75,3 @@ def test_time_outs_and_the_rest_of_an_action() -> None:
 )
 def test_rewrites(action: Data, expected: Rewrite | None) -> None:
     assert forward_of(**action).rewrite == expected
-
-
-def test_retry_policy_with_everything() -> None:
-    policy = forward_of(
-        retry_policy={
-            "retry_on": "5xx, connect-failure,retriable-status-codes",
-            "num_retries": 3,
-            "per_try_timeout": "2s",
-            "retriable_status_codes": [503, 429],
-            "retry_back_off": {"base_interval": "0.1s"},
-            "retry_host_predicate": [{"name": "p", "typed_config": {"@type": PREVIOUS_HOSTS}}],
-            "host_selection_retry_max_attempts": 5,
-        }
-    ).retry
-    assert policy == RetryPolicy(
-        conditions=frozenset({"5xx", "connect-failure", "retriable-status-codes"}),
-        attempts=3,
-        per_try_timeout=2.0,
-        status_codes=frozenset({503, 429}),
-        base_interval=0.1,
-        max_interval=1.0,
-        avoid_previous_hosts=True,
-        host_selection_attempts=5,
-    )
-
-
-def test_retry_policy_with_nothing() -> None:
-    assert forward_of(retry_policy={}).retry == RetryPolicy(frozenset())
-
-
-def test_back_off_is_a_millisecond_at_least() -> None:
-    policy = forward_of(retry_policy={"retry_back_off": {"base_interval": "0.0001s"}}).retry
-    assert policy is not None
-    assert (policy.base_interval, policy.max_interval) == (0.001, 0.01)

@@ -4,12 +4,21 @@ import random
 
 import pytest
 
-from sidecar.config.model import RetryPolicy
-from sidecar.router.retry import Failure, RetryPlan, with_client_wishes
+from sidecar.codec.heads import ResponseParser
+from sidecar.config.model import HeaderMatcher, ResetHeader, RetryPolicy, StringMatch, StringMatcher
+from sidecar.exchange import Exchange
+from sidecar.router.retry import Answer, Failure, RetryPlan, with_client_wishes
 
 
 def plan(*conditions: str, codes: tuple[int, ...] = ()) -> RetryPlan:
     return RetryPlan(RetryPolicy(frozenset(conditions), status_codes=frozenset(codes)))
+
+
+def head(status: int, *headers: tuple[bytes, bytes]) -> ResponseParser:
+    lines = b"".join(b"%b: %b\r\n" % header for header in headers)
+    parsed = ResponseParser()
+    parsed.parse(b"HTTP/1.1 %d x\r\n%b\r\n" % (status, lines))
+    return parsed
 
 
 @pytest.mark.parametrize(
@@ -25,18 +34,18 @@ def plan(*conditions: str, codes: tuple[int, ...] = ()) -> RetryPlan:
     ],
 )
 def test_statuses(condition: str, status: int, wanted: bool) -> None:
-    assert plan(condition, codes=(418,)).wants_status(status, []) is wanted
+    assert plan(condition, codes=(418,)).wants_response(head(status)) is wanted
 
 
 def test_rate_limited_answers_are_retried_only_on_request() -> None:
     headers = [(b"x-envoy-ratelimited", b"true")]
-    assert not plan("5xx").wants_status(503, headers)
-    assert plan("envoy-ratelimited").wants_status(429, headers)
+    assert not plan("5xx").wants_response(head(503, *headers))
+    assert plan("envoy-ratelimited").wants_response(head(429, *headers))
 
 
 def test_grpc_status_of_a_trailers_only_answer() -> None:
-    assert plan("unavailable").wants_status(200, [(b"grpc-status", b"14")])
-    assert not plan("unavailable").wants_status(200, [(b"grpc-status", b"13")])
+    assert plan("unavailable").wants_response(head(200, (b"grpc-status", b"14")))
+    assert not plan("unavailable").wants_response(head(200, (b"grpc-status", b"13")))
 
 
 @pytest.mark.parametrize(
@@ -44,6 +53,9 @@ def test_grpc_status_of_a_trailers_only_answer() -> None:
     [
         ("connect-failure", Failure.CONNECT, True),
         ("connect-failure", Failure.RESET, False),
+        ("reset-before-request", Failure.CONNECT, True),
+        ("reset-before-request", Failure.RESET, False),
+        ("reset-before-request", Failure.PER_TRY_TIMEOUT, False),
         ("reset", Failure.RESET, True),
         ("reset", Failure.CONNECT, True),
         ("5xx", Failure.PER_TRY_TIMEOUT, True),
@@ -77,3 +89,89 @@ def test_clients_add_conditions_and_replace_numbers() -> None:
 
 def test_numbers_alone_make_no_policy() -> None:
     assert with_client_wishes(None, {b"x-envoy-max-retries": b"7"}) is None
+
+
+def test_header_names_and_a_time_per_try_are_wishes_too() -> None:
+    policy = with_client_wishes(
+        None,
+        {b"x-envoy-retriable-header-names": b"X-A, x-b", b"x-envoy-upstream-rq-per-try-timeout-ms": b"200"},
+    )
+    assert policy == RetryPolicy(
+        frozenset(), headers=(HeaderMatcher(b"x-a"), HeaderMatcher(b"x-b")), per_try_timeout=0.2
+    )
+
+
+# ── headers ───────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+STARTS_WITH_A = HeaderMatcher(b"x", StringMatcher(StringMatch.PREFIX, "a"))
+
+
+@pytest.mark.parametrize(
+    ("matcher", "headers", "wanted"),
+    [
+        (STARTS_WITH_A, [(b"x", b"b"), (b"x", b"ab")], True),
+        (STARTS_WITH_A, [(b"x", b"b")], False),
+        (HeaderMatcher(b":status", StringMatcher(StringMatch.EXACT, "200")), [], True),
+        (HeaderMatcher(b"content-length", StringMatcher(StringMatch.EXACT, "0")), [(b"content-length", b"0")], True),
+        (HeaderMatcher(b"x", invert=True), [], True),
+    ],
+)
+def test_headers_of_responses(matcher: HeaderMatcher, headers: list[tuple[bytes, bytes]], wanted: bool) -> None:
+    policy = RetryPolicy(frozenset({"retriable-headers"}), headers=(matcher,))
+    assert RetryPlan(policy).wants_response(head(200, *headers)) is wanted
+    assert not RetryPlan(RetryPolicy(frozenset({"5xx"}), headers=(matcher,))).wants_response(head(200, *headers))
+
+
+def test_an_answer_joins_what_is_repeated() -> None:
+    answer = Answer(head(200, (b"x", b"a"), (b"x", b"b")))
+    assert answer.header(b"x") == b"a,b"
+    assert answer.header(b"y") is None
+
+
+def test_only_some_requests_may_be_retried() -> None:
+    policy = RetryPolicy(frozenset({"5xx"}), request_headers=(STARTS_WITH_A, HeaderMatcher(b"y")), per_try_timeout=1.0)
+    plan = RetryPlan(policy)
+    assert plan.of(Exchange(None, b"GET", b"/", [(b"y", b"")], 0.0)) is plan
+    other = plan.of(Exchange(None, b"GET", b"/", [(b"x", b"b")], 0.0))
+    assert not other.enabled
+    assert not other.wants_response(head(503))
+    assert not other.wants_failure(Failure.CONNECT)
+    assert other.per_try_timeout == 1.0
+
+
+# ── time ──────────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+@pytest.mark.parametrize(
+    ("per_try", "whole", "counts"), [(1.0, 2.0, 1.0), (2.0, 2.0, 0.0), (3.0, 2.0, 0.0), (3.0, 0.0, 3.0)]
+)
+def test_the_time_per_try_counts_below_the_whole(per_try: float, whole: float, counts: float) -> None:
+    plan = RetryPlan(RetryPolicy(frozenset(), per_try_timeout=per_try), whole)
+    assert plan.per_try_timeout == counts
+    assert plan.timed is (counts > 0)
+    assert plan.barred().per_try_timeout == counts
+
+
+NOW = 1_000_000.9
+
+
+@pytest.mark.parametrize(
+    ("headers", "least"),
+    [
+        ([(b"retry-after", b"2")], 2.0),
+        ([(b"retry-after", b"0")], 0.0),
+        ([(b"retry-after", b"301")], 0.0),
+        ([(b"retry-after", b"300")], 300.0),
+        ([(b"retry-after", b"soon")], 0.0),
+        ([(b"retry-after", b"2"), (b"retry-after", b"9")], 2.0),
+        ([(b"x-reset", b"1000007")], 7.0),
+        ([(b"x-reset", b"999999")], 0.0),
+        ([(b"retry-after", b"999"), (b"x-reset", b"1000007")], 7.0),
+        ([], 0.0),
+    ],
+)
+def test_how_long_a_response_says_to_wait(headers: list[tuple[bytes, bytes]], least: float) -> None:
+    fields = (ResetHeader(b"retry-after"), ResetHeader(b"x-reset", timestamp=True))
+    told = RetryPlan(RetryPolicy(frozenset({"5xx"}), reset_headers=fields)).told_to_wait
+    assert told(head(503, *headers), NOW, Highest()) == pytest.approx(least * 1.5)
+    assert least <= told(head(503, *headers), NOW, random.Random(1)) <= least * 1.5
