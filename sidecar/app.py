@@ -20,6 +20,7 @@ from sidecar import bootstrap as bootstraps
 from sidecar import settings as flags
 from sidecar.admin.server import AdminServer
 from sidecar.config.model import Bootstrap
+from sidecar.drain import DrainPolicy
 from sidecar.runtime import Runtime
 from sidecar.settings import Settings
 from sidecar.xds.client import AdsClient
@@ -47,12 +48,11 @@ def main() -> None:
 
 async def serve(bootstrap: Bootstrap, settings: Settings) -> int:
     """Runs until it is told to end; the exit code."""
-    runtime = Runtime(
-        bootstrap, node_of(bootstrap), drain_seconds=settings.drain_time, log_flush_seconds=settings.log_flush
-    )
+    drains = DrainPolicy(settings.drain_time, immediate=settings.drain_immediately)
+    runtime = Runtime(bootstrap, node_of(bootstrap), drains=drains, log_flush_seconds=settings.log_flush)
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, runtime.quit)
+        loop.add_signal_handler(number, runtime.terminate)
     loop.add_signal_handler(signal.SIGUSR1, runtime.telemetry.sinks.reopen)
     ads = None
     if bootstrap.ads is not None:
@@ -71,9 +71,10 @@ async def serve(bootstrap: Bootstrap, settings: Settings) -> int:
         log.critical("cannot start: %s", error)
         return 1
     log.info("serving: %d listeners, admin %s", len(runtime.listeners), bootstrap.admin or "off")
-    await runtime.ended.wait()
+    await runtime.leaving.wait()
     if ads is not None:
         await ads.close()
+    await runtime.finish(settings.termination_drain)
     await runtime.close()
     await admin.close()
     return 0

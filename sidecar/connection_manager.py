@@ -19,6 +19,7 @@ from mesh.tasks import TaskOwner
 from sidecar.codec import lenient
 from sidecar.codec.headers import Headers, drop
 from sidecar.config.model import Direction, Hcm, RouteConfig
+from sidecar.drain import DrainSequence, ServerHealth
 from sidecar.exchange import Exchange, Flag
 from sidecar.filters import FilterContext, Reply
 from sidecar.filters.chain import FilterChain
@@ -54,6 +55,7 @@ class ManagerContext:
     decode_peer: Callable[[bytes], Any]
     rng: random.Random = field(default_factory=random.Random)
     service_cluster: str = ""  # the cluster of the bootstrap's node
+    health: ServerHealth = field(default_factory=ServerHealth)
 
 
 class ConnectionManager:
@@ -82,7 +84,12 @@ class ConnectionManager:
         self.rng = context.rng
         self.stats = HttpStats(context.stats, config.stat_prefix)
         filters = FilterContext(
-            self.stats, context.stats, context.rng, context.clusters, service_cluster=context.service_cluster
+            self.stats,
+            context.stats,
+            context.rng,
+            context.clusters,
+            service_cluster=context.service_cluster,
+            health=context.health,
         )
         self.filters = FilterChain(config.filters, filters)
         self.routes = self.compile(config.routes or RouteConfig(config.rds, ()))
@@ -98,7 +105,8 @@ class ConnectionManager:
         self.server_name = config.server_name.encode()
         self.overwrites_server = config.server_header == "OVERWRITE"
         self.adds_server = config.server_header != "PASS_THROUGH"
-        self.draining = False
+        self._sequence: DrainSequence | None = None
+        self._failing = False  # the server says that it is ill, and the listener heeds that
         self.connections: set[ServerConnection] = set()
         self._date = b""
         self._date_second = 0
@@ -122,6 +130,8 @@ class ConnectionManager:
         now = monotonic()
         connection.deadline = self.next_look(now, now, now)
         self.context.idle.add(connection)
+        if self._sequence is not None or self._failing:
+            connection.may_leave(True)
 
     def closed(self, connection: ServerConnection, seconds: float, *, in_use: bool) -> None:
         self.context.idle.remove(connection)
@@ -152,12 +162,37 @@ class ConnectionManager:
         limit = self.config.max_requests_per_connection
         return not limit or requests < limit
 
-    def drain(self) -> None:
-        """From now on connections end with their next response; idle ones end at once."""
-        self.draining = True
-        self.stats.downstream_cx_drain_close.value += len(self.connections)
+    # ── drains ────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+    def drain(self, sequence: DrainSequence) -> None:
+        """From now on responses begin to end their connections, as the sequence has it; the first one counts."""
+        if self._sequence is None:
+            self._sequence = sequence
+            self._tell()
+
+    def fail(self, failing: bool) -> None:
+        """The server's health check fails: from now on, and until it does no more, every response ends its connection."""
+        self._failing = failing
+        self._tell()
+
+    def _tell(self) -> None:
+        may = self._sequence is not None or self._failing
+        for connection in self.connections:
+            connection.may_leave(may)
+
+    def gives_up(self) -> bool:
+        """Whether a response that is sent now announces its connection's end."""
+        return self._failing or (self._sequence is not None and self._sequence.closes())
+
+    def end_soon(self) -> None:
+        """Idle connections end at once, the others with their response."""
         for connection in list(self.connections):
-            connection.drain()
+            connection.end_soon()
+
+    def cut_off(self, detail: str) -> None:
+        """Ends every connection, whatever is in flight."""
+        for connection in list(self.connections):
+            connection.cut_off(detail)
 
     def close(self) -> None:
         self.stats.close()

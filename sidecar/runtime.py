@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import random
+from contextlib import suppress
 from time import monotonic
 
 from mesh.node import Node
@@ -15,6 +16,7 @@ from mesh.tasks import TaskOwner
 from sidecar import garbage
 from sidecar.config import model
 from sidecar.connection_manager import ConnectionManager, ManagerContext
+from sidecar.drain import DrainPolicy, ServerHealth
 from sidecar.listener.manager import ListenerContext, ListenerManager, ListenerRuntime
 from sidecar.listener.tcp import TcpManager
 from sidecar.telemetry import peer
@@ -30,13 +32,20 @@ log = logging.getLogger(__name__)
 # Deadlines of requests are seen this late at most; those of idle connections can wait longer.
 REQUEST_TICK = 0.01
 IDLE_TICK = 0.1
+# How often a process that ends looks whether anything is left in flight.
+_LOOK = 0.05
 
 
 class Runtime:
     """Everything between sockets. `ready_reason` says what is still missing while `ready` is False."""
 
     def __init__(
-        self, bootstrap: model.Bootstrap, node: Node, *, drain_seconds: float = 600.0, log_flush_seconds: float = 1.0
+        self,
+        bootstrap: model.Bootstrap,
+        node: Node,
+        *,
+        drains: DrainPolicy | None = None,
+        log_flush_seconds: float = 1.0,
     ) -> None:
         self.bootstrap = bootstrap
         self.node = node
@@ -44,10 +53,12 @@ class Runtime:
         self.started = monotonic()
         self.ready = False
         self.ready_reason = "no configuration yet"
-        self.draining = False
-        self.drain_seconds = drain_seconds
+        self.health = ServerHealth()
+        self.drains = drains or DrainPolicy()
+        self._drained: set[bool] = set()  # inbound_only of the drains that were asked for
         self.stats = Stats()
         self.tasks = TaskOwner("sidecar")
+        self.leaving = asyncio.Event()
         self.ended = asyncio.Event()
         self.telemetry = Telemetry(
             self.stats, node, self.loop, address_of=self._first_address, log_flush=log_flush_seconds
@@ -74,8 +85,9 @@ class Runtime:
             decode_peer=peer.decode,
             rng=self._rng,
             service_cluster=str(bootstrap.node.get("cluster", "")),
+            health=self.health,
         )
-        context = ListenerContext(self.loop, self.stats, self._connection_manager, self._tcp_manager)
+        context = ListenerContext(self.loop, self.stats, self._connection_manager, self._tcp_manager, self.drains)
         self._listeners = ListenerManager(context, self._start_listener)
 
     # ── what the admin reads ──────────────────────────────────────────────────────────────────────────────────────────
@@ -92,10 +104,6 @@ class Runtime:
     def routes(self) -> dict[str, model.RouteConfig]:
         """Route configurations received over RDS, by name."""
         return self._listeners.routes
-
-    @property
-    def active_requests(self) -> int:
-        return self._listeners.active_requests
 
     def _first_address(self, cluster: str) -> model.Address | None:
         found = self.clusters.get(cluster)
@@ -170,30 +178,56 @@ class Runtime:
 
     # ── the end ───────────────────────────────────────────────────────────────────────────────────────────────────────
 
-    def drain_listeners(self, *, graceful: bool, inbound_only: bool) -> None:
-        """Stops accepting; HTTP connections end with their next response. Graceful lets listeners accept until the drain
-        time is over."""
+    def drain_listeners(self, *, graceful: bool, inbound_only: bool, skip_exit: bool) -> None:
+        """Responses begin to end their connections. Listeners accept no more: at once, when `graceful` after the drain
+        time, with `skip_exit` never. A drain that is on already changes nothing."""
 
         def selected(listener: model.Listener) -> bool:
             return not inbound_only or listener.direction is model.Direction.INBOUND
 
-        self.draining = True
+        begun = {inbound_only, False} & self._drained
+        if graceful and begun:
+            return
+        if not begun:
+            self._drained.add(inbound_only)
+            self._listeners.drain(self.drains.begin(), selected)
+        if skip_exit:
+            return
         if graceful:
-            for listener in self.listeners.values():
-                if selected(listener.config):
-                    for manager in listener.managers:
-                        manager.drain()
-            self.loop.call_later(self.drain_seconds, self._listeners.drain, selected)
+            self.loop.call_later(self.drains.seconds, self._listeners.stop, selected)
         else:
-            self._listeners.drain(selected)
+            self._listeners.stop(selected)
+
+    def fail_health_check(self, failing: bool) -> None:
+        """POST /healthcheck/fail and /ok."""
+        self.health.failed = failing
+        self._listeners.fail(failing)
+
+    def terminate(self) -> None:
+        """Asks the process to end once what is in flight has ended; asked again, to end at once."""
+        if self.leaving.is_set():
+            self.ended.set()
+        self.leaving.set()
 
     def quit(self) -> None:
-        """Ends the process's work: `ended` is set."""
+        """Asks the process to end at once."""
+        self.leaving.set()
+        self.ended.set()
+
+    async def finish(self, seconds: float) -> None:
+        """Takes no more connections, ends the idle ones, and waits until none is left, the time is over or `ended` is
+        set."""
+        self._listeners.stop(lambda _listener: True)
+        self._listeners.end_soon()
+        deadline = monotonic() + seconds
+        while self._listeners.in_use and not self.ended.is_set() and (left := deadline - monotonic()) > 0:
+            with suppress(TimeoutError):
+                async with asyncio.timeout(min(left, _LOOK)):
+                    await self.ended.wait()
         self.ended.set()
 
     async def close(self) -> None:
-        for name in list(self.listeners):
-            self.remove_listener(name)
+        self._listeners.close()
         for name in list(self.clusters):
             self.remove_cluster(name)
         await self.tasks.close()

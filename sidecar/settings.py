@@ -27,6 +27,7 @@ LOG_LEVELS: Final = {
 LOG_FORMAT: Final = "[%(asctime)s.%(msecs)03d][%(process)d][%(levelname)s][%(name)s] %(message)s"
 DRAIN_TIME: Final = 600
 LOG_FLUSH: Final = 10_000
+TERMINATION_DRAIN: Final = 5
 
 _DESCRIPTION = """\
 The sidecar proxy: it runs beside a service, takes its traffic in and out, and does what its configuration says.
@@ -78,6 +79,7 @@ class Settings:
     service_cluster: str = ""
     drain_time: float = float(DRAIN_TIME)
     drain_immediately: bool = False
+    termination_drain: float = float(TERMINATION_DRAIN)
     admin_address_path: str = ""
     log_flush: float = 10.0
     state_dir: str = ""
@@ -106,6 +108,7 @@ def parse(arguments: Sequence[str] | None = None) -> Settings:
         service_cluster=chosen.service_cluster,
         drain_time=float(chosen.drain_time_s),
         drain_immediately=chosen.drain_strategy == "immediate",
+        termination_drain=float(chosen.termination_drain_s),
         admin_address_path=chosen.admin_address_path,
         log_flush=chosen.file_flush_interval_msec / 1000,
         state_dir=chosen.state_dir,
@@ -177,6 +180,14 @@ def _parser() -> argparse.ArgumentParser:
         choices=("gradual", "immediate"),
         default="gradual",
         help="immediate: ask all clients of a draining listener to reconnect at once",
+    )
+    add(
+        "--termination-drain-s",
+        type=_whole,
+        default=TERMINATION_DRAIN,
+        metavar="SECONDS",
+        help="how long requests in flight may take after SIGTERM; a second signal ends them at once "
+        f"(default {TERMINATION_DRAIN}, as Istio's terminationDrainDuration; 0 is what Envoy does)",
     )
     add("--admin-address-path", metavar="FILE", default="", help="write the admin port's address into this file")
     add(

@@ -156,8 +156,7 @@ def _socket_address(host: str, port: int) -> dict[str, Any]:
 
 def listener_addresses(listener: ListenerView) -> Sequence[model.Address]:
     """Where a listener really listens (the port it was given, where it asked for any)."""
-    names = [sock.getsockname() for sock in listener.sockets]
-    return [model.Address(name[0], name[1]) for name in names] or [listener.config.address]
+    return listener.addresses or [listener.config.address]
 
 
 def listener_text(name: str, listener: ListenerView) -> str:

@@ -52,12 +52,11 @@ def register(stats: Stats, runtime: RuntimeView) -> None:
         ("physical_size", "total_physical_bytes"),
     ):
         stats.computed(f"server.memory_{name}", _memory_gauge(key))
-    stats.computed("server.live", lambda: 1 if runtime.ready and not runtime.draining else 0)
-    stats.computed("server.state", lambda: 1 if runtime.draining else 0 if runtime.ready else 2)
+    stats.computed("server.live", lambda: int(runtime.ready and not runtime.health.failed))
+    stats.computed("server.state", lambda: 2 if not runtime.ready else int(runtime.health.failed))
     stats.computed("server.uptime", lambda: int(monotonic() - runtime.started))
     stats.computed("server.concurrency", lambda: 1)
     stats.computed("cluster_manager.active_clusters", lambda: len(runtime.clusters))
-    stats.computed("listener_manager.total_listeners_active", lambda: len(runtime.listeners))
 
 
 def _memory_gauge(key: str) -> Callable[[], float]:

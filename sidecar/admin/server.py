@@ -49,7 +49,6 @@ class AdminServer:
         self._telemetry = telemetry
         self._versions = versions
         self._options = options or {}
-        self._failing = False  # POST /healthcheck/fail
         self._runner: web.AppRunner | None = None
         self._commands = self._table()
         process.register(telemetry.stats, runtime)
@@ -63,8 +62,12 @@ class AdminServer:
             "/certs": Command(self._certs, "certificates in use"),
             "/clusters": Command(self._clusters, "clusters and their hosts (filter, format=text|json)"),
             "/config_dump": Command(self._config_dump, "configuration in effect (resource, name_regex, include_eds)"),
-            "/drain_listeners": Command(self._drain, "drain listeners (graceful, inboundonly)", mutates=True),
-            "/healthcheck/fail": Command(self._fail, "make /ready fail", mutates=True),
+            "/drain_listeners": Command(
+                self._drain, "drain listeners (graceful, inboundonly, skip_exit)", mutates=True
+            ),
+            "/healthcheck/fail": Command(
+                self._fail, "fail health checks, and let responses end their connections", mutates=True
+            ),
             "/healthcheck/ok": Command(self._pass, "undo /healthcheck/fail", mutates=True),
             "/help": Command(self._help, "list of commands"),
             "/listeners": Command(self._listeners, "listeners and their addresses (format=text|json)"),
@@ -142,7 +145,7 @@ class AdminServer:
     def _state(self) -> str:
         if not self._runtime.ready:
             return "PRE_INITIALIZING"
-        return "DRAINING" if self._runtime.draining or self._failing else "LIVE"
+        return "DRAINING" if self._runtime.health.failed else "LIVE"
 
     async def _ready(self, _request: web.Request) -> web.StreamResponse:
         state = self._state
@@ -247,9 +250,11 @@ class AdminServer:
         )
 
     async def _drain(self, request: web.Request) -> web.StreamResponse:
-        query = answers.query_of(request, "graceful", "inboundonly")
+        query = answers.query_of(request, "graceful", "inboundonly", "skip_exit")
         log.info("draining listeners, as the admin port was asked to")
-        self._runtime.drain_listeners(graceful="graceful" in query, inbound_only="inboundonly" in query)
+        self._runtime.drain_listeners(
+            graceful="graceful" in query, inbound_only="inboundonly" in query, skip_exit="skip_exit" in query
+        )
         return answers.ok()
 
     async def _quit(self, _request: web.Request) -> web.StreamResponse:
@@ -262,11 +267,11 @@ class AdminServer:
         return answers.ok()
 
     async def _fail(self, _request: web.Request) -> web.StreamResponse:
-        self._failing = True
+        self._runtime.fail_health_check(True)
         return answers.ok()
 
     async def _pass(self, _request: web.Request) -> web.StreamResponse:
-        self._failing = False
+        self._runtime.fail_health_check(False)
         return answers.ok()
 
 

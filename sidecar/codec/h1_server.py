@@ -31,6 +31,9 @@ _CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 _HEAD, _BODY, _CHUNKS, _WAIT, _TUNNEL, _CLOSING = range(6)
 _READS_BODY = (_BODY, _CHUNKS)
 
+# What a connection makes of a drain: nothing, asks at each response, has announced its end.
+_STAYS, _MAY_LEAVE, _LEAVES = range(3)
+
 
 class ServerConnection(asyncio.Protocol):
     """A downstream connection. The stream in progress calls `respond`, `send_body`, `tunnel`, `cut`, `pause_reading` and
@@ -54,6 +57,8 @@ class ServerConnection(asyncio.Protocol):
         self._http10 = False
         self._close_after = False
         self._close_slowly = False
+        self._draining = _STAYS
+        self._drain_at = NEVER  # ends then, when its end was announced
         self._chunked = False
         self._requests = 0
         self._opened = 0.0
@@ -62,6 +67,7 @@ class ServerConnection(asyncio.Protocol):
         self._blocked = False  # the client does not take what we write
         self._busy = False
         self.ended_here = False  # we closed it, not the client
+        self._gone = False
         self._received = manager.stats.downstream_cx_rx_bytes_total
         self._sent = manager.stats.downstream_cx_tx_bytes_total
         self._timer: asyncio.TimerHandle | None = None  # of a head that is not complete, or of the delayed close
@@ -101,6 +107,11 @@ class ServerConnection(asyncio.Protocol):
         return False  # Envoy has no half-closed HTTP connections either, tunnels included
 
     def connection_lost(self, error: Exception | None) -> None:
+        if not self._gone:
+            self._lost("downstream_remote_disconnect")
+
+    def _lost(self, detail: str) -> None:
+        self._gone = True
         state, self._state = self._state, _CLOSING
         self._cancel_timer()
         self._parser.forget()
@@ -108,7 +119,7 @@ class ServerConnection(asyncio.Protocol):
         if stream is None and self._buffer and state == _HEAD:  # in the middle of a head
             stream = self.manager.stream.refused(self, self.manager, monotonic())
         if stream is not None:
-            stream.on_client_gone()
+            stream.on_client_gone(detail)
         self.manager.closed(self, monotonic() - self._opened, in_use=stream is not None)
 
     def pause_writing(self) -> None:
@@ -130,17 +141,31 @@ class ServerConnection(asyncio.Protocol):
         if self._state == _CLOSING:
             self._watch_flush(now)
             return
-        if config.max_connection_duration and now - self._opened >= config.max_connection_duration:
-            if not self._close_after:
-                self.manager.stats.downstream_cx_max_duration_reached.value += 1
-                self.drain()
+        if now >= self._drain_at:
+            self._end_of_drain(now)
+            return
+        if self._draining == _LEAVES or self._close_after:
+            pass  # its end is near anyway
+        elif config.max_connection_duration and now - self._opened >= config.max_connection_duration:
+            self.manager.stats.downstream_cx_max_duration_reached.value += 1
+            self._announce_end(now)
         elif self._stream is not None or self._buffer:
             pass  # not idle
         elif config.idle_timeout and now - self._idle_since >= config.idle_timeout:
             self.manager.stats.downstream_cx_idle_timeout.value += 1
+            self._announce_end(now)
+        self.deadline = min(self.manager.next_look(now, self._opened, self._idle_since), self._drain_at)
+
+    def _end_of_drain(self, now: float) -> None:
+        """The announced end has come: of an idle connection at once, else with the response in flight."""
+        self.deadline = now  # looked at again, when a request is in flight
+        if self._stream is not None:
+            self._close_after = True
+        elif self._blocked:
             self._close()
-        if self._state != _CLOSING:
-            self.deadline = self.manager.next_look(now, self._opened, self._idle_since)
+        elif not self._buffer:
+            self.ended_here = True
+            self._close_later()
 
     # ── requests ──────────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -336,9 +361,8 @@ class ServerConnection(asyncio.Protocol):
             else:
                 self._chunked = True
                 headers.append((b"transfer-encoding", b"chunked"))
-        if self._close_after or self.manager.draining or not self._request_done:  # ends_after_this, in place
-            self._close_after = True
-            headers.append((b"connection", b"close"))
+        if self._close_after or self._draining or not self._request_done:
+            self._say_how_it_goes_on(headers)
         elif self._http10:
             headers.append((b"connection", b"keep-alive"))
         data = response_head(status, headers)
@@ -352,6 +376,16 @@ class ServerConnection(asyncio.Protocol):
         self.transport.write(data)
         if end:
             self._response_done()
+
+    def _say_how_it_goes_on(self, headers: Headers) -> None:
+        """This response is the connection's last, or the first one of those that say that it will end."""
+        if self._close_after or not self._request_done:
+            self._close_after = True
+            headers.append((b"connection", b"close"))
+        elif self._leaves():
+            headers.append((b"connection", b"close"))
+        elif self._http10:
+            headers.append((b"connection", b"keep-alive"))
 
     def respond_without_body(self, status: int, headers: Headers, framed: bool) -> None:
         """The answer to a HEAD: framed as if the body followed."""
@@ -388,8 +422,15 @@ class ServerConnection(asyncio.Protocol):
 
     @property
     def ends_after_this(self) -> bool:
-        """Whether the connection ends with the answer in progress."""
-        return self._close_after or self.manager.draining or not self._request_done
+        """Whether the answer in progress says that the connection ends."""
+        return self._close_after or not self._request_done or self._leaves()
+
+    def _leaves(self) -> bool:
+        """Whether a drain ends this connection: drawn anew for each response, until one announces it."""
+        if self._draining == _MAY_LEAVE and self.manager.gives_up():
+            self.manager.stats.downstream_cx_drain_close.value += 1
+            self._announce_end(monotonic())
+        return self._draining == _LEAVES
 
     def end_after_this(self) -> None:
         """The answer about to be sent is the connection's last; the client gets time to read it."""
@@ -410,11 +451,29 @@ class ServerConnection(asyncio.Protocol):
             self._paused = False
             self.transport.resume_reading()
 
-    def drain(self) -> None:
+    def may_leave(self, may: bool) -> None:
+        """Whether the connection manager drains; one that announced its end does not take it back."""
+        if self._draining != _LEAVES:
+            self._draining = _MAY_LEAVE if may else _STAYS
+
+    def _announce_end(self, now: float) -> None:
+        """From here on every response says `connection: close`. What the client has sent without knowing is still
+        answered: the connection ends `drain_timeout` later."""
+        self._draining = _LEAVES
+        self._drain_at = now + self.manager.config.drain_timeout
+        self.deadline = min(self.deadline, self._drain_at)
+
+    def end_soon(self) -> None:
         """Ends the connection as soon as nothing is in flight."""
         self._close_after = True
         if self._stream is None and self._state in (_HEAD, _WAIT):
             self._close()
+
+    def cut_off(self, detail: str) -> None:
+        """Ends the connection whatever is in flight; `detail` is for the log."""
+        self.ended_here = True
+        self.transport.abort()
+        self._lost(detail)
 
     def _response_done(self) -> None:
         self._stream = None

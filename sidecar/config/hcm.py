@@ -51,6 +51,7 @@ def hcm(reader: Reader) -> Hcm:
         request_timeout=reader.seconds("request_timeout"),
         request_headers_timeout=reader.seconds("request_headers_timeout"),
         delayed_close_timeout=reader.seconds("delayed_close_timeout", 1.0),
+        drain_timeout=reader.seconds("drain_timeout", 5.0),
         upgrades=_upgrades(reader),
         **_log_options(reader),
         **_common_options(reader),

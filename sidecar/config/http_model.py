@@ -97,6 +97,7 @@ class Hcm:
     request_timeout: float = 0.0
     request_headers_timeout: float = 0.0
     delayed_close_timeout: float = 1.0
+    drain_timeout: float = 5.0  # between the first response that announces a connection's end, and its end
     accept_http_10: bool = False
     default_host: str = ""  # of HTTP/1.0 requests without one; "": refuse them
     underscores: str = "ALLOW"  # headers_with_underscores_action: ALLOW | REJECT_REQUEST | DROP_HEADER

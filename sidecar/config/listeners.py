@@ -74,6 +74,7 @@ def listener(reader: Reader) -> Listener:
         detect_continue=reader.flag("continue_on_listener_filters_timeout"),
         direction=Direction[reader.enum("traffic_direction")],
         stat_prefix=reader.text("stat_prefix"),
+        drains_on_failure=reader.enum("drain_type") == "DEFAULT",
         source=reader.message.SerializeToString(deterministic=True),
     )
     _check_matches(compiled, chains)

@@ -48,7 +48,6 @@ REASONS: Final[dict[str, dict[str, str]]] = {
         "tcp_fast_open_queue_length": "TCP fast open is not offered",
         "ignore_global_conn_limit": "there is no global connection limit",
         "bypass_overload_manager": "there is no overload manager",
-        "drain_type": "there is no /healthcheck/fail that would drain",
         "metadata": _NOT_READ,
     },
     "envoy.config.listener.v3.FilterChain": {"metadata": _NOT_READ},
@@ -58,7 +57,6 @@ REASONS: Final[dict[str, dict[str, str]]] = {
         "close_connection_on_client_hello_parsing_errors": "what is not TLS is passed on as it is",
     },
     "envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager": {
-        "drain_timeout": "the pause between HTTP/2's two GOAWAYs; an HTTP/1.1 connection ends with its next response",
         "http2_protocol_options": _H2,
         "http3_protocol_options": _H2,
     },

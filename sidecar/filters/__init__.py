@@ -25,6 +25,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol
 
 from sidecar.codec.headers import Headers
 from sidecar.config.model import Route
+from sidecar.drain import ServerHealth
 from sidecar.exchange import Exchange
 from sidecar.telemetry.stats import HttpStats, Stats
 
@@ -88,7 +89,7 @@ NO_STEPS: Final = Steps()
 class FilterContext:
     """What the filters of a connection manager are made with. `stats` is the connection manager's own group, `registry`
     where a filter makes counters of other names; `clock` tells seconds that only go up; `service_cluster` is the
-    `cluster` of the bootstrap's node."""
+    `cluster` of the bootstrap's node; `health` what the server says of itself."""
 
     stats: HttpStats
     registry: Stats
@@ -96,6 +97,7 @@ class FilterContext:
     clusters: Mapping[str, ClusterRuntime] = field(default_factory=dict)
     clock: Callable[[], float] = monotonic
     service_cluster: str = ""
+    health: ServerHealth = field(default_factory=ServerHealth)
 
 
 class Filter(Protocol):

@@ -21,6 +21,7 @@ def _failed(detail: str) -> Reply:
 
 
 _NO_CLUSTER: Final = _failed("health_check_failed_no_cluster_found")
+_SERVER: Final = _failed("health_check_failed")
 _EMPTY: Final = _failed("health_check_failed_cluster_empty")
 _UNHEALTHY: Final = _failed("health_check_failed_cluster_unhealthy")
 
@@ -32,6 +33,7 @@ class HealthCheckFilter:
         self._config = config
         self._clusters = context.clusters
         self._clock = context.clock
+        self._health = context.health
         self._service = context.service_cluster.encode()
         self._matches = [header_predicate(matcher) for matcher in config.headers]
         self._began = context.clock()
@@ -45,6 +47,8 @@ class HealthCheckFilter:
             return None
         exchange.keep(self, True)
         exchange.keep(UNCOUNTED, True)
+        if self._health.failed:
+            return _SERVER
         if not self._config.passes:
             return self._judge()
         if self._cached is None or self._cached[1] != self._interval():
@@ -71,8 +75,9 @@ class HealthCheckFilter:
         return int((self._clock() - self._began) / self._config.cache)
 
     def _response(self, exchange: Exchange, headers: Headers) -> None:
-        if not exchange.kept(self):
-            return
-        if self._config.cache:
-            self._cached = exchange.status, self._interval()
-        put(headers, b"x-envoy-upstream-healthchecked-cluster", self._service)
+        if exchange.kept(self):
+            if self._config.cache:
+                self._cached = exchange.status, self._interval()
+            put(headers, b"x-envoy-upstream-healthchecked-cluster", self._service)
+        if self._health.failed:
+            put(headers, b"x-envoy-immediate-health-check-fail", b"true")

@@ -221,12 +221,12 @@ class StreamState(Exchange):
 
     # ── the end ───────────────────────────────────────────────────────────────────────────────────────────────────────
 
-    def on_client_gone(self) -> None:
-        """The downstream connection ended."""
+    def on_client_gone(self, detail: str = "downstream_remote_disconnect") -> None:
+        """The downstream connection ended; by us, when `detail` says so."""
         if self._done:
             return
         self._leave_upstream()
-        self.details = "downstream_remote_disconnect"
+        self.details = detail
         self.flags |= Flag.DC
         if not self.responding:
             self.status = 0

@@ -5,13 +5,14 @@ from __future__ import annotations
 import asyncio
 import logging
 import socket
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
 from mesh.errors import ConfigError, Problem
 from sidecar.codec.h1_server import ServerConnection
 from sidecar.config.model import Address, FilterChain, Hcm, Listener, RouteConfig, TcpProxy
 from sidecar.connection_manager import ConnectionManager
+from sidecar.drain import DrainPolicy, DrainSequence
 from sidecar.listener.accept import AcceptProtocol
 from sidecar.listener.match import Facts, find_chain
 from sidecar.listener.tcp import TcpManager, TcpSession
@@ -23,51 +24,68 @@ log = logging.getLogger(__name__)
 BACKLOG = 4096
 
 
+# Code details of requests that were in flight when the drain time was over, as Envoy words them.
+_LISTENER_GONE = "downstream_local_disconnect(purging_socket_that_have_not_progressed_to_connections)"
+_CHAIN_GONE = "downstream_local_disconnect(filter_chain_is_being_removed)"
+
+Chains = Sequence[ConnectionManager | TcpManager]
+
+
 @dataclass(frozen=True, slots=True)
 class ListenerContext:
-    """What listeners need: how to make the runtimes of their chains."""
+    """What listeners need: how to make the runtimes of their chains, and how drains go."""
 
     loop: asyncio.AbstractEventLoop
     stats: Stats
     http: Callable[[Hcm, Listener, ListenerStats], ConnectionManager]
     tcp: Callable[[TcpProxy, Listener, ListenerStats], TcpManager]
+    drains: DrainPolicy = field(default_factory=DrainPolicy)
 
 
 class ListenerRuntime:
-    """One listener. A changed configuration replaces the chains' runtimes; connections stay with the one they have, and
-    those of HTTP end with their next response."""
+    """One listener. A changed configuration replaces the runtimes of the chains that changed; connections stay with the
+    one they have, until its drain time is over."""
 
     def __init__(self, config: Listener, owner: ListenerManager, context: ListenerContext) -> None:
         self.config = config
         self.loop = context.loop
         self.stats = ListenerStats(context.stats, config.stat_prefix or str(config.address).replace(":", "_"))
-        self.draining = False
-        self.sockets: list[socket.socket] = []
+        self.addresses: list[Address] = []  # where it really listens
+        self._stopped = False
         self._owner = owner
         self._context = context
+        self._sockets: list[socket.socket] = []
         self._servers: list[asyncio.AbstractServer] = []
-        self._chains: dict[str, ConnectionManager | TcpManager] = {}
         self._by_chain: dict[int, ConnectionManager | TcpManager] = {}
         self._only: ConnectionManager | None = None
-        self._build()
+        self._build(())
 
-    def _build(self) -> None:
-        config, context = self.config, self._context
-        chains = [*config.chains, *([config.default_chain] if config.default_chain else [])]
-        self._by_chain = {id(chain): self._runtime(chain) for chain in chains}
+    def _build(self, before: Sequence[FilterChain]) -> None:
+        """Makes the runtimes of the chains; those of chains that were there `before` stay."""
+        config, kept = self.config, {(chain.name, chain.match): chain for chain in before}
+        chains, runtimes = _chains(config), self._by_chain
+        self._by_chain = {}
+        for chain in chains:
+            same = kept.get((chain.name, chain.match))
+            self._by_chain[id(chain)] = runtimes[id(same)] if same == chain else self._runtime(chain)
         simple = not (config.use_original_dst or config.detect_original_dst or config.detect_http or config.detect_tls)
         only = self._by_chain[id(chains[0])] if len(chains) == 1 else None
         matches_all = len(chains) == 1 and not any(_criteria(chains[0]))
         self._only = only if simple and matches_all and isinstance(only, ConnectionManager) else None
-        del context
 
     def _runtime(self, chain: FilterChain) -> ConnectionManager | TcpManager:
-        if isinstance(chain.network, Hcm):
-            manager = self._context.http(chain.network, self.config, self.stats)
-            if chain.network.rds and (routes := self._owner.routes.get(chain.network.rds)) is not None:
-                manager.set_routes(routes)
-            return manager
-        return self._context.tcp(chain.network, self.config, self.stats)
+        if not isinstance(chain.network, Hcm):
+            return self._context.tcp(chain.network, self.config, self.stats)
+        manager = self._context.http(chain.network, self.config, self.stats)
+        if chain.network.rds and (routes := self._owner.routes.get(chain.network.rds)) is not None:
+            manager.set_routes(routes)
+        if self._owner.failing and self.config.drains_on_failure:
+            manager.fail(True)
+        return manager
+
+    @property
+    def chains(self) -> Chains:
+        return list(self._by_chain.values())
 
     @property
     def managers(self) -> list[ConnectionManager]:
@@ -92,20 +110,30 @@ class ListenerRuntime:
                 Problem(f"cannot bind '{address}': {error.strerror}", field=f"listener '{self.config.name}'.address")
             ) from error
         sock.setblocking(False)
-        self.sockets.append(sock)
+        self._sockets.append(sock)
+        name = sock.getsockname()
+        self.addresses.append(Address(name[0], name[1]))
 
     async def serve_forever(self) -> None:
-        """Starts accepting; the servers run until `close`."""
-        for sock in self.sockets:
+        """Starts accepting; the servers run until `stop_accepting`."""
+        for sock in self._sockets:
             server = await self.loop.create_server(self._accept, sock=sock)
             self._servers.append(server)
-            if self.draining:  # it was removed meanwhile
+            if self._stopped:  # it was removed meanwhile
                 server.close()
 
     def _accept(self) -> asyncio.Protocol:
         if self._only is not None:
             return ServerConnection(self._only)
         return AcceptProtocol(self)
+
+    def stop_accepting(self) -> None:
+        """No new connections; those that are there go on."""
+        self._stopped = True
+        for server in self._servers:
+            server.close()
+        self._servers = []
+        self._sockets = []
 
     # ── connections ───────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -126,44 +154,41 @@ class ListenerRuntime:
 
     # ── changes ───────────────────────────────────────────────────────────────────────────────────────────────────────
 
-    def update(self, config: Listener) -> None:
-        """Takes a changed configuration on the same socket: nobody's connection is cut. When it raises, nothing has
-        changed."""
-        before, config_before = list(self._by_chain.values()), self.config
+    def update(self, config: Listener) -> Chains:
+        """Takes a changed configuration on the same socket; the runtimes that it replaced, to be drained. When it raises,
+        nothing has changed."""
+        before, before_by_chain, only = self.config, self._by_chain, self._only
         self.config = config
         try:
-            self._build()
+            self._build(_chains(before) if differs_in_chains_only(before, config) else ())
         except BaseException:
-            self.config = config_before
+            self.config, self._by_chain, self._only = before, before_by_chain, only
             raise
-        for runtime in before:
-            if isinstance(runtime, ConnectionManager):
-                runtime.drain()
-            runtime.close()
+        stay = set(map(id, self._by_chain.values()))
+        return [runtime for runtime in before_by_chain.values() if id(runtime) not in stay]
 
     def set_routes(self, routes: RouteConfig) -> None:
         for manager in self.managers:
             if manager.config.rds == routes.name:
                 manager.set_routes(routes)
 
-    def drain(self) -> None:
-        """No new connections; those that are there end with their next response."""
-        self.draining = True
-        self.stop_accepting()
-        for manager in self.managers:
-            manager.drain()
-
-    def stop_accepting(self) -> None:
-        for server in self._servers:
-            server.close()
-        self._servers = []
-        self.sockets = []
+    def drain(self, sequence: DrainSequence) -> None:
+        for chain in self.chains:
+            chain.drain(sequence)
 
     def close(self) -> None:
-        self.drain()
-        for runtime in self._by_chain.values():
-            runtime.close()
+        """Gives up what it counts; its connections have ended, or are others' to end."""
+        self.stop_accepting()
         self.stats.close()
+
+
+def _chains(config: Listener) -> list[FilterChain]:
+    return [*config.chains, *([config.default_chain] if config.default_chain else [])]
+
+
+def differs_in_chains_only(one: Listener, other: Listener) -> bool:
+    """Whether chains that are in both may stay as they are."""
+    return replace(one, chains=other.chains, default_chain=other.default_chain, source=other.source) == other
 
 
 def _criteria(chain: FilterChain) -> tuple[object, ...]:
@@ -179,13 +204,28 @@ def _criteria(chain: FilterChain) -> tuple[object, ...]:
 
 
 class ListenerManager:
-    """Adds, changes and removes listeners, and gives them their routes."""
+    """Adds, changes and removes listeners, and gives them their routes. What is replaced or removed drains: its
+    connections have the drain time to end, then they are cut off."""
 
     def __init__(self, context: ListenerContext, start: Callable[[ListenerRuntime], None]) -> None:
         self._context = context
         self._start = start
         self.listeners: dict[str, ListenerRuntime] = {}
         self.routes: dict[str, RouteConfig] = {}
+        self.failing = False
+        self._retired: dict[int, Retired] = {}
+        stats = context.stats
+        self._added = stats.counter("listener_manager.listener_added")
+        self._modified = stats.counter("listener_manager.listener_modified")
+        self._removed = stats.counter("listener_manager.listener_removed")
+        self._stopped = stats.counter("listener_manager.listener_stopped")
+        self._in_place = stats.counter("listener_manager.listener_in_place_updated")
+        stats.computed("listener_manager.total_listeners_active", lambda: len(self.listeners))
+        stats.computed("listener_manager.total_listeners_draining", lambda: self._count_retired(whole=True))
+        stats.computed("listener_manager.total_filter_chains_draining", lambda: self._count_retired(whole=False))
+
+    def _count_retired(self, *, whole: bool) -> int:
+        return sum(1 if whole else len(one.chains) for one in self._retired.values() if (one.listener is None) != whole)
 
     def set_listener(self, config: Listener) -> None:
         """Raises ConfigError when its address cannot be bound; then nothing has changed."""
@@ -193,23 +233,57 @@ class ListenerManager:
         if current is not None and current.config == config:
             return
         if current is not None and _same_socket(current.config, config):
-            current.update(config)
+            in_place = differs_in_chains_only(current.config, config)
+            replaced = current.update(config)
+            self._in_place.value += in_place
+            self._modified.value += 1
+            self._retire(Retired(replaced, _CHAIN_GONE if in_place else _LISTENER_GONE))
             return
         listener = ListenerRuntime(config, self, self._context)
         try:
             listener.bind()
         except ConfigError:
             listener.close()
+            for chain in listener.chains:
+                chain.close()
             raise
         self.listeners[config.name] = listener
         self._start(listener)
-        if current is not None:
-            current.close()
+        if current is None:
+            self._added.value += 1
+        else:
+            self._modified.value += 1
+            self._retire_listener(current)
 
     def remove_listener(self, name: str) -> None:
         listener = self.listeners.pop(name, None)
         if listener is not None:
-            listener.close()
+            self._removed.value += 1
+            self._retire_listener(listener)
+
+    # ── what is replaced or removed ───────────────────────────────────────────────────────────────────────────────────
+
+    def _retire_listener(self, listener: ListenerRuntime) -> None:
+        listener.stop_accepting()
+        self._retire(Retired(listener.chains, _LISTENER_GONE, listener))
+
+    def _retire(self, retired: Retired) -> None:
+        drains = self._context.drains
+        if not retired.in_use:
+            retired.close()
+            return
+        sequence = drains.begin()
+        for chain in retired.chains:
+            chain.drain(sequence)
+        self._retired[id(retired)] = retired
+        retired.timer = self._context.loop.call_later(drains.seconds, self._end, retired)
+
+    def _end(self, retired: Retired) -> None:
+        """The drain time is over."""
+        del self._retired[id(retired)]
+        retired.close()
+
+    # ── routes ────────────────────────────────────────────────────────────────────────────────────────────────────────
 
     def set_routes(self, routes: RouteConfig) -> None:
         self.routes[routes.name] = routes
@@ -232,18 +306,74 @@ class ListenerManager:
                 anywhere = listener
         return anywhere
 
-    def drain(self, selected: Callable[[Listener], bool]) -> None:
+    # ── the server's own drains, and the end ──────────────────────────────────────────────────────────────────────────
+
+    def drain(self, sequence: DrainSequence, selected: Callable[[Listener], bool]) -> None:
+        """Responses begin to end their connections; listeners go on accepting."""
         for listener in self.listeners.values():
             if selected(listener.config):
-                listener.drain()
+                listener.drain(sequence)
+
+    def stop(self, selected: Callable[[Listener], bool]) -> None:
+        """No new connections; those that are there go on, and the listeners stay listed."""
+        for listener in self.listeners.values():
+            if selected(listener.config):
+                self._stopped.value += 1
+                listener.stop_accepting()
+
+    def fail(self, failing: bool) -> None:
+        """The server's health check fails, or does no more."""
+        self.failing = failing
+        for listener in self.listeners.values():
+            if listener.config.drains_on_failure:
+                for chain in listener.chains:
+                    chain.fail(failing)
+
+    def _everything(self) -> list[ConnectionManager | TcpManager]:
+        serving = (chain for listener in self.listeners.values() for chain in listener.chains)
+        return [*serving, *(chain for retired in self._retired.values() for chain in retired.chains)]
+
+    def end_soon(self) -> None:
+        """Idle connections end at once, those with a request in flight with its response."""
+        for chain in self._everything():
+            chain.end_soon()
 
     @property
-    def active_requests(self) -> int:
-        return sum(
-            int(manager.stats.downstream_rq_active.value)
-            for listener in self.listeners.values()
-            for manager in listener.managers
-        )
+    def in_use(self) -> bool:
+        """Whether any connection is left."""
+        return any(chain.connections for chain in self._everything())
+
+    def close(self) -> None:
+        """Ends everything at once."""
+        retired = [*self._retired.values()]
+        retired += [Retired(listener.chains, _LISTENER_GONE, listener) for listener in self.listeners.values()]
+        self._retired.clear()
+        self.listeners.clear()
+        for one in retired:
+            one.close()
+
+
+@dataclass(slots=True)
+class Retired:
+    """Chains that serve only the connections they have, of a `listener` that is gone as a whole, if it is."""
+
+    chains: Chains
+    detail: str
+    listener: ListenerRuntime | None = None
+    timer: asyncio.TimerHandle | None = None
+
+    @property
+    def in_use(self) -> bool:
+        return any(chain.connections for chain in self.chains)
+
+    def close(self) -> None:
+        if self.timer is not None:
+            self.timer.cancel()
+        for chain in self.chains:
+            chain.cut_off(self.detail)
+            chain.close()
+        if self.listener is not None:
+            self.listener.close()
 
 
 def _same_socket(one: Listener, other: Listener) -> bool:

@@ -14,6 +14,7 @@ from typing import Any
 
 from mesh.tasks import TaskOwner
 from sidecar.config.model import Address, TcpProxy
+from sidecar.drain import DrainSequence
 from sidecar.exchange import Exchange, Flag
 from sidecar.telemetry.stats import ClusterStats, ListenerStats, Stats, TcpStats
 from sidecar.timers import Deadlines
@@ -59,6 +60,23 @@ class TcpManager:
         if len(clusters) == 1:
             return clusters[0].name
         return clusters[bisect_right(self._limits, self._rng.random() * self._limits[-1])].name
+
+    @property
+    def connections(self) -> set[TcpSession]:
+        return self.sessions
+
+    def drain(self, _sequence: DrainSequence) -> None:
+        """Bytes have no last one that could be announced: sessions go on until they are cut off."""
+
+    def fail(self, _failing: bool) -> None:
+        """The same."""
+
+    def end_soon(self) -> None:
+        """The same."""
+
+    def cut_off(self, _detail: str) -> None:
+        for session in list(self.sessions):
+            session.cut_off()
 
     def close(self) -> None:
         self.stats.close()
@@ -263,6 +281,14 @@ class TcpSession(asyncio.Protocol):
         """Ends the client's connection as the upstream's ended: with RST."""
         self._transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _LINGER_NOT)
         self._transport.abort()
+
+    def cut_off(self) -> None:
+        """Ends both sides: the time of the session's listener is over."""
+        self._ended_here = True
+        self._transport.abort()
+        if self._upstream is not None:
+            self._upstream.transport.abort()
+        self.finish()
 
     def finish(self) -> None:
         if self._over:

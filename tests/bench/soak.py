@@ -37,7 +37,7 @@ from tests.harness.ports import free_port
 MIB = 1024 * 1024
 MAX_GROWTH_MIB = 64
 # Gauges that tell how things are, not what is in use.
-STATES = re.compile("membership|circuit_breakers")
+STATES = re.compile("membership|circuit_breakers|total_listeners_active")
 CHUNK = b"x" * 65536
 
 

@@ -62,7 +62,7 @@ from tests.harness.playbook import FakeTransport
 HIGH_WATER, LOW_WATER = 64 * 1024, 16 * 1024
 
 # Gauges that tell how things are, not what is in use: a limit of 0 is reached for good.
-_STATES = re.compile("membership|circuit_breakers")
+_STATES = re.compile("membership|circuit_breakers|total_listeners_active")
 
 
 class Timer:
@@ -385,7 +385,11 @@ class Stage:
         return self._accept(ServerConnection(self.manager), **limits)
 
     def tcp(self, config: TcpProxy, destination: Address = DESTINATION, **limits: int) -> Wire:
-        manager = TcpManager(
+        session = TcpSession(self.tcp_manager(config), destination, Address("10.0.0.9", 40000))
+        return self._accept(session, **limits)
+
+    def tcp_manager(self, config: TcpProxy) -> TcpManager:
+        return TcpManager(
             config,
             clusters=self.upstreams.clusters,
             stats=self.stats,
@@ -395,7 +399,6 @@ class Stage:
             opened=lambda _exchange: None,
             closed=lambda exchange, _now: self.finished.append(exchange),
         )
-        return self._accept(TcpSession(manager, destination, Address("10.0.0.9", 40000)), **limits)
 
     def _accept(self, protocol: asyncio.Protocol, **limits: int) -> Wire:
         wire = Wire(self.loop, protocol, **limits)

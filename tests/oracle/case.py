@@ -56,7 +56,14 @@ class Abort:
     """RST from the client."""
 
 
-Action = Write | Read | ReadUntil | Wait | AwaitUpstream | HalfClose | Abort
+@dataclass(frozen=True, slots=True)
+class Post:
+    """A POST to the proxy's admin port. Cases share the proxy: what it does has to be undone in the case."""
+
+    path: str
+
+
+Action = Write | Read | ReadUntil | Wait | AwaitUpstream | HalfClose | Abort | Post
 
 
 # ── configuration ─────────────────────────────────────────────────────────────────────────────────────────────────────

@@ -21,7 +21,7 @@ from tests.harness.process import Process, admin_ready, http_get
 from tests.harness.sidecar import sidecar_command
 from tests.harness.upstream import Upstream
 from tests.oracle import bootstrap
-from tests.oracle.case import HOST, Abort, AwaitUpstream, Case, HalfClose, Read, ReadUntil, Wait, Write
+from tests.oracle.case import HOST, Abort, AwaitUpstream, Case, HalfClose, Post, Read, ReadUntil, Wait, Write
 from tests.oracle.observe import Flat, Observation
 
 LOG_FLUSH = ["--file-flush-interval-msec", "20", "-l", "warning"]
@@ -134,6 +134,9 @@ class Side:
                     client.half_close()
                 case Abort():
                     client.reset()
+                case Post(path):
+                    status, text = await asyncio.to_thread(http_get, self._admin, path, method="POST")
+                    assert status == 200, text
 
     async def _finish(self, case: Case, client: Client, seen: Observation) -> int:
         """How the connection ends; 1 when another request was made to find out."""

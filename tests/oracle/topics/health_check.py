@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from tests.harness.upstream import reply
-from tests.oracle.case import Case, Read, Up, Write, request
+from tests.oracle.case import Case, Post, Read, Up, Write, request
 
 TYPE = "type.googleapis.com/envoy.extensions.filters.http.health_check.v3.HealthCheck"
 AT = {"headers": [{"name": ":path", "string_match": {"exact": "/healthz"}}]}
@@ -88,5 +88,48 @@ CASES = (
         filters=check(pass_through_mode=True, cache_time="101s"),
         script=[reply(503, b"ill")],
         expect={"upstream.count": 1, "client[1].status": 503},
+    ),
+    *(
+        Case(
+            name,
+            actions=[
+                Post("/healthcheck/fail"),
+                *[action for target in targets for action in (Write(request(target)), Read())],
+                Post("/healthcheck/ok"),
+                Write(request("/healthz")),
+                Read(),
+            ],
+            filters=check(**fields),
+            stats=COUNTS,
+            expect=expect,
+            end="skip",
+        )
+        for name, targets, fields, expect in (
+            (
+                "health_check_of_an_ill_server",
+                ["/healthz", "/other"],
+                {},
+                {
+                    "client[0].status": 503,
+                    "client[0].header.x-envoy-immediate-health-check-fail": ("true",),
+                    "client[1].header.x-envoy-immediate-health-check-fail": ("true",),
+                    "client[2].status": 200,
+                    "log[0].details": "health_check_failed",
+                    "log[0].flags": "LH",
+                },
+            ),
+            (
+                "health_check_of_an_ill_server_is_not_passed_through",
+                ["/healthz", "/healthz"],
+                {"pass_through_mode": True, "cache_time": "103s"},
+                {"client[1].status": 503, "client[2].status": 503, "upstream.count": 0},
+            ),
+            (
+                "health_check_of_an_ill_server_before_its_clusters",
+                ["/healthz"],
+                {"cluster_min_healthy_percentages": {"nowhere": {"value": 1}}},
+                {"log[0].details": "health_check_failed", "log[1].details": "health_check_failed_no_cluster_found"},
+            ),
+        )
     ),
 )

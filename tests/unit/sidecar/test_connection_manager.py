@@ -7,9 +7,10 @@ from typing import Any
 import pytest
 
 from sidecar import forwarded
-from sidecar.config.model import Address, Direction
+from sidecar.config.model import Address, Direction, DirectResponse, PathMatch, Route, RouteMatch
 from sidecar.connection_manager import split_target
-from sidecar.exchange import Exchange
+from sidecar.drain import DrainPolicy
+from sidecar.exchange import Exchange, Flag
 from tests.harness.stage import ManualLoop, Stage, hcm
 
 OK = b"HTTP/1.1 204 No Content\r\n\r\n"
@@ -143,18 +144,64 @@ async def test_a_request_keeps_its_id_or_gets_one(loop: ManualLoop) -> None:
     assert b"x-request-id: mine" not in got  # it comes from the edge
 
 
-async def test_draining_ends_what_is_idle_at_once_and_the_rest_in_time(loop: ManualLoop) -> None:
+GET = b"GET / HTTP/1.1\r\nhost: a\r\n\r\n"
+HELLO = Route(RouteMatch(PathMatch.PREFIX, "/"), DirectResponse(200, b"hello"))
+
+
+async def test_the_end_ends_what_is_idle_at_once_and_the_rest_in_time(loop: ManualLoop) -> None:
     stage = Stage(loop, direction=Direction.OUTBOUND)
     idle, busy = stage.client(), stage.client()
-    busy.sends(b"GET / HTTP/1.1\r\nhost: a\r\n\r\n")
+    busy.sends(GET)
     upstream = await stage.upstream()
-    stage.manager.drain()
+    stage.manager.end_soon()
     await stage.settle()
     assert (idle.lost, busy.closing) == (True, False)
     upstream.sends(OK)
     assert b"connection: close\r\n" in busy.received()
-    late = stage.client()
-    assert not late.closing
+    await stage.settle()
+    assert busy.lost
+    await stage.leaves_nothing()
+
+
+async def test_a_drain_announces_the_end_of_connections_with_their_responses(loop: ManualLoop) -> None:
+    stage = Stage(loop, hcm(HELLO, drain_timeout=2.0))
+    stage.manager.drain(DrainPolicy(immediate=True).begin())
+    for client in (stage.client(), stage.client()):
+        client.sends(GET)
+        assert b"connection: close\r\n" in client.received()
+        client.sends(GET)  # it had not read that yet
+        assert b"connection: close\r\n" in client.received()
+        assert not client.closing
+        await stage.advance(3.3)
+        assert client.lost
+    assert stage.counter("http.test.downstream_cx_drain_close") == 2
+    await stage.leaves_nothing()
+
+
+async def test_a_failing_health_check_can_be_taken_back(loop: ManualLoop) -> None:
+    stage = Stage(loop, hcm(HELLO))
+    before, late = stage.client(), stage.client()
+    stage.manager.fail(True)
+    before.sends(GET)
+    assert b"connection: close\r\n" in before.received()
+    stage.manager.fail(False)
+    for client, closes in ((late, False), (stage.client(), False), (before, True)):
+        client.sends(GET)
+        assert (b"connection: close\r\n" in client.received()) is closes
+    await stage.leaves_nothing()
+
+
+async def test_what_is_cut_off_is_accounted_at_once(loop: ManualLoop) -> None:
+    stage = Stage(loop)
+    idle, busy = stage.client(), stage.client()
+    busy.sends(GET)
+    await stage.upstream()
+    stage.manager.cut_off("downstream_local_disconnect(why)")
+    [exchange] = stage.finished
+    assert (exchange.details, exchange.status, exchange.flags) == ("downstream_local_disconnect(why)", 0, Flag.DC)
+    await stage.settle()
+    assert (idle.lost, busy.lost) == (True, True)
+    assert stage.counter("http.test.downstream_cx_destroy_local") == 2
     await stage.leaves_nothing()
 
 

@@ -7,6 +7,7 @@ from time import monotonic
 from typing import Any
 
 from sidecar.config import model
+from sidecar.drain import ServerHealth
 
 
 @dataclass
@@ -78,17 +79,9 @@ class FakeCluster:
 
 
 @dataclass
-class FakeSocket:
-    name: tuple[Any, ...]
-
-    def getsockname(self) -> tuple[Any, ...]:
-        return self.name
-
-
-@dataclass
 class FakeListener:
     config: model.Listener
-    sockets: list[FakeSocket] = field(default_factory=list)
+    addresses: list[model.Address] = field(default_factory=list)
 
 
 @dataclass
@@ -99,15 +92,18 @@ class FakeRuntime:
     started: float = field(default_factory=monotonic)
     ready: bool = True
     ready_reason: str = ""
-    draining: bool = False
+    health: ServerHealth = field(default_factory=ServerHealth)
     clusters: dict[str, FakeCluster] = field(default_factory=dict)
     listeners: dict[str, FakeListener] = field(default_factory=dict)
     routes: dict[str, model.RouteConfig] = field(default_factory=dict)
-    drained: list[tuple[bool, bool]] = field(default_factory=list)
+    drained: list[tuple[bool, bool, bool]] = field(default_factory=list)
     ended: bool = False
 
-    def drain_listeners(self, *, graceful: bool, inbound_only: bool) -> None:
-        self.drained.append((graceful, inbound_only))
+    def drain_listeners(self, *, graceful: bool, inbound_only: bool, skip_exit: bool) -> None:
+        self.drained.append((graceful, inbound_only, skip_exit))
+
+    def fail_health_check(self, failing: bool) -> None:
+        self.health.failed = failing
 
     def quit(self) -> None:
         self.ended = True
@@ -115,8 +111,8 @@ class FakeRuntime:
     def add(self, cluster: model.Cluster, *hosts: FakeHost) -> None:
         self.clusters[cluster.name] = FakeCluster(cluster, list(hosts))
 
-    def listen(self, listener: model.Listener, *sockets: tuple[Any, ...]) -> None:
-        self.listeners[listener.name] = FakeListener(listener, [FakeSocket(name) for name in sockets])
+    def listen(self, listener: model.Listener, *addresses: model.Address) -> None:
+        self.listeners[listener.name] = FakeListener(listener, list(addresses))
 
 
 def reviews(**fields: Any) -> model.Cluster:

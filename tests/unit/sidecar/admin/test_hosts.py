@@ -6,7 +6,7 @@ import pytest
 
 from sidecar.admin import hosts
 from sidecar.config import model
-from tests.unit.sidecar.admin.fakes import FakeBreaker, FakeCluster, FakeHost, FakeListener, FakeSocket, reviews
+from tests.unit.sidecar.admin.fakes import FakeBreaker, FakeCluster, FakeHost, FakeListener, reviews
 
 
 def host() -> FakeHost:
@@ -91,7 +91,7 @@ def test_health_flags(health: model.Health, ejected: bool, flags: str) -> None:
 
 def test_listeners_show_where_they_really_listen() -> None:
     config = model.Listener("virtualOutbound", model.Address("127.0.0.1", 0), ())
-    listener = FakeListener(config, [FakeSocket(("127.0.0.1", 4321))])
+    listener = FakeListener(config, [model.Address("127.0.0.1", 4321)])
     assert hosts.listener_text("virtualOutbound", listener) == "virtualOutbound::127.0.0.1:4321\n"
     assert hosts.listener_json("virtualOutbound", listener) == {
         "name": "virtualOutbound",
@@ -106,7 +106,7 @@ def test_listeners_without_a_socket_show_their_address() -> None:
 
 def test_listeners_may_have_several_sockets() -> None:
     config = model.Listener("l", model.Address("::", 0), ())
-    listener = FakeListener(config, [FakeSocket(("::1", 1, 0, 0)), FakeSocket(("127.0.0.1", 2))])
+    listener = FakeListener(config, [model.Address("::1", 1), model.Address("127.0.0.1", 2)])
     assert hosts.listener_text("l", listener) == "l::[::1]:1\nl::127.0.0.1:2\n"
     more = hosts.listener_json("l", listener)["additional_local_addresses"]
     assert more == [{"socket_address": {"address": "127.0.0.1", "port_value": 2}}]

@@ -28,5 +28,5 @@ def test_gauges_follow_the_runtime() -> None:
     found = values(stats)
     assert (found["server.live"], found["server.state"], found["cluster_manager.active_clusters"]) == (1, 0, 1)
     assert found["server.memory_physical_size"] > 1_000_000
-    runtime.draining = True
+    runtime.health.failed = True
     assert (values(stats)["server.live"], values(stats)["server.state"]) == (0, 1)

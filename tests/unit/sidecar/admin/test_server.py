@@ -27,7 +27,9 @@ Client = TestClient[Any, Any]
 def runtime() -> FakeRuntime:
     made = FakeRuntime()
     made.add(reviews(), FakeHost(model.Address("10.0.0.7", 9080)))
-    made.listen(model.Listener("virtualOutbound", model.Address("127.0.0.1", 15001), ()), ("127.0.0.1", 15001))
+    made.listen(
+        model.Listener("virtualOutbound", model.Address("127.0.0.1", 15001), ()), model.Address("127.0.0.1", 15001)
+    )
     return made
 
 
@@ -70,8 +72,8 @@ async def test_ready(client: Client, runtime: FakeRuntime) -> None:
     async with client.get("/ready") as response:
         assert (response.status, await response.text()) == (503, "PRE_INITIALIZING\n")
         assert response.headers["x-mesh-ready-reason"] == "waiting for clusters"
-    runtime.ready, runtime.draining = True, True
-    assert await get(client, "/ready") == (503, "DRAINING\n")
+    runtime.ready = True
+    assert await get(client, "/ready") == (200, "LIVE\n")
 
 
 async def test_health_can_be_made_to_fail(client: Client) -> None:
@@ -173,8 +175,9 @@ async def test_server_info(client: Client) -> None:
 async def test_drain_and_quit(client: Client, runtime: FakeRuntime) -> None:
     assert await post(client, "/drain_listeners?graceful&inboundonly") == (200, "OK\n")
     assert await post(client, "/drain_listeners") == (200, "OK\n")
-    assert runtime.drained == [(True, True), (False, False)]
-    assert (await post(client, "/drain_listeners?skip_exit"))[0] == 400
+    assert await post(client, "/drain_listeners?skip_exit") == (200, "OK\n")
+    assert runtime.drained == [(True, True, False), (False, False, False), (False, False, True)]
+    assert (await post(client, "/drain_listeners?gracefully"))[0] == 400
     assert await post(client, "/quitquitquit") == (200, "OK\n")
     assert runtime.ended
 

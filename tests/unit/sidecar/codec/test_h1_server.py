@@ -113,27 +113,36 @@ async def test_a_head_has_its_time(loop: ManualLoop, fields: dict[str, float]) -
 
 
 async def test_an_idle_connection_ends(loop: ManualLoop) -> None:
-    stage = Stage(loop, direct(idle_timeout=5.0))
+    """The time-out announces the end, for whoever is just sending; it comes `drain_timeout` later, and its FIN after
+    the delayed close."""
+    stage = Stage(loop, direct(idle_timeout=5.0, drain_timeout=2.0))
     client = stage.client()
     await stage.advance(4.0)
     client.sends(GET)
     await stage.advance(4.0)
-    assert not client.closing
+    assert b"connection: close" not in client.received()
     await stage.advance(1.2)
-    assert client.lost
     assert stage.counter("http.test.downstream_cx_idle_timeout") == 1
+    client.sends(GET)
+    assert b"connection: close\r\n" in client.received()
+    await stage.advance(2.1)
+    assert not client.closing
+    client.sends(GET)
+    assert client.received() == b""
+    await stage.advance(1.0)
+    assert client.lost
     await stage.leaves_nothing()
 
 
 @pytest.mark.parametrize("busy", [True, False])
 async def test_an_old_connection_ends(loop: ManualLoop, busy: bool) -> None:
-    stage = Stage(loop, hcm(max_connection_duration=3.0))
+    stage = Stage(loop, hcm(max_connection_duration=3.0, drain_timeout=1.0))
     client = stage.client()
     if busy:
         client.sends(GET)
         upstream = await stage.upstream()
-    await stage.advance(3.3)
-    assert client.closing is not busy
+    await stage.advance(5.4)
+    assert client.lost is not busy
     if busy:
         upstream.sends(b"HTTP/1.1 204 No Content\r\n\r\n")
         assert b"connection: close\r\n" in client.received()

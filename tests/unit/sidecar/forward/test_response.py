@@ -155,11 +155,11 @@ async def test_a_connection_goes_back_to_the_pool_unpaused(loop: ManualLoop) -> 
 
 
 async def test_a_client_that_never_reads_is_cut_off_after_the_response(loop: ManualLoop) -> None:
-    stage = Stage(loop, hcm(idle_timeout=5.0))
+    stage = Stage(loop, hcm(idle_timeout=5.0, drain_timeout=1.0))
     client, upstream = await exchange(stage)
     client.stops_reading()
     upstream.sends(b"HTTP/1.1 200 OK\r\ncontent-length: 100000\r\n\r\n" + b"x" * 100_000)
-    await stage.advance(5.2)
+    await stage.advance(6.3)
     assert client.closing
     assert not client.lost
     await stage.advance(2.2)

@@ -27,10 +27,11 @@ from sidecar.config.model import (
     WeightedCluster,
 )
 from sidecar.connection_manager import ConnectionManager
+from sidecar.drain import DrainPolicy
 from sidecar.listener.accept import AcceptProtocol
 from sidecar.listener.manager import ListenerContext, ListenerManager, ListenerRuntime
 from sidecar.listener.match import Facts
-from sidecar.listener.tcp import TcpSession
+from sidecar.listener.tcp import TcpManager, TcpSession
 from tests.harness.ports import free_port
 from tests.harness.stage import ManualLoop, Stage, Wire
 
@@ -61,7 +62,8 @@ class Setting:
         self.stage = Stage(loop)
         self.fails = False
         self.started: list[ListenerRuntime] = []
-        context = ListenerContext(loop, self.stage.stats, self.http, self.tcp)  # type: ignore[arg-type]
+        drains = DrainPolicy(10.0, immediate=True, clock=lambda: loop.now)
+        context = ListenerContext(loop, self.stage.stats, self.http, self.tcp, drains)  # type: ignore[arg-type]
         self.manager = ListenerManager(context, self.started.append)
 
     def http(self, config: Hcm, listener: Listener, *_more: Any) -> ConnectionManager:
@@ -69,10 +71,8 @@ class Setting:
             raise ConfigError(Problem("no access log there"))
         return ConnectionManager(config, listener.direction, listener.buffer_limit, self.stage.manager.context)
 
-    def tcp(self, config: TcpProxy, _listener: Listener, *_more: Any) -> Any:
-        wire = self.stage.tcp(config)
-        assert isinstance(wire.protocol, TcpSession)
-        return wire.protocol._manager
+    def tcp(self, config: TcpProxy, _listener: Listener, *_more: Any) -> TcpManager:
+        return self.stage.tcp_manager(config)
 
     def accept(self, name: str = "http") -> Wire:
         protocol = self.manager.listeners[name]._accept()
@@ -104,11 +104,76 @@ async def test_a_changed_listener_serves_new_connections_in_the_new_way(setting:
     setting.manager.set_listener(listener(http()))
     idle, busy = setting.accept(), setting.accept()
     busy.sends(GET[:10])
-    busy.sends(GET[10:-2])
     setting.manager.set_listener(listener(http(b"two")))
-    await setting.stage.settle()
-    assert idle.lost
+    busy.sends(GET[10:])
+    answer = busy.received()
+    assert b"connection: close\r\n" in answer
+    assert answer.endswith(b"one")
     assert says(setting.accept()) == b"two"
+    await setting.stage.advance(9.9)
+    assert not idle.closing
+    await setting.stage.advance(0.2)
+    assert idle.lost
+    await setting.stage.leaves_nothing()
+
+
+async def test_chains_that_did_not_change_keep_their_connections(setting: Setting) -> None:
+    def two(said: bytes) -> Listener:
+        chains = (
+            FilterChain("one", FilterChainMatch(destination_port=8080), http(said)),
+            FilterChain("rest", FilterChainMatch(destination_port=9), http(b"rest")),
+        )
+        return listener(http(), chains=chains)
+
+    setting.manager.set_listener(two(b"one"))
+    [changed, same] = setting.manager.listeners["http"].managers
+    setting.manager.set_listener(two(b"two"))
+    [new, kept] = setting.manager.listeners["http"].managers
+    assert (kept is same, new is changed) == (True, False)
+    setting.manager.set_listener(replace(two(b"two"), buffer_limit=7))
+    assert setting.manager.listeners["http"].managers[1] is not same
+    assert setting.stage.counter("listener_manager.listener_in_place_updated") == 1
+    assert setting.stage.counter("listener_manager.listener_modified") == 2
+
+
+async def test_sessions_of_a_removed_listener_end_with_the_drain_time(setting: Setting) -> None:
+    setting.manager.set_listener(listener(PROXY))
+    client = setting.accept()
+    client.sends(b"hello")
+    upstream = await setting.stage.upstream()
+    setting.manager.remove_listener("http")
+    assert setting.stage.counter("listener_manager.total_listeners_draining") == 1
+    await setting.stage.advance(9.9)
+    upstream.sends(b"still here")
+    assert client.received() == b"still here"
+    await setting.stage.advance(0.2)
+    assert (client.lost, upstream.lost) == (True, True)
+    assert setting.stage.counter("listener_manager.total_listeners_draining") == 0
+    await setting.stage.leaves_nothing()
+
+
+async def test_a_listener_may_keep_its_connections_when_health_checks_fail(setting: Setting) -> None:
+    setting.manager.set_listener(listener(http()))
+    setting.manager.set_listener(listener(http(), name="calm", port=8081, drains_on_failure=False))
+    setting.manager.fail(True)
+    setting.manager.set_listener(listener(http(), name="late", port=8082))
+    setting.manager.set_listener(listener(http(), name="late calm", port=8083, drains_on_failure=False))
+    for name, closes in (("http", True), ("calm", False), ("late", True), ("late calm", False)):
+        wire = setting.accept(name)
+        wire.sends(GET)
+        assert (b"connection: close" in wire.received()) is closes
+
+
+async def test_the_end_comes_at_once_where_it_has_to(setting: Setting) -> None:
+    setting.manager.set_listener(listener(http(), PROXY))
+    setting.manager.set_listener(listener(PROXY, name="old", port=8081))
+    client, session = setting.accept(), setting.accept("old")
+    setting.manager.remove_listener("old")
+    assert setting.manager.in_use
+    setting.manager.close()
+    assert not setting.manager.in_use
+    await setting.stage.settle()
+    assert (client.lost, session.lost) == (True, True)
     await setting.stage.leaves_nothing()
 
 
@@ -138,12 +203,13 @@ async def test_a_removed_listener_lets_responses_end(setting: Setting) -> None:
     setting.manager.remove_listener("http")
     setting.manager.remove_listener("http")
     await setting.stage.settle()
-    assert idle.lost
-    assert not busy.closing
+    assert not idle.closing
     upstream.sends(b"HTTP/1.1 204 No Content\r\n\r\n")
     assert b"connection: close\r\n" in busy.received()
-    await setting.stage.settle()
-    assert busy.lost
+    await setting.stage.advance(6.1)
+    assert (busy.lost, idle.lost) == (True, False)
+    await setting.stage.advance(4.0)
+    assert idle.lost
     await setting.stage.leaves_nothing()
 
 
