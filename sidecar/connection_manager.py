@@ -25,6 +25,7 @@ from sidecar.filters import FilterContext, Reply
 from sidecar.filters.chain import FilterChain
 from sidecar.forward.observed import Observers, stream_type
 from sidecar.forwarded import Forwarded
+from sidecar.reply_mapper import ReplyMapper
 from sidecar.router.path import normalize
 from sidecar.router.table import RouteTable, without_port
 from sidecar.telemetry.stats import HttpStats, ListenerStats, Stats
@@ -95,6 +96,7 @@ class ConnectionManager:
         self.routes = self.compile(config.routes or RouteConfig(config.rds, ()))
         self.account = context.accounting(config, direction)
         self.stream = stream_type(config)
+        self.reply_mapper = ReplyMapper(config.local_replies, context.rng) if config.local_replies else None
         self.observers = Observers(config, context.interim)
         self.tracer = context.tracer(config, direction)
         self.outbound = direction is Direction.OUTBOUND

@@ -24,18 +24,23 @@ def grpc_status_of(status: int) -> int:
     return _GRPC_STATUS.get(status, 2)
 
 
+def grpc_headers(status: int, body: bytes, grpc_status: int | None) -> Headers:
+    """The headers of an answer to a gRPC request: the body is its message."""
+    code = grpc_status_of(status) if grpc_status is None else grpc_status
+    headers: Headers = [
+        (b"content-type", b"application/grpc"),
+        (b"grpc-status", b"%d" % code),
+        (b"content-length", b"0"),
+    ]
+    if body:
+        headers.insert(2, (b"grpc-message", quote(body, safe=" !\"#$&'()*+,/:;<=>?@[\\]^`{|}").encode()))
+    return headers
+
+
 def reply_headers(status: int, body: bytes, grpc: bool, grpc_status: int | None = None) -> tuple[int, Headers, bytes]:
     """The status, headers and body that go out for a local reply of `status` with `body`."""
     if grpc:
-        code = grpc_status_of(status) if grpc_status is None else grpc_status
-        headers: Headers = [
-            (b"content-type", b"application/grpc"),
-            (b"grpc-status", b"%d" % code),
-            (b"content-length", b"0"),
-        ]
-        if body:
-            headers.insert(2, (b"grpc-message", quote(body, safe=" !\"#$&'()*+,/:;<=>?@[\\]^`{|}").encode()))
-        return 200, headers, b""
+        return 200, grpc_headers(status, body, grpc_status), b""
     if not body:
         return status, [], b""
     return status, [(b"content-length", b"%d" % len(body)), (b"content-type", b"text/plain")], body

@@ -9,6 +9,7 @@ from envoy.extensions.request_id.uuid.v3.uuid_pb2 import UuidRequestIdConfig
 from sidecar.config.access_log import access_logs
 from sidecar.config.common import cidr
 from sidecar.config.filters import http_filters
+from sidecar.config.local_reply import local_replies
 from sidecar.config.model import Hcm, RouteConfig
 from sidecar.config.reader import Reader
 from sidecar.config.routes import route_config
@@ -53,6 +54,7 @@ def hcm(reader: Reader) -> Hcm:
         delayed_close_timeout=reader.seconds("delayed_close_timeout", 1.0),
         drain_timeout=reader.seconds("drain_timeout", 5.0),
         upgrades=_upgrades(reader),
+        local_replies=local_replies(reader.child("local_reply_config")),
         **_log_options(reader),
         **_common_options(reader),
         **_http1_options(reader),

@@ -8,7 +8,7 @@ from typing import Any
 
 from sidecar.config.basic_model import MILLION, UNLIMITED, HeaderMatcher
 from sidecar.config.log_filter_model import LogFilter
-from sidecar.config.route_model import RouteConfig, WeightedCluster
+from sidecar.config.route_model import NO_OPS, HeaderOps, RouteConfig, WeightedCluster
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +49,35 @@ class AccessLog:
     omit_empty: bool = False  # what is not there leaves nothing behind: no dash, no null
     filter: LogFilter | None = None
     metered: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class ReplyFormat:
+    """What the body of a local reply is made of; one of `text` and `json` is set."""
+
+    content_type: bytes
+    text: str | None = None
+    json: Mapping[str, Any] | None = None
+    omit_empty: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class ReplyMapping:
+    """Changes the local replies that the filter wants; None leaves something as it is."""
+
+    filter: LogFilter
+    status: int | None = None
+    body: bytes | None = None
+    format: ReplyFormat | None = None
+    headers: HeaderOps = NO_OPS
+
+
+@dataclass(frozen=True, slots=True)
+class LocalReplies:
+    """The first mapping that wants a reply changes it; `format` is for all that have none of their own."""
+
+    mappings: tuple[ReplyMapping, ...] = ()
+    format: ReplyFormat | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,6 +133,7 @@ class Hcm:
     upgrades: frozenset[str] = frozenset()  # lower-case: "websocket", "connect"
     enable_trailers: bool = False  # HTTP/1.1 trailers of requests are passed on, not dropped
     rds_timeout: float = 15.0  # initial_fetch_timeout: serve without routes after that; 0.0: wait for ever
+    local_replies: LocalReplies | None = None
     filter_chain: str = ""  # the name of the chain that it is in
     log_interval: float = 0.0  # requests in progress are logged so often, too; 0.0: only when they are over
     log_starts: bool = False  # they are logged when they begin, too

@@ -41,7 +41,17 @@ from sidecar.config.cluster_model import (
     OutlierDetection,
     TcpProbe,
 )
-from sidecar.config.http_model import AccessLog, FaultConfig, Hcm, HttpFilter, TcpProxy, Tracing
+from sidecar.config.http_model import (
+    AccessLog,
+    FaultConfig,
+    Hcm,
+    HttpFilter,
+    LocalReplies,
+    ReplyFormat,
+    ReplyMapping,
+    TcpProxy,
+    Tracing,
+)
 from sidecar.config.listener_model import FilterChain, FilterChainMatch, Listener
 from sidecar.config.route_model import (
     NO_OPS,
@@ -103,6 +113,7 @@ __all__ = [
     "LbPolicy",
     "Limits",
     "Listener",
+    "LocalReplies",
     "LocalityEndpoints",
     "Mirror",
     "OutlierDetection",
@@ -110,6 +121,8 @@ __all__ = [
     "QueryMatcher",
     "Redirect",
     "RemoveMatching",
+    "ReplyFormat",
+    "ReplyMapping",
     "ResetHeader",
     "RetryPolicy",
     "Rewrite",

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from sidecar.codec.h1_client import ClientConnection
     from sidecar.codec.h1_server import ServerConnection
     from sidecar.connection_manager import ConnectionManager
+    from sidecar.reply_mapper import ReplyMapper
     from sidecar.router.retry import RetryPlan
     from sidecar.router.table import Destination
     from sidecar.upstream.circuit import Permit
@@ -164,16 +165,43 @@ class StreamState(Exchange):
         self.details = details
         if close:
             self.downstream.end_after_this()
+        if self.manager.reply_mapper is not None:
+            self.flags &= ~(flags & Flag.DPE)  # in Envoy the codec says so after its reply
+            self._map_reply(self.manager.reply_mapper, status, list(headers), body, grpc_status, flags)
+            return
         status, own, body = reply_headers(status, body, is_grpc(self.noted.get(b"content-type")), grpc_status)
         own += headers
         self._local(status, own, body)
 
+    def _map_reply(
+        self,
+        mapper: ReplyMapper,
+        status: int,
+        headers: Headers,
+        body: bytes,
+        grpc_status: int | None = None,
+        flags: int = 0,
+    ) -> None:
+        """Lets `local_reply_config` have a word."""
+        self._change_reply(headers)
+        grpc = is_grpc(self.noted.get(b"content-type"))
+        rewritten = mapper.rewrite(self, status, headers, body, grpc, grpc_status)
+        self.flags |= flags
+        self._send_local(*rewritten)
+
     def _local(self, status: int, headers: Headers, body: bytes) -> None:
-        self.status = status
-        self.responding = True
+        self._change_reply(headers)
+        self._send_local(status, headers, body)
+
+    def _change_reply(self, headers: Headers) -> None:
+        """What the route makes of the headers of our own replies."""
         if self._forwarding and self._destination is not None:
             for mutate in self._destination.reply_ops:
                 mutate(self, headers)
+
+    def _send_local(self, status: int, headers: Headers, body: bytes) -> None:
+        self.status = status
+        self.responding = True
         self._filter_response(headers)
         if self.manager.inbound and b"x-envoy-peer-metadata-id" in self.special:
             headers += self.manager.peer_headers

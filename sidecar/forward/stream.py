@@ -157,6 +157,11 @@ class Stream(Tunnels):
 
     def _direct(self, status: int, headers: Headers, body: bytes, route: CompiledRoute) -> None:
         self.details = "direct_response"
+        if (mapper := self.manager.reply_mapper) is not None:
+            for mutate in route.response_ops:
+                mutate(self, headers)
+            self._map_reply(mapper, status, headers, body)
+            return
         if body:
             headers += [(b"content-length", b"%d" % len(body)), (b"content-type", b"text/plain")]
         self.response_headers = headers

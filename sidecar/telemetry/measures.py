@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from sidecar.codec.headers import Headers, get
 from sidecar.codec.local_reply import grpc_status_of, is_grpc
+from sidecar.exchange import LOCAL_REPLY_BODY
 from sidecar.telemetry.expression import BYTES, NUMBER, PLAIN, TEXT, Expression, Scope, refuse
 
 if TYPE_CHECKING:
@@ -228,7 +229,7 @@ PLAIN_COMMANDS: Final[dict[str, Expression]] = {
     "CONNECTION_ID": Expression("identity(x.downstream)", NUMBER),
     "UNIQUE_ID": Expression("str(uuid4())", PLAIN),
     **_NEVER_THERE,
-    "LOCAL_REPLY_BODY": Expression("getattr(x, 'local_reply_body', b'')", BYTES),
+    "LOCAL_REPLY_BODY": Expression(f"x.kept({LOCAL_REPLY_BODY!r}) or b''", BYTES),
 }
 
 METERED: Final = frozenset(
