@@ -77,9 +77,9 @@ def test_grouped_fields_of_a_manager() -> None:
     ("hcm", "expected"),
     [
         ({"codec_type": "HTTP2"}, "codec_type: HTTP2 is not implemented, only AUTO or HTTP1 is"),
-        ({"local_reply_config": {"mappers": []}}, "local_reply_config: is not implemented"),
+        ({"proxy_status_config": {}}, "proxy_status_config: is not implemented"),
         ({"scoped_routes": {}}, "route_specifier: needs one of"),
-        ({"proxy_100_continue": True}, "proxy_100_continue: is not implemented"),
+        ({"append_local_overload": True}, "append_local_overload: is not implemented"),
         ({"http_protocol_options": {"allow_absolute_url": False}}, "allow_absolute_url: false is not implemented"),
         (
             {
