@@ -99,6 +99,7 @@ def read_bootstrap(reader: Reader) -> Bootstrap:
         ads=ads,
         lds_from_ads=lds,
         cds_from_ads=cds,
+        local_cluster=_local_cluster(reader.child("cluster_manager"), clusters),
         source=message.SerializeToString(deterministic=True),
     )
     _check_references(reader, compiled)
@@ -119,6 +120,13 @@ def _static(reader: Reader | None, ads_cluster: str) -> tuple[tuple[Cluster, ...
             if name in names[:index]:
                 reader.problem(f"{name!r} is defined twice", f"{field}[{index}].name")
     return clusters, listeners
+
+
+def _local_cluster(reader: Reader | None, clusters: tuple[Cluster, ...]) -> str:
+    name = reader.text("local_cluster_name") if reader is not None else ""
+    if reader is not None and name and all(each.name != name for each in clusters):
+        reader.problem(f"{name!r} is not a static cluster", "local_cluster_name")
+    return name
 
 
 def _node(reader: Reader | None) -> Mapping[str, Any]:

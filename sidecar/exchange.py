@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from sidecar.codec.headers import Headers
+    from sidecar.config.model import MetadataMatch
 
 
 class Flag(IntFlag):
@@ -145,6 +146,11 @@ class Exchange:
         self.trace: Any = None  # telemetry.trace.TraceContext
         self.span: Any = None
         self.filter_state: dict[Any, Any] | None = None
+
+    @property
+    def metadata_match(self) -> MetadataMatch | None:
+        """The labels of the endpoint that the route wants."""
+        return None
 
     def keep(self, owner: Any, value: Any) -> None:
         """Notes something for a later step of the same filter, the `owner`."""

@@ -67,7 +67,9 @@ class Runtime:
         idle = Deadlines(self.loop, IDLE_TICK)
         listeners: tuple[StateListener, ...] = (log_state, self.telemetry.on_breaker)
         self._clusters = ClusterManager(
-            UpstreamContext(self.loop, self.stats, self.tasks, idle, listeners, self._rng, peer.from_endpoint)
+            UpstreamContext(self.loop, self.stats, self.tasks, idle, listeners, self._rng, peer.from_endpoint),
+            bootstrap.local_cluster,
+            _place(bootstrap),
         )
         self._idle = idle
         self._http = ManagerContext(
@@ -232,3 +234,9 @@ class Runtime:
             self.remove_cluster(name)
         await self.tasks.close()
         await self.telemetry.close()
+
+
+def _place(bootstrap: model.Bootstrap) -> tuple[str, str, str]:
+    """Where the node says that it is."""
+    where = bootstrap.node.get("locality", {})
+    return where.get("region", ""), where.get("zone", ""), where.get("sub_zone", "")

@@ -12,11 +12,17 @@ from __future__ import annotations
 from bisect import bisect_left
 from collections.abc import Callable, Iterator, Sequence
 from math import ceil
+from random import Random
+from typing import TYPE_CHECKING
 
 from xxhash import xxh64_intdigest
 
-from sidecar.config.model import Hashing, LbPolicy
+from sidecar.config.model import Balancing, Hashing, LbPolicy
 from sidecar.upstream.host import Host
+
+if TYPE_CHECKING:
+    from sidecar.telemetry.cells import Gauge
+    from sidecar.telemetry.stats import ClusterStats
 
 # Which host a key belongs to. The number counts how often another one was wanted for the same request.
 Table = Callable[[int, int], Host]
@@ -25,13 +31,17 @@ Share = tuple[Host, float]
 _MASK = 2**64 - 1
 
 
-def table(policy: LbPolicy, config: Hashing, hosts: Sequence[Host], *, by_locality: bool = False) -> Table | None:
-    """The table of RING_HASH or MAGLEV over `hosts`; None where there is nobody. With `by_locality` the localities' weights
-    share the table, and those of weight 0 have no part of it."""
-    shares = list(_by_locality(hosts) if by_locality else _shares(hosts, 1.0))
+def table(config: Balancing, hosts: Sequence[Host], stats: ClusterStats) -> Table | None:
+    """The table of RING_HASH or MAGLEV over `hosts`; None where there is nobody. Where localities are weighted their
+    weights share the table, and those of weight 0 have no part of it. `stats` tell how much the cluster has to do."""
+    shares = list(_by_locality(hosts) if config.locality_weighted else _shares(hosts, 1.0))
     if not shares:
         return None
-    return _ring(shares, config) if policy is LbPolicy.RING_HASH else _maglev(shares, config)
+    hashing = config.hashing
+    find = _ring(shares, hashing) if config.policy is LbPolicy.RING_HASH else _maglev(shares, hashing)
+    if find is None or not hashing.balance_factor:
+        return find
+    return _bounded(find, shares, hashing.balance_factor, stats.upstream_rq_active)
 
 
 def _shares(hosts: Sequence[Host], part: float) -> Iterator[Share]:
@@ -43,8 +53,7 @@ def _shares(hosts: Sequence[Host], part: float) -> Iterator[Share]:
 def _by_locality(hosts: Sequence[Host]) -> Iterator[Share]:
     localities: dict[tuple[str, str, str], list[Host]] = {}
     for host in hosts:
-        where = host.locality
-        localities.setdefault((where.region, where.zone, where.sub_zone), []).append(host)
+        localities.setdefault(host.place, []).append(host)
     total = sum(members[0].locality.weight for members in localities.values())
     for place in sorted(localities):
         members = localities[place]
@@ -122,3 +131,56 @@ def _turns(shares: Sequence[float], most: float, due: list[float], size: int) ->
             left -= 1
             if not left:
                 return
+
+
+# ── bounded load (hash_balance_factor) ────────────────────────────────────────────────────────────────────────────────
+
+
+def _bounded(find: Table, shares: Sequence[Share], factor: int, active: Gauge) -> Table:
+    """Who has more than `factor` percent of its share of the requests in flight is helped out by another host: the first
+    that has room in an order that the key shuffles, or else the one that has least too much."""
+    weights = dict(shares)
+    hosts = [host for host, _ in shares]
+
+    def load(host: Host) -> float:
+        slots = ((active.value + 1) * factor + 99) // 100
+        return host.active / max(ceil(slots * weights[host]), 1)
+
+    def bounded(key: int, again: int) -> Host:
+        found = find(key, again)
+        least = load(found)
+        if least <= 1.0:
+            return found
+        best = found
+        for host in _shuffled(hosts, key):
+            if host is not found:
+                much = load(host)
+                if much <= 1.0:
+                    return host
+                if much < least:
+                    best, least = host, much
+        return best
+
+    return bounded
+
+
+def _shuffled(hosts: Sequence[Host], key: int) -> Iterator[Host]:
+    """Envoy's order: Fisher-Yates with a Mersenne Twister that the key's lower half seeds."""
+    draw, order = _twister(key & 0xFFFFFFFF).getrandbits, list(hosts)
+    for at in range(len(order)):
+        left = len(order) - at
+        other = left
+        while other >= left:
+            other = draw(32) // (2**32 // left)
+        order[at], order[at + other] = order[at + other], order[at]
+        yield order[at]
+
+
+def _twister(seed: int) -> Random:
+    """MT19937 as it is seeded by one number; Python's own seeding is another."""
+    state = [seed]
+    for index in range(1, 624):
+        state.append((1812433253 * (state[-1] ^ state[-1] >> 30) + index) & 0xFFFFFFFF)
+    twister = Random()  # it shuffles, it keeps no secrets
+    twister.setstate((3, (*state, 624), None))
+    return twister

@@ -37,4 +37,5 @@ class Bootstrap:
     ads: AdsConfig | None = None
     lds_from_ads: bool = False
     cds_from_ads: bool = False
+    local_cluster: str = ""  # cluster_manager.local_cluster_name
     source: bytes = b""

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any
 
+from sidecar.config.balancing_model import DEFAULT_BALANCING, Balancing
 from sidecar.config.basic_model import Address
 from sidecar.config.route_model import NO_OPS, HeaderOps
 
@@ -27,32 +28,6 @@ class DnsFamily(Enum):
     V4_ONLY = "V4_ONLY"
     V6_ONLY = "V6_ONLY"
     ALL = "ALL"
-
-
-class LbPolicy(Enum):
-    ROUND_ROBIN = "ROUND_ROBIN"
-    LEAST_REQUEST = "LEAST_REQUEST"
-    RANDOM = "RANDOM"
-    RING_HASH = "RING_HASH"
-    MAGLEV = "MAGLEV"
-    CLUSTER_PROVIDED = "CLUSTER_PROVIDED"
-
-
-# The policies that send equal keys to one host.
-HASHING = frozenset((LbPolicy.RING_HASH, LbPolicy.MAGLEV))
-
-
-@dataclass(frozen=True, slots=True)
-class Hashing:
-    """How RING_HASH and MAGLEV lay out their tables; Envoy's defaults."""
-
-    min_ring_size: int = 1024
-    max_ring_size: int = 8 * 1024 * 1024
-    table_size: int = 65537  # MAGLEV's, a prime
-    by_hostname: bool = False  # hosts are placed by their names, not by their addresses
-
-
-DEFAULT_HASHING = Hashing()
 
 
 class Health(Enum):
@@ -91,6 +66,7 @@ class Assignment:
     cluster: str
     localities: tuple[LocalityEndpoints, ...] = ()
     overprovisioning: int = 140
+    weighted_health: bool = False  # a level's health is that of its weight, not of its number of hosts
     source: bytes = b""
 
 
@@ -202,9 +178,7 @@ class Cluster:
 
     name: str
     discovery: Discovery
-    lb_policy: LbPolicy = LbPolicy.ROUND_ROBIN
-    choice_count: int = 2
-    hashing: Hashing = DEFAULT_HASHING
+    balancing: Balancing = DEFAULT_BALANCING
     assignment: Assignment | None = None
     eds_name: str = ""
     connect_timeout: float = 5.0
@@ -214,7 +188,6 @@ class Cluster:
     health_check: HealthCheck | None = None
     circuit_breaker: CircuitBreaker | None = None
     remove_while_healthy: bool = False  # ignore_health_on_host_removal: discovery alone decides who leaves
-    panic_threshold: float = 50.0
     max_requests_per_connection: int = 0
     idle_timeout: float = 3600.0
     dns_refresh_rate: float = 5.0
@@ -224,7 +197,6 @@ class Cluster:
     ping_timeout: float = 0.0
     buffer_limit: int = 1024 * 1024
     enable_trailers: bool = False  # HTTP/1.1 trailers of responses are passed on, not dropped
-    locality_weighted: bool = False  # locality_weighted_lb_config: the localities' weights count
     bind_address: str = ""  # upstream_bind_config: the source address of connections to the upstream
     eds_timeout: float = 15.0  # initial_fetch_timeout: warm without endpoints after that; 0.0: wait for ever
     alt_stat_name: str = ""

@@ -9,9 +9,10 @@ from sidecar.config.circuit_breaker import circuit_breaker
 from sidecar.config.common import plaintext
 from sidecar.config.endpoints import assignment
 from sidecar.config.health_checks import health_check
-from sidecar.config.load_balancing import LoadBalancing, load_balancing
+from sidecar.config.load_balancing import load_balancing
 from sidecar.config.model import (
     Assignment,
+    Balancing,
     Cluster,
     Discovery,
     DnsFamily,
@@ -64,9 +65,7 @@ def cluster(reader: Reader, *, http2: bool = False) -> Cluster:
     return Cluster(
         name=name,
         discovery=discovery,
-        lb_policy=balancing.policy,
-        choice_count=balancing.choice_count,
-        hashing=balancing.hashing,
+        balancing=balancing,
         assignment=_inline(reader, discovery, name),
         eds_name=eds.name,
         eds_timeout=eds.timeout,
@@ -77,8 +76,6 @@ def cluster(reader: Reader, *, http2: bool = False) -> Cluster:
         health_check=_health_check(reader, discovery),
         circuit_breaker=circuit_breaker(reader, metadata),
         remove_while_healthy=reader.flag("ignore_health_on_host_removal"),
-        panic_threshold=balancing.panic_threshold,
-        locality_weighted=balancing.locality_weighted,
         max_requests_per_connection=reader.number("max_requests_per_connection") or upstream.max_requests,
         idle_timeout=upstream.idle_timeout,
         enable_trailers=upstream.enable_trailers,
@@ -130,7 +127,7 @@ def _inline(reader: Reader, discovery: Discovery, name: str) -> Assignment | Non
     return compiled
 
 
-def _check_policy(reader: Reader, discovery: Discovery, balancing: LoadBalancing) -> None:
+def _check_policy(reader: Reader, discovery: Discovery, balancing: Balancing) -> None:
     provided = balancing.policy is LbPolicy.CLUSTER_PROVIDED
     if provided != (discovery is Discovery.ORIGINAL_DST):
         reader.problem(

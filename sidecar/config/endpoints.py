@@ -28,13 +28,15 @@ def compile_assignment(message: Any) -> Assignment:
 
 def assignment(reader: Reader, *, names: bool = False) -> Assignment:
     """The same within a cluster; `names` allows host names as addresses (DNS clusters)."""
-    overprovisioning = 140
+    overprovisioning, weighted = 140, False
     if (policy := reader.child("policy")) is not None:
         overprovisioning = policy.number("overprovisioning_factor", 140)
+        weighted = policy.flag("weighted_priority_health")
     return Assignment(
         cluster=reader.text("cluster_name"),
         localities=tuple(_locality(each, names) for each in reader.children("endpoints")),
         overprovisioning=overprovisioning,
+        weighted_health=weighted,
         source=reader.message.SerializeToString(deterministic=True),
     )
 

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Final
+from typing import Any, Final
 
 from sidecar.config.common import header_ops, substitution
 from sidecar.config.hash_policy import hash_policies
+from sidecar.config.metadata_match import compiled, match_fields, metadata_match
 from sidecar.config.mirrors import mirrors
 from sidecar.config.model import UNLIMITED, Forward, Rewrite, WeightedCluster
 from sidecar.config.reader import Reader
@@ -37,21 +38,22 @@ def forward(reader: Reader) -> Forward:
 
 
 def _clusters(reader: Reader) -> tuple[WeightedCluster, ...]:
+    wanted = match_fields(reader)
     if reader.has("cluster"):
-        return (WeightedCluster(reader.text("cluster"), 1),)
+        return (WeightedCluster(reader.text("cluster"), 1, metadata_match=compiled(wanted)),)
     weighted = reader.child("weighted_clusters")
     if weighted is None:
         return ()
     weighted.number("total_weight")  # deprecated: the sum of the weights counts
     weighted.text("runtime_key_prefix")  # there is no runtime that could change weights
-    clusters = tuple(_weighted_cluster(each) for each in weighted.children("clusters"))
+    clusters = tuple(_weighted_cluster(each, wanted) for each in weighted.children("clusters"))
     total = sum(cluster.weight for cluster in clusters)
     if clusters and not 0 < total <= UNLIMITED:
         weighted.problem(f"the weights' sum is {total}, must be between 1 and {UNLIMITED}", "clusters")
     return clusters
 
 
-def _weighted_cluster(reader: Reader) -> WeightedCluster:
+def _weighted_cluster(reader: Reader, wanted: Mapping[str, Any]) -> WeightedCluster:
     name = reader.text("name")
     if not name and not reader.has("cluster_header"):
         reader.problem("is required", "name")
@@ -61,6 +63,7 @@ def _weighted_cluster(reader: Reader) -> WeightedCluster:
         request_ops=header_ops(reader, "request"),
         response_ops=header_ops(reader, "response"),
         host_rewrite=reader.text("host_rewrite_literal"),
+        metadata_match=metadata_match(reader, wanted),
     )
 
 

@@ -86,7 +86,6 @@ REASONS: Final[dict[str, dict[str, str]]] = {
     },
     "envoy.config.cluster.v3.Cluster.CommonLbConfig": {
         "update_merge_window": "an update costs no more than a pick",
-        "zone_aware_lb_config": "there is no local cluster to compare zones with",
     },
     "envoy.config.cluster.v3.CircuitBreakers.Thresholds": {
         "track_remaining": _STATS,

@@ -164,6 +164,13 @@ class Reader:
             return default
         return value if type(value) is int else int(value.value)
 
+    def real(self, name: str, default: float = 0.0) -> float:
+        """A double, or its wrapper."""
+        value = self._take(name)
+        if value is None:
+            return default
+        return value if type(value) is float else float(value.value)
+
     def optional_number(self, name: str) -> int | None:
         """An integer's wrapper, None when it is not set."""
         return self.number(name) if name in self._fields else self._take(name)

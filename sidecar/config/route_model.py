@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any
 
+from sidecar.config.balancing_model import MetadataMatch
 from sidecar.config.basic_model import MILLION, HeaderMatcher, RouteMatch, StringMatcher
 
 
@@ -105,6 +106,7 @@ class WeightedCluster:
     request_ops: HeaderOps = NO_OPS
     response_ops: HeaderOps = NO_OPS
     host_rewrite: str = ""
+    metadata_match: MetadataMatch | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from sidecar.config.access_log import access_logs
+from sidecar.config.metadata_match import compiled, match_fields, metadata_match
 from sidecar.config.model import TcpProxy, WeightedCluster
 from sidecar.config.reader import Reader
 
@@ -20,9 +21,13 @@ def tcp_proxy(reader: Reader) -> TcpProxy:
 
 
 def _clusters(reader: Reader) -> tuple[WeightedCluster, ...]:
+    wanted = match_fields(reader)
     if reader.has("cluster"):
-        return (WeightedCluster(reader.text("cluster"), 1),)
+        return (WeightedCluster(reader.text("cluster"), 1, metadata_match=compiled(wanted)),)
     weighted = reader.child("weighted_clusters")
     if weighted is None:
         return ()
-    return tuple(WeightedCluster(each.text("name"), each.number("weight")) for each in weighted.children("clusters"))
+    return tuple(
+        WeightedCluster(each.text("name"), each.number("weight"), metadata_match=metadata_match(each, wanted))
+        for each in weighted.children("clusters")
+    )

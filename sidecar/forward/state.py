@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
     from sidecar.codec.h1_client import ClientConnection
     from sidecar.codec.h1_server import ServerConnection
+    from sidecar.config.model import MetadataMatch
     from sidecar.connection_manager import ConnectionManager
     from sidecar.reply_mapper import ReplyMapper
     from sidecar.router.retry import RetryPlan
@@ -128,6 +129,10 @@ class StreamState(Exchange):
     def body_limit(self) -> int:
         """How many bytes of the body are kept."""
         return self._body_limit
+
+    @property
+    def metadata_match(self) -> MetadataMatch | None:
+        return self._destination.metadata_match if self._destination is not None else None
 
     def on_deadline(self, now: float) -> None:
         """`Deadlines` calls it when `deadline` is past."""

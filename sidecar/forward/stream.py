@@ -189,7 +189,7 @@ class Stream(Tunnels):
             self._plan = plan = plan.of(self)
             self._retries_left = plan.policy.attempts
         self._rewrite(route, action, destination)
-        if route.hash_policies is not None and cluster.config.lb_policy in HASHING:
+        if route.hash_policies is not None and cluster.config.balancing.policy in HASHING:
             self._choose_key(route.hash_policies, destination)
         vhost = route.virtual_host.config
         limit = route.config.retry_buffer if route.config.retry_buffer is not None else vhost.retry_buffer

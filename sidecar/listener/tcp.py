@@ -13,7 +13,7 @@ from time import monotonic
 from typing import Any
 
 from mesh.tasks import TaskOwner
-from sidecar.config.model import Address, TcpProxy
+from sidecar.config.model import Address, MetadataMatch, TcpProxy, WeightedCluster
 from sidecar.drain import DrainSequence
 from sidecar.exchange import Exchange, Flag
 from sidecar.telemetry.stats import ClusterStats, ListenerStats, Stats, TcpStats
@@ -54,12 +54,12 @@ class TcpManager:
         self._rng = rng
         self._limits = list(accumulate(cluster.weight for cluster in config.clusters))
 
-    def draw(self) -> str:
+    def draw(self) -> WeightedCluster:
         """The cluster of one connection, by weight."""
         clusters = self.config.clusters
         if len(clusters) == 1:
-            return clusters[0].name
-        return clusters[bisect_right(self._limits, self._rng.random() * self._limits[-1])].name
+            return clusters[0]
+        return clusters[bisect_right(self._limits, self._rng.random() * self._limits[-1])]
 
     @property
     def connections(self) -> set[TcpSession]:
@@ -82,6 +82,14 @@ class TcpManager:
         self.stats.close()
 
 
+class TcpExchange(Exchange):
+    """A session as the stations see it."""
+
+    __slots__ = ("metadata_match",)
+
+    metadata_match: MetadataMatch | None
+
+
 class TcpSession(asyncio.Protocol):
     """One client connection and its upstream. The exchange carries what the log and the metrics want to know."""
 
@@ -101,7 +109,7 @@ class TcpSession(asyncio.Protocol):
         self.local = self.own = destination
         self.deadline = 0.0
         self._touched = monotonic()
-        self.exchange = Exchange(self, b"", b"", [], self._touched)
+        self.exchange = TcpExchange(self, b"", b"", [], self._touched)
         self.exchange.protocol = ""
 
     # ── the client's side ─────────────────────────────────────────────────────────────────────────────────────────────
@@ -167,8 +175,10 @@ class TcpSession(asyncio.Protocol):
 
     async def _connect(self) -> None:
         exchange, manager = self.exchange, self._manager
-        exchange.cluster_name = name = manager.draw()
-        cluster = manager.clusters.get(name)
+        destination = manager.draw()
+        exchange.cluster_name = destination.name
+        exchange.metadata_match = destination.metadata_match
+        cluster = manager.clusters.get(destination.name)
         if cluster is None:
             manager.stats.downstream_cx_no_route.value += 1
             self._give_up(Flag.NC)

@@ -46,11 +46,12 @@ FilterBinder = Callable[[RouteConfig, VirtualHost, Route], tuple[tuple[Any, ...]
 class Destination:
     """A cluster that a route sends to, with the header operations that apply on this way."""
 
-    __slots__ = ("cluster", "host_rewrite", "reply_ops", "request_ops", "response_ops")
+    __slots__ = ("cluster", "host_rewrite", "metadata_match", "reply_ops", "request_ops", "response_ops")
 
     def __init__(self, cluster: WeightedCluster, request: list[HeaderOps], response: list[HeaderOps]) -> None:
         self.cluster = cluster.name
         self.host_rewrite = cluster.host_rewrite.encode()
+        self.metadata_match = cluster.metadata_match
         self.request_ops: tuple[Mutation, ...] = compile_ops([cluster.request_ops, *request])
         self.response_ops: tuple[Mutation, ...] = compile_ops([cluster.response_ops, *response])
 

@@ -91,6 +91,19 @@ class ClusterStats(Group):
     bind_errors: Counter
     original_dst_host_invalid: Counter
     lb_healthy_panic: Counter
+    lb_subsets_active: Gauge
+    lb_subsets_created: Counter
+    lb_subsets_removed: Counter
+    lb_subsets_selected: Counter
+    lb_subsets_fallback: Counter
+    lb_subsets_fallback_panic: Counter
+    lb_zone_cluster_too_small: Counter
+    lb_zone_no_capacity_left: Counter
+    lb_zone_routing_all_directly: Counter
+    lb_zone_routing_sampled: Counter
+    lb_zone_routing_cross_zone: Counter
+    lb_local_cluster_not_ok: Counter
+    lb_recalculate_zone_structures: Counter
     update_attempt: Counter
     update_success: Counter
     update_failure: Counter

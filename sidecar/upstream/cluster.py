@@ -10,8 +10,10 @@ from time import monotonic
 from typing import Any
 
 from mesh.tasks import TaskOwner
+from sidecar.balancer.levels import Level, Local, Rules, usable
 from sidecar.balancer.pickers import Picker, nobody
-from sidecar.balancer.priorities import build, health
+from sidecar.balancer.priorities import build
+from sidecar.balancer.subsets import SubsetPicker
 from sidecar.codec.h1_client import ClientConnection
 from sidecar.config import model
 from sidecar.telemetry.stats import CircuitStats, ClusterStats, HealthCheckStats, Stats
@@ -40,12 +42,15 @@ class UpstreamContext:
     breaker_listeners: tuple[StateListener, ...] = ()
     rng: random.Random = field(default_factory=random.Random)
     peer_of: Callable[[model.Endpoint], Any] = lambda _endpoint: None
+    clock: Callable[[], float] = monotonic
 
 
 class ClusterRuntime:
     """One cluster. `pick(stream)` returns a host or None; it is rebound whenever hosts or their health change."""
 
-    def __init__(self, config: model.Cluster, context: UpstreamContext) -> None:
+    def __init__(
+        self, config: model.Cluster, context: UpstreamContext, local: Callable[[], Local | None] = lambda: None
+    ) -> None:
         self.name = config.name
         self.config = config
         self.loop = context.loop
@@ -58,10 +63,13 @@ class ClusterRuntime:
         self.outlier: OutlierDetector | None = None
         self.checker: HealthChecker | None = None
         self.circuit: Circuit | None = None
+        self.local = local  # the proxies of this kind, where there is a local cluster that is not this one
+        self.on_change: Callable[[], None] = lambda: None  # called when hosts or their health have changed
         self._context = context
         self._assignment = model.Assignment(config.name)
         self._without: dict[frozenset[int], Picker] = {}  # pickers of retries that leave priorities out
         self._by_key: dict[tuple[model.Address, int], Host] = {}
+        self._subsets: frozenset[model.Labels] = frozenset()  # those that are counted
         self._interval: asyncio.TimerHandle | None = None
         self._sweep: asyncio.TimerHandle | None = None
         self.stats.before_reading(self._read)
@@ -278,37 +286,22 @@ class ClusterRuntime:
             self._retire(host)
         self.hosts = []
         self.pick = nobody
+        self._note_subsets(frozenset())
         self.stats.close()
 
     # ── health ────────────────────────────────────────────────────────────────────────────────────────────────────────
 
     def _health_changed(self) -> None:
         """Rebuilds who may be picked, and the gauges that tell."""
-        config, stats = self.config, self.stats
-        if config.discovery is not model.Discovery.ORIGINAL_DST:
-            self._without.clear()
-            self.pick = self._build()
+        self.rebuild()
+        stats = self.stats
         stats.membership_total.value = len(self.hosts)
         degraded = sum(1 for host in self.hosts if host.healthy and host.degraded)
         stats.membership_excluded.value = sum(1 for host in self.hosts if host.excluded)
         stats.membership_degraded.value = degraded
         stats.membership_healthy.value = sum(1 for host in self.hosts if host.healthy) - degraded
         stats.ejections_active.value = sum(1 for host in self.hosts if host.ejected)
-
-    def _build(self, left_out: frozenset[int] = frozenset()) -> Picker:
-        config = self.config
-        return build(
-            self._levels(),
-            policy=config.lb_policy,
-            choice_count=config.choice_count,
-            hashing=config.hashing,
-            overprovisioning=self._assignment.overprovisioning,
-            panic_threshold=config.panic_threshold,
-            rng=self._context.rng,
-            on_panic=self._on_panic,
-            locality_weighted=config.locality_weighted,
-            left_out=left_out,
-        )
+        self.on_change()
 
     def picker_without(self, priorities: frozenset[int]) -> Picker:
         """Like `pick`, but with nothing for these priorities."""
@@ -316,26 +309,50 @@ class ClusterRuntime:
             return self.pick
         picker = self._without.get(priorities)
         if picker is None:
-            picker = self._without[priorities] = self._build(self._positions(priorities))
+            picker = self._without[priorities] = self._build(self._rules(priorities))
         return picker
 
     def usable_without(self, priorities: frozenset[int]) -> bool:
-        """Whether there is anything healthy at the other priorities."""
-        left_out, factor = self._positions(priorities), self._assignment.overprovisioning
-        return any(health(level, factor) for at, level in enumerate(self._levels()) if at not in left_out)
+        """Whether there is anybody to be had at the other priorities."""
+        return usable(self.levels(), self._rules(priorities))
 
-    def _positions(self, priorities: frozenset[int]) -> frozenset[int]:
-        """Where in `_levels` they are: there may be priorities without hosts."""
-        present = sorted({priority for _, priority in self._by_key})
-        return frozenset(at for at, priority in enumerate(present) if priority in priorities)
+    def rebuild(self) -> None:
+        """Makes the picker anew, for hosts that changed or others that it reckons with."""
+        if self.config.discovery is model.Discovery.ORIGINAL_DST:
+            return
+        self._without.clear()
+        self.pick = picker = self._build(self._rules())
+        self._note_subsets(picker.known if isinstance(picker, SubsetPicker) else frozenset())
 
-    def _levels(self) -> Sequence[Sequence[Host]]:
+    def _build(self, rules: Rules) -> Picker:
+        subsets = rules.config.subsets
+        return build(self.levels(), rules) if subsets is None else SubsetPicker(self.levels(), subsets, rules)
+
+    def _rules(self, left_out: frozenset[int] = frozenset()) -> Rules:
+        context, assignment = self._context, self._assignment
+        return Rules(
+            self.config.balancing,
+            self.stats,
+            context.rng,
+            context.clock,
+            overprovisioning=assignment.overprovisioning,
+            weighted_health=assignment.weighted_health,
+            local=self.local(),
+            left_out=left_out,
+        )
+
+    def _note_subsets(self, known: frozenset[model.Labels]) -> None:
+        if known == self._subsets:
+            return
+        stats, before = self.stats, self._subsets
+        stats.lb_subsets_created.value += len(known - before)
+        stats.lb_subsets_removed.value += len(before - known)
+        stats.lb_subsets_active.value += len(known) - len(before)
+        self._subsets = known
+
+    def levels(self) -> Sequence[Level]:
+        """The hosts by priority, 0 first."""
         levels: dict[int, list[Host]] = {}
         for (_, priority), host in self._by_key.items():
             levels.setdefault(priority, []).append(host)
-        if self.checker is not None:
-            levels = {key: [host for host in level if not host.excluded] or level for key, level in levels.items()}
-        return [levels[priority] for priority in sorted(levels)]
-
-    def _on_panic(self) -> None:
-        self.stats.lb_healthy_panic.value += 1
+        return [Level(levels.get(priority, [])) for priority in range(max(levels, default=0) + 1)]

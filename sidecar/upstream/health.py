@@ -76,6 +76,7 @@ class HealthSession:
             self._good += 1
             if self.first or self._good == self._config.healthy_threshold:
                 host.failed_active_hc = host.active_hc_timeout = host.excluded_by_hc = False
+                host.healthy_since = None  # it warms up again, where the cluster has hosts do so
                 self._good = 0
                 self._stats.healthy.value += 1
                 change = Change.CHANGED

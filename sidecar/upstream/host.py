@@ -35,6 +35,7 @@ class Host:
         "endpoint",
         "excluded_by_hc",
         "failed_active_hc",
+        "healthy_since",
         "interval_local_success",
         "interval_local_total",
         "interval_success",
@@ -45,6 +46,7 @@ class Host:
         "peer",
         "pending_active_hc",
         "pending_removal",
+        "place",
         "pool",
         "removed",
         "returned_at",
@@ -61,7 +63,9 @@ class Host:
         self.name = str(endpoint.address)
         self.endpoint = endpoint
         self.locality = locality
+        self.place = (locality.region, locality.zone, locality.sub_zone)
         self.weight = endpoint.weight
+        self.healthy_since: float | None = None  # slow start's beginning, noted by the balancer
         self.active = 0
         self.connections = 0
         self.ejected = False
@@ -124,4 +128,5 @@ class Host:
         self.pending_removal = False
         self.endpoint = endpoint
         self.locality = locality
+        self.place = (locality.region, locality.zone, locality.sub_zone)
         self.weight = endpoint.weight

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 
+from sidecar.balancer.levels import Local, Place
 from sidecar.config import model
 from sidecar.upstream.cluster import ClusterRuntime, UpstreamContext
 from sidecar.upstream.dns import Resolver, needs_dns
@@ -12,8 +13,10 @@ from sidecar.upstream.dns import Resolver, needs_dns
 class ClusterManager:
     """Adds, changes and removes clusters. `clusters` is what routing looks names up in; it is changed in place."""
 
-    def __init__(self, context: UpstreamContext) -> None:
+    def __init__(self, context: UpstreamContext, local_cluster: str = "", place: Place = ("", "", "")) -> None:
         self._context = context
+        self._local_cluster = local_cluster  # of the proxies of this kind, at `place`: what zone-aware routing compares
+        self._place = place
         self.clusters: dict[str, ClusterRuntime] = {}
         self._assignments: dict[str, model.Assignment] = {}  # by EDS name
         self._resolvers: dict[str, asyncio.Task[None]] = {}
@@ -24,7 +27,7 @@ class ClusterManager:
             return
         self._stop_resolving(config.name)
         if cluster is None:
-            cluster = ClusterRuntime(config, self._context)
+            cluster = self._new(config)
         else:
             cluster.update(config)
         if config.discovery is model.Discovery.EDS:
@@ -37,6 +40,24 @@ class ClusterManager:
         elif config.assignment is not None:
             cluster.set_assignment(config.assignment)
         self.clusters[config.name] = cluster
+        if config.name == self._local_cluster:
+            self._local_changed()
+
+    def _new(self, config: model.Cluster) -> ClusterRuntime:
+        if config.name != self._local_cluster:
+            return ClusterRuntime(config, self._context, self._local)
+        cluster = ClusterRuntime(config, self._context)
+        cluster.on_change = self._local_changed
+        return cluster
+
+    def _local(self) -> Local | None:
+        cluster = self.clusters.get(self._local_cluster)
+        return Local(self._place, cluster.levels()[0]) if cluster is not None else None
+
+    def _local_changed(self) -> None:
+        for name, cluster in self.clusters.items():
+            if name != self._local_cluster:
+                cluster.rebuild()
 
     def set_assignment(self, assignment: model.Assignment) -> None:
         self._assignments[assignment.cluster] = assignment
@@ -53,6 +74,8 @@ class ClusterManager:
         if cluster is None:
             return
         cluster.close()
+        if name == self._local_cluster:
+            self._local_changed()
         eds_name = cluster.config.eds_name or name
         if all((other.config.eds_name or other.name) != eds_name for other in self.clusters.values()):
             self._assignments.pop(eds_name, None)

@@ -52,8 +52,10 @@ def build(
     by_listener: dict[str, list[Case]] = {}
     for case in cases:
         by_listener.setdefault(listener_key(case), []).append(case)
+    local = next((cluster_name(case) for case in cases if case.local), None)
     return {
-        "node": {"id": "oracle", "cluster": "oracle"},
+        "node": {"id": "oracle", "cluster": "oracle", "locality": {"zone": "home"}},
+        **({"cluster_manager": {"local_cluster_name": local}} if local else {}),
         "admin": {"address": _address(admin)},
         "static_resources": {
             "listeners": [
@@ -128,18 +130,29 @@ def _virtual_host(case: Case) -> dict[str, Any]:
 
 
 def _cluster(name: str, up: Up, endpoints: Mapping[str, int]) -> dict[str, Any]:
-    levels: dict[int, list[dict[str, Any]]] = {}
-    for word, fields, priority in zip_longest(up.endpoints, up.lb, up.priorities):
+    groups: dict[tuple[int, str], list[dict[str, Any]]] = {}
+    for word, fields, priority, zone in zip_longest(up.endpoints, up.lb, up.priorities, up.zones):
         endpoint = {"address": _address(endpoints[word]), **(fields or {}).get("endpoint", {})}
-        levels.setdefault(priority or 0, []).append({**(fields or {}), "endpoint": endpoint})
-    groups = [{"priority": priority, "lb_endpoints": levels[priority]} for priority in sorted(levels)]
+        groups.setdefault((priority or 0, zone or ""), []).append({**(fields or {}), "endpoint": endpoint})
     return {
         "name": name,
         "type": "STATIC",
         "connect_timeout": "1s",
-        "load_assignment": {"cluster_name": name, "endpoints": groups},
+        "load_assignment": {
+            "cluster_name": name,
+            "endpoints": [_group(*key, up, groups[key]) for key in sorted(groups)],
+        },
         **up.fields,
     }
+
+
+def _group(priority: int, zone: str, up: Up, endpoints: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    group: dict[str, Any] = {"priority": priority, "lb_endpoints": endpoints}
+    if zone:
+        group["locality"] = {"zone": zone}
+    if zone in up.zone_weights:
+        group["load_balancing_weight"] = up.zone_weights[zone]
+    return group
 
 
 def _address(port: int) -> dict[str, Any]:

@@ -73,12 +73,14 @@ Action = Write | Read | ReadUntil | Wait | AwaitUpstream | HalfClose | Abort | P
 class Up:
     """A cluster: `endpoints` are words, `up` for the scripted upstream, `second` for another one, `refused` for a port
     where nobody listens; `shared0` and so on, and `shared_refused`, have the same addresses on both sides, and what they
-    receive is not compared. `lb` are Envoy's fields of the endpoints, `priorities` theirs (0), by position. `fields` are
-    the cluster's, over the defaults."""
+    receive is not compared. `lb` are Envoy's fields of the endpoints, `priorities` theirs (0), by position, `zones` their
+    zones, and `zone_weights` those of the zones. `fields` are the cluster's, over the defaults."""
 
     endpoints: Sequence[str] = ("up",)
     lb: Sequence[Mapping[str, Any]] = ()
     priorities: Sequence[int] = ()
+    zones: Sequence[str] = ()
+    zone_weights: Mapping[str, int] = field(default_factory=dict)
     fields: Mapping[str, Any] = field(default_factory=dict)
 
 
@@ -87,7 +89,9 @@ class Case:
     """`routes` defaults to one route of everything to the case's cluster with `action` on top. Cases with equal `hcm`,
     `filters` and log share a listener; `tcp` are the fields of a TCP proxy in place of the connection manager. `log`
     adds to the log's JSON: of values whose key starts with `~` the digits do not count. `log_fields` are the access log's
-    own (its filter), `log_format` those of its format.
+    own (its filter), `log_format` those of its format. `local` says
+    that the case's cluster is the one of the proxies of this kind, which are in the zone `home`: a topic has one such case
+    at most.
 
     `expect` pins what Envoy does, so that a case keeps testing what its name says; keys are paths of `observe`. `ignore`
     holds path prefixes that are not compared. `end` is `auto` (asks with another request whether the connection lives,
@@ -114,6 +118,7 @@ class Case:
     log_fields: Mapping[str, Any] = field(default_factory=dict)
     log_format: Mapping[str, Any] = field(default_factory=dict)
     tcp: Mapping[str, Any] | None = None
+    local: bool = False
 
     @property
     def host(self) -> str:

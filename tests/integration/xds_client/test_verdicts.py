@@ -340,6 +340,54 @@ CLUSTERS: Mapping[str, Edit] = {
         }
     ),
     "no policies": lambda p: p.cluster.update(load_balancing_policy={"policies": []}),
+    "policies and subsets": lambda p: p.cluster.update(
+        load_balancing_policy={"policies": [policy("random.v3.Random")]}, lb_subset_config={}
+    ),
+    "policies and zones": lambda p: p.cluster.update(
+        load_balancing_policy={"policies": [policy("random.v3.Random")]}, common_lb_config={"zone_aware_lb_config": {}}
+    ),
+    "policies and weighted localities": lambda p: p.cluster.update(
+        load_balancing_policy={"policies": [policy("random.v3.Random")]},
+        common_lb_config={"locality_weighted_lb_config": {}},
+    ),
+    "policies and old hashing": lambda p: p.cluster.update(
+        load_balancing_policy={"policies": [policy("random.v3.Random")]},
+        common_lb_config={"consistent_hashing_lb_config": {}},
+    ),
+    "policies and an old policy's config": lambda p: p.cluster.update(
+        load_balancing_policy={"policies": [policy("random.v3.Random")]}, least_request_lb_config={"choice_count": 3}
+    ),
+    "subsets": lambda p: p.cluster.update(lb_subset_config={"subset_selectors": [{"keys": ["a"]}]}),
+    "subsets without keys": lambda p: p.cluster.update(lb_subset_config={"subset_selectors": [{}]}),
+    "subsets with fewer keys of no use": lambda p: p.cluster.update(
+        lb_subset_config={"subset_selectors": [{"keys": ["a"], "fallback_keys_subset": ["a"]}]}
+    ),
+    "subsets with no fewer keys": lambda p: p.cluster.update(
+        lb_subset_config={"subset_selectors": [{"keys": ["a"], "fallback_policy": "KEYS_SUBSET"}]}
+    ),
+    "subsets with as many keys": lambda p: p.cluster.update(
+        lb_subset_config={
+            "subset_selectors": [{"keys": ["a"], "fallback_policy": "KEYS_SUBSET", "fallback_keys_subset": ["a"]}]
+        }
+    ),
+    "subsets of provided hosts": lambda p: p.static["clusters"].append(
+        {
+            "name": "o",
+            "type": "ORIGINAL_DST",
+            "lb_policy": "CLUSTER_PROVIDED",
+            "lb_subset_config": {"subset_selectors": [{"keys": ["a"]}]},
+        }
+    ),
+    "slow start": lambda p: p.cluster.update(round_robin_lb_config={"slow_start_config": {"slow_start_window": "1s"}}),
+    "slow start without a window": lambda p: p.cluster.update(round_robin_lb_config={"slow_start_config": {}}),
+    "slow start above 100 %": lambda p: p.cluster.update(
+        round_robin_lb_config={"slow_start_config": {"min_weight_percent": {"value": 101}}}
+    ),
+    "balance factor below 100": lambda p: p.cluster.update(
+        lb_policy="MAGLEV", common_lb_config={"consistent_hashing_lb_config": {"hash_balance_factor": 99}}
+    ),
+    "local cluster": lambda p: p.bootstrap.update(cluster_manager={"local_cluster_name": "up"}),
+    "unknown local cluster": lambda p: p.bootstrap.update(cluster_manager={"local_cluster_name": "nowhere"}),
     "panic above 100": lambda p: p.cluster.update(common_lb_config={"healthy_panic_threshold": {"value": 101}}),
     "thresholds": lambda p: p.cluster.update(
         circuit_breakers={"thresholds": [{"max_connections": 1}, {"max_connections": 2}, {"priority": "HIGH"}]}

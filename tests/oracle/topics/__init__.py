@@ -30,9 +30,11 @@ from tests.oracle.topics import (
     retries,
     retry_policies,
     routing,
+    subsets,
     tcp,
     timeouts,
     upgrades,
+    zones,
 )
 
 TOPICS: dict[str, tuple[Case, ...]] = {
@@ -64,7 +66,9 @@ TOPICS: dict[str, tuple[Case, ...]] = {
     "retries": retries.CASES,
     "retry_policies": retry_policies.CASES,
     "routing": routing.CASES,
+    "subsets": subsets.CASES,
     "tcp": tcp.CASES,
     "timeouts": timeouts.CASES,
     "upgrades": upgrades.CASES,
+    "zones": zones.CASES,
 }

@@ -11,15 +11,18 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sidecar.balancer.hashing import Table, table
+from sidecar.balancer.hashing import Table, _shuffled, _twister, table
 from sidecar.balancer.priorities import build
-from sidecar.config.model import Address, Endpoint, Hashing, Health, LbPolicy, LocalityEndpoints
+from sidecar.config.model import Address, Balancing, Endpoint, Hashing, Health, LbPolicy, LocalityEndpoints
+from sidecar.telemetry.stats import ClusterStats, Stats
 from sidecar.upstream.host import Host
+from tests.unit.sidecar.balancer.build import levels, rules
 
 RING, MAGLEV = LbPolicy.RING_HASH, LbPolicy.MAGLEV
 BOTH = pytest.mark.parametrize("policy", [RING, MAGLEV])
 SMALL = Hashing(min_ring_size=12, table_size=7)
 RNG = random.Random(1)
+STATS = ClusterStats(Stats(), "c")
 KEYS = [RNG.getrandbits(64) for _ in range(2000)]
 
 
@@ -32,7 +35,7 @@ def host(
 
 
 def made(policy: LbPolicy, hosts: list[Host], config: Hashing = SMALL, *, by_locality: bool = False) -> Table:
-    found = table(policy, config, hosts, by_locality=by_locality)
+    found = table(Balancing(policy, hashing=config, locality_weighted=by_locality), hosts, STATS)
     assert found is not None
     return found
 
@@ -70,11 +73,11 @@ def test_another_host_of_maglev_is_wherever_the_inverted_key_leads() -> None:
 
 @BOTH
 def test_nobody(policy: LbPolicy) -> None:
-    assert table(policy, SMALL, []) is None
+    assert table(Balancing(policy), [], STATS) is None
 
 
 def test_nobody_is_on_a_ring_without_places() -> None:
-    assert table(RING, Hashing(min_ring_size=0), [host(90)]) is None
+    assert table(Balancing(RING, hashing=Hashing(min_ring_size=0)), [host(90)], STATS) is None
 
 
 @BOTH
@@ -134,22 +137,59 @@ def test_every_key_has_a_host(weights: list[int], config: Hashing, policy: LbPol
     assert made(policy, hosts, config)(key, again) in hosts
 
 
+# ── bounded load ──────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+@BOTH
+def test_a_busy_host_is_helped_out(policy: LbPolicy) -> None:
+    """In the order that Envoy's own twister shuffles the key's hosts to."""
+    hosts, stats = [host(port) for port in range(90, 95)], ClusterStats(Stats(), "c")
+    free = made(policy, hosts, Hashing())
+    find = table(Balancing(policy, hashing=Hashing(balance_factor=150)), hosts, stats)
+    assert find is not None
+    assert ports(find) == ports(free)
+    own = free(7, 0)
+    own.active, stats.upstream_rq_active.value = 3, 3  # 1.5 times its share are 2
+    helpers = {find(7, 0) for _ in range(5)}
+    assert len(helpers) == 1
+    assert own not in helpers
+    for each in hosts:
+        each.active = 9
+    own.active = 8
+    assert find(7, 0) is own  # all have too much, it has the least
+
+
+def test_weights_count_for_who_is_busy() -> None:
+    hosts, stats = [host(90, 9), host(91, 1)], ClusterStats(Stats(), "c")
+    find = table(Balancing(RING, hashing=Hashing(balance_factor=100)), hosts, stats)
+    assert find is not None
+    stats.upstream_rq_active.value = 9
+    hosts[0].active = 9
+    assert Counter(ports(find))[90] > len(KEYS) * 0.8
+    hosts[0].active = 10
+    assert set(ports(find)) == {91}
+
+
+def test_the_shuffle_is_envoys() -> None:
+    """std::mt19937 with its default seed, whose 10,000th number the C++ standard names."""
+    twister = _twister(5489)
+    for _ in range(9999):
+        twister.getrandbits(32)
+    assert twister.getrandbits(32) == 4123659995
+
+
+@given(st.integers(0, 2**64 - 1), st.integers(1, 20))
+def test_a_shuffle_has_everybody(key: int, count: int) -> None:
+    hosts = [host(port) for port in range(count)]
+    assert sorted(each.address.port for each in _shuffled(hosts, key)) == list(range(count))
+
+
 # ── with priorities and health ────────────────────────────────────────────────────────────────────────────────────────
 
 
-def picker(*levels: list[Host], panic: float = 50.0, rng: random.Random | None = None) -> tuple[Any, list[bool]]:
-    seen: list[bool] = []
-    pick = build(
-        levels,
-        policy=RING,
-        choice_count=2,
-        overprovisioning=140,
-        panic_threshold=panic,
-        rng=rng or random.Random(1),
-        on_panic=lambda: seen.append(True),
-        hashing=SMALL,
-    )
-    return pick, seen
+def picker(*members: list[Host], panic: float = 50.0) -> tuple[Any, ClusterStats]:
+    by = rules(Balancing(RING, panic_threshold=panic, hashing=SMALL), seed=1)
+    return build(levels(*members), by), by.stats
 
 
 def wanted(key: int | None) -> Any:
@@ -164,12 +204,12 @@ def test_without_a_key_any_host_is_picked() -> None:
 
 def test_unhealthy_hosts_are_not_in_the_table_unless_in_panic() -> None:
     bad = [host(90), host(91), host(92, healthy=False)]
-    pick, panics = picker(bad)
+    pick, counted = picker(bad)
     assert {pick(wanted(key)).address.port for key in KEYS} == {90, 91}
-    assert not panics
-    pick, panics = picker(bad, panic=70.0)
+    assert not counted.lb_healthy_panic.value
+    pick, counted = picker(bad, panic=70.0)
     assert {pick(wanted(key)).address.port for key in KEYS} == {90, 91, 92}
-    assert len(panics) == len(KEYS)
+    assert counted.lb_healthy_panic.value == len(KEYS)
     pick, _ = picker([host(90, healthy=False)], panic=0.0)
     assert pick(wanted(1)) is None
 

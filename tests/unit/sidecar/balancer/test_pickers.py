@@ -1,4 +1,6 @@
-"""The balancing algorithms, priorities and panic."""
+"""The balancing algorithms."""
+
+from __future__ import annotations
 
 import random
 from collections import Counter
@@ -8,20 +10,23 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sidecar.balancer.pickers import make
-from sidecar.balancer.priorities import build, loads
-from sidecar.config.model import Address, Endpoint, Health, LbPolicy, LocalityEndpoints
+from sidecar.config.model import Balancing, Health, LbPolicy, SlowStart
 from sidecar.upstream.host import Host
+from tests.unit.sidecar.balancer.build import hosts
+
+ROBIN, LEAST, RANDOM = LbPolicy.ROUND_ROBIN, LbPolicy.LEAST_REQUEST, LbPolicy.RANDOM
 
 
-def hosts(*weights: int, health: Health = Health.HEALTHY) -> list[Host]:
-    return [
-        Host(Endpoint(Address("127.0.0.1", port), weight=weight, health=health), LocalityEndpoints(()))
-        for port, weight in enumerate(weights)
-    ]
+class Clock:
+    def __init__(self) -> None:
+        self.now = 100.0
+
+    def __call__(self) -> float:
+        return self.now
 
 
-def shares(policy: LbPolicy, pool: list[Host], picks: int = 4000) -> Counter[int]:
-    pick = make(policy, 2, pool, random.Random(7))
+def shares(config: Balancing, pool: list[Host], picks: int = 4000, clock: Clock | None = None) -> Counter[int]:
+    pick = make(config, pool, random.Random(7), clock or Clock())
     counted: Counter[int] = Counter()
     for _ in range(picks):
         host = pick(None)
@@ -31,89 +36,104 @@ def shares(policy: LbPolicy, pool: list[Host], picks: int = 4000) -> Counter[int
 
 
 def test_nobody_to_pick() -> None:
-    assert make(LbPolicy.RANDOM, 2, [], random.Random())(None) is None
+    assert make(Balancing(RANDOM), [], random.Random(), Clock())(None) is None
 
 
 def test_round_robin_takes_turns() -> None:
-    assert set(shares(LbPolicy.ROUND_ROBIN, hosts(1, 1, 1, 1)).values()) == {1000}
+    assert set(shares(Balancing(), hosts(1, 1, 1, 1)).values()) == {1000}
 
 
-@pytest.mark.parametrize("policy", [LbPolicy.ROUND_ROBIN, LbPolicy.RANDOM, LbPolicy.LEAST_REQUEST])
+@pytest.mark.parametrize("policy", [ROBIN, LEAST])
 def test_weights_count(policy: LbPolicy) -> None:
-    counted = shares(policy, hosts(3, 1))
-    assert counted[0] / counted[1] == pytest.approx(3, rel=0.2)
+    counted = shares(Balancing(policy), hosts(3, 1))
+    assert counted[0] / counted[1] == pytest.approx(3, rel=0.01)
+
+
+def test_random_has_no_weights() -> None:
+    counted = shares(Balancing(RANDOM), hosts(100, 1))
+    assert counted[0] / counted[1] == pytest.approx(1, rel=0.1)
+
+
+def test_a_weighted_round_begins_anywhere() -> None:
+    firsts = {
+        make(Balancing(), pool, random.Random(seed), Clock())(None) for pool in [hosts(1, 2, 3)] for seed in range(40)
+    }
+    assert len(firsts) > 1
 
 
 def test_least_request_avoids_the_busy() -> None:
     pool = hosts(1, 1)
     pool[0].active = 10
-    counted = shares(LbPolicy.LEAST_REQUEST, pool)
+    counted = shares(Balancing(LEAST), pool)
     assert counted[0] == pytest.approx(1000, rel=0.2)  # both choices fell on it
 
 
-def picker(levels: list[list[Host]], panic: float = 50.0):
-    seen: list[bool] = []
-    pick = build(
-        levels,
-        policy=LbPolicy.ROUND_ROBIN,
-        choice_count=2,
-        overprovisioning=140,
-        panic_threshold=panic,
-        rng=random.Random(3),
-        on_panic=lambda: seen.append(True),
-    )
-    return pick, seen
+def test_a_full_scan_finds_the_least_busy() -> None:
+    pool = hosts(1, 1, 1, 1)
+    pool[0].active = pool[2].active = 1
+    counted = shares(Balancing(LEAST, full_scan=True), pool)
+    assert set(counted) == {1, 3}
+    assert counted[1] / counted[3] == pytest.approx(1, rel=0.1)
 
 
-def test_unhealthy_hosts_are_not_picked() -> None:
-    good, bad = hosts(1, 1, 1), hosts(1, health=Health.UNHEALTHY)
-    pick, _ = picker([[*good, *bad]])
-    assert all(pick(None) in good for _ in range(20))
+@pytest.mark.parametrize(("bias", "ratio"), [(0.0, 2.0), (1.0, 8.0), (2.0, 32.0)])
+def test_active_request_bias(bias: float, ratio: float) -> None:
+    pool = hosts(2, 1)
+    pool[1].active = 3
+    counted = shares(Balancing(LEAST, bias=bias), pool, 3300)
+    assert counted[0] / counted[1] == pytest.approx(ratio, rel=0.05)
 
 
-def test_panic_uses_everybody_and_is_counted() -> None:
-    bad = hosts(1, 1, health=Health.UNHEALTHY)
-    pick, panics = picker([bad])
-    assert pick(None) in bad
-    assert panics
+# ── slow start ────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def test_without_panic_nobody_is_left() -> None:
-    pick, _ = picker([hosts(1, health=Health.UNHEALTHY)], panic=0.0)
-    assert pick(None) is None
-
-
-def test_the_next_priority_takes_over() -> None:
-    second = hosts(1)
-    pick, _ = picker([hosts(1, health=Health.UNHEALTHY), second], panic=0.0)
-    assert pick(None) in second
-
-
-def test_localities_share_by_weight() -> None:
-    near, far = (LocalityEndpoints((), region=name, weight=weight) for name, weight in (("near", 3), ("far", 1)))
-    level = [Host(Endpoint(Address("127.0.0.1", port)), where) for port, where in enumerate((near, far))]
-    pick = build(
-        [level],
-        policy=LbPolicy.ROUND_ROBIN,
-        choice_count=2,
-        overprovisioning=140,
-        panic_threshold=50.0,
-        rng=random.Random(5),
-        on_panic=lambda: None,
-        locality_weighted=True,
-    )
-    counted = Counter(host.address.port for host in (pick(None) for _ in range(4000)) if host is not None)
-    assert counted[0] / counted[1] == pytest.approx(3, rel=0.15)
-
-
+@pytest.mark.parametrize("policy", [ROBIN, LEAST])
 @pytest.mark.parametrize(
-    ("healths", "expected"),
-    [([100, 100], [100, 0]), ([70, 100], [70, 30]), ([0, 100], [0, 100]), ([35, 35], [50, 50]), ([0, 0], [0, 0])],
+    ("age", "slow", "share"),
+    [
+        (0.0, SlowStart(60.0), 0.1),
+        (30.0, SlowStart(60.0), 0.5),
+        (15.0, SlowStart(60.0, aggression=2.0), 0.5),
+        (30.0, SlowStart(60.0, aggression=0.5), 0.25),
+        (30.0, SlowStart(60.0, least=0.8), 0.8),
+        (60.0, SlowStart(60.0), 1.0),
+    ],
 )
-def test_loads(healths: list[int], expected: list[int]) -> None:
-    assert loads(healths) == expected
+def test_a_new_host_warms_up(policy: LbPolicy, age: float, slow: SlowStart, share: float) -> None:
+    clock, pool = Clock(), hosts(1, 1)
+    pool[0].healthy_since, pool[1].healthy_since = clock.now - 1000.0, clock.now - age
+    counted = shares(Balancing(policy, slow_start=slow), pool, 3300, clock)
+    assert counted[1] / counted[0] == pytest.approx(share, rel=0.02)
 
 
-@given(st.lists(st.integers(min_value=0, max_value=100), min_size=1, max_size=6))
-def test_loads_add_up(healths: list[int]) -> None:
-    assert sum(loads(healths)) == (100 if sum(healths) else 0)
+def test_warm_hosts_take_turns_as_if_there_were_no_slow_start() -> None:
+    clock, pool, config = Clock(), hosts(1, 1), Balancing(slow_start=SlowStart(10.0))
+    make(config, pool, random.Random(1), clock)
+    assert [host.healthy_since for host in pool] == [clock.now, clock.now]
+    clock.now += 10.5
+    pick = make(config, pool, random.Random(1), clock)
+    assert [pick(None) for _ in range(4)] in ([*pool, *pool], [*pool[::-1], *pool[::-1]])
+
+
+def test_who_is_not_healthy_does_not_warm_up() -> None:
+    pool = [*hosts(1, health=Health.UNHEALTHY), *hosts(1, health=Health.DEGRADED)]
+    make(Balancing(slow_start=SlowStart(10.0)), pool, random.Random(1), Clock())
+    assert [host.healthy_since for host in pool] == [None, None]
+
+
+@given(
+    st.lists(st.integers(1, 128), min_size=1, max_size=8),
+    st.builds(
+        Balancing,
+        policy=st.sampled_from([ROBIN, LEAST, RANDOM]),
+        choice_count=st.integers(2, 5),
+        full_scan=st.booleans(),
+        bias=st.floats(0, 3),
+        slow_start=st.none() | st.builds(SlowStart, st.floats(0.1, 100), st.floats(0.1, 10), st.floats(0, 1)),
+    ),
+    st.integers(0, 1000),
+)
+def test_somebody_is_always_picked(weights: list[int], config: Balancing, seed: int) -> None:
+    pool = hosts(*weights)
+    pick = make(config, pool, random.Random(seed), Clock())
+    assert all(pick(None) in pool for _ in range(20))

@@ -11,6 +11,7 @@ from google.protobuf.json_format import ParseDict
 from sidecar.config.clusters import compile_cluster
 from sidecar.config.model import (
     Address,
+    Balancing,
     Cluster,
     Discovery,
     Endpoint,
@@ -50,9 +51,6 @@ HEALTH_CHECK = {
 TLS = "envoy.extensions.transport_sockets.tls.v3.UpstreamTlsContext"
 
 
-SLOW_START = {"slow_start_config": {"slow_start_window": "1s"}}
-
-
 UNKNOWN = {"x": {"@type": T + "mesh.Unknown"}}
 
 
@@ -74,9 +72,9 @@ def test_defaults_are_envoys() -> None:
         ("alt_stat_name", "s", "alt_stat_name", "s"),
         ("max_requests_per_connection", 5, "max_requests_per_connection", 5),
         ("dns_refresh_rate", "1s", "dns_refresh_rate", 1.0),
-        ("lb_policy", "RANDOM", "lb_policy", LbPolicy.RANDOM),
-        ("common_lb_config", {"healthy_panic_threshold": {"value": 0}}, "panic_threshold", 0.0),
-        ("common_lb_config", {"locality_weighted_lb_config": {}}, "locality_weighted", True),
+        ("lb_policy", "RANDOM", "balancing", Balancing(LbPolicy.RANDOM)),
+        ("common_lb_config", {"healthy_panic_threshold": {"value": 0}}, "balancing", Balancing(panic_threshold=0.0)),
+        ("common_lb_config", {"locality_weighted_lb_config": {}}, "balancing", Balancing(locality_weighted=True)),
         ("metadata", {"filter_metadata": {"istio": {"a": 1}}}, "metadata", {"istio": {"a": 1}}),
         (
             "upstream_bind_config",
@@ -100,7 +98,7 @@ def test_eds() -> None:
 
 def test_original_destination() -> None:
     cluster = dynamic(type="ORIGINAL_DST", lb_policy="CLUSTER_PROVIDED")
-    assert (cluster.discovery, cluster.lb_policy) == (Discovery.ORIGINAL_DST, LbPolicy.CLUSTER_PROVIDED)
+    assert (cluster.discovery, cluster.balancing.policy) == (Discovery.ORIGINAL_DST, LbPolicy.CLUSTER_PROVIDED)
 
 
 def test_limits() -> None:
@@ -163,10 +161,6 @@ def test_outlier_detection() -> None:
         ({"health_checks": [{**HEALTH_CHECK, "alt_port": 1}]}, "alt_port: is not implemented"),
         ({"cluster_type": {"name": "x"}}, "cluster_type: is not implemented: use `type`"),
         ({"outlier_detection": {"monitors": [{"name": "x"}]}}, "monitors: is not implemented"),
-        (
-            {"lb_policy": "LEAST_REQUEST", "least_request_lb_config": SLOW_START},
-            "slow_start_config: is not implemented",
-        ),
         (
             {"typed_extension_protocol_options": UNKNOWN},
             f'typed_extension_protocol_options["x"]: mesh.Unknown {OTHER} envoy',

@@ -14,6 +14,7 @@ from sidecar.telemetry.stats import ClusterStats, HttpStats, ListenerStats, TcpS
 ROOT = Path(sidecar.__file__).parent
 # Whose cells the code of a place writes to, first match first; the same name means different cells in different groups.
 PLACES: tuple[tuple[str, tuple[type[Group], ...]], ...] = (
+    ("balancer/", (ClusterStats,)),
     ("listener/tcp.py", (TcpStats, ClusterStats)),
     ("listener/", (ListenerStats,)),
     ("codec/h1_client.py", (ClusterStats,)),

@@ -13,6 +13,7 @@ from mesh.tasks import TaskOwner
 from sidecar.config.model import (
     Address,
     Assignment,
+    Balancing,
     Cluster,
     Discovery,
     Endpoint,
@@ -47,7 +48,7 @@ class Bench:
     ) -> ClusterRuntime:
         loop = asyncio.get_running_loop()
         context = UpstreamContext(loop, self.stats, self.tasks, Deadlines(loop, 1.0), rng=random.Random(0))
-        config = Cluster("c", kind, health_check=check, panic_threshold=0.0, **fields)  # type: ignore[arg-type]
+        config = Cluster("c", kind, health_check=check, balancing=Balancing(panic_threshold=0.0), **fields)  # type: ignore[arg-type]
         runtime = ClusterRuntime(config, context)
         runtime.set_assignment(assignment(*ports))
         return runtime
@@ -211,7 +212,7 @@ async def test_a_passed_check_ends_an_ejection(bench: Bench, upstream: Upstream)
 async def test_without_checks_all_hosts_pass(bench: Bench, upstream: Upstream) -> None:
     cluster = bench.cluster(checking(HttpProbe("/status/503")), upstream.port)
     await checked(cluster)
-    cluster.update(Cluster("c", Discovery.EDS, panic_threshold=0.0))
+    cluster.update(Cluster("c", Discovery.EDS, balancing=Balancing(panic_threshold=0.0)))
     assert cluster.pick(None) is cluster.hosts[0]
     assert not [group for group in bench.stats.groups() if type(group).__name__ == "HealthCheckStats"]
     await upstream.wait_idle()
