@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from enum import IntFlag
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
     from sidecar.codec.headers import Headers
@@ -65,6 +65,45 @@ def flags_text(flags: int) -> str:
 _FLAGS_TEXT: dict[int, str] = {}
 
 
+EXCHANGE_STATE: Final = (
+    "attempts",
+    "authority",
+    "bytes_received",
+    "bytes_sent",
+    "cluster",
+    "cluster_name",
+    "details",
+    "downstream",
+    "endpoint",
+    "filter_state",
+    "flags",
+    "hash_key",
+    "headers",
+    "method",
+    "noted",
+    "original_authority",
+    "original_path",
+    "path",
+    "peer",
+    "protocol",
+    "repicks",
+    "request_id",
+    "response_headers",
+    "route",
+    "scheme",
+    "span",
+    "special",
+    "started",
+    "status",
+    "termination",
+    "trace",
+    "upstream_failure",
+    "upstream_local",
+    "upstream_started",
+    "virtual_host",
+)
+
+
 class Exchange:
     """What every station of a request reads and writes.
 
@@ -72,43 +111,7 @@ class Exchange:
     was sent.
     """
 
-    __slots__ = (
-        "attempts",
-        "authority",
-        "bytes_received",
-        "bytes_sent",
-        "cluster",
-        "cluster_name",
-        "details",
-        "downstream",
-        "endpoint",
-        "filter_state",
-        "flags",
-        "hash_key",
-        "headers",
-        "method",
-        "noted",
-        "original_authority",
-        "original_path",
-        "path",
-        "peer",
-        "protocol",
-        "repicks",
-        "request_id",
-        "response_headers",
-        "route",
-        "scheme",
-        "span",
-        "special",
-        "started",
-        "status",
-        "termination",
-        "trace",
-        "upstream_failure",
-        "upstream_local",
-        "upstream_started",
-        "virtual_host",
-    )
+    __slots__ = EXCHANGE_STATE
 
     def __init__(self, downstream: Any, method: bytes, path: bytes, headers: Headers, started: float) -> None:
         self.downstream = downstream  # codec.h1_server.ServerConnection: .remote, .local (Address), .direct_remote

@@ -5,7 +5,6 @@ Callbacks call the stream directly; there is no task, future or event object per
 
 from __future__ import annotations
 
-import asyncio
 from time import monotonic
 from typing import TYPE_CHECKING, Any
 
@@ -29,9 +28,10 @@ CONNECTION_TERMINATION = "connection termination"
 PROTOCOL_ERROR = "protocol error"
 
 
-class ClientConnection(asyncio.Protocol):
-    """A connection of a pool. The stream that holds it calls `send`, `write` and `abandon`; it calls the stream's
-    `on_response`, `on_response_body`, `on_upstream_reset` and the flow-control pair."""
+class ClientConnection:
+    """A connection of a pool: an asyncio.Protocol, though not by inheritance (`sidecar.native`). The stream that holds it
+    calls `send`, `write` and `abandon`; it calls the stream's `on_response`, `on_response_body`, `on_upstream_reset` and
+    the flow-control pair."""
 
     def __init__(self, pool: Any, *, max_requests: int, idle_timeout: float, deadlines: Deadlines) -> None:
         self.pool = pool

@@ -35,9 +35,10 @@ _READS_BODY = (_BODY, _CHUNKS)
 _STAYS, _MAY_LEAVE, _LEAVES = range(3)
 
 
-class ServerConnection(asyncio.Protocol):
-    """A downstream connection. The stream in progress calls `respond`, `send_body`, `tunnel`, `cut`, `pause_reading` and
-    `resume_reading`; it is told of body pieces, of flow control, and of the client's leaving."""
+class ServerConnection:
+    """A downstream connection: an asyncio.Protocol, though not by inheritance (`sidecar.native`). The stream in progress
+    calls `respond`, `send_body`, `tunnel`, `cut`, `pause_reading` and `resume_reading`; it is told of body pieces, of flow
+    control, and of the client's leaving."""
 
     def __init__(self, manager: ConnectionManager, destination: Address | None = None) -> None:
         """`destination` is where the client meant to go, if it was redirected; `local` is that, `own` our real address."""
@@ -280,7 +281,7 @@ class ServerConnection(asyncio.Protocol):
         if self._paused:  # from here on only the body's way upstream holds it up
             self.resume_reading()
         stream.start()
-        if rest and self._stream is stream:
+        if rest and self._stream is not None:
             self._take(rest)
 
     def _refuse_head(self, detail: str) -> None:
@@ -431,6 +432,10 @@ class ServerConnection(asyncio.Protocol):
             self.manager.stats.downstream_cx_drain_close.value += 1
             self._announce_end(monotonic())
         return self._draining == _LEAVES
+
+    def replace(self, stream: Stream) -> None:
+        """Another stream has taken over the request in progress."""
+        self._stream = stream
 
     def end_after_this(self) -> None:
         """The answer about to be sent is the connection's last; the client gets time to read it."""

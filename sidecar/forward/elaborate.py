@@ -1,7 +1,7 @@
 """Requests on routes that ask for more than most: they are copied to mirrors.
 
-A request learns on which route it is when its stream exists already; on such a route it becomes an `Elaborate` then. All
-other streams know nothing of it, and pay nothing for it.
+A request learns on which route it is when its stream exists already; on such a route the stream gives way to an `Elaborate`.
+All other streams know nothing of it, and pay nothing for it.
 """
 
 from __future__ import annotations
@@ -9,7 +9,10 @@ from __future__ import annotations
 from typing import Final
 
 from sidecar.codec.headers import Headers, put
+from sidecar.codec.heads import RequestParser
+from sidecar.exchange import EXCHANGE_STATE
 from sidecar.forward.mirror import Mirror, Source
+from sidecar.forward.state import STREAM_STATE
 from sidecar.forward.stream import Stream
 from sidecar.router.extras import Extras
 
@@ -31,6 +34,19 @@ class Elaborate(Stream):
     """A stream on a route with `extras`."""
 
     __slots__ = ()
+
+    @classmethod
+    def take_over(cls, plain: Stream) -> Elaborate:
+        """The request goes on as this one: all that the stream knew so far, which nobody calls any more."""
+        manager, downstream = plain.manager, plain.downstream
+        elaborate = cls(downstream, manager, RequestParser(), plain.length, plain.started)
+        for name in (*EXCHANGE_STATE, *STREAM_STATE):
+            setattr(elaborate, name, getattr(plain, name))
+        plain._done = True
+        manager.active.remove(plain)
+        manager.active.add(elaborate)
+        downstream.replace(elaborate)
+        return elaborate
 
     @property
     def _progress(self) -> Progress:
@@ -89,6 +105,3 @@ class Elaborate(Stream):
             for mirror in self._progress.mirrors:
                 mirror.cancel()
         super()._finish(cut=cut)
-
-
-Stream.elaborate = Elaborate

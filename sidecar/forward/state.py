@@ -17,7 +17,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from sidecar.codec.h1_client import ClientConnection
-    from sidecar.codec.h1_server import ServerConnection
     from sidecar.config.model import MetadataMatch
     from sidecar.connection_manager import ConnectionManager
     from sidecar.reply_mapper import ReplyMapper
@@ -30,47 +29,49 @@ if TYPE_CHECKING:
 NEVER: Final = float("inf")
 
 
+STREAM_STATE: Final = (
+    "_body",
+    "_body_limit",
+    "_body_size",
+    "_counted",
+    "_deadline_at",
+    "_destination",
+    "_done",
+    "_filter_done",
+    "_forwarding",
+    "_held",
+    "_host",
+    "_idle_timeout",
+    "_keep_body",
+    "_permit",
+    "_plan",
+    "_retries",
+    "_retries_left",
+    "_retrying",
+    "_timeout",
+    "_timer",
+    "_touched",
+    "_tried",
+    "_tunneling",
+    "_upgrade",
+    "_waiting",
+    "budget",
+    "connection",
+    "deadline",
+    "length",
+    "manager",
+    "request_complete",
+    "request_trailers",
+    "responding",
+)
+
+
 class StreamState(Exchange):
     """The state of one request, and its end."""
 
-    __slots__ = (
-        "_body",
-        "_body_limit",
-        "_body_size",
-        "_counted",
-        "_deadline_at",
-        "_destination",
-        "_done",
-        "_filter_done",
-        "_forwarding",
-        "_held",
-        "_host",
-        "_idle_timeout",
-        "_keep_body",
-        "_permit",
-        "_plan",
-        "_retries",
-        "_retries_left",
-        "_retrying",
-        "_timeout",
-        "_timer",
-        "_touched",
-        "_tried",
-        "_tunneling",
-        "_upgrade",
-        "_waiting",
-        "budget",
-        "connection",
-        "deadline",
-        "length",
-        "manager",
-        "request_complete",
-        "request_trailers",
-        "responding",
-    )
+    __slots__ = STREAM_STATE
 
     manager: ConnectionManager
-    downstream: ServerConnection
 
     def __init__(
         self, downstream: Any, manager: ConnectionManager, parser: RequestParser, length: int, now: float

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from time import monotonic
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any
 
 from sidecar.codec.headers import Headers, put
 from sidecar.codec.heads import RequestParser
@@ -25,8 +25,6 @@ class Stream(Tunnels):
     """One request, from its head to its access-log line."""
 
     __slots__ = ()
-
-    elaborate: ClassVar[type[Stream]]  # what a request becomes on a route with extras; named by its own module
 
     @classmethod
     def refused(cls, downstream: Any, manager: ConnectionManager, now: float) -> Stream:
@@ -196,11 +194,16 @@ class Stream(Tunnels):
         self._body_limit = manager.buffer_limit if limit is None else limit
         if self._body_size > self._body_limit:  # it came while a filter held the request up
             self._give_up_retries()
-        if route.extras is not None:
-            self.__class__ = Stream.elaborate
-        if self.request_complete:
-            self._request_ended()
-        self._attempt()
+        stream = self if route.extras is None else self._elaborate()
+        if stream.request_complete:
+            stream._request_ended()
+        stream._attempt()
+
+    def _elaborate(self) -> Stream:
+        """The stream that goes on in the place of this one on a route that asks for more."""
+        from sidecar.forward.elaborate import Elaborate  # it builds on this module
+
+        return Elaborate.take_over(self)
 
     def _choose_key(self, policies: HashPolicies, destination: Destination) -> None:
         """What the host is picked by."""

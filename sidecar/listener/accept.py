@@ -15,8 +15,8 @@ from sidecar.listener.original_dst import original_destination
 if TYPE_CHECKING:
     from sidecar.listener.manager import ListenerRuntime
 
-# From a connection's facts to the protocol that serves it, None when it is to be closed.
-Handler = Callable[[Facts], asyncio.Protocol | None]
+# From a connection's facts to the asyncio.Protocol that serves it, None when it is to be closed.
+Handler = Callable[[Facts], Any]
 
 
 class AcceptProtocol(asyncio.Protocol):

@@ -7,6 +7,7 @@ import logging
 import socket
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 from mesh.errors import ConfigError, Problem
 from sidecar.codec.h1_server import ServerConnection
@@ -122,7 +123,8 @@ class ListenerRuntime:
             if self._stopped:  # it was removed meanwhile
                 server.close()
 
-    def _accept(self) -> asyncio.Protocol:
+    def _accept(self) -> Any:
+        """An asyncio.Protocol for a new connection."""
         if self._only is not None:
             return ServerConnection(self._only)
         return AcceptProtocol(self)
@@ -141,8 +143,8 @@ class ListenerRuntime:
         """The listener that takes over a redirected connection: the one of its original destination, else this one."""
         return self._owner.for_destination(destination) or self if self.config.use_original_dst else self
 
-    def serve(self, facts: Facts) -> asyncio.Protocol | None:
-        """The protocol for an accepted connection, None to refuse it."""
+    def serve(self, facts: Facts) -> Any:
+        """The asyncio.Protocol for an accepted connection, None to refuse it."""
         chain = find_chain(self.config, facts)
         if chain is None:
             self.stats.no_filter_chain_match.value += 1

@@ -124,7 +124,8 @@ def _write(fd: int, batch: bytes, counters: _Counters) -> None:
     view = memoryview(batch)
     try:
         while view:
-            view = view[os.write(fd, view) :]
+            written = os.write(fd, view)
+            view = view[written:]
     except OSError:
         counters.write_failed.value += 1
     else:
@@ -143,7 +144,7 @@ class _PipeWriter:
         self._queue: SimpleQueue[bytes | None] = SimpleQueue()
         self._waiting = 0
         self._lock = threading.Lock()
-        self._thread: threading.Thread | None = None
+        self._runner: threading.Thread | None = None
 
     def put(self, batch: bytes) -> None:
         with self._lock:
@@ -151,15 +152,15 @@ class _PipeWriter:
                 self._counters.write_failed.value += 1
                 return
             self._waiting += len(batch)
-        if self._thread is None:
-            self._thread = threading.Thread(target=self._run, name="access-log", daemon=True)
-            self._thread.start()
+        if self._runner is None:
+            self._runner = threading.Thread(target=self._run, name="access-log", daemon=True)
+            self._runner.start()
         self._queue.put(batch)
 
     def close(self) -> None:
-        if self._thread is not None:
+        if self._runner is not None:
             self._queue.put(None)
-            self._thread.join(self._GRACE)
+            self._runner.join(self._GRACE)
 
     def _run(self) -> None:
         while (batch := self._queue.get()) is not None:

@@ -144,7 +144,7 @@ class Stats:
     def _loose(self) -> Iterator[Stat]:
         for name, read in list(self._computed.items()):
             gauge = Gauge()
-            gauge.value = read()
+            gauge.value = int(read())
             yield Stat(name, gauge, *describe(name))
         for name, cell in list(self._cells.items()):
             yield Stat(name, cell, *describe(name))

@@ -7,7 +7,7 @@ import errno
 import os
 from collections.abc import Callable
 from time import monotonic
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from mesh.errors import MeshError
 from sidecar.upstream.host import Host
@@ -29,8 +29,8 @@ class DialError(MeshError):
         self.reason = reason
 
 
-async def dial(cluster: ClusterRuntime, host: Host, make: Callable[[], asyncio.BaseProtocol]) -> None:
-    """Connects `make()` to the host. Raises DialError."""
+async def dial(cluster: ClusterRuntime, host: Host, make: Callable[[], Any]) -> None:
+    """Connects `make()`, an asyncio.Protocol, to the host. Raises DialError."""
     stats = cluster.stats
     stats.upstream_cx_total.value += 1
     stats.upstream_cx_active.value += 1

@@ -1,0 +1,123 @@
+"""The data plane as machine code, where it was compiled (`make native`, `sidecar.native_build`).
+
+mypyc turns the modules of a request's way, typed as they are, into extension modules: the same sources, the same behaviour,
+about half the CPU time (`tests/bench/HISTORY.md`). Nothing needs it: without it, or when a source has changed since, the
+modules are read as Python. The compiled ones lie outside the source tree, with a digest of what they were made from, so
+that an edit is never shadowed by an old build.
+
+`MESH_NATIVE=off` does without them; `MESH_NATIVE=/a/folder` names another place than the environment's own.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.machinery
+import importlib.util
+import json
+import os
+import sys
+from collections.abc import Mapping, Sequence
+from importlib.abc import MetaPathFinder
+from importlib.machinery import ModuleSpec
+from pathlib import Path
+from types import ModuleType
+from typing import Final
+
+ROOT: Final = Path(__file__).parent.parent
+PACKAGES: Final = ("mesh", "sidecar")
+SWITCH: Final = "MESH_NATIVE"
+MANIFEST: Final = "manifest.json"
+
+# What a request passes through. Modules that are only read when configuration arrives gain nothing.
+MODULES: Final = (
+    "sidecar.balancer.pickers",
+    "sidecar.codec.framing",
+    "sidecar.codec.h1_client",
+    "sidecar.codec.h1_server",
+    "sidecar.codec.headers",
+    "sidecar.codec.heads",
+    "sidecar.codec.local_reply",
+    "sidecar.codec.render",
+    "sidecar.connection_manager",
+    "sidecar.exchange",
+    "sidecar.forward.attempts",
+    "sidecar.forward.elaborate",
+    "sidecar.forward.failures",
+    "sidecar.forward.mirror",
+    "sidecar.forward.response",
+    "sidecar.forward.state",
+    "sidecar.forward.stream",
+    "sidecar.forward.timeouts",
+    "sidecar.forward.tunnel",
+    "sidecar.forwarded",
+    "sidecar.router.match",
+    "sidecar.router.path",
+    "sidecar.router.retry",
+    "sidecar.router.table",
+    "sidecar.telemetry.access_log",
+    "sidecar.telemetry.cells",
+    "sidecar.telemetry.istio_metrics",
+    "sidecar.telemetry.trace",
+    "sidecar.timers",
+    "sidecar.upstream.cluster",
+    "sidecar.upstream.host",
+    "sidecar.upstream.limits",
+    "sidecar.upstream.outlier",
+    "sidecar.upstream.pool",
+)
+
+
+def folder() -> Path | None:
+    """Where compiled modules are looked for; None when they are not wanted."""
+    wish = os.environ.get(SWITCH, "")
+    if wish == "off":
+        return None
+    return Path(wish) if wish else Path(sys.prefix) / "lib" / "asyncmesh-native" / str(sys.implementation.cache_tag)
+
+
+def activate() -> bool:
+    """Lets the compiled modules be imported in place of their sources, if they were made from these; whether they are."""
+    place = folder()
+    if place is None or (files := made_from(place, digest())) is None:
+        return False
+    sys.meta_path.insert(0, _Finder({name: place / file for name, file in files.items()}))
+    return True
+
+
+def active() -> bool:
+    return any(isinstance(finder, _Finder) for finder in sys.meta_path)
+
+
+def made_from(place: Path, wanted: str) -> Mapping[str, str] | None:
+    """Module → file, when the folder holds what was made from the sources with this digest."""
+    try:
+        manifest = json.loads((place / MANIFEST).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
+    files: Mapping[str, str] = manifest["modules"]
+    return files if manifest["digest"] == wanted else None
+
+
+class _Finder(MetaPathFinder):
+    """Finds compiled modules before anybody looks for sources."""
+
+    def __init__(self, files: Mapping[str, Path]) -> None:
+        self._files = files
+
+    def find_spec(
+        self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None
+    ) -> ModuleSpec | None:
+        file = self._files.get(fullname)
+        if file is None:
+            return None
+        loader = importlib.machinery.ExtensionFileLoader(fullname, str(file))
+        return importlib.util.spec_from_file_location(fullname, file, loader=loader)
+
+
+def digest() -> str:
+    """Of all sources: the compiler reads types and constants from those, too, that it does not compile."""
+    total = hashlib.sha256()
+    for package in PACKAGES:
+        for path in sorted((ROOT / package).rglob("*.py")):
+            total.update(path.relative_to(ROOT).as_posix().encode() + b"\0" + path.read_bytes())
+    return total.hexdigest()

@@ -1,0 +1,132 @@
+"""Compiles the data plane with mypyc: `python -m sidecar.native_build`, or `make native`. See `sidecar.native`.
+
+What is compiled is a copy of the sources, in a temporary folder; only the extension modules are kept.
+"""
+
+from __future__ import annotations
+
+import ast
+import importlib.machinery
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+from sidecar.native import MANIFEST, MODULES, PACKAGES, ROOT, SWITCH, digest, folder, made_from
+
+_SLOTS_OF_A_DATACLASS = re.compile(r"(, )?slots=True(?(1)|(, )?)")
+
+
+def without_slots(source: str) -> str:
+    """The source without `__slots__` and `slots=True`: a compiled class has its attributes' places anyway, and refuses to
+    be told them. Lines keep their numbers, for tracebacks."""
+    lines = source.splitlines(keepends=True)
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.ClassDef):
+            for decorator in node.decorator_list:
+                lines[decorator.lineno - 1] = _SLOTS_OF_A_DATACLASS.sub("", lines[decorator.lineno - 1])
+            for statement in filter(_says_slots, node.body):
+                last = statement.end_lineno or statement.lineno
+                lines[statement.lineno - 1 : last] = [
+                    " " * statement.col_offset + "pass\n",
+                    *["\n"] * (last - statement.lineno),
+                ]
+    return "".join(lines)
+
+
+def _says_slots(statement: ast.stmt) -> bool:
+    return isinstance(statement, ast.Assign) and any(
+        isinstance(target, ast.Name) and target.id == "__slots__" for target in statement.targets
+    )
+
+
+_SETUP = """
+import json, sys
+from setuptools import setup
+from mypyc.build import mypycify
+
+files = json.load(open("files.json"))
+setup(
+    name="native",
+    packages=[],
+    py_modules=[],
+    ext_modules=mypycify(["--config-file=mypy.ini", *files], opt_level="2", debug_level="0"),
+)
+"""
+
+# The types were checked with `mypy --strict` already; the compiler only has to find them.
+_MYPY = """
+[mypy]
+python_version = {version}
+follow_untyped_imports = False
+[mypy-envoy.*,xds.*,udpa.*,validate.*,google.*,grpc.*,httptools.*,re2.*,uvloop.*,yaml.*,xxhash.*,pybreaker.*,opentelemetry.*]
+ignore_missing_imports = True
+follow_imports = skip
+"""
+
+
+def compile_into(place: Path) -> None:
+    """Compiles MODULES into the folder, replacing what is there. Raises CalledProcessError with what the compiler said."""
+    with tempfile.TemporaryDirectory(prefix="asyncmesh-native-") as name:
+        work = Path(name)
+        for package in PACKAGES:
+            shutil.copytree(ROOT / package, work / package, ignore=shutil.ignore_patterns("__pycache__"))
+        files = [module.replace(".", "/") + ".py" for module in MODULES]
+        for file in files:
+            source = (work / file).read_text(encoding="utf-8")
+            (work / file).write_text(without_slots(source), encoding="utf-8")
+        (work / "setup.py").write_text(_SETUP, encoding="utf-8")
+        (work / "files.json").write_text(json.dumps(files), encoding="utf-8")
+        version = f"{sys.version_info.major}.{sys.version_info.minor}"
+        (work / "mypy.ini").write_text(_MYPY.format(version=version), encoding="utf-8")
+        subprocess.run(
+            [sys.executable, "setup.py", "-q", "build_ext", "--build-lib", "out"],
+            cwd=work,
+            check=True,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            env={**os.environ, SWITCH: "off"},
+        )
+        _install(work / "out", place, digest())
+
+
+def _install(built: Path, place: Path, origin: str) -> None:
+    suffix = importlib.machinery.EXTENSION_SUFFIXES[0]
+    shutil.rmtree(place, ignore_errors=True)
+    place.mkdir(parents=True)
+    modules = {}
+    for file in sorted(built.rglob(f"*{suffix}")):
+        module = ".".join(file.relative_to(built).with_name(file.name.removesuffix(suffix)).parts)
+        modules[module] = f"{module}{suffix}"
+        shutil.copy2(file, place / modules[module])
+    text = json.dumps({"digest": origin, "modules": modules}, indent=1)
+    (place / MANIFEST).write_text(text, encoding="utf-8")
+
+
+def main() -> int:
+    """Compiles, unless it is done already; says why when it cannot be done here."""
+    place = folder()
+    if place is None:
+        print(f"{SWITCH}=off: nothing to do")
+        return 0
+    if made_from(place, digest()) is not None:
+        print(f"the data plane is compiled ({place})")
+        return 0
+    print("compiling the data plane (about a minute) …", flush=True)
+    try:
+        compile_into(place)
+    except subprocess.CalledProcessError as error:
+        print("\n".join(str(error.stdout).splitlines()[-20:]))
+        print("the data plane could not be compiled (is there a C compiler?): it runs as Python, only slower")
+        return 1
+    print(f"compiled into {place}")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
