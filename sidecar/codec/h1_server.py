@@ -281,7 +281,7 @@ class ServerConnection:
         if self._paused:  # from here on only the body's way upstream holds it up
             self.resume_reading()
         stream.start()
-        if rest and self._stream is not None:
+        if rest and self._state in _READS_BODY:
             self._take(rest)
 
     def _refuse_head(self, detail: str) -> None:
