@@ -68,6 +68,7 @@ class ServerConnection:
         self._blocked = False  # the client does not take what we write
         self._busy = False
         self.ended_here = False  # we closed it, not the client
+        self.kept: dict[Any, Any] = {}  # what filters note for as long as the connection lives, each under itself
         self._gone = False
         self._received = manager.stats.downstream_cx_rx_bytes_total
         self._sent = manager.stats.downstream_cx_tx_bytes_total

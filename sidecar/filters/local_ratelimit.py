@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from typing import Any, Final
-from weakref import WeakKeyDictionary, WeakValueDictionary
+from weakref import WeakValueDictionary
 
 from sidecar.codec.headers import Headers, put
 from sidecar.config.filter_model import LocalRateLimit
@@ -57,7 +57,6 @@ class _Limiter:
         self.config = config
         self._clock = context.clock
         self._shared = self._bucket()
-        self._own: WeakKeyDictionary[Any, TokenBucket] = WeakKeyDictionary()
         prefix = f"{config.stat_prefix}.http_local_rate_limit."
         registry = context.registry
         self.enabled = registry.counter(prefix + "enabled")
@@ -71,10 +70,10 @@ class _Limiter:
     def bucket_of(self, exchange: Exchange) -> TokenBucket:
         if not self.config.per_connection:
             return self._shared
-        connection = exchange.downstream
-        bucket = self._own.get(connection)
+        kept: dict[Any, TokenBucket] = exchange.downstream.kept
+        bucket = kept.get(self)
         if bucket is None:
-            bucket = self._own[connection] = self._bucket()
+            bucket = kept[self] = self._bucket()
         return bucket
 
 

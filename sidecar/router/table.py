@@ -9,7 +9,6 @@ from __future__ import annotations
 import random
 from bisect import bisect_right
 from collections.abc import Callable
-from copy import copy
 from itertools import accumulate
 from typing import Any
 
@@ -44,25 +43,31 @@ FilterBinder = Callable[[RouteConfig, VirtualHost, Route], tuple[tuple[Any, ...]
 
 
 class Destination:
-    """A cluster that a route sends to, with the header operations that apply on this way."""
+    """A cluster that a route sends to, with the header operations that apply on this way; `reply_ops` are for answers that
+    no upstream gave."""
 
-    __slots__ = ("cluster", "host_rewrite", "metadata_match", "reply_ops", "request_ops", "response_ops")
+    __slots__ = ("cluster", "config", "host_rewrite", "metadata_match", "reply_ops", "request_ops", "response_ops")
 
-    def __init__(self, cluster: WeightedCluster, request: list[HeaderOps], response: list[HeaderOps]) -> None:
-        self.cluster = cluster.name
-        self.host_rewrite = cluster.host_rewrite.encode()
-        self.metadata_match = cluster.metadata_match
-        self.request_ops: tuple[Mutation, ...] = compile_ops([cluster.request_ops, *request])
-        self.response_ops: tuple[Mutation, ...] = compile_ops([cluster.response_ops, *response])
-
-        self.reply_ops = self.response_ops  # of answers that no upstream gave
+    def __init__(
+        self,
+        config: WeightedCluster,
+        request_ops: tuple[Mutation, ...],
+        response_ops: tuple[Mutation, ...],
+        reply_ops: tuple[Mutation, ...],
+    ) -> None:
+        self.config = config
+        self.cluster = config.name
+        self.host_rewrite = config.host_rewrite.encode()
+        self.metadata_match = config.metadata_match
+        self.request_ops = request_ops
+        self.response_ops = response_ops
+        self.reply_ops = reply_ops
 
     def setting_cookies(self, lines: list[bytes]) -> Destination:
         """The same destination for one request, to which the upstream's response sets these cookies."""
-        changed = copy(self)
         cookies = [(b"set-cookie", line) for line in lines]
-        changed.response_ops = (lambda _exchange, headers: headers.extend(cookies), *self.response_ops)
-        return changed
+        response_ops = (lambda _exchange, headers: headers.extend(cookies), *self.response_ops)
+        return Destination(self.config, self.request_ops, response_ops, self.reply_ops)
 
 
 class CompiledRoute:
@@ -125,7 +130,7 @@ class CompiledRoute:
             self.path_rewrite = path_rewrite(action.rewrite, self.config.match)
             self.host_rewrite = action.rewrite.host.encode()
         chosen = [cluster for cluster in action.clusters if cluster.weight or len(action.clusters) == 1]
-        self._destinations = [Destination(cluster, request, response) for cluster in chosen]
+        self._destinations = [_destination(cluster, request, response) for cluster in chosen]
         self._limits = list(accumulate(cluster.weight for cluster in chosen))
         if len(self._destinations) == 1:
             self.destination = self._destinations[0]
@@ -140,6 +145,11 @@ class CompiledRoute:
     def accepts(self, exchange: Exchange) -> bool:
         """Everything but the path."""
         return all(condition(exchange) for condition in self.conditions)
+
+
+def _destination(cluster: WeightedCluster, request: list[HeaderOps], response: list[HeaderOps]) -> Destination:
+    response_ops = compile_ops([cluster.response_ops, *response])
+    return Destination(cluster, compile_ops([cluster.request_ops, *request]), response_ops, response_ops)
 
 
 def _conditions(match: RouteMatch, rng: random.Random) -> tuple[Predicate, ...]:

@@ -54,7 +54,7 @@ class Bench:
 def exchange(
     headers: Iterable[Header] = (), method: bytes = b"GET", path: bytes = b"/", downstream: Any = None
 ) -> Exchange:
-    return Exchange(downstream or SimpleNamespace(), method, path, list(headers), 0.0)
+    return Exchange(downstream or SimpleNamespace(kept={}), method, path, list(headers), 0.0)
 
 
 def asked(steps: Steps, request: Exchange) -> Decision | None:
