@@ -44,6 +44,8 @@ MODULES: Final = (
     "sidecar.forward.elaborate",
     "sidecar.forward.failures",
     "sidecar.forward.mirror",
+    "sidecar.forward.observed",
+    "sidecar.forward.redirects",
     "sidecar.forward.response",
     "sidecar.forward.state",
     "sidecar.forward.stream",

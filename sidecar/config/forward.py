@@ -7,6 +7,7 @@ from typing import Any, Final
 
 from sidecar.config.common import header_ops, substitution
 from sidecar.config.hash_policy import hash_policies
+from sidecar.config.internal_redirect import internal_redirects
 from sidecar.config.metadata_match import compiled, match_fields, metadata_match
 from sidecar.config.mirrors import mirrors
 from sidecar.config.model import UNLIMITED, Forward, Rewrite, WeightedCluster
@@ -33,6 +34,7 @@ def forward(reader: Reader) -> Forward:
         high_priority=reader.enum("priority") == "HIGH",
         upgrades=upgrades,
         hash_policies=hash_policies(reader),
+        redirects=internal_redirects(reader.child("internal_redirect_policy")),
         mirrors=mirrors(reader),
     )
 

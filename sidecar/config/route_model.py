@@ -100,6 +100,21 @@ class Mirror:
 
 
 @dataclass(frozen=True, slots=True)
+class InternalRedirects:
+    """internal_redirect_policy: which redirects of upstreams are followed here, at most `limit` one after the other.
+    With `allowed_routes` only to these; with `no_route_twice` from this route to each route once; to the other scheme
+    with `cross_scheme`, and then from http to https not with `safe_scheme`."""
+
+    limit: int = 1
+    codes: frozenset[int] = frozenset((302,))
+    allowed_routes: frozenset[str] | None = None
+    no_route_twice: bool = False
+    safe_scheme: bool = False
+    cross_scheme: bool = False
+    copied_headers: tuple[bytes, ...] = ()  # of the response, to the next request
+
+
+@dataclass(frozen=True, slots=True)
 class WeightedCluster:
     name: str
     weight: int
@@ -157,6 +172,7 @@ class Forward:
     high_priority: bool = False
     upgrades: Mapping[str, bool] = field(default_factory=dict)  # route-level upgrade_configs: type → enabled
     hash_policies: tuple[HashPolicy, ...] = ()
+    redirects: InternalRedirects | None = None
     mirrors: tuple[Mirror, ...] = ()  # where there are none, the virtual host's, then the route configuration's
 
 

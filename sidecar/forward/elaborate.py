@@ -1,4 +1,4 @@
-"""Requests on routes that ask for more than most: they are copied to mirrors.
+"""Requests on routes that ask for more than most: they are copied to mirrors, redirects are followed for them.
 
 A request learns on which route it is when its stream exists already; on such a route the stream gives way to an `Elaborate`.
 All other streams know nothing of it, and pay nothing for it.
@@ -6,58 +6,55 @@ All other streams know nothing of it, and pay nothing for it.
 
 from __future__ import annotations
 
-from typing import Final
+from collections.abc import Sequence
+from time import monotonic
+from typing import Any
 
 from sidecar.codec.headers import Headers, put
-from sidecar.codec.heads import RequestParser
-from sidecar.exchange import EXCHANGE_STATE
+from sidecar.codec.heads import RequestParser, ResponseParser
+from sidecar.config.model import InternalRedirects
+from sidecar.exchange import EXCHANGE_STATE, UNCOUNTED
 from sidecar.forward.mirror import Mirror, Source
+from sidecar.forward.observed import OBSERVED_STATE, ObservedStream
+from sidecar.forward.redirects import Redirection, Successor, refused
 from sidecar.forward.state import STREAM_STATE
 from sidecar.forward.stream import Stream
-from sidecar.router.extras import Extras
-
-_PROGRESS: Final = "elaborate"
+from sidecar.router.internal_redirect import Refusal
 
 
-class Progress:
-    """What an elaborate request has to remember: the state that a plain stream has no room for."""
-
-    __slots__ = ("extras", "mirrors", "sources")
-
-    def __init__(self, extras: Extras) -> None:
-        self.extras = extras
-        self.mirrors: list[Mirror] = []
-        self.sources: list[Source] = []
-
-
-class Elaborate(Stream):
+class Elaborate(ObservedStream):
     """A stream on a route with `extras`."""
 
-    __slots__ = ()
+    __slots__ = ("_mirrors", "_redirects", "_sources", "_whole")
+
+    def __init__(self, downstream: Any, manager: Any, parser: RequestParser, length: int, now: float) -> None:
+        super().__init__(downstream, manager, parser, length, now)
+        self._mirrors: list[Mirror] = []
+        self._sources: list[Source] = []
+        self._redirects: InternalRedirects | None = None  # None, too, once there is a response that is not followed
+        self._whole = True  # all that came of the body is kept
 
     @classmethod
     def take_over(cls, plain: Stream) -> Elaborate:
         """The request goes on as this one: all that the stream knew so far, which nobody calls any more."""
         manager, downstream = plain.manager, plain.downstream
         elaborate = cls(downstream, manager, RequestParser(), plain.length, plain.started)
-        for name in (*EXCHANGE_STATE, *STREAM_STATE):
+        observed = isinstance(plain, ObservedStream)
+        for name in (*EXCHANGE_STATE, *STREAM_STATE, *(OBSERVED_STATE if observed else ())):
             setattr(elaborate, name, getattr(plain, name))
+        elaborate._redirects = plain.route.extras.redirects
+        elaborate._whole = plain._body_size <= plain._body_limit
         plain._done = True
         manager.active.remove(plain)
         manager.active.add(elaborate)
         downstream.replace(elaborate)
+        if observed:
+            elaborate._log_periodically()
         return elaborate
 
-    @property
-    def _progress(self) -> Progress:
-        progress = self.kept(_PROGRESS)
-        if progress is None:
-            progress = Progress(self.route.extras)
-            self.keep(_PROGRESS, progress)
-        return progress  # type: ignore[no-any-return]
-
     def _attempt(self) -> None:
-        if self.attempts or self.method == b"CONNECT" or self._upgrade:
+        mirrors = self.route.extras.mirrors
+        if not mirrors or self.attempts or self.method == b"CONNECT" or self._upgrade:
             super()._attempt()
             return
         headers, authority = list(self.headers), self.authority  # before the attempt adds what is only its own
@@ -65,24 +62,30 @@ class Elaborate(Stream):
         if not self._done:
             self._mirror(headers, authority)
 
+    def _finish(self, *, cut: bool = False) -> None:
+        if not self._done and not self.request_complete:
+            for mirror in self._mirrors:
+                mirror.cancel()
+        super()._finish(cut=cut)
+
     # ── mirrors ───────────────────────────────────────────────────────────────────────────────────────────────────────
 
     def _mirror(self, headers: Headers, authority: bytes) -> None:
-        progress, manager = self._progress, self.manager
+        manager = self.manager
         if self.virtual_host.config.include_attempt_count:
             put(headers, b"x-envoy-attempt-count", b"1")
-        for plan in progress.extras.mirrors:
+        for plan in self.route.extras.mirrors:
             cluster = manager.clusters.get(plan.cluster(self, manager.rng))
             if cluster is None:
                 continue
             source = Source(self.downstream, self._pace)
             mirror = Mirror(self, cluster, plan, headers, authority, source)
-            progress.mirrors.append(mirror)
-            progress.sources.append(source)
+            self._mirrors.append(mirror)
+            self._sources.append(source)
             mirror.begin(b"".join(self._body), self.request_complete)
 
     def on_request_body(self, data: bytes, end: bool) -> None:
-        for mirror in self._progress.mirrors:
+        for mirror in self._mirrors:
             mirror.on_request_body(data, end)
         super().on_request_body(data, end)
 
@@ -90,7 +93,7 @@ class Elaborate(Stream):
         """The slowest of all receivers of the body sets the pace."""
         if self._done:
             return
-        blocked = any(source.blocked for source in self._progress.sources)
+        blocked = any(source.blocked for source in self._sources)
         if blocked or (self.connection is not None and self.connection.blocked):
             self.downstream.pause_reading()
         else:
@@ -100,8 +103,65 @@ class Elaborate(Stream):
         super().on_upstream_ready()
         self._pace()
 
-    def _finish(self, *, cut: bool = False) -> None:
-        if not self._done and not self.request_complete:
-            for mirror in self._progress.mirrors:
-                mirror.cancel()
-        super()._finish(cut=cut)
+    # ── redirects ─────────────────────────────────────────────────────────────────────────────────────────────────────
+
+    def on_response(
+        self, head: ResponseParser, length: int, body: bytes, end: bool, trailers: Sequence[bytes] = ()
+    ) -> None:
+        policy, plan = self._redirects, self._plan
+        if policy is not None and (plan is None or not plan.wants_response(head)):
+            self._redirects = None
+            if head.status in policy.codes and self._redirected(policy, head, end):
+                return
+        super().on_response(head, length, body, end, trailers)
+
+    def _redirected(self, policy: InternalRedirects, head: ResponseParser, end: bool) -> bool:
+        """Whether the redirect was followed; else the client gets it."""
+        redirection = Redirection(self, policy)
+        found = redirection.find(head) if self._whole else None
+        if found is None or isinstance(found, Refusal):
+            self.cluster.stats.upstream_internal_redirect_failed_total.value += 1
+            if found is not None:
+                refused(self.manager.stats, found).value += 1
+            return False
+        target, route = found
+        self.cluster.stats.upstream_internal_redirect_succeeded_total.value += 1
+        self._note_answer(head)
+        if end:
+            self._detach()
+        else:
+            self._leave_upstream()
+        successor, body = redirection.follow(target, head), self._body
+        successor.take(route)
+        self._end_as_redirected(successor, head)
+        self.downstream.replace(successor)
+        successor.restart(body)
+        return True
+
+    def _note_answer(self, head: ResponseParser) -> None:
+        """What a response says of the host, whatever becomes of it."""
+        host, cluster = self._host, self.cluster
+        if host is not None and cluster.outlier is not None:
+            cluster.outlier.on_status(host, head.status, monotonic())
+        if self._permit is not None:
+            self._give_back(head.status)
+
+    def _end_as_redirected(self, successor: Successor, head: ResponseParser) -> None:
+        """As Envoy's log has it: but for its status and its host it is the next request already."""
+        self.method, self.path, self.authority = successor.method, successor.path, successor.authority
+        self._end_retry(succeeded=True)
+        self.route, self.cluster, self.cluster_name = successor.route, successor.cluster, successor.cluster_name
+        self.keep(UNCOUNTED, True)
+        self.status, self.details = head.status, "internal_redirect"
+        self.responding = True
+        self._finish()
+
+    def _forget_body(self) -> None:
+        if self._redirects is None or not self._whole:
+            super()._forget_body()
+
+    def _give_up_retries(self) -> None:
+        if self._redirects is not None and self._whole and (self._plan is None or not self._plan.enabled):
+            self.cluster.stats.retry_or_shadow_abandoned.value += 1
+        self._whole = False
+        super()._give_up_retries()

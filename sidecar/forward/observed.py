@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from time import monotonic
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from sidecar.codec.headers import Headers
 from sidecar.codec.heads import RequestParser, ResponseParser
@@ -23,6 +23,19 @@ if TYPE_CHECKING:
     from sidecar.router.table import CompiledRoute
 
 Account = Callable[[Exchange, float], None]
+
+
+OBSERVED_STATE: Final = (
+    "_begun",
+    "answered_all",
+    "answered_first",
+    "received_all",
+    "replied_all",
+    "replied_first",
+    "response_trailers",
+    "sent_all",
+    "sent_first",
+)
 
 
 def stream_type(config: Hcm) -> type[Stream]:
@@ -45,17 +58,7 @@ class Observers:
 class ObservedStream(Stream):
     """The moments are `time.monotonic()` seconds, 0.0 when not reached; `telemetry.measures` reads them."""
 
-    __slots__ = (
-        "_begun",
-        "answered_all",
-        "answered_first",
-        "received_all",
-        "replied_all",
-        "replied_first",
-        "response_trailers",
-        "sent_all",
-        "sent_first",
-    )
+    __slots__ = OBSERVED_STATE
 
     def __init__(
         self, downstream: Any, manager: ConnectionManager, parser: RequestParser, length: int, now: float
@@ -69,12 +72,15 @@ class ObservedStream(Stream):
     # ── in progress ───────────────────────────────────────────────────────────────────────────────────────────────────
 
     def start(self) -> None:
-        observers = self.manager.observers
-        if observers.periodic is not None:
-            PeriodicLog(self, observers.periodic, observers.interval, self.manager.active, lambda: self._done)
+        self._log_periodically()
         if self.request_complete:
             self.received_all = monotonic()
         super().start()
+
+    def _log_periodically(self) -> None:
+        observers = self.manager.observers
+        if observers.periodic is not None:
+            PeriodicLog(self, observers.periodic, observers.interval, self.manager.active, lambda: self._done)
 
     def _run(self, steps: tuple[Step, ...], at: int) -> None:
         self._begin()

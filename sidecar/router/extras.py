@@ -5,21 +5,22 @@ from __future__ import annotations
 import random
 from collections.abc import Sequence
 
-from sidecar.config.model import MILLION, Mirror
+from sidecar.config.model import MILLION, Forward, Mirror
 from sidecar.exchange import Exchange
 from sidecar.router.header_ops import compile_mutations
 
 
 class Extras:
-    """`mirrors` are where copies of the route's requests go."""
+    """`mirrors` are where copies of the route's requests go; `redirects`, which ones of its upstreams' are followed."""
 
-    __slots__ = ("mirrors",)
+    __slots__ = ("mirrors", "redirects")
 
-    def __init__(self, mirrors: Sequence[Mirror]) -> None:
+    def __init__(self, action: Forward, mirrors: Sequence[Mirror]) -> None:
         self.mirrors = tuple(Mirroring(mirror) for mirror in mirrors)
+        self.redirects = action.redirects
 
     def __bool__(self) -> bool:
-        return bool(self.mirrors)
+        return bool(self.mirrors) or self.redirects is not None
 
 
 class Mirroring:

@@ -118,7 +118,7 @@ class CompiledRoute:
         self.destination: Destination | None = None  # when there is no choice
         if isinstance(action, Forward):
             self._compile_forward(action, request, response)
-            self.extras = Extras(action.mirrors or vhost.mirrors or routes.mirrors) or None
+            self.extras = Extras(action, action.mirrors or vhost.mirrors or routes.mirrors) or None
         elif isinstance(action, Redirect):
             self.path_rewrite = path_rewrite(action, config.match)
 

@@ -79,6 +79,8 @@ class ClusterStats(Group):
     upstream_rq_retry_backoff_exponential: Counter
     upstream_rq_retry_backoff_ratelimited: Counter
     retry_or_shadow_abandoned: Counter
+    upstream_internal_redirect_succeeded_total: Counter
+    upstream_internal_redirect_failed_total: Counter
     upstream_flow_control_paused_reading_total: Counter
     upstream_flow_control_resumed_reading_total: Counter
     upstream_flow_control_backed_up_total: Counter
@@ -300,6 +302,11 @@ class HttpStats(Group):
     no_cluster: Counter
     rq_total: Counter
     rq_direct_response: Counter
+    passthrough_internal_redirect_bad_location: Counter
+    passthrough_internal_redirect_no_route: Counter
+    passthrough_internal_redirect_predicate: Counter
+    passthrough_internal_redirect_too_many_redirects: Counter
+    passthrough_internal_redirect_unsafe_scheme: Counter
     aborts_injected: Counter
     delays_injected: Counter
     faults_overflow: Counter

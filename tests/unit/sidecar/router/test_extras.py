@@ -75,4 +75,4 @@ def test_the_most_specific_level_with_mirrors_has_them_all(
 
 
 def test_no_extras_are_nothing() -> None:
-    assert not Extras(())
+    assert not Extras(Forward(()), ())

@@ -1,0 +1,144 @@
+"""Internal redirects: a redirect of an upstream's is followed here, and the client gets the answer to the next request.
+
+The request ends, with a line of its own in the access log, and another one begins in its place: with the headers as they
+are by now, through the filters again, on the route that its new address has.
+"""
+
+from __future__ import annotations
+
+from time import monotonic
+from typing import TYPE_CHECKING, Final
+
+from sidecar.codec.headers import Headers, get, put
+from sidecar.codec.heads import RequestParser, ResponseParser
+from sidecar.config.model import Forward, InternalRedirects
+from sidecar.forward.observed import ObservedStream
+from sidecar.forwarded import WISHES
+from sidecar.router.internal_redirect import Refusal, Target, Trail, accepts, refused_before
+from sidecar.router.retry import Answer
+
+if TYPE_CHECKING:
+    from sidecar.forward.stream import Stream
+    from sidecar.router.table import CompiledRoute
+    from sidecar.telemetry.stats import Counter, HttpStats
+
+_TRAIL: Final = "internal redirects"
+_SEE_OTHER: Final = 303
+# What the way upstream added to the headers, and will add again.
+_FRAMING: Final = frozenset((b"content-length", b"transfer-encoding"))
+_ADDED_OUTBOUND: Final = _FRAMING | {b"x-envoy-peer-metadata", b"x-envoy-peer-metadata-id"}
+_EXPECTED: Final = b"x-envoy-expected-rq-timeout-ms"
+
+
+def refused(stats: HttpStats, why: Refusal) -> Counter:
+    """What counts redirects that went to the client."""
+    match why:
+        case Refusal.BAD_LOCATION:
+            return stats.passthrough_internal_redirect_bad_location
+        case Refusal.UNSAFE_SCHEME:
+            return stats.passthrough_internal_redirect_unsafe_scheme
+        case Refusal.TOO_MANY:
+            return stats.passthrough_internal_redirect_too_many_redirects
+        case Refusal.NO_ROUTE:
+            return stats.passthrough_internal_redirect_no_route
+        case Refusal.PREDICATE:
+            return stats.passthrough_internal_redirect_predicate
+
+
+class Redirection:
+    """One redirect of the request `of`, as far as it was followed."""
+
+    def __init__(self, of: Stream, policy: InternalRedirects) -> None:
+        self._of = of
+        self._policy = policy
+        trail = of.kept(_TRAIL)
+        self._trail: Trail = trail if trail is not None else Trail()
+
+    def find(self, head: ResponseParser) -> tuple[Target, CompiledRoute] | Refusal | None:
+        """Where it leads, or why it is not followed; None when the request, or the response, is not of that kind."""
+        of, location = self._of, get(head.headers, b"location")
+        if not of.request_complete or location is None:
+            return None
+        found = refused_before(self._policy, of.scheme, location, self._trail)
+        if isinstance(found, Refusal):
+            return found
+        route = self._route(found, head)
+        if route is None:
+            return Refusal.NO_ROUTE
+        if not accepts(self._policy, found, of.scheme, (of.route.name, route.name), self._trail):
+            return Refusal.PREDICATE
+        return found, route
+
+    def _route(self, target: Target, head: ResponseParser) -> CompiledRoute | None:
+        """The route of the request as it would be."""
+        of = self._of
+        before = of.scheme, of.authority, of.path, of.headers
+        of.scheme, of.authority, of.path = target.scheme, target.authority, target.path
+        of.headers = self._headers(of.headers, head)
+        route = of.manager.routes.find(of)
+        of.scheme, of.authority, of.path, of.headers = before
+        return route
+
+    def _headers(self, headers: Headers, head: ResponseParser) -> Headers:
+        copied = self._policy.copied_headers
+        gone = (_ADDED_OUTBOUND if self._of.manager.outbound else _FRAMING).union(copied)
+        headers = [header for header in headers if header[0] not in gone]
+        for name in copied:
+            headers += [(name, value) for value in Answer(head).header_values(name)]
+        return headers
+
+    def follow(self, target: Target, head: ResponseParser) -> Successor:
+        """The next request, not started."""
+        of = self._of
+        headers = self._headers(of.headers, head)
+        put(headers, b"x-envoy-original-url", of.scheme + b"://" + of.authority + of.path)
+        special, method, length = dict(of.special), of.method, of.length
+        if head.status == _SEE_OTHER and method not in (b"GET", b"HEAD"):
+            method, length = b"GET", 0
+            special.pop(b"content-length", None)
+        parser = RequestParser()
+        parser.method, parser.target, parser.headers, parser.special = method, target.path, headers, special
+        parser.noted = {name: value for name, value in of.noted.items() if name not in WISHES} | {_EXPECTED: b""}
+        stream = Successor(of.downstream, of.manager, parser, length, monotonic())
+        stream.authority, stream.scheme, stream.protocol = target.authority, target.scheme, of.protocol
+        stream.request_id, stream.peer = of.request_id, of.peer
+        stream.request_trailers, stream.request_complete = of.request_trailers, True
+        stream.bytes_received = of.bytes_received
+        self._trail.redirects += 1
+        stream.keep(_TRAIL, self._trail)
+        return stream
+
+
+class Successor(ObservedStream):
+    """A request that follows another one of the same client, whose answer was a redirect."""
+
+    __slots__ = ()
+
+    def take(self, route: CompiledRoute) -> None:
+        """Chooses the route, and the cluster with it."""
+        action = route.action
+        self.route, self.virtual_host = route, route.virtual_host
+        if isinstance(action, Forward):
+            self._destination = destination = route.draw()
+            self.cluster_name = destination.cluster
+            self.cluster = self.manager.clusters.get(destination.cluster)
+            if action.idle_timeout is not None:
+                self._idle_timeout = action.idle_timeout
+
+    def restart(self, body: list[bytes]) -> None:
+        """What `start` does for a request that came from a client, but for what was done with its head already."""
+        manager, stats = self.manager, self.manager.stats
+        stats.downstream_rq_total.value += 1
+        stats.downstream_rq_http1_total.value += 1
+        stats.downstream_rq_active.value += 1
+        if self.length:
+            self._body = body
+            self._body_size = sum(map(len, body))
+            self.bytes_received += self._body_size
+        if manager.tracer is not None:
+            manager.tracer.begin(self)
+        manager.active.add(self)
+        self.received_all = monotonic()
+        self._log_periodically()
+        self._set_deadline()
+        self._run(self.route.filters, 0)
