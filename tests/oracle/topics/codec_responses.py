@@ -52,6 +52,17 @@ CASES = (
     got("response_version_10", b"HTTP/1.0 200 OK\r\nContent-Length: 2\r\n\r\nok", 200),
     got("response_large_header", OK + b"X-A: " + b"a" * 50_000 + b"\r\nContent-Length: 2\r\n\r\nok", 200),
     got(
+        "response_with_as_many_headers_as_may_be",
+        OK + b"".join(b"X-%d: 1\r\n" % n for n in range(99)) + b"Content-Length: 2\r\n\r\nok",
+        200,
+    ),
+    got(
+        "response_with_one_header_more_than_may_be",
+        OK + b"".join(b"X-%d: 1\r\n" % n for n in range(100)) + b"Content-Length: 2\r\n\r\nok",
+        502,
+        "UPE",
+    ),
+    got(
         "response_too_many_headers",
         OK + b"".join(b"X-%d: 1\r\n" % n for n in range(101)) + b"Content-Length: 2\r\n\r\nok",
         502,
