@@ -10,7 +10,7 @@ help:
 	@echo "make test          run the tests               (ARGS=\"-k retry\")"
 	@echo "make native        compile the data plane: half the CPU time (needs a C compiler)"
 	@echo "make check         ruff, mypy --strict, import-linter"
-	@echo "make bench         µs of CPU per request, beside Envoy's, in one run"
+	@echo "make bench         µs of CPU per request, beside Envoy's, in one run (ARGS=\"--case plain\")"
 	@echo "make fuzz          throw bytes at the codecs    (ARGS=\"--seconds 60\")"
 	@echo "make docs          write the reference pages from the code"
 	@echo "make test-compose  the compose stack on a real container engine"

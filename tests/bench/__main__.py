@@ -10,18 +10,22 @@ import tempfile
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
-from tests.bench import proxies, report
+from tests.bench import document, proxies, report, timings
 from tests.bench.cases import CASES
+from tests.bench.report import Goal
 from tests.bench.run import Options, run_case
+from tests.bench.timings import TIMINGS
 from tests.harness.envoy import ROOT
 
 RESULTS = Path(__file__).parent / "results"
+NAMES = (*CASES, *TIMINGS)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="tests.bench", description=__doc__)
-    parser.add_argument("--case", default="all", help=f"comma-separated, of: {', '.join(CASES)} (default: all)")
+    parser.add_argument("--case", default="all", help=f"comma-separated, of: {', '.join(NAMES)} (default: all)")
     parser.add_argument("--rounds", type=int, default=5, help="rounds of each proxy, in turn (default 5)")
     parser.add_argument("--seconds", type=float, default=2.0, help="of load per round (default 2)")
     parser.add_argument("--connections", type=int, default=32, help="default 32")
@@ -30,14 +34,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--profile", action="store_true", help="also where mesh-sidecar spends its time, by py-spy")
     parser.add_argument("--against", metavar="TREE", help="also ours from another source tree, or git revision")
     parser.add_argument("--results", type=Path, default=RESULTS, help="where the JSON goes")
+    parser.add_argument("--write", type=Path, metavar="FILE", help="all tables as Markdown, with how they were taken")
     given = parser.parse_args(arguments)
-    names = list(CASES) if given.case == "all" else given.case.split(",")
-    if unknown := [name for name in names if name not in CASES]:
-        parser.error(f"no such case: {', '.join(unknown)}; there are {', '.join(CASES)}")
+    names = list(NAMES) if given.case == "all" else given.case.split(",")
+    if unknown := [name for name in names if name not in NAMES]:
+        parser.error(f"no such case: {', '.join(unknown)}; there are {', '.join(NAMES)}")
     if unknown := [name for name in given.proxies.split(",") if name not in proxies.ALL]:
         parser.error(f"no such proxy: {', '.join(unknown)}; there are {', '.join(proxies.ALL)}")
     with _tree(given.against) as against:
-        return _run(names, _options(given, against), given.results)
+        options = _options(given, against)
+        return _run(names, options, given)
 
 
 def _options(given: argparse.Namespace, against: Path | None) -> Options:
@@ -52,15 +58,28 @@ def _options(given: argparse.Namespace, against: Path | None) -> Options:
     )
 
 
-def _run(names: Sequence[str], options: Options, folder: Path) -> int:
-    results = {}
+def _run(names: Sequence[str], options: Options, given: argparse.Namespace) -> int:
+    results: dict[str, Any] = {}
+    tables: list[str] = []
+    goals: list[Goal] = []
     for name in names:
         with tempfile.TemporaryDirectory(prefix="mesh-bench-") as scratch:
-            samples, direct = run_case(CASES[name], options, Path(scratch))
-        results[name] = samples
-        print(report.table(CASES[name], samples, direct), flush=True)
+            folder = Path(scratch)
+            if name in CASES:
+                samples = run_case(CASES[name], options, folder)
+                results[name] = {row: [asdict(sample) for sample in found] for row, found in samples.items()}
+                tables.append(report.table(CASES[name], samples))
+                goals += report.goals(CASES[name], samples)
+            else:
+                results[name] = found = TIMINGS[name].run(options, folder, 1)
+                tables.append(timings.table(TIMINGS[name], found))
+                goals += timings.goals(TIMINGS[name], found)
+        print(tables[-1], flush=True)
+    print(report.goals_table(goals))
     shown = {key: str(value) for key, value in asdict(options).items()}
-    print(f"all samples: {report.write(folder, results, shown)}")
+    print(f"all samples: {report.write(given.results, results, shown)}")
+    if given.write is not None:
+        given.write.write_text(document.page(options, names, goals, tables), encoding="utf-8")
     return 0
 
 
@@ -75,9 +94,7 @@ def _tree(against: str | None) -> Iterator[Path | None]:
         with tempfile.TemporaryDirectory(prefix="mesh-bench-tree-") as folder:
             archive = subprocess.run(["git", "archive", against, "mesh", "sidecar"], capture_output=True, cwd=ROOT)
             if archive.returncode:
-                sys.exit(
-                    f"--against {against}: no folder of sources, and no revision: {archive.stderr.decode().strip()}"
-                )
+                sys.exit(f"--against {against}: no folder of sources, no revision: {archive.stderr.decode().strip()}")
             subprocess.run(["tar", "-x", "-C", folder], input=archive.stdout, check=True)
             yield Path(folder)
 

@@ -2,21 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
-TYPE = "type.googleapis.com/"
-HCM_TYPE = TYPE + "envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager"
-ROUTER = {
-    "name": "envoy.filters.http.router",
-    "typed_config": {"@type": TYPE + "envoy.extensions.filters.http.router.v3.Router"},
-}
-RETRY = {"retry_on": "connect-failure,refused-stream,unavailable,cancelled,retriable-status-codes", "num_retries": 2}
-OUTLIER = {"consecutive_5xx": 5, "interval": "10s", "base_ejection_time": "30s", "max_ejection_percent": 100}
+from tests.bench import bootstraps, growth
+from tests.bench.bootstraps import MESH_CLUSTERS, VIRTUAL_HOSTS, Ports
+
 CLIENT_HEADERS = ("User-Agent: bench/1.0", "Accept: */*", "Accept-Encoding: gzip, deflate", "X-Custom: some value")
-VIRTUAL_HOSTS = 200
-MESH_CLUSTERS = 20  # connections to the upstream are clients × clusters
 KIB, MIB = 1024, 1024 * 1024
 
 
@@ -29,157 +23,23 @@ class Request:
 
 
 @dataclass(frozen=True, slots=True)
-class Ports:
-    """`upstream` answers; `log` is a path."""
-
-    listener: int
-    admin: int
-    upstream: int
-    log: str
-
-
-@dataclass(frozen=True, slots=True)
 class Case:
-    """`body_mib` is what a request moves: with it the cost is told per MiB. nginx and HAProxy run as `references` where
-    they can be configured to do the same work."""
+    """`body_mib` is what a request moves: with it the cost is told per MiB. Other proxies run as `references` where they
+    can be configured to do the same work; `latency` says whether one connection alone is measured, too. With `small` the
+    same is measured with less of something, in the same run: growth is what the two differ by."""
 
     name: str
+    about: str
     bootstrap: Callable[[Ports], dict[str, Any]]
     requests: tuple[Request, ...] = (Request(),)
-    response_bytes: int = 66
     body_mib: float = 0.0
-    references: bool = True
+    references: bool = False
+    latency: bool = True
+    small: Case | None = None
 
-
-def _bootstrap(ports: Ports, hcm: Mapping[str, Any], clusters: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    typed = {"@type": HCM_TYPE, "stat_prefix": "bench", "http_filters": [ROUTER], **hcm}
-    chain = {"filters": [{"name": "envoy.filters.network.http_connection_manager", "typed_config": typed}]}
-    listener = {
-        "name": "bench",
-        "traffic_direction": "OUTBOUND",
-        "address": _address(ports.listener),
-        "filter_chains": [chain],
-    }
-    return {
-        "node": {
-            "id": "sidecar~127.0.0.1~bench.default~default.svc.cluster.local",
-            "cluster": "bench.default",
-            "metadata": {
-                "NAME": "bench",
-                "NAMESPACE": "default",
-                "WORKLOAD_NAME": "bench",
-                "CLUSTER_ID": "Kubernetes",
-                "LABELS": {"app": "bench", "version": "v1"},
-            },
-        },
-        "admin": {"address": _address(ports.admin)},
-        "static_resources": {"listeners": [listener], "clusters": list(clusters)},
-    }
-
-
-def _address(port: int) -> dict[str, Any]:
-    return {"socket_address": {"address": "127.0.0.1", "port_value": port}}
-
-
-def _cluster(name: str, port: int) -> dict[str, Any]:
-    endpoints = [{"lb_endpoints": [{"endpoint": {"address": _address(port)}}]}]
-    return {
-        "name": name,
-        "type": "STATIC",
-        "connect_timeout": "5s",
-        "lb_policy": "LEAST_REQUEST",
-        "outlier_detection": OUTLIER,
-        "circuit_breakers": {
-            "thresholds": [{"max_connections": 10000, "max_pending_requests": 10000, "max_requests": 10000}]
-        },
-        "load_assignment": {"cluster_name": name, "endpoints": endpoints},
-    }
-
-
-def plain(ports: Ports) -> dict[str, Any]:
-    """One route, a retry policy, outlier detection; no log."""
-    route = {"match": {"prefix": "/"}, "route": {"cluster": "upstream", "retry_policy": RETRY}}
-    hosts = [{"name": "all", "domains": ["*"], "routes": [route]}]
-    hcm = {"route_config": {"name": "routes", "virtual_hosts": hosts}}
-    return _bootstrap(ports, hcm, [_cluster("upstream", ports.upstream)])
-
-
-def mesh(ports: Ports) -> dict[str, Any]:
-    """What a sidecar of a mesh does: many hosts and routes, header operations, JSON log, tracing of one in a hundred."""
-    clusters = [_cluster(_mesh_cluster(number), ports.upstream) for number in range(MESH_CLUSTERS)]
-    hosts = [_mesh_host(number) for number in range(VIRTUAL_HOSTS)]
-    tracer = {
-        "name": "envoy.tracers.opentelemetry",
-        "typed_config": {
-            "@type": TYPE + "envoy.config.trace.v3.OpenTelemetryConfig",
-            "service_name": "bench.default",
-            "http_service": {
-                "http_uri": {"uri": "http://collector.test/v1/traces", "cluster": "collector", "timeout": "1s"}
-            },
-        },
-    }
-    hcm = {
-        "access_log": [_json_log(ports.log)],
-        "tracing": {"random_sampling": {"value": 1.0}, "provider": tracer},
-        "always_set_request_id_in_response": True,
-        "route_config": {"name": "routes", "virtual_hosts": hosts},
-    }
-    return _bootstrap(ports, hcm, [*clusters, _cluster("collector", ports.upstream)])
-
-
-def _mesh_host(number: int) -> dict[str, Any]:
-    host = f"svc-{number}.default.svc.cluster.local"
-    action = {"cluster": _mesh_cluster(number % MESH_CLUSTERS), "retry_policy": RETRY, "timeout": "0s"}
-    operations = {
-        "request_headers_to_add": [{"header": {"key": "x-mesh-route", "value": host}}],
-        "request_headers_to_remove": ["x-internal"],
-        "response_headers_to_add": [{"header": {"key": "x-served-by", "value": "mesh"}}],
-    }
-    routes = [{"match": {"prefix": f"/api/v{version}/"}, "route": action, **operations} for version in range(1, 9)]
-    jason = {"prefix": "/", "headers": [{"name": "end-user", "string_match": {"exact": "jason"}}]}
-    routes.append({"match": jason, "route": action})
-    routes.append({"match": {"prefix": "/"}, "route": action, **operations})
-    names = [f"{host}:9080", host, f"svc-{number}.default", f"svc-{number}"]
-    return {"name": f"{host}:9080", "domains": names, "routes": routes}
-
-
-def _mesh_cluster(number: int) -> str:
-    return f"outbound|9080||svc-{number}.default.svc.cluster.local"
-
-
-def _json_log(path: str) -> dict[str, Any]:
-    """Istio's default fields."""
-    fields = {
-        "start_time": "%START_TIME%",
-        "method": "%REQ(:METHOD)%",
-        "path": "%REQ(X-ENVOY-ORIGINAL-PATH?:PATH)%",
-        "protocol": "%PROTOCOL%",
-        "response_code": "%RESPONSE_CODE%",
-        "response_flags": "%RESPONSE_FLAGS%",
-        "response_code_details": "%RESPONSE_CODE_DETAILS%",
-        "connection_termination_details": "%CONNECTION_TERMINATION_DETAILS%",
-        "upstream_transport_failure_reason": "%UPSTREAM_TRANSPORT_FAILURE_REASON%",
-        "bytes_received": "%BYTES_RECEIVED%",
-        "bytes_sent": "%BYTES_SENT%",
-        "duration": "%DURATION%",
-        "upstream_service_time": "%RESP(X-ENVOY-UPSTREAM-SERVICE-TIME)%",
-        "x_forwarded_for": "%REQ(X-FORWARDED-FOR)%",
-        "user_agent": "%REQ(USER-AGENT)%",
-        "request_id": "%REQ(X-REQUEST-ID)%",
-        "authority": "%REQ(:AUTHORITY)%",
-        "upstream_host": "%UPSTREAM_HOST%",
-        "upstream_cluster": "%UPSTREAM_CLUSTER%",
-        "upstream_local_address": "%UPSTREAM_LOCAL_ADDRESS%",
-        "downstream_local_address": "%DOWNSTREAM_LOCAL_ADDRESS%",
-        "downstream_remote_address": "%DOWNSTREAM_REMOTE_ADDRESS%",
-        "requested_server_name": "%REQUESTED_SERVER_NAME%",
-        "route_name": "%ROUTE_NAME%",
-    }
-    log_type = TYPE + "envoy.extensions.access_loggers.file.v3.FileAccessLog"
-    return {
-        "name": "envoy.access_loggers.file",
-        "typed_config": {"@type": log_type, "path": path, "log_format": {"json_format": fields}},
-    }
+    @property
+    def variants(self) -> tuple[Case, ...]:
+        return (self,) if self.small is None else (self.small, self)
 
 
 def _mesh_requests() -> tuple[Request, ...]:
@@ -193,14 +53,82 @@ def _mesh_requests() -> tuple[Request, ...]:
     )
 
 
-CASES: dict[str, Case] = {
-    case.name: case
-    for case in (
-        Case("plain", plain),
-        Case("mesh", mesh, _mesh_requests(), references=False),
-        Case("down-64k", plain, (Request(path="/64k"),), 64 * KIB, 64 * KIB / MIB),
-        Case("down-1m", plain, (Request(path="/1m"),), MIB, 1.0),
-        Case("up-64k", plain, (Request("POST", "/sink", body=64 * KIB),), 0, 64 * KIB / MIB, references=False),
-        Case("up-1m", plain, (Request("POST", "/sink", body=MIB),), 0, 1.0, references=False),
+def _grown(
+    name: str, about: str, make: Callable[[int, Ports], Any], few: int, many: int, requests: tuple[Request, ...]
+) -> Case:
+    small = Case(f"{few:,}", about, partial(make, few), requests, latency=False)
+    return Case(name, about, partial(make, max(many, few)), requests, latency=False, small=small)
+
+
+def _sized(make: Callable[..., dict[str, Any]], **fixed: Any) -> Callable[[int, Ports], dict[str, Any]]:
+    return lambda count, ports: make(ports, count, **fixed)
+
+
+def _headers_case(count: int, small: Case | None = None) -> Case:
+    """So many request headers, and as many of the response's."""
+    headers = ("Host: bench.test", *(f"X-Header-{number}: value of header {number}" for number in range(count - 1)))
+    request = Request(path=f"/headers-{count}", headers=headers)
+    name = "headers-100" if small else str(count)
+    about = "8 or 100 headers in the request, and as many in the response"
+    return Case(name, about, partial(growth.headers, most=200), (request,), latency=False, small=small)
+
+
+_ROUTE_REQUESTS = tuple(Request(path=f"/service-{50 * number}/items") for number in range(200))
+_CLUSTER_REQUESTS = tuple(
+    Request(headers=(f"Host: service-{number}", *CLIENT_HEADERS)) for number in range(growth.HOSTS)
+)
+_ENDPOINT_REQUESTS = tuple(Request(path=f"/{number}") for number in range(200))
+_POLICIES = ("LEAST_REQUEST", "ROUND_ROBIN", "RING_HASH", "MAGLEV")
+
+
+def all_cases(divisor: int = 1) -> dict[str, Case]:
+    """By name; with a divisor there is so many times less of what there is much of."""
+    cases = (
+        Case("plain", "one route, a retry policy, outlier detection, no log", bootstraps.plain, references=True),
+        Case(
+            "mesh",
+            f"{VIRTUAL_HOSTS} virtual hosts × 10 routes over {MESH_CLUSTERS} clusters, request ids, header operations, a "
+            "JSON access log, 1 % tracing to a collector; on our side Istio's metrics, which a plain Envoy does not have",
+            bootstraps.mesh,
+            _mesh_requests(),
+            references=True,
+        ),
+        Case("down-64k", "responses of 64 KiB", bootstraps.plain, (Request(path="/64k"),), 64 * KIB / MIB),
+        Case("down-1m", "responses of 1 MiB", bootstraps.plain, (Request(path="/1m"),), 1.0),
+        Case(
+            "up-64k", "requests of 64 KiB", bootstraps.plain, (Request("POST", "/sink", body=64 * KIB),), 64 * KIB / MIB
+        ),
+        Case("up-1m", "requests of 1 MiB", bootstraps.plain, (Request("POST", "/sink", body=MIB),), 1.0),
+        _grown(
+            "routes-10000",
+            "1 or 10,000 routes in one virtual host, by prefix; 200 of them are asked for",
+            _sized(growth.routes),
+            1,
+            10_000 // divisor,
+            _ROUTE_REQUESTS,
+        ),
+        _grown(
+            "clusters-1000",
+            f"1 or 1,000 clusters behind {growth.HOSTS:,} virtual hosts",
+            _sized(growth.clusters),
+            1,
+            1_000 // divisor,
+            _CLUSTER_REQUESTS,
+        ),
+        *(
+            _grown(
+                f"endpoints-{policy.lower().replace('_', '-')}",
+                f"10 or 10,000 endpoints in one cluster, {policy}",
+                _sized(growth.endpoints, policy=policy),
+                10,
+                10_000 // divisor,
+                _ENDPOINT_REQUESTS,
+            )
+            for policy in _POLICIES
+        ),
+        _headers_case(100, _headers_case(8)),
     )
-}
+    return {case.name: case for case in cases}
+
+
+CASES = all_cases()

@@ -49,9 +49,9 @@ class Result:
 class Wrk:
     """Drives a port with wrk; the script that makes the requests is written once."""
 
-    def __init__(self, binary: str, requests: Sequence[Request], folder: Path) -> None:
+    def __init__(self, binary: str, requests: Sequence[Request], script: Path) -> None:
         self._binary = binary
-        self._script = folder / "requests.lua"
+        self._script = script
         self._script.write_text(_script(requests))
 
     def run(self, port: int, connections: int, seconds: float) -> Result:

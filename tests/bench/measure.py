@@ -23,11 +23,19 @@ def children(pid: int) -> list[int]:
 
 def resident_mib(pid: int) -> float:
     """Resident memory, children included."""
-    own = 0.0
+    return _status_mib(pid, "VmRSS:") + sum(resident_mib(child) for child in children(pid))
+
+
+def peak_mib(pid: int) -> float:
+    """The most resident memory that the process ever had."""
+    return _status_mib(pid, "VmHWM:")
+
+
+def _status_mib(pid: int, field: str) -> float:
     for line in Path(f"/proc/{pid}/status").read_text().splitlines():
-        if line.startswith("VmRSS:"):
-            own = int(line.split()[1]) / 1024
-    return own + sum(resident_mib(child) for child in children(pid))
+        if line.startswith(field):
+            return int(line.split()[1]) / 1024
+    return 0.0
 
 
 def cores() -> tuple[int, int]:

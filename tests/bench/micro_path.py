@@ -139,14 +139,18 @@ async def measure(name: str, config: model.Hcm, rounds: int, profile: bool) -> N
     await runtime.close()
 
 
+async def both(rounds: int, *, profile: bool = False) -> None:
+    for name, config in (("plain", plain()), ("mesh", mesh())):
+        await measure(name, config, rounds, profile)
+
+
 async def main() -> None:
     parser = argparse.ArgumentParser(prog="tests.bench.micro_path", description=__doc__)
     parser.add_argument("--rounds", type=int, default=200)
     parser.add_argument("--profile", action="store_true")
     options = parser.parse_args()
     random.seed(1)
-    for name, config in (("plain", plain()), ("mesh", mesh())):
-        await measure(name, config, options.rounds, options.profile)
+    await both(options.rounds, profile=options.profile)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""What telemetry costs a request, piece by piece: `python -m tests.bench.micro_telemetry` prints µs per operation.
+"""What telemetry costs a request, piece by piece: for `tests.bench.micro`.
 
 The yardsticks below it are what the same would cost by the obvious means, on the same machine in the same run.
 """
@@ -9,10 +9,9 @@ import asyncio
 import json
 import time
 import uuid
-from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from timeit import repeat
 
 from prometheus_client import CollectorRegistry, Histogram
 
@@ -28,17 +27,8 @@ from sidecar.telemetry.propagation import RandomIds
 from sidecar.telemetry.station import Telemetry
 from sidecar.telemetry.stats import ClusterStats, HttpStats, Stats
 from sidecar.telemetry.trace import Spans, Tracer
+from tests.bench import stopwatch
 from tests.unit.sidecar.telemetry.exchanges import exchange, node
-
-ROUNDS = 20_000
-
-
-def report(what: str, operation: Callable[[], object], rounds: int = ROUNDS) -> float:
-    """Prints the best of five runs, without the cost of an empty call."""
-    empty = min(repeat(lambda: None, number=rounds, repeat=5))
-    microseconds = max(min(repeat(operation, number=rounds, repeat=5)) - empty, 0.0) / rounds * 1e6
-    print(f"{microseconds:9.2f}  {what}")
-    return microseconds
 
 
 def request() -> Exchange:
@@ -56,7 +46,8 @@ def request() -> Exchange:
     return exchange(headers=headers)
 
 
-def measure_logs() -> None:
+def measure_logs(rounds: int) -> None:
+    report = partial(stopwatch.report, rounds=rounds)
     made, now = request(), time.monotonic()
     for name, line in (("JSON", compile_json(ISTIO_JSON)), ("text", compile_text(ISTIO_TEXT))):
         report(f"access log line, {name}, Istio's 24 fields", lambda line=line: line(made, now))  # type: ignore[misc]
@@ -73,7 +64,8 @@ def measure_logs() -> None:
         loop.close()
 
 
-def measure_metrics() -> None:
+def measure_metrics(rounds: int) -> None:
+    report = partial(stopwatch.report, rounds=rounds)
     made, now = request(), time.monotonic()
     made.peer = peer.Peer("reviews-v1", "default", "reviews", "v1")
     stats = Stats()
@@ -90,7 +82,8 @@ def measure_metrics() -> None:
     report("peer metadata, known", lambda: peer.decode(bytes(bytearray(header))))
 
 
-def measure_traces() -> None:
+def measure_traces(rounds: int) -> None:
+    report = partial(stopwatch.report, rounds=rounds)
     report("request id", request_id.new)
     report("    yardstick: str(uuid.uuid4())", lambda: str(uuid.uuid4()))
     ids = RandomIds()
@@ -136,15 +129,3 @@ async def measure_scrape() -> None:
         f"the longest took {max(waits) * 1e3:.1f} ms"
     )
     await telemetry.close()
-
-
-def main() -> None:
-    print("       µs  per operation")
-    measure_logs()
-    measure_metrics()
-    measure_traces()
-    asyncio.run(measure_scrape())
-
-
-if __name__ == "__main__":
-    main()

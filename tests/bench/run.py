@@ -7,20 +7,21 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
 from tests.bench import measure, proxies, report, tools, upstream
-from tests.bench.cases import Case, Ports
+from tests.bench.bootstraps import Ports
+from tests.bench.cases import Case
 from tests.bench.load import BuiltIn, Result, Wrk
-from tests.bench.report import Sample
+from tests.bench.report import DIRECT, Sample
 from tests.harness.ports import free_port
 from tests.harness.process import Process
 
 WARM_SECONDS = 1.0
-READY_SECONDS = 30.0
+READY_SECONDS = 60.0
 
 
 class Load(Protocol):
@@ -39,124 +40,106 @@ class Options:
     profile: Path | None = None
     against: Path | None = None
 
-    def competitors(self) -> tuple[str, ...]:
+    def competitors(self, *, references: bool) -> list[str]:
         """In the order of their turns: the two trees of ours follow each other."""
-        if self.against is None:
-            return self.proxies
-        at = self.proxies.index(proxies.OURS) if proxies.OURS in self.proxies else len(self.proxies)
-        return (*self.proxies[:at], proxies.BEFORE, *self.proxies[at:])
+        names = [name for name in self.proxies if references or name not in proxies.REFERENCES]
+        if self.against is not None:
+            names.insert(names.index(proxies.OURS) if proxies.OURS in names else len(names), proxies.BEFORE)
+        return names
+
+    def environment(self, name: str) -> dict[str, str]:
+        """What stands in PYTHONPATH comes before what is installed."""
+        return {"PYTHONPATH": str(self.against)} if name == proxies.BEFORE else {}
 
 
 @dataclass(slots=True)
 class Running:
+    """A proxy that serves, or no proxy at all: then `process` is None. `name` is the row that it is shown in."""
+
     name: str
-    process: Process
+    load: Load
     port: int
-    log: Path
+    process: Process | None = None
+    log: Path | None = None
 
 
-def run_case(case: Case, options: Options, folder: Path) -> tuple[dict[str, list[Sample]], Sample]:
-    """Samples per proxy, in the order of the options, and one of the upstream without a proxy."""
+def run_case(case: Case, options: Options, folder: Path) -> dict[str, list[Sample]]:
+    """Samples by row, a sample a round."""
     generator_core, proxy_core = measure.cores()
     with contextlib.ExitStack() as stack:
-        upstream_port = free_port()
+        running: list[Running] = []
+        for variant in case.variants:
+            load = _load(variant, options, folder)
+            for name in options.competitors(references=case.references):
+                with measure.starting_on(generator_core):
+                    port = stack.enter_context(started_upstream(options.built_in, folder))
+                ports = Ports(free_port(), free_port(), port, str(folder / f"{name}-access.log"))
+                command = proxies.command(name, variant, ports, folder)
+                if command is None:
+                    continue
+                with measure.starting_on(proxy_core):
+                    process = Process(command, folder / f"{name}-{port}.log", options.environment(name))
+                stack.callback(process.stop)
+                row = name if case.small is None else f"{name}, {variant.name}"
+                running.append(Running(row, load, ports.listener, process, Path(ports.log)))
+        if case.latency:
+            running.append(Running(DIRECT, _load(case, options, folder), port))
+        for each in running:
+            if each.process is not None:
+                each.process.wait_ready(lambda at=each.port: listens(at), READY_SECONDS)  # type: ignore[misc]
         with measure.starting_on(generator_core):
-            stack.enter_context(_upstream(upstream_port, options, folder))
-        running = [
-            stack.enter_context(found)
-            for name in options.competitors()
-            if (case.references or name not in proxies.REFERENCES)
-            and (found := _proxy(name, case, upstream_port, proxy_core, folder, options)) is not None
-        ]
-        load = _load(case, options, folder)
-        with measure.starting_on(generator_core):
-            direct = _direct(load, upstream_port, options)
-            samples: dict[str, list[Sample]] = {proxy.name: [] for proxy in running}
-            for proxy in running:
-                load.run(proxy.port, options.connections, min(WARM_SECONDS, options.seconds))
-            for _ in range(options.rounds):
-                for proxy in running:
-                    samples[proxy.name].append(_round(load, proxy, options))
-        if options.profile is not None:
-            _profile(load, running, case, options)
-    return samples, direct
+            samples = _rounds(case, running, options)
+            if options.profile is not None:
+                _profile(running, case, options, options.profile)
+    return samples
 
 
-def _round(load: Load, proxy: Running, options: Options) -> Sample:
+def _rounds(case: Case, running: list[Running], options: Options) -> dict[str, list[Sample]]:
+    samples: dict[str, list[Sample]] = {each.name: [] for each in running}
+    for each in running:
+        each.load.run(each.port, options.connections, min(WARM_SECONDS, options.seconds))
+    for _ in range(options.rounds):
+        for each in running:
+            samples[each.name].append(_round(each, case, options))
+    return samples
+
+
+def _round(running: Running, case: Case, options: Options) -> Sample:
     """One round: many connections, whose CPU time counts, then one connection, whose latency counts."""
-    before = measure.cpu_ns(proxy.process.pid)
-    many = load.run(proxy.port, options.connections, options.seconds)
-    used = measure.cpu_ns(proxy.process.pid) - before
-    one = load.run(proxy.port, 1, options.seconds / 2)
-    if proxy.log.exists():
-        proxy.log.write_bytes(b"")  # it would fill the disk in a long run
+    pid = running.process.pid if running.process is not None else 0
+    before = measure.cpu_ns(pid) if pid else 0
+    many = running.load.run(running.port, options.connections, options.seconds)
+    used = measure.cpu_ns(pid) - before if pid else 0
+    one = running.load.run(running.port, 1, options.seconds / 2) if case.latency else None
+    if running.log is not None and running.log.exists():
+        running.log.write_bytes(b"")  # it would fill the disk in a long run
     return Sample(
         cpu_us=used / 1000 / max(1, many.requests),
         rate=many.requests / many.seconds,
         p50=many.p50,
         p99=many.p99,
-        single_p50=one.p50,
-        single_p99=one.p99,
-        resident_mib=measure.resident_mib(proxy.process.pid),
-        errors=many.errors + one.errors,
+        single_p50=one.p50 if one else 0.0,
+        single_p99=one.p99 if one else 0.0,
+        resident_mib=measure.resident_mib(pid) if pid else 0.0,
+        errors=many.errors + (one.errors if one else 0),
     )
 
 
-def _direct(load: Load, port: int, options: Options) -> Sample:
-    many = load.run(port, options.connections, options.seconds)
-    one = load.run(port, 1, options.seconds / 2)
-    rate = many.requests / many.seconds
-    return Sample(0.0, rate, many.p50, many.p99, one.p50, one.p99, 0.0, many.errors + one.errors)
-
-
 @contextlib.contextmanager
-def _upstream(port: int, options: Options, folder: Path) -> Iterator[None]:
-    nginx = None if options.built_in else tools.find("nginx")
+def started_upstream(built_in: bool, folder: Path) -> Iterator[int]:
+    """An upstream of its own, as long as the block; its port."""
+    port = free_port()
+    nginx = None if built_in else tools.find("nginx")
     if nginx is not None:
         command = upstream.nginx_command(nginx, port, folder)
     else:
         command = [sys.executable, "-m", "tests.bench.upstream", str(port)]
     with Process(command, folder / "upstream.log") as process:
-        process.wait_ready(lambda: _listens(port), READY_SECONDS)
-        yield
+        process.wait_ready(lambda: listens(port), READY_SECONDS)
+        yield port
 
 
-def _proxy(name: str, case: Case, upstream_port: int, core: int, folder: Path, options: Options) -> _Started | None:
-    ports = Ports(free_port(), free_port(), upstream_port, str(folder / f"{name}-access.log"))
-    command = proxies.command(name, case, ports, folder)
-    # What stands in PYTHONPATH comes before what is installed.
-    env = {"PYTHONPATH": str(options.against)} if name == proxies.BEFORE else {}
-    return None if command is None else _Started(name, command, env, ports, core, folder)
-
-
-class _Started:
-    """A proxy that runs, on its core, as long as the block."""
-
-    def __init__(
-        self, name: str, command: Sequence[str], env: Mapping[str, str], ports: Ports, core: int, folder: Path
-    ) -> None:
-        self._name = name
-        self._command = command
-        self._env = env
-        self._ports = ports
-        self._core = core
-        self._folder = folder
-
-    def __enter__(self) -> Running:
-        with measure.starting_on(self._core):
-            self._process = Process(self._command, self._folder / f"{self._name}.log", self._env)
-        try:
-            self._process.wait_ready(lambda: _listens(self._ports.listener), READY_SECONDS)
-        except AssertionError:
-            self._process.stop()
-            raise
-        return Running(self._name, self._process, self._ports.listener, Path(self._ports.log))
-
-    def __exit__(self, *unused: object) -> None:
-        self._process.stop()
-
-
-def _listens(port: int) -> bool:
+def listens(port: int) -> bool:
     with socket.socket() as probe:
         probe.settimeout(1.0)
         return probe.connect_ex(("127.0.0.1", port)) == 0
@@ -164,21 +147,21 @@ def _listens(port: int) -> bool:
 
 def _load(case: Case, options: Options, folder: Path) -> Load:
     wrk = None if options.built_in else tools.find("wrk")
-    return BuiltIn(case.requests) if wrk is None else Wrk(wrk, case.requests, folder)
+    return BuiltIn(case.requests) if wrk is None else Wrk(wrk, case.requests, folder / f"{case.name}.lua")
 
 
-def _profile(load: Load, running: Sequence[Running], case: Case, options: Options) -> None:
+def _profile(running: list[Running], case: Case, options: Options, folder: Path) -> None:
     """Where ours spends its time under load: the functions by their own share, and all stacks beside the results."""
-    ours = next((proxy for proxy in running if proxy.name == proxies.OURS), None)
+    ours = next((each for each in reversed(running) if each.name.startswith(proxies.OURS)), None)
     binary = tools.profiler()
-    if ours is None or binary is None or options.profile is None:
+    if ours is None or ours.process is None or binary is None:
         return
-    options.profile.mkdir(parents=True, exist_ok=True)
-    path = options.profile / f"{time.strftime('%Y%m%d-%H%M%S')}-{case.name}.stacks"
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / f"{time.strftime('%Y%m%d-%H%M%S')}-{case.name}.stacks"
     seconds = max(2, round(options.seconds))
     command = [str(binary), "record", "-p", str(ours.process.pid), "-d", str(seconds), "-r", "500", "-f", "raw"]
     with subprocess.Popen([*command, "-o", str(path)], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE) as spy:
-        load.run(ours.port, options.connections, seconds + 1)
+        ours.load.run(ours.port, options.connections, seconds + 1)
         _, errors = spy.communicate()
     if spy.returncode:
         print(f"bench: py-spy failed: {errors.decode().strip()[-300:]}", file=sys.stderr)

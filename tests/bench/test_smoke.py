@@ -5,33 +5,66 @@ from __future__ import annotations
 import json
 import os
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from tests.bench import measure
+from tests.bench import measure, timings
 from tests.bench.__main__ import main
-from tests.bench.cases import CASES, Request
+from tests.bench.cases import CASES, Request, all_cases
 from tests.bench.load import _bytes, _script
-from tests.bench.report import Sample, hot_functions, table
+from tests.bench.micro import STATIONS
+from tests.bench.report import Goal, Sample, goals, goals_table, hot_functions, table
+from tests.bench.run import Options, run_case
+from tests.bench.timings import TIMINGS
 from tests.harness.envoy import envoy_binary
 
 FIELDS = {"cpu_us", "rate", "p50", "p99", "single_p50", "single_p99", "resident_mib", "errors"}
+TINY = 1000  # so many times less of everything
+OURS = Options(rounds=1, seconds=0.1, connections=2, proxies=("mesh-sidecar",), built_in=True)
 
 
 def test_both_proxies_run_the_cases_without_an_error(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     envoy_binary()
     small = ["--built-in", "--rounds", "1", "--seconds", "0.3", "--connections", "4", "--results", str(tmp_path)]
-    assert main(["--case", "plain,mesh", "--proxies", "envoy,mesh-sidecar", *small]) == 0
+    kept = tmp_path / "performance.md"
+    chosen = ["--case", "plain,mesh", "--proxies", "envoy,mesh-sidecar", "--write", str(kept)]
+    assert main([*chosen, *small]) == 0
     (written,) = tmp_path.glob("*.json")
     cases = json.loads(written.read_text())["cases"]
     assert set(cases) == {"plain", "mesh"}
-    for proxies in cases.values():
-        for (sample,) in proxies.values():
+    for rows in cases.values():
+        assert set(rows) == {"envoy", "mesh-sidecar", "no proxy"}
+        for row, (sample,) in rows.items():
             assert set(sample) == FIELDS
             assert sample["errors"] == 0
             assert sample["rate"] > 0
-            assert sample["cpu_us"] > 0
+            assert row == "no proxy" or sample["cpu_us"] > 0
     assert "### mesh" in capsys.readouterr().out
+    page = kept.read_text()
+    assert "| mesh | CPU/request | 0.80 |" in page
+    assert "- Envoy: 1.40" in page
+
+
+@pytest.mark.parametrize("name", [name for name in CASES if name not in ("plain", "mesh")])
+def test_the_other_cases_run(name: str, tmp_path: Path) -> None:
+    case = all_cases(TINY)[name]
+    samples = run_case(case, OURS, tmp_path)
+    assert [sample.errors for found in samples.values() for sample in found] == [0] * len(samples)
+    assert f"### {name}" in table(case, samples)
+
+
+@pytest.mark.parametrize("name", list(TIMINGS))
+def test_timings_are_taken(name: str, tmp_path: Path) -> None:
+    found = TIMINGS[name].run(OURS, tmp_path, TINY)
+    assert all(value > 0 for figures in found.values() for (value,) in figures.values())
+    assert "| MiB resident |" in timings.table(TIMINGS[name], found)
+
+
+@pytest.mark.parametrize("name", list(STATIONS))
+def test_stations_are_measured(name: str, capsys: pytest.CaptureFixture[str]) -> None:
+    STATIONS[name](2)
+    assert capsys.readouterr().out
 
 
 def test_unknown_names_are_refused(capsys: pytest.CaptureFixture[str]) -> None:
@@ -41,16 +74,53 @@ def test_unknown_names_are_refused(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit):
         main(["--proxies", "squid"])
     assert "no such proxy: squid" in capsys.readouterr().err
+    with pytest.raises(SystemExit, match="no folder of sources, no revision"):
+        main(["--against", "no-such-revision"])
 
 
-def test_the_table_has_medians_and_ratios() -> None:
-    def sample(cpu: float, errors: int = 0) -> Sample:
-        return Sample(cpu, 1000.0, 1.0, 2.0, 3.0, 4.0, 50.0, errors)
+# ── reports ───────────────────────────────────────────────────────────────────────────────────────────────────────────
 
-    samples = {"envoy": [sample(40), sample(50), sample(90)], "mesh-sidecar": [sample(20), sample(40, 2), sample(30)]}
-    lines = table(CASES["plain"], samples, sample(0)).splitlines()
-    assert lines[4].startswith("| envoy | 50.0 | 40.0–90.0 | 1.00 |  |")
-    assert lines[5].startswith("| mesh-sidecar (2 errors) | 30.0 | 20.0–40.0 | 0.60 (0.33–0.80) |")
+
+def sample(cpu: float, errors: int = 0, **changes: Any) -> Sample:
+    values = {"p50": 1.0, "p99": 2.0, "single_p50": 30.0, "single_p99": 40.0, "resident_mib": 50.0, **changes}
+    return Sample(cpu, 1000.0, errors=errors, **values)
+
+
+def test_the_table_has_medians_and_ratios_and_what_is_added() -> None:
+    samples = {
+        "envoy": [sample(40), sample(50), sample(90)],
+        "mesh-sidecar": [sample(20), sample(40, 2), sample(30)],
+        "no proxy": [sample(0, single_p50=5.0, resident_mib=0.0)] * 3,
+    }
+    lines = [
+        [cell.strip() for cell in line.split("|")[1:-1]] for line in table(CASES["plain"], samples).splitlines()[4:]
+    ]
+    columns = {title: [row[at] for row in lines[2:]] for at, title in enumerate(lines[0])}
+    assert columns["proxy"] == ["envoy", "mesh-sidecar (2 errors)", "no proxy"]
+    assert columns["µs CPU/request"] == ["50.0", "30.0", ""]
+    assert columns["spread"] == ["40.0–90.0", "20.0–40.0", ""]
+    assert columns["× Envoy"] == ["1.00", "0.60 (0.33–0.80)", ""]
+    assert columns["+p50"] == ["25", "25", ""]
+    assert "× before" not in columns
+    assert goals(CASES["plain"], samples) == [
+        Goal("plain", "CPU/request", 0.8, 0.6),
+        Goal("plain", "added p50", 1.0, 1.0),
+    ]
+
+
+def test_growth_is_beside_envoys() -> None:
+    case = CASES["routes-10000"]
+    samples = {
+        "envoy, 1": [sample(40)],
+        "mesh-sidecar, 1": [sample(20)],
+        f"envoy, {case.name}": [sample(80)],
+        f"mesh-sidecar, {case.name}": [sample(30, resident_mib=25.0)],
+    }
+    grown = table(case, samples).splitlines()[-1]
+    assert grown.startswith(f"| mesh-sidecar, {case.name} | 30.0 | 30.0–30.0 | 0.38 (0.38–0.38) | 1.50 (1.50–1.50) |")
+    found = goals(case, samples)
+    assert [(goal.what, goal.measured) for goal in found] == [("growth of CPU/request", 0.75), ("resident memory", 0.5)]
+    assert goals_table([*found, Goal("x", "y", 1.0, 1.5)]).count("| yes |") == 2
 
 
 def test_hot_functions_are_those_on_top_of_the_stacks() -> None:

@@ -6,11 +6,12 @@ import os
 import shutil
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 from tests.harness.envoy import ROOT
 
-PACKAGES = {"wrk": "wrk", "nginx": "nginx-light", "haproxy": "haproxy"}
+PACKAGES = {"wrk": "wrk", "nginx": "nginx-light", "haproxy": "haproxy", "h2load": "nghttp2-client"}
 INSTALL_SECONDS = 300
 VENV = ROOT / ".venv-bench"
 
@@ -42,14 +43,31 @@ def _run(command: list[str]) -> str:
 
 def profiler() -> Path | None:
     """py-spy in an environment of its own."""
-    binary = VENV / "bin" / "py-spy"
-    if binary.exists():
-        return binary
-    for command in (
-        [sys.executable, "-m", "venv", str(VENV)],
-        [str(VENV / "bin" / "python"), "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "py-spy"],
-    ):
+    python_there = python("py-spy")
+    return Path(python_there).with_name("py-spy") if python_there else None
+
+
+def python(*packages: str) -> str | None:
+    """An interpreter that has these packages, in an environment of its own: theirs would get in the way of ours."""
+    found = VENV / "bin" / "python"
+    missing = [package for package in packages if not (VENV / f".{package}").exists()]
+    commands = [] if found.exists() else [[sys.executable, "-m", "venv", str(VENV)]]
+    if missing:
+        commands.append([str(found), "-m", "pip", "install", "--quiet", "--disable-pip-version-check", *missing])
+    for command in commands:
         if failure := _run(command):
-            print(f"bench: no profiler: {failure}", file=sys.stderr)
+            print(f"bench: no {', '.join(packages)}: {failure}", file=sys.stderr)
             return None
-    return binary
+    for package in packages:
+        (VENV / f".{package}").touch()
+    return str(found)
+
+
+def version(command: Sequence[str]) -> str:
+    """The first line of what a program says of its version."""
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, timeout=30)
+    except OSError:
+        return ""
+    lines = (done.stdout + done.stderr).strip().splitlines()
+    return lines[0].strip() if lines else ""
