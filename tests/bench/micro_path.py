@@ -102,7 +102,7 @@ async def measure(name: str, config: model.Hcm, rounds: int, profile: bool) -> N
         model.Cluster(
             "up",
             model.Discovery.STATIC,
-            model.LbPolicy.LEAST_REQUEST,
+            model.Balancing(model.LbPolicy.LEAST_REQUEST),
             assignment=model.Assignment("up", (endpoint,)),
             outlier=model.OutlierDetection(),
         )

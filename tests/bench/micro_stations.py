@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import random
+import time
 from collections.abc import Callable
 from types import SimpleNamespace
 
+from sidecar.balancer.levels import Level, Rules
 from sidecar.balancer.priorities import build
 from sidecar.codec import render as heads
 from sidecar.codec.headers import Headers
@@ -13,6 +15,7 @@ from sidecar.codec.heads import RequestParser, ResponseParser
 from sidecar.config import model
 from sidecar.exchange import Exchange
 from sidecar.router.table import RouteTable
+from sidecar.telemetry.stats import ClusterStats, Stats
 from sidecar.upstream.host import Host
 from tests.bench.micro_path import REQUEST, RESPONSE
 from tests.unit.sidecar.telemetry.exchanges import exchange
@@ -65,22 +68,16 @@ def _asking(authority: bytes, path: bytes) -> Exchange:
 
 
 def balance() -> Operations:
-    """A pick among so many hosts, and making the picker anew, which every change of a host's health does."""
+    """A pick among so many hosts of one priority, all of them healthy."""
     operations: Operations = []
+    stats = ClusterStats(Stats(), "up")
     wanted_for = SimpleNamespace(hash_key=1234567890123456789, repicks=0)
     for count in (10, 10_000):
         where = model.LocalityEndpoints(())
         hosts = [Host(model.Endpoint(model.Address(f"10.0.{n // 250}.{n % 250}", 80)), where) for n in range(count)]
         for policy in POLICIES:
-            pick = build(
-                [hosts],
-                policy=policy,
-                choice_count=2,
-                overprovisioning=140,
-                panic_threshold=50.0,
-                rng=random.Random(1),
-                on_panic=lambda: None,
-            )
+            rules = Rules(model.Balancing(policy), stats, random.Random(1), time.monotonic)
+            pick = build([Level(hosts)], rules)
             pick(wanted_for)  # makes the table
             operations.append((f"pick of {count:,}, {policy.value}", lambda p=pick: p(wanted_for)))  # type: ignore[misc]
     return operations
