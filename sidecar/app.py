@@ -11,6 +11,7 @@ import signal
 import sys
 from dataclasses import asdict
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import uvloop
 
@@ -25,6 +26,9 @@ from sidecar.runtime import Runtime
 from sidecar.settings import Settings
 from sidecar.xds.client import AdsClient
 
+if TYPE_CHECKING:
+    from sidecar.workers.fleet import Fleet
+
 log = logging.getLogger("sidecar")
 
 
@@ -33,7 +37,7 @@ def main() -> None:
     settings = flags.parse()
     if settings.validate:
         sys.exit(bootstraps.validate(settings.config_path, settings.config_yaml))
-    logging.basicConfig(level=settings.log_level, format=settings.log_format, datefmt="%Y-%m-%d %H:%M:%S")
+    start_logging(settings)
     try:
         bootstrap = bootstraps.load(
             settings.config_path,
@@ -46,14 +50,17 @@ def main() -> None:
     sys.exit(uvloop.run(serve(bootstrap, settings)))
 
 
+def start_logging(settings: Settings) -> None:
+    logging.basicConfig(level=settings.log_level, format=settings.log_format, datefmt="%Y-%m-%d %H:%M:%S")
+
+
 async def serve(bootstrap: Bootstrap, settings: Settings) -> int:
     """Runs until it is told to end; the exit code."""
-    drains = DrainPolicy(settings.drain_time, immediate=settings.drain_immediately)
-    runtime = Runtime(bootstrap, node_of(bootstrap), drains=drains, log_flush_seconds=settings.log_flush)
+    runtime = _runtime(bootstrap, settings)
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, runtime.terminate)
-    loop.add_signal_handler(signal.SIGUSR1, runtime.telemetry.sinks.reopen)
+    loop.add_signal_handler(signal.SIGUSR1, runtime.reopen_logs)
     ads = None
     if bootstrap.ads is not None:
         state = flags.state_path(settings.state_dir, str(bootstrap.node["id"])) if settings.state_dir else None
@@ -69,6 +76,7 @@ async def serve(bootstrap: Bootstrap, settings: Settings) -> int:
             runtime.initialized()
     except (ConfigError, OSError) as error:
         log.critical("cannot start: %s", error)
+        await runtime.finish(0.0)
         return 1
     log.info("serving: %d listeners, admin %s", len(runtime.listeners), bootstrap.admin or "off")
     await runtime.leaving.wait()
@@ -78,6 +86,20 @@ async def serve(bootstrap: Bootstrap, settings: Settings) -> int:
     await runtime.close()
     await admin.close()
     return 0
+
+
+def _runtime(bootstrap: Bootstrap, settings: Settings) -> Runtime | Fleet:
+    """The data plane: in this process, or in workers of it."""
+    node, drains = node_of(bootstrap), drain_policy(settings)
+    if settings.concurrency == 1:
+        return Runtime(bootstrap, node, drains=drains, log_flush_seconds=settings.log_flush)
+    from sidecar.workers.fleet import Fleet
+
+    return Fleet(bootstrap, node, drains, settings)
+
+
+def drain_policy(settings: Settings) -> DrainPolicy:
+    return DrainPolicy(settings.drain_time, immediate=settings.drain_immediately)
 
 
 async def _start_admin(admin: AdminServer, bootstrap: Bootstrap, settings: Settings) -> None:

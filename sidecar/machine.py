@@ -1,12 +1,16 @@
-"""What this machine is called by others."""
+"""What this machine is called by others, and what of it this process uses."""
 
 from __future__ import annotations
 
 import fcntl
+import resource
 import socket
 import struct
+import sys
 from functools import cache
+from pathlib import Path
 
+_STATM = Path("/proc/self/statm")
 _SIOCGIFADDR = 0x8915  # linux/sockios.h
 
 
@@ -23,3 +27,21 @@ def own_address() -> str:
             if not address.startswith("127."):
                 return address
     return "127.0.0.1"
+
+
+def memory() -> dict[str, str]:
+    """Bytes, in the words of Envoy's /memory: the data segments stand for its heap."""
+    if _STATM.exists():
+        pages = _STATM.read_text(encoding="ascii").split()
+        resident, data = int(pages[1]) * resource.getpagesize(), int(pages[5]) * resource.getpagesize()
+    else:  # not Linux: the most it ever had; macOS counts in bytes
+        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+        resident = data = peak if sys.platform == "darwin" else peak * 1024
+    return {
+        "allocated": str(resident),
+        "heap_size": str(data),
+        "pageheap_unmapped": "0",
+        "pageheap_free": "0",
+        "total_thread_cache": "0",
+        "total_physical_bytes": str(resident),
+    }

@@ -8,17 +8,20 @@ from __future__ import annotations
 import asyncio
 import logging
 import random
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from time import monotonic
 
 from mesh.node import Node
 from mesh.tasks import TaskOwner
 from sidecar import garbage
+from sidecar.admin import log_levels
 from sidecar.config import model
 from sidecar.connection_manager import ConnectionManager, ManagerContext
 from sidecar.drain import DrainPolicy, ServerHealth
 from sidecar.listener.manager import ListenerContext, ListenerManager, ListenerRuntime
 from sidecar.listener.tcp import TcpManager
+from sidecar.machine import memory
 from sidecar.telemetry import peer
 from sidecar.telemetry.station import Telemetry
 from sidecar.telemetry.stats import ListenerStats, Stats
@@ -37,7 +40,8 @@ _LOOK = 0.05
 
 
 class Runtime:
-    """Everything between sockets. `ready_reason` says what is still missing while `ready` is False."""
+    """Everything between sockets. `ready_reason` says what is still missing while `ready` is False; `workers` is how many
+    processes like this one share ports and logs."""
 
     def __init__(
         self,
@@ -46,6 +50,7 @@ class Runtime:
         *,
         drains: DrainPolicy | None = None,
         log_flush_seconds: float = 1.0,
+        workers: int = 1,
     ) -> None:
         self.bootstrap = bootstrap
         self.node = node
@@ -56,12 +61,18 @@ class Runtime:
         self.health = ServerHealth()
         self.drains = drains or DrainPolicy()
         self._drained: set[bool] = set()  # inbound_only of the drains that were asked for
+        self.concurrency = workers
         self.stats = Stats()
         self.tasks = TaskOwner("sidecar")
         self.leaving = asyncio.Event()
         self.ended = asyncio.Event()
         self.telemetry = Telemetry(
-            self.stats, node, self.loop, address_of=self._first_address, log_flush=log_flush_seconds
+            self.stats,
+            node,
+            self.loop,
+            address_of=self._first_address,
+            log_flush=log_flush_seconds,
+            shares_logs=workers > 1,
         )
         self._rng = random.Random()
         idle = Deadlines(self.loop, IDLE_TICK)
@@ -89,7 +100,9 @@ class Runtime:
             service_cluster=str(bootstrap.node.get("cluster", "")),
             health=self.health,
         )
-        context = ListenerContext(self.loop, self.stats, self._connection_manager, self._tcp_manager, self.drains)
+        context = ListenerContext(
+            self.loop, self.stats, self._connection_manager, self._tcp_manager, self.drains, shares_ports=workers > 1
+        )
         self._listeners = ListenerManager(context, self._start_listener)
 
     # ── what the admin reads ──────────────────────────────────────────────────────────────────────────────────────────
@@ -147,12 +160,16 @@ class Runtime:
         with garbage.uncollected():
             for cluster in self.bootstrap.clusters:
                 self.set_cluster(cluster)
-        for runtime in list(self.clusters.values()):
-            if runtime.checker is not None:
-                await runtime.checker.wait_all_checked()
+        await self.wait_all_checked()
         with garbage.uncollected():
             for listener in self.bootstrap.listeners:
                 self.set_listener(listener)
+
+    async def wait_all_checked(self) -> None:
+        """Until each host that is checked had its first health check."""
+        for runtime in list(self.clusters.values()):
+            if runtime.checker is not None:
+                await runtime.checker.wait_all_checked()
 
     # ── runtimes of filter chains ─────────────────────────────────────────────────────────────────────────────────────
 
@@ -204,6 +221,22 @@ class Runtime:
         """POST /healthcheck/fail and /ok."""
         self.health.failed = failing
         self._listeners.fail(failing)
+
+    def set_log_levels(self, query: Mapping[str, str]) -> None:
+        """POST /logging; raises QueryError."""
+        log_levels.change(query)
+
+    def reopen_logs(self) -> None:
+        self.telemetry.sinks.reopen()
+
+    def reset_counters(self) -> None:
+        self.stats.reset_counters()
+
+    def memory(self) -> dict[str, str]:
+        return memory()
+
+    async def look(self, parts: Sequence[str]) -> None:
+        """Everything is here, as it is."""
 
     def terminate(self) -> None:
         """Asks the process to end once what is in flight has ended; asked again, to end at once."""

@@ -58,7 +58,7 @@ _REFUSED: Final = {
     "--service-zone": "set node.locality.zone in the bootstrap",
     "--component-log-level": "use POST /logging?NAME=LEVEL on the admin port",
     "--log-path": "the log goes to stderr: redirect it",
-    "--cpuset-threads": "there is one event loop: start more sidecars",
+    "--cpuset-threads": "processes are not bound to CPUs: use taskset",
 }
 # Flags that ask for what is so anyway.
 _NO_EFFECT: Final = ("--disable-hot-restart", "--reject-unknown-dynamic-fields", "--enable-fine-grain-logging")
@@ -91,12 +91,8 @@ def parse(arguments: Sequence[str] | None = None) -> Settings:
     chosen = parser.parse_args(arguments)
     if not chosen.config_path and not chosen.config_yaml:
         parser.error("no configuration: give -c FILE, or --config-yaml TEXT, or both")
-    if chosen.concurrency > 1:
-        parser.error(
-            f"--concurrency {chosen.concurrency} is not implemented: one process serves with one event loop; leave it at 1"
-        )
     if chosen.concurrency < 1:
-        parser.error("--concurrency must be 1")
+        parser.error("--concurrency must be at least 1")
     return Settings(
         config_path=chosen.config_path,
         config_yaml=chosen.config_yaml,
@@ -156,7 +152,7 @@ def _parser() -> argparse.ArgumentParser:
         default="serve",
         help="validate: check the configuration, say OK (exit 0) or everything that is wrong (exit 1), and end",
     )
-    add("--concurrency", type=int, default=1, metavar="N", help="event loops; only 1 so far")
+    add("--concurrency", type=int, default=1, metavar="N", help="worker processes that serve (default 1)")
     add(
         "-l",
         "--log-level",

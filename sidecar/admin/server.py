@@ -15,10 +15,9 @@ from typing import Any, Final
 from aiohttp import web
 
 from sidecar.admin import answers, config_dump, hosts, log_levels, process, stats_page
-from sidecar.admin.views import QueryError, RuntimeView
+from sidecar.admin.views import QueryError, RuntimeView, TelemetryView
 from sidecar.config.model import Address
 from sidecar.telemetry.prometheus import pieces
-from sidecar.telemetry.station import Telemetry
 
 log = logging.getLogger(__name__)
 
@@ -32,6 +31,7 @@ class Command:
     handler: Handler
     help: str
     mutates: bool = False
+    parts: tuple[str, ...] = ()  # of the workers' state that it shows, where there are workers
 
 
 class AdminServer:
@@ -40,7 +40,7 @@ class AdminServer:
     def __init__(
         self,
         runtime: RuntimeView,
-        telemetry: Telemetry,
+        telemetry: TelemetryView,
         *,
         versions: config_dump.Versions = lambda kind, name: "",
         options: dict[str, Any] | None = None,
@@ -57,11 +57,19 @@ class AdminServer:
         return {
             "/": Command(self._home, "this page"),
             "/breakers": Command(
-                self._breakers, "circuit breakers of clusters and of ejected hosts, and their changes"
+                self._breakers,
+                "circuit breakers of clusters and of ejected hosts, and their changes",
+                parts=("clusters", "breaker_events"),
             ),
             "/certs": Command(self._certs, "certificates in use"),
-            "/clusters": Command(self._clusters, "clusters and their hosts (filter, format=text|json)"),
-            "/config_dump": Command(self._config_dump, "configuration in effect (resource, name_regex, include_eds)"),
+            "/clusters": Command(
+                self._clusters, "clusters and their hosts (filter, format=text|json)", parts=("clusters",)
+            ),
+            "/config_dump": Command(
+                self._config_dump,
+                "configuration in effect (resource, mask, name_regex, include_eds)",
+                parts=("clusters",),
+            ),
             "/drain_listeners": Command(
                 self._drain, "drain listeners (graceful, inboundonly, skip_exit)", mutates=True
             ),
@@ -72,15 +80,23 @@ class AdminServer:
             "/help": Command(self._help, "list of commands"),
             "/listeners": Command(self._listeners, "listeners and their addresses (format=text|json)"),
             "/logging": Command(self._logging, "show or change log levels (level, paths, NAME=LEVEL)", mutates=True),
-            "/memory": Command(self._memory, "memory of the process"),
+            "/memory": Command(self._memory, "memory of the process", parts=("memory",)),
             "/quitquitquit": Command(self._quit, "end the process", mutates=True),
             "/ready": Command(self._ready, "LIVE with 200, or what is missing with 503"),
             "/reopen_logs": Command(self._reopen, "open access logs anew", mutates=True),
             "/reset_counters": Command(self._reset, "set counters and histograms to zero", mutates=True),
             "/server_info": Command(self._server_info, "version, state, command line, node"),
-            "/stats": Command(self._stats, "statistics (filter, usedonly, type, format=text|json|prometheus)"),
-            "/stats/prometheus": Command(self._prometheus, "metrics for Prometheus (usedonly, filter)"),
-            "/traces": Command(self._traces, "finished spans, newest first (limit, trace_id)"),
+            "/stats": Command(
+                self._stats,
+                "statistics (filter, usedonly, type, format=text|json|prometheus)",
+                parts=("stats", "metrics", "memory"),
+            ),
+            "/stats/prometheus": Command(
+                self._prometheus,
+                "metrics for Prometheus (usedonly, filter)",
+                parts=("stats", "metrics", "memory"),
+            ),
+            "/traces": Command(self._traces, "finished spans, newest first (limit, trace_id)", parts=("spans",)),
         }
 
     # ── the server ────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -119,7 +135,12 @@ class AdminServer:
         if (reason := _distrusted(request, command)) is not None:
             return answers.text(reason, status=403)
         try:
-            return await command.handler(request)
+            if command.parts:
+                await self._runtime.look(command.parts)
+            answer = await command.handler(request)
+            if command.mutates:
+                await self._runtime.look(())
+            return answer
         except QueryError as error:
             return answers.text(f"{error}\n", status=400)
 
@@ -169,7 +190,7 @@ class AdminServer:
         )
 
     async def _memory(self, _request: web.Request) -> web.StreamResponse:
-        return answers.as_json(process.memory())
+        return answers.as_json(self._runtime.memory())
 
     async def _certs(self, _request: web.Request) -> web.StreamResponse:
         return answers.as_json({"certificates": []})
@@ -238,13 +259,13 @@ class AdminServer:
         return await answers.stream(request, content_type, answers.breathing(text))
 
     async def _reset(self, _request: web.Request) -> web.StreamResponse:
-        self._telemetry.stats.reset_counters()
+        self._runtime.reset_counters()
         return answers.ok()
 
     # ── actions ───────────────────────────────────────────────────────────────────────────────────────────────────────
 
     async def _logging(self, request: web.Request) -> web.StreamResponse:
-        log_levels.change(request.query)
+        self._runtime.set_log_levels(request.query)
         return answers.text(
             "active loggers:\n" + "".join(f"  {name}: {level}\n" for name, level in log_levels.levels())
         )
@@ -263,7 +284,7 @@ class AdminServer:
         return answers.ok()
 
     async def _reopen(self, _request: web.Request) -> web.StreamResponse:
-        self._telemetry.sinks.reopen()
+        self._runtime.reopen_logs()
         return answers.ok()
 
     async def _fail(self, _request: web.Request) -> web.StreamResponse:

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Reversible, Sequence
 from typing import Protocol
 
 import re2
+from prometheus_client.registry import Collector
 
 from sidecar.config import model
 from sidecar.drain import ServerHealth
+from sidecar.telemetry.registry import Stats
+from sidecar.telemetry.station import BreakerEvent
+from sidecar.telemetry.trace import Spans
 
 
 class BreakerView(Protocol):
@@ -124,7 +128,28 @@ class RuntimeView(Protocol):
     def routes(self) -> Mapping[str, model.RouteConfig]: ...
     def drain_listeners(self, *, graceful: bool, inbound_only: bool, skip_exit: bool) -> None: ...
     def fail_health_check(self, failing: bool) -> None: ...
+    def set_log_levels(self, query: Mapping[str, str]) -> None: ...
+    def reopen_logs(self) -> None: ...
+    def reset_counters(self) -> None: ...
+    def memory(self) -> dict[str, str]: ...
+    @property
+    def concurrency(self) -> int: ...
+    async def look(self, parts: Sequence[str]) -> None:
+        """Called before parts of the state (`workers.state.WorkerState`) are shown, and with none after a change."""
+
     def quit(self) -> None: ...
+
+
+class TelemetryView(Protocol):
+    """What was counted and recorded (sidecar.telemetry.station.Telemetry)."""
+
+    @property
+    def stats(self) -> Stats: ...
+    @property
+    def spans(self) -> Spans: ...
+    @property
+    def breaker_events(self) -> Reversible[BreakerEvent]: ...
+    def exposition(self, *, used_only: bool, matches: Callable[[str], object] | None) -> Collector: ...
 
 
 class QueryError(Exception):

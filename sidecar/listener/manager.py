@@ -41,6 +41,7 @@ class ListenerContext:
     http: Callable[[Hcm, Listener, ListenerStats], ConnectionManager]
     tcp: Callable[[TcpProxy, Listener, ListenerStats], TcpManager]
     drains: DrainPolicy = field(default_factory=DrainPolicy)
+    shares_ports: bool = False  # with other processes
 
 
 class ListenerRuntime:
@@ -98,19 +99,12 @@ class ListenerRuntime:
         """Opens the socket. Raises ConfigError when the address cannot be had."""
         if not self.config.bind_to_port:
             return
-        address = self.config.address
-        family = socket.AF_INET6 if ":" in address.host else socket.AF_INET
-        sock = socket.socket(family, socket.SOCK_STREAM)
+        sock = bound_socket(self.config, shared=self._context.shares_ports)
         try:
-            sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            sock.bind((address.host, address.port))
             sock.listen(BACKLOG)
         except OSError as error:
             sock.close()
-            raise ConfigError(
-                Problem(f"cannot bind '{address}': {error.strerror}", field=f"listener '{self.config.name}'.address")
-            ) from error
-        sock.setblocking(False)
+            raise _unbound(self.config, error) from error
         self._sockets.append(sock)
         name = sock.getsockname()
         self.addresses.append(Address(name[0], name[1]))
@@ -182,6 +176,28 @@ class ListenerRuntime:
         """Gives up what it counts; its connections have ended, or are others' to end."""
         self.stop_accepting()
         self.stats.close()
+
+
+def bound_socket(config: Listener, *, shared: bool) -> socket.socket:
+    """A socket at the listener's address, `shared` with those of other processes. Raises ConfigError."""
+    address = config.address
+    sock = socket.socket(socket.AF_INET6 if ":" in address.host else socket.AF_INET, socket.SOCK_STREAM)
+    try:
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if shared:
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+        sock.bind((address.host, address.port))
+    except OSError as error:
+        sock.close()
+        raise _unbound(config, error) from error
+    sock.setblocking(False)
+    return sock
+
+
+def _unbound(config: Listener, error: OSError) -> ConfigError:
+    return ConfigError(
+        Problem(f"cannot bind '{config.address}': {error.strerror}", field=f"listener '{config.name}'.address")
+    )
 
 
 def _chains(config: Listener) -> list[FilterChain]:

@@ -11,8 +11,9 @@ import os
 import random
 import stat
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from queue import SimpleQueue
+from select import PIPE_BUF
 from typing import TYPE_CHECKING
 
 from mesh.clock import Clock, SystemClock
@@ -51,7 +52,9 @@ class Sink:
     """An open log. `write` is what requests call; it never blocks on a pipe, and on a file only for a batch's copy into
     the page cache."""
 
-    def __init__(self, target: str, loop: asyncio.AbstractEventLoop, counters: _Counters, interval: float) -> None:
+    def __init__(
+        self, target: str, loop: asyncio.AbstractEventLoop, counters: _Counters, interval: float, *, shared: bool
+    ) -> None:
         self._target = target
         self._interval = interval
         self._loop = loop
@@ -62,7 +65,7 @@ class Sink:
         self._fd = _open(target)
         self._writer: _PipeWriter | None = None
         if not stat.S_ISREG(os.fstat(self._fd).st_mode):
-            self._writer = _PipeWriter(self._fd, counters)
+            self._writer = _PipeWriter(self._fd, counters, whole_lines=shared)
 
     def write(self, line: bytes) -> None:
         self._lines.append(line)
@@ -132,14 +135,26 @@ def _write(fd: int, batch: bytes, counters: _Counters) -> None:
         counters.write_completed.value += 1
 
 
+def _lines(batch: bytes) -> Iterator[bytes]:
+    """The batch in pieces that end with a line, each of them short enough to go into a pipe as a whole, if its lines are."""
+    start = 0
+    while len(batch) - start > PIPE_BUF:
+        end = batch.rfind(b"\n", start, start + PIPE_BUF) + 1 or batch.find(b"\n", start) + 1 or len(batch)
+        yield batch[start:end]
+        start = end
+    yield batch[start:]
+
+
 class _PipeWriter:
-    """Writes to what may make us wait (a pipe, a terminal) in a thread of its own, started with the first batch."""
+    """Writes to what may make us wait (a pipe, a terminal) in a thread of its own, started with the first batch.
+    `whole_lines`: other processes write there, too, and their lines must not get into ours."""
 
     # How long the end of the process waits for a reader that does not read.
     _GRACE = 1.0
 
-    def __init__(self, fd: int, counters: _Counters) -> None:
+    def __init__(self, fd: int, counters: _Counters, *, whole_lines: bool) -> None:
         self._fd = fd
+        self._whole_lines = whole_lines
         self._counters = counters
         self._queue: SimpleQueue[bytes | None] = SimpleQueue()
         self._waiting = 0
@@ -164,15 +179,20 @@ class _PipeWriter:
 
     def _run(self) -> None:
         while (batch := self._queue.get()) is not None:
-            _write(self._fd, batch, self._counters)
+            for piece in _lines(batch) if self._whole_lines else (batch,):
+                _write(self._fd, piece, self._counters)
             with self._lock:
                 self._waiting -= len(batch)
 
 
 class Sinks:
-    """The open logs of a process, one a target: loggers of the same target share its buffer."""
+    """The open logs of a process, one a target: loggers of the same target share its buffer. `shared` with the logs of
+    other processes, each line stays in one piece."""
 
-    def __init__(self, loop: asyncio.AbstractEventLoop, stats: Stats, interval: float = FLUSH_INTERVAL) -> None:
+    def __init__(
+        self, loop: asyncio.AbstractEventLoop, stats: Stats, interval: float = FLUSH_INTERVAL, *, shared: bool = False
+    ) -> None:
+        self._shared = shared
         self._loop = loop
         self._interval = interval
         self._counters = _Counters(stats)
@@ -183,7 +203,9 @@ class Sinks:
         sink = self._sinks.get(target)
         if sink is None:
             try:
-                sink = self._sinks[target] = Sink(target, self._loop, self._counters, self._interval)
+                sink = self._sinks[target] = Sink(
+                    target, self._loop, self._counters, self._interval, shared=self._shared
+                )
             except OSError as error:
                 raise ConfigError(Problem(f"cannot open the access log {target!r}: {error.strerror}")) from error
         return sink

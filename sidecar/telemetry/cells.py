@@ -68,6 +68,18 @@ class Histogram:
     def interval(self) -> dict[int, int]:
         return self._latched[1] if self._latched else {}
 
+    def merge(self, other: Histogram) -> None:
+        """Adds another process's."""
+        latched = [each._latched for each in (self, other)]
+        for index, n in other.bins.items():
+            self.bins[index] += n
+        self.sum += other.sum
+        if all(latched):
+            pairs = [pair for pair in latched if pair is not None]
+            self._latched = _added(pairs[0][0], pairs[1][0]), _added(pairs[0][1], pairs[1][1])
+        else:
+            self._latched = latched[0] or latched[1]
+
     def reset(self) -> None:
         self.bins.clear()
         self.sum = 0.0
@@ -83,6 +95,10 @@ class Histogram:
                 index, n = next(ordered, (len(BOUNDS), 0))
             counts.append(total)
         return counts
+
+
+def _added(one: dict[int, int], other: dict[int, int]) -> dict[int, int]:
+    return {index: one.get(index, 0) + other.get(index, 0) for index in one | other}
 
 
 def quantiles(bins: dict[int, int]) -> list[float]:

@@ -152,7 +152,7 @@ class IstioCollector(Collector):
     def __init__(self, metrics: IstioMetrics) -> None:
         self._metrics = metrics
 
-    def collect(self) -> Iterator[Metric]:
+    def collect(self) -> Iterator[CellMetric]:
         requests = list(self._metrics.request_series.values())
         yield _requests("istio_requests_total", "counter", requests, lambda series: series.requests)
         yield _requests("istio_request_duration_milliseconds", "histogram", requests, _duration)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import NamedTuple
 from urllib.parse import urlsplit
 
@@ -23,8 +23,8 @@ from sidecar.telemetry.access_log import FLUSH_INTERVAL, Sinks, compile_access_l
 from sidecar.telemetry.expression import Occasion
 from sidecar.telemetry.istio_metrics import IstioMetrics
 from sidecar.telemetry.otlp import OtlpExporter
-from sidecar.telemetry.prometheus import IstioCollector, StatsCollector
-from sidecar.telemetry.registry import Stats
+from sidecar.telemetry.prometheus import CellMetric, IstioCollector, Points, StatsCollector
+from sidecar.telemetry.registry import Stats, labels_text
 from sidecar.telemetry.trace import Span, Spans, Tracer
 
 log = logging.getLogger(__name__)
@@ -60,13 +60,14 @@ class Telemetry:
         *,
         address_of: Callable[[str], Address | None] = lambda cluster: None,
         log_flush: float = FLUSH_INTERVAL,
+        shares_logs: bool = False,
         clock: Clock | None = None,
     ) -> None:
         self.stats = stats
         self.node = node
         self.peer_headers: Headers = peer.headers(node)
         self.istio = IstioMetrics(node)
-        self.sinks = Sinks(loop, stats, log_flush)
+        self.sinks = Sinks(loop, stats, log_flush, shared=shares_logs)
         self.spans = Spans()
         self.breaker_events: deque[BreakerEvent] = deque(maxlen=BREAKER_EVENTS)
         self.registry = CollectorRegistry()
@@ -171,6 +172,11 @@ class Telemetry:
             return self.registry
         return _Selection(self, used_only, matches)
 
+    def own_metrics(self) -> Iterator[CellMetric]:
+        """The metrics that are not Envoy's statistics."""
+        yield from IstioCollector(self.istio).collect()
+        yield from BreakerCollector(self).collect()
+
     # ── the end ───────────────────────────────────────────────────────────────────────────────────────────────────────
 
     async def close(self) -> None:
@@ -187,29 +193,33 @@ class BreakerCollector(Collector):
     def __init__(self, telemetry: Telemetry) -> None:
         self._telemetry = telemetry
 
-    def collect(self) -> Iterator[Metric]:
-        metric = Metric("mesh_breaker_transitions", "Changes of host circuit breakers to a state.", "counter")
-        for (cluster, state), count in list(self._telemetry.breaker_changes.items()):
-            metric.add_sample("mesh_breaker_transitions_total", {"cluster": cluster, "state": state}, count)
-        if metric.samples:
-            yield metric
+    def collect(self) -> Iterator[CellMetric]:
+        points = [_transitions(cluster, state, n) for (cluster, state), n in self._telemetry.breaker_changes.items()]
+        if points:
+            documentation = "Changes of host circuit breakers to a state."
+            yield CellMetric("mesh_breaker_transitions_total", "counter", points, documentation)
+
+
+def _transitions(cluster: str, state: str, count: int) -> Points:
+    labels = (("cluster", cluster), ("state", state))
+    return Points(lambda: labels, labels_text(labels), count)
+
+
+def selected_metrics(metrics: Iterable[CellMetric], matches: Callable[[str], object] | None) -> Iterator[Metric]:
+    """Those whose names people see and filter by."""
+    return (metric for metric in metrics if matches is None or matches(metric.sample_name))
 
 
 class _Selection(Collector):
     """Part of the registry."""
 
     def __init__(self, telemetry: Telemetry, used_only: bool, matches: Callable[[str], object] | None) -> None:
-        self._whole = (IstioCollector(telemetry.istio), BreakerCollector(telemetry))
+        self._telemetry = telemetry
         self._stats = StatsCollector(telemetry.stats, used_only=used_only, matches=matches)
         self._matches = matches
 
     def collect(self) -> Iterator[Metric]:
-        for collector in self._whole:
-            for metric in collector.collect():
-                # prometheus-client names a counter's family without the suffix that people see and filter by.
-                name = f"{metric.name}_total" if metric.type == "counter" else metric.name
-                if self._matches is None or self._matches(name):
-                    yield metric
+        yield from selected_metrics(self._telemetry.own_metrics(), self._matches)
         yield from self._stats.collect()
 
 

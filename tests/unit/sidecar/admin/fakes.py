@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from time import monotonic
 from typing import Any
 
+from sidecar.admin import log_levels
 from sidecar.config import model
 from sidecar.drain import ServerHealth
+from sidecar.machine import memory
 
 
 @dataclass
@@ -97,6 +100,9 @@ class FakeRuntime:
     listeners: dict[str, FakeListener] = field(default_factory=dict)
     routes: dict[str, model.RouteConfig] = field(default_factory=dict)
     drained: list[tuple[bool, bool, bool]] = field(default_factory=list)
+    did: list[str] = field(default_factory=list)
+    looked: list[tuple[str, ...]] = field(default_factory=list)
+    concurrency: int = 1
     ended: bool = False
 
     def drain_listeners(self, *, graceful: bool, inbound_only: bool, skip_exit: bool) -> None:
@@ -104,6 +110,21 @@ class FakeRuntime:
 
     def fail_health_check(self, failing: bool) -> None:
         self.health.failed = failing
+
+    def set_log_levels(self, query: Mapping[str, str]) -> None:
+        log_levels.change(query)
+
+    def reopen_logs(self) -> None:
+        self.did.append("reopen_logs")
+
+    def reset_counters(self) -> None:
+        self.did.append("reset_counters")
+
+    def memory(self) -> dict[str, str]:
+        return memory()
+
+    async def look(self, parts: Sequence[str]) -> None:
+        self.looked.append(tuple(parts))
 
     def quit(self) -> None:
         self.ended = True

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from sidecar.admin import process
+from sidecar.machine import memory
 from sidecar.telemetry.stats import Stats
 from tests.unit.sidecar.admin.fakes import FakeRuntime, reviews
 
@@ -10,7 +11,7 @@ def test_the_version_has_envoys_five_parts() -> None:
 
 
 def test_memory_is_in_bytes_as_text() -> None:
-    found = process.memory()
+    found = memory()
     assert set(found) >= {"allocated", "heap_size", "total_physical_bytes"}
     assert int(found["total_physical_bytes"]) > 1_000_000
 

@@ -5,14 +5,17 @@ import json
 import os
 from collections.abc import Callable
 from pathlib import Path
+from select import PIPE_BUF
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from mesh.errors import ConfigError
 from sidecar.config.model import AccessLog
 from sidecar.telemetry import access_log
-from sidecar.telemetry.access_log import FLUSH_SIZE, Sinks, compile_access_log
+from sidecar.telemetry.access_log import FLUSH_SIZE, Sinks, _lines, compile_access_log
 from sidecar.telemetry.stats import Stats
 from tests.unit.sidecar.telemetry.exchanges import CLOCK_START, clock, exchange
 
@@ -213,3 +216,13 @@ async def test_a_real_loop_flushes(stats: Stats, tmp_path: Path) -> None:
     sinks.close()
     assert stats.counter("filesystem.flushed_by_timer").value == 1
     assert (tmp_path / "a.log").read_bytes() == b"line\n"
+
+
+@given(st.lists(st.integers(0, 3 * PIPE_BUF), max_size=30))
+def test_lines_for_a_shared_pipe_stay_in_one_piece(sizes: list[int]) -> None:
+    lines = [b"x" * size + b"\n" for size in sizes]
+    pieces = list(_lines(b"".join(lines)))
+    assert b"".join(pieces) == b"".join(lines)
+    for piece in pieces:
+        assert not piece or piece.endswith(b"\n")
+        assert len(piece) <= PIPE_BUF or piece.count(b"\n") == 1

@@ -89,7 +89,7 @@ async def test_breaker_changes_are_counted_and_kept(telemetry: Telemetry) -> Non
     telemetry.on_breaker("c", "10.0.0.7:80", "open", "5 consecutive 5xx")
     telemetry.on_breaker("c", "10.0.0.7:80", "closed", "ejection time is over")
     text = b"".join(pieces(telemetry.registry, "")[1]).decode()
-    assert 'mesh_breaker_transitions_total{cluster="c",state="open"} 1.0' in text
+    assert 'mesh_breaker_transitions_total{cluster="c",state="open"} 1\n' in text
     assert [event.state for event in telemetry.breaker_events] == ["open", "closed"]
 
 
