@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 MAX_HEAD = 60 * 1024
 MAX_HEADERS = 100
 
+NEVER = float("inf")
+
 _HEAD, _BODY, _CHUNKS, _UNTIL_CLOSE, _TUNNEL, _IDLE = range(6)
 _FRAMED = (_BODY, _CHUNKS)
 
@@ -33,7 +35,17 @@ class ClientConnection:
     calls `send`, `write` and `abandon`; it calls the stream's `on_response`, `on_response_body`, `on_upstream_reset` and
     the flow-control pair."""
 
-    def __init__(self, pool: Any, *, max_requests: int, idle_timeout: float, deadlines: Deadlines) -> None:
+    def __init__(
+        self,
+        pool: Any,
+        *,
+        max_requests: int,
+        idle_timeout: float,
+        deadlines: Deadlines,
+        max_duration: float = 0.0,
+        max_head: int = MAX_HEAD,
+        max_headers: int = MAX_HEADERS,
+    ) -> None:
         self.pool = pool
         self.transport: Any = None
         self.budget: Budget = None  # type: ignore[assignment]  # set by the pool before the connection is used
@@ -46,7 +58,11 @@ class ClientConnection:
         self.requests = 0
         self._max_requests = max_requests
         self._idle_timeout = idle_timeout
+        self._max_duration = max_duration
+        self._max_head = max_head
+        self._max_headers = max_headers
         self._deadlines = deadlines
+        self._retired = False  # the request that it carries is its last one
         self._idle_since = 0.0
         self._state = _IDLE
         self._buffer = b""
@@ -54,6 +70,7 @@ class ClientConnection:
         self._decoder: ChunkedDecoder | None = None
         self._keep_alive = True
         self._request_sent = True
+        self.interim = False  # the host has sent a 1xx
         self._unfinished = False  # we closed it in the middle of a request
         self._received = pool.stats.upstream_cx_rx_bytes_total
         self._sent = pool.stats.upstream_cx_tx_bytes_total
@@ -66,8 +83,8 @@ class ClientConnection:
         local = transport.get_extra_info("sockname")
         self.local = f"{local[0]}:{local[1]}" if local else ""
         self.opened = self._idle_since = monotonic()
-        if self._idle_timeout:
-            self.deadline = self._idle_since + self._idle_timeout
+        if self._idle_timeout or self._max_duration:
+            self._set_deadline(self._idle_since)
             self._deadlines.add(self)
 
     def data_received(self, data: bytes) -> None:
@@ -121,20 +138,35 @@ class ClientConnection:
             self.stream.on_upstream_ready()
 
     def on_deadline(self, now: float) -> None:
-        """The idle time-out: looked at when it may have come, so that a request need not touch it."""
-        if self.stream is not None:
-            self.deadline = now + self._idle_timeout
-        elif now - self._idle_since >= self._idle_timeout:
-            self.pool.stats.upstream_cx_idle_timeout.value += 1
+        """A time-out is looked at when it may have come, so that a request need not touch it."""
+        stats = self.pool.stats
+        if self._max_duration and not self._retired and now - self.opened >= self._max_duration:
+            stats.upstream_cx_max_duration_reached.value += 1
+            self.retire()
+        elif self._idle_timeout and self.stream is None and now - self._idle_since >= self._idle_timeout:
+            stats.upstream_cx_idle_timeout.value += 1
+            self.close()
+        self._set_deadline(now if self.stream is not None else self._idle_since)
+
+    def _set_deadline(self, idle_since: float) -> None:
+        idle = idle_since + self._idle_timeout if self._idle_timeout else NEVER
+        old = self.opened + self._max_duration if self._max_duration and not self._retired else NEVER
+        self.deadline = min(idle, old)
+
+    def retire(self) -> None:
+        """There shall be no further request on it: it ends now, or with the one that it carries."""
+        if self.stream is None:
             self.close()
         else:
-            self.deadline = self._idle_since + self._idle_timeout
+            self._retired = True
+            self._max_requests = self.requests
 
     # ── the stream's side ─────────────────────────────────────────────────────────────────────────────────────────────
 
     @property
-    def reused(self) -> bool:
-        return self.requests > 1
+    def stale(self) -> bool:
+        """Whether it carried requests before, and nothing has come back for the last one."""
+        return self.requests > 1 and not self.interim
 
     @property
     def blocked(self) -> bool:
@@ -191,10 +223,10 @@ class ClientConnection:
             data = self._buffer + data
             self._buffer = b""
         while True:
-            end = data.find(b"\r\n\r\n") + 4
+            end = data.find(b"\r\n\r\n", 0, self._max_head) + 4
             if end == 3:
                 end = lenient.head_end(data)
-                if end < 0:
+                if end < 0 or end > self._max_head:
                     self._head_incomplete(data)
                     return
             head = ResponseParser()
@@ -205,7 +237,8 @@ class ClientConnection:
                     end = lenient.head_end(data)  # with bare line feeds a head may end before the first CRLF CRLF
                     lenient.parse_response(data[:end], head)
                 count = len(head.headers) + len(head.special)
-                if count > MAX_HEADERS and count - (b"content-length" in head.special) > MAX_HEADERS:  # it is in both
+                if count > self._max_headers and count - (b"content-length" in head.special) > self._max_headers:
+                    # a content-length is in both
                     raise HeadError("http1.too_many_headers")
                 if head.status >= 200:
                     break
@@ -213,6 +246,7 @@ class ClientConnection:
                 self._fail(PROTOCOL_ERROR)
                 return
             data = data[end:]
+            self.interim = True
             if head.status == 101:  # a switch of protocols is the response
                 self._buffer = data
                 self.stream.on_switching(head)
@@ -234,7 +268,7 @@ class ClientConnection:
             self.stream.on_response(head, left, data[end:], False)
 
     def _head_incomplete(self, data: bytes) -> None:
-        if not lenient.plausible_response(data) or len(data) > MAX_HEAD:
+        if not lenient.plausible_response(data) or len(data) > self._max_head:
             self._fail(PROTOCOL_ERROR)
         else:
             self._buffer = data
@@ -313,7 +347,7 @@ class ClientConnection:
             self.transport.abort()
             return
         if self.requests == self._max_requests:
-            self.pool.stats.upstream_cx_max_requests.value += 1
+            self.pool.stats.upstream_cx_max_requests.value += not self._retired
             self.ended_here = True
             self.transport.abort()
             return

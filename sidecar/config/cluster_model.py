@@ -128,6 +128,23 @@ class CircuitBreaker:
     half_open_requests: int = 1
 
 
+class Resend(Enum):
+    """Which requests are sent again when their host had closed the connection before it saw them."""
+
+    NEVER = "never"
+    IDEMPOTENT = "idempotent"
+    ALWAYS = "always"
+
+
+@dataclass(frozen=True, slots=True)
+class TcpKeepalive:
+    """Of connections to hosts; 0 is what the system has."""
+
+    probes: int = 0
+    time: int = 0
+    interval: int = 0
+
+
 @dataclass(frozen=True, slots=True)
 class HttpProbe:
     """A health check's request and what is expected of the response: statuses as ranges without their ends, and pieces
@@ -190,6 +207,14 @@ class Cluster:
     remove_while_healthy: bool = False  # ignore_health_on_host_removal: discovery alone decides who leaves
     max_requests_per_connection: int = 0
     idle_timeout: float = 3600.0
+    max_connection_duration: float = 0.0  # 0.0: connections may get as old as they like
+    max_response_head: int = 60 * 1024
+    max_response_headers: int = 100
+    tcp_keepalive: TcpKeepalive | None = None
+    preconnect_ratio: float = 1.0  # connections to a host for each of its requests
+    close_on_change: bool = False  # close_connections_on_host_set_change
+    wait_for_first_check: bool = False  # ignore_new_hosts_until_first_hc
+    resend: Resend = Resend.NEVER
     dns_refresh_rate: float = 5.0
     dns_family: DnsFamily = DnsFamily.AUTO
     http2: bool = False  # explicit HTTP/2 upstream: only the control plane's own cluster, which gRPC itself dials

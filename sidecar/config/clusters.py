@@ -7,6 +7,7 @@ from typing import Any, Final
 
 from sidecar.config.circuit_breaker import circuit_breaker
 from sidecar.config.common import plaintext
+from sidecar.config.connection_pool import resend
 from sidecar.config.endpoints import assignment
 from sidecar.config.health_checks import health_check
 from sidecar.config.load_balancing import load_balancing
@@ -20,6 +21,7 @@ from sidecar.config.model import (
     LbPolicy,
     Limits,
     OutlierDetection,
+    TcpKeepalive,
 )
 from sidecar.config.reader import Reader, is_ip
 from sidecar.config.source import FETCH_TIMEOUT, ads_source
@@ -56,7 +58,8 @@ def cluster(reader: Reader, *, http2: bool = False) -> Cluster:
             "HTTP/2 to an upstream is not implemented (only the cluster that ads_config names may have it)",
             "typed_extension_protocol_options",
         )
-    balancing = load_balancing(reader)
+    common = reader.child("common_lb_config")
+    balancing = load_balancing(reader, common)
     _check_policy(reader, discovery, balancing)
     limits, high = _limits(reader)
     outlier = reader.child("outlier_detection")
@@ -78,6 +81,14 @@ def cluster(reader: Reader, *, http2: bool = False) -> Cluster:
         remove_while_healthy=reader.flag("ignore_health_on_host_removal"),
         max_requests_per_connection=reader.number("max_requests_per_connection") or upstream.max_requests,
         idle_timeout=upstream.idle_timeout,
+        max_connection_duration=upstream.max_duration,
+        max_response_head=upstream.max_head,
+        max_response_headers=upstream.max_headers,
+        tcp_keepalive=_keepalive(reader.child("upstream_connection_options")),
+        preconnect_ratio=_preconnect(reader.child("preconnect_policy")),
+        close_on_change=common is not None and common.flag("close_connections_on_host_set_change"),
+        wait_for_first_check=common is not None and common.flag("ignore_new_hosts_until_first_hc"),
+        resend=resend(reader, metadata),
         enable_trailers=upstream.enable_trailers,
         dns_refresh_rate=reader.seconds("dns_refresh_rate", 5.0),
         dns_family=DnsFamily[reader.enum("dns_lookup_family")],
@@ -193,6 +204,21 @@ def _outlier(reader: Reader) -> OutlierDetection:
         failure_percentage_request_volume=number("failure_percentage_request_volume", 50),
         successful_active_health_check_uneject_host=reader.flag("successful_active_health_check_uneject_host", True),
     )
+
+
+def _keepalive(reader: Reader | None) -> TcpKeepalive | None:
+    config = reader.child("tcp_keepalive") if reader is not None else None
+    if config is None:
+        return None
+    names = ("keepalive_probes", "keepalive_time", "keepalive_interval")
+    return TcpKeepalive(*(config.number(name) for name in names))
+
+
+def _preconnect(reader: Reader | None) -> float:
+    if reader is None:
+        return 1.0
+    reader.only("predictive_preconnect_ratio", 1.0)
+    return reader.real("per_upstream_preconnect_ratio", 1.0)
 
 
 def _bind(reader: Reader | None) -> str:

@@ -23,10 +23,9 @@ _REPLACED: Final = ("zone_aware_lb_config", "locality_weighted_lb_config", "cons
 _UNUSED: Final = ("least_request_lb_config", "round_robin_lb_config", "ring_hash_lb_config", "maglev_lb_config")
 
 
-def load_balancing(reader: Reader) -> Balancing:
-    """The balancing of a cluster."""
+def load_balancing(reader: Reader, common: Reader | None) -> Balancing:
+    """The balancing of a cluster, `common` is its common_lb_config."""
     word = reader.enum("lb_policy")
-    common = reader.child("common_lb_config")
     panic = common.percent("healthy_panic_threshold", PANIC) if common is not None else PANIC
     if (policies := reader.child("load_balancing_policy")) is not None:
         _check_alone(reader, common)

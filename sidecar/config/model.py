@@ -49,6 +49,8 @@ from sidecar.config.cluster_model import (
     Limits,
     LocalityEndpoints,
     OutlierDetection,
+    Resend,
+    TcpKeepalive,
     TcpProbe,
 )
 from sidecar.config.http_model import (
@@ -138,6 +140,7 @@ __all__ = [
     "RemoveMatching",
     "ReplyFormat",
     "ReplyMapping",
+    "Resend",
     "ResetHeader",
     "RetryPolicy",
     "Rewrite",
@@ -150,6 +153,7 @@ __all__ = [
     "SubsetFallback",
     "SubsetSelector",
     "Subsets",
+    "TcpKeepalive",
     "TcpProbe",
     "TcpProxy",
     "Tracing",

@@ -82,10 +82,12 @@ REASONS: Final[dict[str, dict[str, str]]] = {
         "wait_for_warm_on_init": "a static cluster is warm at once",
         "track_timeout_budgets": _STATS,
         "track_cluster_stats": _STATS,
-        "preconnect_policy": "connections are made when they are needed",
     },
     "envoy.config.cluster.v3.Cluster.CommonLbConfig": {
         "update_merge_window": "an update costs no more than a pick",
+    },
+    "envoy.config.cluster.v3.UpstreamConnectionOptions": {
+        "set_local_interface_name_on_upstream_connections": _NOT_READ,
     },
     "envoy.config.cluster.v3.CircuitBreakers.Thresholds": {
         "track_remaining": _STATS,

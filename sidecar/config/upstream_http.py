@@ -19,14 +19,17 @@ class Upstream:
     http2: bool = False
     idle_timeout: float = IDLE_TIMEOUT
     max_requests: int = 0
+    max_duration: float = 0.0
+    max_headers: int = 100
+    max_head: int = 60 * 1024
     enable_trailers: bool = False
     ping_interval: float = 0.0
     ping_timeout: float = 0.0
 
 
 def upstream_http(cluster: Reader) -> Upstream:
-    """The HTTP options of a cluster; its deprecated `http2_protocol_options` means HTTP/2 as well."""
-    upstream = Upstream()
+    """The HTTP options of a cluster, of which the deprecated ones count unless there are new ones."""
+    upstream = _http1(_common(Upstream(), cluster), cluster)
     if (old := cluster.child("http2_protocol_options")) is not None:
         upstream = _http2(upstream, old)
     for name, entry in cluster.entries("typed_extension_protocol_options"):
@@ -34,18 +37,12 @@ def upstream_http(cluster: Reader) -> Upstream:
         if name != _OPTIONS or kind != _OPTIONS or options is None:
             entry.problem(f"{kind or name} is not implemented, only {_OPTIONS} is")
             continue
-        upstream = _options(upstream, options)
+        upstream = _options(Upstream(http2=upstream.http2), options)
     return upstream
 
 
 def _options(upstream: Upstream, reader: Reader) -> Upstream:
-    if (common := reader.child("common_http_protocol_options")) is not None:
-        common.only("headers_with_underscores_action", "ALLOW")
-        upstream = replace(
-            upstream,
-            idle_timeout=common.seconds("idle_timeout", IDLE_TIMEOUT),
-            max_requests=common.number("max_requests_per_connection"),
-        )
+    upstream = _common(upstream, reader)
     if not reader.one_of("explicit_http_config", "use_downstream_protocol_config", "auto_config"):
         reader.problem("needs one of explicit_http_config, use_downstream_protocol_config", "upstream_protocol_options")
     if (explicit := reader.child("explicit_http_config")) is not None:
@@ -58,6 +55,21 @@ def _options(upstream: Upstream, reader: Reader) -> Upstream:
         if (unused := same.child("http2_protocol_options")) is not None:
             unused.skip()
     return upstream
+
+
+def _common(upstream: Upstream, parent: Reader) -> Upstream:
+    reader = parent.child("common_http_protocol_options")
+    if reader is None:
+        return upstream
+    reader.only("headers_with_underscores_action", "ALLOW")
+    return replace(
+        upstream,
+        idle_timeout=reader.seconds("idle_timeout", IDLE_TIMEOUT),
+        max_requests=reader.number("max_requests_per_connection"),
+        max_duration=reader.seconds("max_connection_duration"),
+        max_headers=reader.number("max_headers_count", upstream.max_headers),
+        max_head=reader.number("max_response_headers_kb", upstream.max_head // 1024) * 1024,
+    )
 
 
 def _http1(upstream: Upstream, parent: Reader) -> Upstream:

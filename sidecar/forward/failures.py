@@ -5,19 +5,30 @@ from __future__ import annotations
 from time import monotonic
 from typing import TYPE_CHECKING, Final
 
+from sidecar.codec.h1_client import CONNECTION_TERMINATION
 from sidecar.codec.headers import put
 from sidecar.codec.local_reply import reset_body
+from sidecar.config.model import Resend, RetryPolicy
 from sidecar.exchange import Flag
 from sidecar.forward.state import StreamState
-from sidecar.router.retry import Failure
+from sidecar.router.retry import Failure, RetryPlan
 from sidecar.router.retry_hosts import PreviousPriorities
 from sidecar.upstream import outlier
 from sidecar.upstream.dial import DialError
 
 if TYPE_CHECKING:
     from sidecar.codec.h1_client import ClientConnection
-    from sidecar.router.retry import RetryPlan
+    from sidecar.telemetry.stats import PoolStats
     from sidecar.upstream.host import Host
+
+# Methods that may be repeated (RFC 9110 9.2.2).
+IDEMPOTENT: Final = frozenset((b"GET", b"HEAD", b"PUT", b"DELETE", b"OPTIONS", b"TRACE"))
+# So often a request may meet a closed connection: a host that went away leaves some of them.
+RESENDS: Final = 3
+_RESENT: Final = "resent"  # under what name an exchange keeps how often
+# Retries nothing, and keeps the body.
+_KEEPING: Final = RetryPlan(RetryPolicy(frozenset()))
+_KEEPING.enabled = True
 
 PRIORITIES: Final = "previous priorities"  # under what name an exchange keeps them
 
@@ -59,6 +70,9 @@ class Failures(StreamState):
         """The connection ended, or what came over it is not HTTP."""
         if self._done:
             return
+        if self.cluster.pool_stats is not None and self._may_resend(reason, connection):
+            self._resend(self.cluster.pool_stats)
+            return
         host = self._host
         if self._permit is not None:
             self._give_back("the connection ended")
@@ -74,6 +88,34 @@ class Failures(StreamState):
             self._finish(cut=True)
             return
         self._failed(Failure.RESET, reason, flag, 502 if protocol_error else 503)
+
+    def keep_for_resend(self) -> None:
+        """The pool's word that a request which meets a closed connection is sent again: its body has to be there."""
+        if self._plan is None:
+            self._plan = _KEEPING
+
+    def _may_resend(self, reason: str, connection: ClientConnection) -> bool:
+        """Whether the host had closed the connection before it saw the request, as far as can be told, and it is
+        whole, and may be sent once more than needed."""
+        resend = self.cluster.config.resend
+        return (
+            reason == CONNECTION_TERMINATION
+            and connection.stale
+            and not self.responding
+            and self.request_complete
+            and (self._keep_body or not self._body_size)
+            and (resend is Resend.ALWAYS or (resend is Resend.IDEMPOTENT and self.method in IDEMPOTENT))
+            and (self.kept(_RESENT) or 0) < RESENDS
+        )
+
+    def _resend(self, stats: PoolStats) -> None:
+        """The host is not to blame, and no retry is spent: it was only asked over a connection that was gone."""
+        if self._permit is not None:
+            self._give_back()
+        self._detach()
+        self.keep(_RESENT, (self.kept(_RESENT) or 0) + 1)
+        stats.resent.value += 1
+        self._attempt()
 
     def _failed(self, failure: Failure, reason: str, flag: int, status: int) -> None:
         """An attempt ended without a response: again, or tell the client."""

@@ -26,6 +26,7 @@ __all__ = [
     "Histogram",
     "HttpStats",
     "ListenerStats",
+    "PoolStats",
     "Stat",
     "Stats",
     "TcpStats",
@@ -46,6 +47,7 @@ class ClusterStats(Group):
     upstream_cx_connect_timeout: Counter
     upstream_cx_idle_timeout: Counter
     upstream_cx_max_requests: Counter
+    upstream_cx_max_duration_reached: Counter
     upstream_cx_none_healthy: Counter
     upstream_cx_overflow: Counter
     upstream_cx_protocol_error: Counter
@@ -226,6 +228,20 @@ class CircuitStats(Group):
     @classmethod
     def path(cls, attribute: str) -> str:
         return f"mesh_circuit_breaker.{attribute}"
+
+
+@dataclass(slots=True, init=False, eq=False)
+class PoolStats(Group):
+    """`cluster.<name>.mesh_connection_pool.`: of clusters that send requests again which met a closed connection."""
+
+    prefix = "cluster"
+    tag = "envoy_cluster_name"
+
+    resent: Counter
+
+    @classmethod
+    def path(cls, attribute: str) -> str:
+        return f"mesh_connection_pool.{attribute}"
 
 
 @dataclass(slots=True, init=False, eq=False)

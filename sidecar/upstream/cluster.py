@@ -16,7 +16,7 @@ from sidecar.balancer.priorities import build
 from sidecar.balancer.subsets import SubsetPicker
 from sidecar.codec.h1_client import ClientConnection
 from sidecar.config import model
-from sidecar.telemetry.stats import CircuitStats, ClusterStats, HealthCheckStats, Stats
+from sidecar.telemetry.stats import CircuitStats, ClusterStats, HealthCheckStats, PoolStats, Stats
 from sidecar.timers import Deadlines
 from sidecar.upstream.breaker import HostBreaker, StateListener
 from sidecar.upstream.checker import HealthChecker
@@ -24,7 +24,7 @@ from sidecar.upstream.circuit import Circuit
 from sidecar.upstream.host import Host
 from sidecar.upstream.limits import Budget
 from sidecar.upstream.outlier import OutlierDetector
-from sidecar.upstream.pool import Pool
+from sidecar.upstream.pool import kind_of_pool
 
 # Between two looks for hosts of ORIGINAL_DST clusters that nobody uses any more (Envoy's cleanup_interval).
 SWEEP_SECONDS = 5.0
@@ -63,6 +63,7 @@ class ClusterRuntime:
         self.outlier: OutlierDetector | None = None
         self.checker: HealthChecker | None = None
         self.circuit: Circuit | None = None
+        self.pool_stats: PoolStats | None = None  # where requests may be sent again
         self.local = local  # the proxies of this kind, where there is a local cluster that is not this one
         self.on_change: Callable[[], None] = lambda: None  # called when hosts or their health have changed
         self._context = context
@@ -104,7 +105,12 @@ class ClusterRuntime:
     # ── configuration ─────────────────────────────────────────────────────────────────────────────────────────────────
 
     def update(self, config: model.Cluster) -> None:
-        """Takes a changed configuration; hosts, connections and what is in use stay until there are other endpoints."""
+        """Takes a changed configuration; hosts, connections and what is in use stay until there are other endpoints, but
+        for what another kind of pool needs."""
+        if kind_of_pool(config) is not kind_of_pool(self.config):
+            for host in self.hosts:
+                self._retire(host)
+            self._by_key, self.hosts = {}, []
         self._configure(config)
         self.set_assignment(self._assignment)
 
@@ -112,6 +118,8 @@ class ClusterRuntime:
         self.config = config
         self._configure_checks(config)
         self._configure_circuit(config)
+        if config.resend is not model.Resend.NEVER:
+            self.pool_stats = PoolStats(self._context.stats, self.stats.name)
         self.budget.update(config.limits)
         self.high_budget.update(config.high_limits)
         if self.outlier is not None and self.outlier.config == config.outlier:
@@ -189,6 +197,7 @@ class ClusterRuntime:
         """New endpoints. Hosts whose address and priority stay keep their connections and their history."""
         self._assignment = assignment
         before, self._by_key = self._by_key, {}
+        known = frozenset(before)
         for locality in assignment.localities:
             for endpoint in locality.endpoints:
                 key = (endpoint.address, locality.priority)
@@ -204,10 +213,17 @@ class ClusterRuntime:
             else:
                 self._retire(host)
         self.hosts = list(self._by_key.values())
+        if known and known != self._by_key.keys():
+            self._drain_on_change()
         if self.checker is not None:
             self.checker.set_hosts(self.hosts)
         self.stats.membership_change.value += 1
         self._health_changed()
+
+    def _drain_on_change(self) -> None:
+        if self.config.close_on_change:
+            for host in self.hosts:
+                host.pool.drain()
 
     def _outlives_discovery(self, host: Host) -> bool:
         """Envoy trusts its own checks more than discovery: who passes them stays, unless configured otherwise."""
@@ -232,6 +248,7 @@ class ClusterRuntime:
         host = self._by_key.get((address, 0))
         if host is None:
             host = self._by_key[address, 0] = self._new_host(model.Endpoint(address), model.LocalityEndpoints(()))
+            self._drain_on_change()
             self.hosts.append(host)
             self.stats.membership_change.value += 1
             self._health_changed()
@@ -246,6 +263,7 @@ class ClusterRuntime:
             self._retire(self._by_key.pop(key))
         self.hosts = list(self._by_key.values())
         if unused:
+            self._drain_on_change()
             self.stats.membership_change.value += 1
             self._health_changed()
         self._sweep = self.loop.call_later(SWEEP_SECONDS, self._drop_unused) if self.hosts else None
@@ -253,9 +271,11 @@ class ClusterRuntime:
     def _new_host(self, endpoint: model.Endpoint, locality: model.LocalityEndpoints) -> Host:
         host = Host(endpoint, locality)
         host.peer = self._context.peer_of(endpoint)
-        host.pool = Pool(self, host, self._connection)
+        host.pool = kind_of_pool(self.config)(self, host, self._connection)
+        discovered = self.config.discovery is not model.Discovery.STATIC
         if self.checker is not None and not endpoint.check_disabled:
             host.failed_active_hc = True  # until the first check says otherwise
+            host.pending_active_hc = self.config.wait_for_first_check and discovered
         return host
 
     def _connection(self, pool: Any) -> ClientConnection:
@@ -266,6 +286,9 @@ class ClusterRuntime:
             max_requests=config.max_requests_per_connection,
             idle_timeout=config.idle_timeout,
             deadlines=self._context.idle,
+            max_duration=config.max_connection_duration,
+            max_head=config.max_response_head,
+            max_headers=config.max_response_headers,
         )
 
     def _retire(self, host: Host) -> None:

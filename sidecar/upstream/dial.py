@@ -5,11 +5,13 @@ from __future__ import annotations
 import asyncio
 import errno
 import os
+import socket
 from collections.abc import Callable
 from time import monotonic
 from typing import TYPE_CHECKING, Any
 
 from mesh.errors import MeshError
+from sidecar.config.model import TcpKeepalive
 from sidecar.upstream.host import Host
 
 if TYPE_CHECKING:
@@ -39,7 +41,9 @@ async def dial(cluster: ClusterRuntime, host: Host, make: Callable[[], Any]) -> 
     source = (cluster.config.bind_address, 0) if cluster.config.bind_address else None
     try:
         async with asyncio.timeout(cluster.config.connect_timeout):
-            await cluster.loop.create_connection(make, host.address.host, host.address.port, local_addr=source)
+            transport, _ = await cluster.loop.create_connection(
+                make, host.address.host, host.address.port, local_addr=source
+            )
     except TimeoutError:
         stats.upstream_cx_connect_timeout.value += 1
         failure = DialError(True, "")
@@ -52,6 +56,8 @@ async def dial(cluster: ClusterRuntime, host: Host, make: Callable[[], Any]) -> 
         raise
     else:
         stats.upstream_cx_connect_ms.record((monotonic() - started) * 1000)
+        if cluster.config.tcp_keepalive is not None:
+            keep_alive(transport.get_extra_info("socket"), cluster.config.tcp_keepalive)
         return
     stats.upstream_cx_connect_fail.value += 1
     host.cx_connect_fail += 1
@@ -60,6 +66,18 @@ async def dial(cluster: ClusterRuntime, host: Host, make: Callable[[], Any]) -> 
         raise failure
     finally:
         del failure  # else it, its traceback and this frame would keep each other
+
+
+def keep_alive(connection: Any, config: TcpKeepalive) -> None:
+    """Has the system probe a connection that rests."""
+    connection.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    for option, value in (
+        (socket.TCP_KEEPCNT, config.probes),
+        (socket.TCP_KEEPIDLE, config.time),
+        (socket.TCP_KEEPINTVL, config.interval),
+    ):
+        if value:
+            connection.setsockopt(socket.IPPROTO_TCP, option, value)
 
 
 def hung_up(stats: ClusterStats, opened: float, *, here: bool, in_use: bool = False) -> None:

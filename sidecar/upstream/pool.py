@@ -7,9 +7,10 @@ a connection when the limits allow. Only opening is a task.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from sidecar.codec.h1_client import ClientConnection
+from sidecar.config import model
 from sidecar.telemetry.stats import ClusterStats
 from sidecar.upstream.dial import DialError, dial, hung_up
 from sidecar.upstream.host import Host
@@ -30,6 +31,7 @@ class Waiter(Protocol):
 
     def on_connection(self, connection: ClientConnection) -> None: ...
     def on_dedicated(self, connection: ClientConnection) -> None: ...
+    def keep_for_resend(self) -> None: ...
     def on_overflow(self) -> None: ...
     def on_pending_overflow(self) -> None: ...
     def on_connect_failure(self, failure: DialError) -> None: ...
@@ -118,14 +120,15 @@ class Pool:
         waiter.budget.pending -= 1
         self._cluster.stats.upstream_rq_pending_active.value -= 1
 
-    def _open_if_allowed(self, budget: Budget) -> None:
+    def _open_if_allowed(self, budget: Budget) -> bool:
         """Every host may have one connection, whatever the limit says: else a request could wait for ever."""
         if budget.connections >= budget.limits.max_connections and (self.connections or self._opening):
             self._cluster.stats.upstream_cx_overflow.value += 1
-            return
+            return False
         self._opening += 1
         budget.connections += 1
         self._cluster.tasks.start(self._open(budget), f"connect {self.host.name}")
+        return True
 
     async def _open(self, budget: Budget) -> None:
         connection = self._make(self)
@@ -209,3 +212,53 @@ class Pool:
         idle, self.idle = self.idle, []
         for connection in idle:
             connection.close()
+
+    def drain(self) -> None:
+        """No connection that there is carries a further request."""
+        for connection in list(self.connections):
+            connection.retire()
+
+
+# At most so many connections are made ahead for one request.
+_AHEAD: Final = 3
+
+
+class EagerPool(Pool):
+    """The pool of a cluster with a `preconnect_policy`: more connections than requests, so that the next one need not
+    wait for one."""
+
+    __slots__ = ()
+
+    def acquire(self, waiter: Waiter) -> None:
+        super().acquire(waiter)
+        ratio = self._cluster.config.preconnect_ratio
+        for _ in range(_AHEAD):
+            resting = len(self.idle)
+            busy = len(self.connections) - resting
+            if (len(self.waiting) + busy) * ratio <= resting + self._opening + busy or not self.host.healthy:
+                return
+            if not self._open_if_allowed(waiter.budget):
+                return
+
+
+class ResendingPool(Pool):
+    """The pool of a cluster that sends requests again which met a connection that their host had closed."""
+
+    __slots__ = ()
+
+    def acquire(self, waiter: Waiter) -> None:
+        waiter.keep_for_resend()
+        super().acquire(waiter)
+
+
+class EagerResendingPool(ResendingPool, EagerPool):
+    """Both."""
+
+    __slots__ = ()
+
+
+def kind_of_pool(config: model.Cluster) -> type[Pool]:
+    eager, resending = config.preconnect_ratio > 1.0, config.resend is not model.Resend.NEVER
+    if eager:
+        return EagerResendingPool if resending else EagerPool
+    return ResendingPool if resending else Pool

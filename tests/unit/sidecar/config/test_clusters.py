@@ -19,6 +19,7 @@ from sidecar.config.model import (
     Limits,
     LocalityEndpoints,
     OutlierDetection,
+    TcpKeepalive,
 )
 from tests.unit.sidecar.config.build import HTTP_OPTIONS, Data, T, cluster_of, parts, problems
 
@@ -72,6 +73,16 @@ def test_defaults_are_envoys() -> None:
         ("alt_stat_name", "s", "alt_stat_name", "s"),
         ("max_requests_per_connection", 5, "max_requests_per_connection", 5),
         ("dns_refresh_rate", "1s", "dns_refresh_rate", 1.0),
+        ("preconnect_policy", {"per_upstream_preconnect_ratio": 1.5}, "preconnect_ratio", 1.5),
+        ("upstream_connection_options", {"tcp_keepalive": {}}, "tcp_keepalive", TcpKeepalive()),
+        (
+            "upstream_connection_options",
+            {"tcp_keepalive": {"keepalive_probes": 1, "keepalive_time": 2, "keepalive_interval": 3}},
+            "tcp_keepalive",
+            TcpKeepalive(1, 2, 3),
+        ),
+        ("common_lb_config", {"close_connections_on_host_set_change": True}, "close_on_change", True),
+        ("common_lb_config", {"ignore_new_hosts_until_first_hc": True}, "wait_for_first_check", True),
         ("lb_policy", "RANDOM", "balancing", Balancing(LbPolicy.RANDOM)),
         ("common_lb_config", {"healthy_panic_threshold": {"value": 0}}, "balancing", Balancing(panic_threshold=0.0)),
         ("common_lb_config", {"locality_weighted_lb_config": {}}, "balancing", Balancing(locality_weighted=True)),
@@ -159,6 +170,10 @@ def test_outlier_detection() -> None:
         ({"lb_policy": "LOAD_BALANCING_POLICY_CONFIG"}, "lb_policy: LOAD_BALANCING_POLICY_CONFIG is not implemented"),
         ({"health_checks": [HEALTH_CHECK, HEALTH_CHECK]}, "health_checks: a cluster has one health check at most"),
         ({"health_checks": [{**HEALTH_CHECK, "alt_port": 1}]}, "alt_port: is not implemented"),
+        (
+            {"preconnect_policy": {"predictive_preconnect_ratio": 2.0}},
+            "predictive_preconnect_ratio: 2 is not implemented, only 1 is",
+        ),
         ({"cluster_type": {"name": "x"}}, "cluster_type: is not implemented: use `type`"),
         ({"outlier_detection": {"monitors": [{"name": "x"}]}}, "monitors: is not implemented"),
         (

@@ -10,8 +10,9 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from sidecar.config.model import Limits
-from tests.harness.stage import ManualLoop, Stage, Wire, cluster
+from sidecar.config.model import Address, Limits, Resend
+from sidecar.upstream.pool import EagerPool, EagerResendingPool
+from tests.harness.stage import ManualLoop, Stage, Wire, assignment, cluster
 
 GET = b"GET / HTTP/1.1\r\nhost: a\r\n\r\n"
 OK = b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok"
@@ -221,3 +222,108 @@ TestPools = Pools.TestCase
 TestPools.settings = settings(
     max_examples=60, stateful_step_count=40, deadline=None, suppress_health_check=list(HealthCheck)
 )
+
+
+# ── how long connections live ─────────────────────────────────────────────────────────────────────────────────────────
+
+
+async def answered(stage: Stage, client: Wire, upstream: Wire) -> None:
+    upstream.sends(OK)
+    await stage.settle()
+    assert client.received().startswith(b"HTTP/1.1 200 ")
+
+
+async def test_an_old_connection_that_rests_is_closed(loop: ManualLoop) -> None:
+    stage = Stage(loop, clusters=[cluster(max_connection_duration=5.0, idle_timeout=0.0)])
+    client = stage.client()
+    client.sends(GET)
+    upstream = await stage.upstream()
+    await answered(stage, client, upstream)
+    loop.advance(6.0)
+    await stage.settle()
+    assert upstream.lost
+    assert stage.counter("cluster.up.upstream_cx_max_duration_reached") == 1
+    client.sends(GET)
+    await answered(stage, client, await stage.upstream())
+    await stage.leaves_nothing()
+
+
+async def test_an_old_connection_in_use_ends_with_its_request(loop: ManualLoop) -> None:
+    stage = Stage(loop, clusters=[cluster(max_connection_duration=5.0)])
+    client = stage.client()
+    client.sends(GET)
+    upstream = await stage.upstream()
+    loop.advance(6.0)
+    await stage.settle()
+    assert not upstream.lost
+    await answered(stage, client, upstream)
+    assert upstream.lost
+    assert stage.counter("cluster.up.upstream_cx_max_duration_reached") == 1
+    assert stage.counter("cluster.up.upstream_cx_max_requests") == 0
+    await stage.leaves_nothing()
+
+
+@pytest.mark.parametrize("drains", [False, True])
+async def test_connections_drain_when_hosts_change(loop: ManualLoop, drains: bool) -> None:
+    one, other = Address("10.0.0.1", 80), Address("10.0.0.2", 80)
+    stage = Stage(loop, clusters=[cluster(close_on_change=drains, assignment=assignment(one))])
+    clients = [stage.client() for _ in range(2)]
+    for client in clients:
+        client.sends(GET)
+    upstreams = [await stage.upstream() for _ in clients]
+    await answered(stage, clients[0], upstreams[0])
+    stage.upstreams.set_cluster(cluster(close_on_change=drains, assignment=assignment(one), connect_timeout=1.0))
+    await stage.settle()
+    assert not upstreams[0].lost  # the same hosts
+    stage.upstreams.set_cluster(cluster(close_on_change=drains, assignment=assignment(one, other)))
+    await stage.settle()
+    assert [upstream.lost for upstream in upstreams] == [drains, False]
+    await answered(stage, clients[1], upstreams[1])
+    assert [upstream.lost for upstream in upstreams] == [drains, drains]
+    await stage.leaves_nothing()
+
+
+# ── made ahead ────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+@pytest.mark.parametrize(("ratio", "dials"), [(1.0, 1), (1.5, 2), (2.0, 2), (3.0, 3)])
+async def test_connections_are_made_ahead(loop: ManualLoop, ratio: float, dials: int) -> None:
+    stage = Stage(loop, clusters=[cluster(preconnect_ratio=ratio)])
+    client = stage.client()
+    client.sends(GET)
+    await stage.settle()
+    assert len(loop.dials) == dials
+    upstreams = [await stage.upstream() for _ in range(dials)]
+    await stage.settle()
+    await answered(stage, client, upstreams[0])
+    client.sends(GET)
+    await stage.settle()
+    assert not loop.dials  # enough of them rest
+    await answered(stage, client, upstreams[0])
+    await stage.leaves_nothing()
+
+
+async def test_what_is_made_ahead_stays_within_the_limit(loop: ManualLoop) -> None:
+    stage = Stage(loop, clusters=[cluster(preconnect_ratio=3.0, limits=Limits(max_connections=2))])
+    client = stage.client()
+    client.sends(GET)
+    await stage.settle()
+    assert len(loop.dials) == 2
+    assert stage.counter("cluster.up.upstream_cx_overflow") == 1
+    upstreams = [await stage.upstream() for _ in range(2)]
+    await stage.settle()
+    await answered(stage, client, upstreams[0])
+    await stage.leaves_nothing()
+
+
+async def test_another_kind_of_pool_is_one_of_other_hosts(loop: ManualLoop) -> None:
+    stage = Stage(loop)
+    before = stage.cluster.hosts[0]
+    stage.upstreams.set_cluster(cluster(preconnect_ratio=2.0))
+    [host] = stage.cluster.hosts
+    assert before.removed
+    assert isinstance(host.pool, EagerPool)
+    stage.upstreams.set_cluster(cluster(preconnect_ratio=2.5))
+    assert stage.cluster.hosts == [host]
+    stage.upstreams.set_cluster(cluster(preconnect_ratio=2.5, resend=Resend.ALWAYS))
+    assert isinstance(stage.cluster.hosts[0].pool, EagerResendingPool)
