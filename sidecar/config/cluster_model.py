@@ -37,7 +37,7 @@ class Health(Enum):
     DRAINING = "DRAINING"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, weakref_slot=True)
 class Endpoint:
     address: Address
     hostname: str = ""

@@ -172,6 +172,8 @@ def data_source(reader: Reader) -> bytes:
     if kind == "inline_bytes":
         return reader.octets(kind)
     text = reader.text(kind) if kind else ""
+    if kind in ("filename", "environment_variable"):
+        reader.from_outside()
     if kind == "filename":
         try:
             return Path(text).read_bytes()

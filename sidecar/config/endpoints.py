@@ -43,9 +43,8 @@ def assignment(reader: Reader, *, names: bool = False) -> Assignment:
 
 def _locality(reader: Reader, names: bool) -> LocalityEndpoints:
     place = reader.child("locality")
-    endpoints = tuple(_endpoint(each, names) for each in reader.children("lb_endpoints"))
     return LocalityEndpoints(
-        endpoints=endpoints,
+        endpoints=reader.all_interned("lb_endpoints", _endpoint, names),
         region=place.text("region") if place is not None else "",
         zone=place.text("zone") if place is not None else "",
         sub_zone=place.text("sub_zone") if place is not None else "",

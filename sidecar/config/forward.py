@@ -22,13 +22,12 @@ _NOT_FOUND_CODES: Final = {
 
 
 def forward(reader: Reader) -> Forward:
-    retry = reader.child("retry_policy")
     upgrades = _upgrades(reader)
     return Forward(
         clusters=_clusters(reader),
         timeout=reader.seconds("timeout", 15.0),
         idle_timeout=reader.optional_seconds("idle_timeout"),
-        retry=retry_policy(retry) if retry is not None else None,
+        retry=reader.interned("retry_policy", retry_policy),
         rewrite=_rewrite(reader),
         cluster_not_found_code=_NOT_FOUND_CODES.get(reader.enum("cluster_not_found_response_code"), 503),
         high_priority=reader.enum("priority") == "HIGH",

@@ -12,8 +12,9 @@ from __future__ import annotations
 
 import ipaddress
 import math
-from collections.abc import Iterable, Iterator, Mapping
-from typing import Any, cast
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import Any, TypeVar, cast
+from weakref import WeakValueDictionary
 
 from google.protobuf.json_format import MessageToDict
 from google.protobuf.unknown_fields import UnknownFieldSet
@@ -30,14 +31,24 @@ NOTHING: frozenset[str] = frozenset()
 UNITS = (MILLION // 100, MILLION // 10_000, 1)
 
 
-class _Resource:
-    """What all readers of one resource share."""
+T = TypeVar("T")
 
-    __slots__ = ("problems", "readers")
+# What messages compiled to that somebody still uses, by how they were compiled and their bytes.
+_interned: WeakValueDictionary[tuple[Any, ...], Any] = WeakValueDictionary()
+
+
+class _Resource:
+    """What all readers of one resource share. `fresh` is what it had interned and nobody knew, `repeated` where the same
+    was met again."""
+
+    __slots__ = ("fresh", "problems", "readers", "repeated", "timeless")
 
     def __init__(self) -> None:
         self.problems: list[Problem] = []
         self.readers: list[Reader] = []
+        self.fresh: dict[tuple[Any, ...], Any] = {}
+        self.repeated: list[tuple[Reader, Any, str, int | None, tuple[Any, ...]]] = []
+        self.timeless = True
 
 
 class Reader:
@@ -89,11 +100,28 @@ class Reader:
 
     def finish(self) -> None:
         """Raises ConfigError with everything wrong in the whole resource. Called once, on its first reader."""
-        for reader in self._resource.readers:
+        resource = self._resource
+        for reader in resource.readers:
             reader._report_unread()
-        self._resource.readers.clear()  # they refer to each other: nothing is left to the garbage collector
-        if self._resource.problems:
-            raise ConfigError(*self._resource.problems)
+        if resource.problems and resource.repeated:
+            self._read_repeated()
+        resource.readers.clear()  # they refer to each other: nothing is left to the garbage collector
+        resource.repeated.clear()
+        if resource.problems:
+            raise ConfigError(*resource.problems)
+        if resource.timeless:
+            _interned.update(resource.fresh)
+
+    def _read_repeated(self) -> None:
+        """What is wrong with a message is wrong in every place that it is in."""
+        resource = self._resource
+        repeated, resource.repeated, resource.fresh = resource.repeated, [], {}
+        done = len(resource.readers)
+        for parent, message, name, index, (compiler, context, _) in repeated:
+            resource.fresh.clear()
+            compiler(type(self)(message, name, parent, index), *context)
+        for reader in resource.readers[done:]:
+            reader._report_unread()
 
     def _path_of(self, field: str) -> str:
         path = self.path
@@ -245,6 +273,37 @@ class Reader:
         """A repeated message, in order."""
         values = self._take(name)
         return [] if values is None else [type(self)(value, name, self, index) for index, value in enumerate(values)]
+
+    def interned(self, name: str, compiler: Callable[..., T], *context: Any) -> T | None:
+        """What `compiler(reader, *context)` makes of a message, None when it is not set. The same message is compiled once:
+        what comes of it is shared, within a resource and with its next version."""
+        value = self._take(name)
+        return None if value is None else self._intern(value, name, None, compiler, context)
+
+    def all_interned(self, name: str, compiler: Callable[..., T], *context: Any) -> tuple[T, ...]:
+        """The same for a repeated message."""
+        values = self._take(name)
+        if values is None:
+            return ()
+        return tuple([self._intern(value, name, index, compiler, context) for index, value in enumerate(values)])
+
+    def _intern(
+        self, message: Any, name: str, index: int | None, compiler: Callable[..., T], context: tuple[Any, ...]
+    ) -> T:
+        key = (compiler, context, message.SerializeToString(deterministic=True))
+        found: T | None = _interned.get(key)
+        if found is None:
+            resource = self._resource
+            found = resource.fresh.get(key)
+            if found is None:
+                found = resource.fresh[key] = compiler(type(self)(message, name, self, index), *context)
+            else:
+                resource.repeated.append((self, message, name, index, key))
+        return found
+
+    def from_outside(self) -> None:
+        """What is compiled depends on something that is not in the message: it is compiled anew next time."""
+        self._resource.timeless = False
 
     def values(self, name: str) -> tuple[Any, ...]:
         """A repeated scalar."""

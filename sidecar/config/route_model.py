@@ -47,7 +47,7 @@ class ResetHeader:
     timestamp: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, weakref_slot=True)
 class RetryPolicy:
     """`conditions` are the words of `retry_on` (and of x-envoy-retry-on); `attempts` is num_retries (Envoy's default 1).
 
@@ -195,7 +195,7 @@ class DirectResponse:
     body: bytes = b""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, weakref_slot=True)
 class Route:
     """`filters` holds typed_per_filter_config by filter name, compiled (None where the filter is disabled)."""
 

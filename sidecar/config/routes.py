@@ -73,14 +73,13 @@ def _check_domains(config: RouteConfig, readers: list[Reader]) -> None:
 
 def _virtual_host(reader: Reader, body_limit: int) -> VirtualHost:
     reader.only("require_tls", "NONE")
-    retry = reader.child("retry_policy")
     return VirtualHost(
         name=reader.text("name"),
         domains=reader.values("domains"),
-        routes=tuple(_route(each, body_limit) for each in reader.children("routes")),
+        routes=reader.all_interned("routes", _route, body_limit),
         request_ops=header_ops(reader, "request"),
         response_ops=header_ops(reader, "response"),
-        retry=retry_policy(retry) if retry is not None else None,
+        retry=reader.interned("retry_policy", retry_policy),
         include_attempt_count=reader.flag("include_request_attempt_count"),
         include_attempt_count_in_response=reader.flag("include_attempt_count_in_response"),
         include_is_timeout_retry=reader.flag("include_is_timeout_retry_header"),

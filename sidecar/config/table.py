@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from importlib import resources
 from typing import Any, ClassVar, Final
@@ -10,7 +10,7 @@ from typing import Any, ClassVar, Final
 from sidecar.bootstrap import read_bootstrap
 from sidecar.config.document import Document
 from sidecar.config.no_effect import REASONS
-from sidecar.config.reader import Reader, shown
+from sidecar.config.reader import Reader, T, shown
 
 _FILE: Final = "everything.yaml"
 
@@ -34,6 +34,12 @@ class RecordingReader(Reader):
     def _take(self, name: str) -> Any:
         self._note(name)
         return super()._take(name)
+
+    def _intern(
+        self, message: Any, name: str, index: int | None, compiler: Callable[..., T], context: tuple[Any, ...]
+    ) -> T:
+        """Everything is asked for again."""
+        return compiler(type(self)(message, name, self, index), *context)
 
     def one_of(self, *names: str) -> str:
         for name in names:

@@ -62,9 +62,10 @@ def _loopback(number: int) -> str:
     return f"127.0.{number // 250}.{number % 250 + 1}"
 
 
-def cluster(name: str, port: int, endpoints: int = 1, policy: str = "LEAST_REQUEST") -> dict[str, Any]:
-    """A cluster of so many endpoints: the upstream listens on all of 127.0.0.0/8."""
-    hosts = [{"endpoint": {"address": address(port, _loopback(number))}} for number in range(endpoints)]
+def cluster(name: str, port: int, endpoints: int = 1, policy: str = "LEAST_REQUEST", first: int = 0) -> dict[str, Any]:
+    """A cluster of so many endpoints from the `first` address on: the upstream listens on all of 127.0.0.0/8."""
+    numbers = range(first, first + endpoints)
+    hosts = [{"endpoint": {"address": address(port, _loopback(number))}} for number in numbers]
     return {
         "name": name,
         "type": "STATIC",

@@ -63,7 +63,9 @@ def scale(ports: Ports, routes: int, clusters: int, endpoints: int) -> dict[str,
     ]
     written.append({"match": {"prefix": "/"}, "route": {"cluster": "service-0"}})
     hosts = [{"name": "all", "domains": ["*"], "routes": written}]
-    named = [cluster(f"service-{number}", ports.upstream, endpoints) for number in range(clusters)]
+    named = [
+        cluster(f"service-{number}", ports.upstream, endpoints, first=number * endpoints) for number in range(clusters)
+    ]
     return _with(ports, hosts, named)
 
 

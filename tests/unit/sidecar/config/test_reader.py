@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -10,6 +11,7 @@ from envoy.config.cluster.v3.cluster_pb2 import Cluster
 from envoy.config.core.v3.base_pb2 import Metadata
 from envoy.config.listener.v3.listener_components_pb2 import Filter
 from envoy.config.route.v3.route_components_pb2 import RouteAction, VirtualHost
+from envoy.config.route.v3.route_pb2 import RouteConfiguration
 from envoy.extensions.filters.http.fault.v3.fault_pb2 import HTTPFault
 from envoy.extensions.filters.network.http_connection_manager.v3.http_connection_manager_pb2 import (
     HttpConnectionManager,
@@ -19,9 +21,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mesh.errors import ConfigError
-from sidecar.config.model import MILLION
+from sidecar.config.model import MILLION, DirectResponse, Forward
 from sidecar.config.no_effect import REASONS
 from sidecar.config.reader import Reader, is_ip, plain, unknown_fields
+from sidecar.config.routes import compile_route_config
 from sidecar.config.types import import_type
 
 
@@ -274,3 +277,59 @@ _JSON = st.recursive(
 def test_structs_come_back_as_they_went_in(data: dict[str, Any]) -> None:
     message = ParseDict({"filterMetadata": {"a": data}}, Metadata())
     assert plain(message.filter_metadata["a"]) == data
+
+
+# ── what is met again ─────────────────────────────────────────────────────────────────────────────────────────────────
+
+GOOD = {"match": {"prefix": "/"}, "route": {"cluster": "a", "retry_policy": {"retry_on": "5xx"}}}
+
+
+def routes(*written: dict[str, Any]) -> Any:
+    hosts = [{"name": "a", "domains": ["*"], "routes": list(written)}]
+    return ParseDict({"name": "r", "virtual_hosts": hosts}, RouteConfiguration())
+
+
+def test_the_same_message_is_compiled_once() -> None:
+    other = {**GOOD, "name": "other"}
+    first, second, third = compile_route_config(routes(GOOD, GOOD, other)).virtual_hosts[0].routes
+    assert first is second
+    assert first is not third
+    assert isinstance(first.action, Forward) and isinstance(third.action, Forward)
+    assert first.action.retry is third.action.retry
+
+
+def test_what_is_in_use_is_shared_with_the_next_version() -> None:
+    old = compile_route_config(routes(GOOD)).virtual_hosts[0].routes[0]
+    new = compile_route_config(routes({**GOOD, "name": "before it"}, GOOD)).virtual_hosts[0].routes
+    assert new[1] is old
+    assert new[0] is not old
+
+
+def test_what_is_wrong_is_wrong_in_every_place() -> None:
+    bad = {"match": {"prefix": "/"}, "route": {"cluster": "a", "retry_policy": {"retry_on": "nonsense"}}}
+    for _ in range(2):  # nothing of it is remembered
+        with pytest.raises(ConfigError) as caught:
+            compile_route_config(routes(bad, GOOD, bad, GOOD, bad))
+        assert [problem.field for problem in caught.value.problems] == [
+            f"virtual_hosts[0].routes[{index}].route.retry_policy.retry_on" for index in (0, 2, 4)
+        ]
+
+
+def test_what_nobody_reads_is_told_of_every_place() -> None:
+    bad = {**GOOD, "stat_prefix": "x"}
+    with pytest.raises(ConfigError) as caught:
+        compile_route_config(routes(bad, bad))
+    fields = [problem.field for problem in caught.value.problems]
+    assert fields == [f"virtual_hosts[0].routes[{index}].stat_prefix" for index in (0, 1)]
+
+
+def test_what_depends_on_a_file_is_read_anew(tmp_path: Path) -> None:
+    page = tmp_path / "page"
+    written = {"match": {"prefix": "/"}, "direct_response": {"status": 200, "body": {"filename": str(page)}}}
+    kept = []
+    for body in (b"one", b"two"):
+        page.write_bytes(body)
+        kept.append(compile_route_config(routes(written)))
+        action = kept[-1].virtual_hosts[0].routes[0].action
+        assert isinstance(action, DirectResponse)
+        assert action.body == body
