@@ -316,11 +316,11 @@ def test_what_is_wrong_is_wrong_in_every_place() -> None:
 
 
 def test_what_nobody_reads_is_told_of_every_place() -> None:
-    bad = {**GOOD, "stat_prefix": "x"}
+    bad = {**GOOD, "tracing": {}}
     with pytest.raises(ConfigError) as caught:
         compile_route_config(routes(bad, bad))
     fields = [problem.field for problem in caught.value.problems]
-    assert fields == [f"virtual_hosts[0].routes[{index}].stat_prefix" for index in (0, 1)]
+    assert fields == [f"virtual_hosts[0].routes[{index}].tracing" for index in (0, 1)]
 
 
 def test_what_depends_on_a_file_is_read_anew(tmp_path: Path) -> None:
