@@ -21,6 +21,7 @@ from sidecar.config.model import (
     HeaderOps,
     PathMatch,
     Redirect,
+    RetryPolicy,
     Route,
     RouteConfig,
     RouteMatch,
@@ -117,14 +118,14 @@ class CompiledRoute:
         self._destinations: list[Destination] = []
         self.destination: Destination | None = None  # when there is no choice
         if isinstance(action, Forward):
+            policy = action.retry or vhost.retry
+            self.retry = table.retry_plan(policy, action.timeout) if policy is not None else None
             self._compile_forward(action, request, response)
             self.extras = Extras(action, action.mirrors or vhost.mirrors or routes.mirrors) or None
         elif isinstance(action, Redirect):
             self.path_rewrite = path_rewrite(action, config.match)
 
     def _compile_forward(self, action: Forward, request: list[HeaderOps], response: list[HeaderOps]) -> None:
-        policy = action.retry or self.virtual_host.config.retry
-        self.retry = RetryPlan(policy, action.timeout) if policy is not None else None
         self.hash_policies = HashPolicies(action.hash_policies) if action.hash_policies else None
         if action.rewrite is not None:
             self.path_rewrite = path_rewrite(action.rewrite, self.config.match)
@@ -249,7 +250,7 @@ def _no_filters(_routes: RouteConfig, _vhost: VirtualHost, _route: Route) -> tup
 class RouteTable:
     """A compiled route configuration; immutable once made."""
 
-    __slots__ = ("_any", "_exact", "_prefixes", "_suffixes", "bind_filters", "config", "rng")
+    __slots__ = ("_any", "_exact", "_plans", "_prefixes", "_suffixes", "bind_filters", "config", "rng")
 
     def __init__(
         self, config: RouteConfig, *, rng: random.Random | None = None, bind_filters: FilterBinder = _no_filters
@@ -261,6 +262,7 @@ class RouteTable:
         self._suffixes: list[tuple[bytes, CompiledVirtualHost]] = []  # longest first
         self._prefixes: list[tuple[bytes, CompiledVirtualHost]] = []
         self._any: CompiledVirtualHost | None = None
+        self._plans: dict[tuple[int, float], RetryPlan] = {}
         for vhost in config.virtual_hosts:
             compiled = CompiledVirtualHost(vhost, self)
             for domain in vhost.domains:
@@ -277,6 +279,14 @@ class RouteTable:
             self._prefixes.append((domain[:-1], vhost))
         else:
             self._exact[domain] = vhost
+
+    def retry_plan(self, policy: RetryPolicy, timeout: float) -> RetryPlan:
+        """The policy, compiled; routes of one policy share it."""
+        key = id(policy), timeout  # the configuration keeps the policy, so that its id is its own
+        plan = self._plans.get(key)
+        if plan is None:
+            plan = self._plans[key] = RetryPlan(policy, timeout)
+        return plan
 
     def virtual_host(self, authority: bytes) -> CompiledVirtualHost | None:
         """Exact name, then the longest suffix wildcard, then the longest prefix wildcard, then `*`."""
