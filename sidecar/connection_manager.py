@@ -16,18 +16,20 @@ from typing import TYPE_CHECKING, Any
 
 from mesh.node import Node
 from mesh.tasks import TaskOwner
+from sidecar import head_rules
 from sidecar.codec import lenient
 from sidecar.codec.headers import Headers, drop
+from sidecar.codec.spelled_server import server_type
 from sidecar.config.model import Direction, Hcm, RouteConfig
 from sidecar.drain import DrainSequence, ServerHealth
 from sidecar.exchange import Exchange, Flag
 from sidecar.filters import FilterContext, Reply
 from sidecar.filters.chain import FilterChain
 from sidecar.forward.observed import Observers, stream_type
+from sidecar.forward.stream import Stream
 from sidecar.forwarded import Forwarded
 from sidecar.reply_mapper import ReplyMapper
-from sidecar.router.path import normalize
-from sidecar.router.table import RouteTable, without_port
+from sidecar.router.table import RouteTable
 from sidecar.telemetry.stats import HttpStats, ListenerStats, Stats
 from sidecar.timers import Deadlines
 from sidecar.upstream.cluster import ClusterRuntime
@@ -56,6 +58,7 @@ class ManagerContext:
     decode_peer: Callable[[bytes], Any]
     rng: random.Random = field(default_factory=random.Random)
     service_cluster: str = ""  # the cluster of the bootstrap's node
+    node_id: str = ""  # its id, as it is written there
     health: ServerHealth = field(default_factory=ServerHealth)
 
 
@@ -74,6 +77,10 @@ class ConnectionManager:
         self.listener = listener or ListenerStats(Stats(), "")  # without a listener nobody reads them
         self.buffer_limit = buffer_limit
         self.forwarded = Forwarded(config)
+        self.identify = head_rules.identification(
+            config, self.forwarded.apply, context.node_id, context.service_cluster
+        )
+        self.host_rule = head_rules.host_rule(config)
         self.via = config.via.encode()
         self.adds_request_id = config.always_set_request_id_in_response
         self.direction = direction
@@ -84,6 +91,7 @@ class ConnectionManager:
         self.active = context.active
         self.rng = context.rng
         self.stats = HttpStats(context.stats, config.stat_prefix)
+        self.path_rule = head_rules.path_rule(config, self.stats)
         filters = FilterContext(
             self.stats,
             context.stats,
@@ -96,6 +104,8 @@ class ConnectionManager:
         self.routes = self.compile(config.routes or RouteConfig(config.rds, ()))
         self.account = context.accounting(config, direction)
         self.stream = stream_type(config)
+        self.plain_streams = self.stream is Stream
+        self.connection: Callable[..., ServerConnection] = server_type(config.header_spelling)
         self.reply_mapper = ReplyMapper(config.local_replies, context.rng) if config.local_replies else None
         self.observers = Observers(config, context.interim)
         self.tracer = context.tracer(config, direction)
@@ -166,6 +176,10 @@ class ConnectionManager:
 
     # ── drains ────────────────────────────────────────────────────────────────────────────────────────────────────────
 
+    def answers_continue(self, expect: bytes) -> bool:
+        """Whether we say 100 to a request in the upstream's place."""
+        return not self.config.proxies_continue and expect.lower() == b"100-continue"
+
     def drain(self, sequence: DrainSequence) -> None:
         """From now on responses begin to end their connections, as the sequence has it; the first one counts."""
         if self._sequence is None:
@@ -221,26 +235,28 @@ class ConnectionManager:
         config, special = self.config, exchange.special
         if exchange.path[:1] != b"/" and exchange.method != b"CONNECT":
             self.stats.downstream_rq_non_relative_path.value += 1
-            return _reply(404, "absolute_path_rejected", closes=False)
+            return Reply(404, b"", "absolute_path_rejected")
         if b"host" not in special and not exchange.authority:
             if exchange.protocol == "HTTP/1.1" or not config.default_host:
-                return _reply(400, "missing_host_header")
+                return self._bad_request("missing_host_header")
             exchange.authority = config.default_host.encode()
         if b"#" in exchange.path:
             self.stats.downstream_rq_failed_path_normalization.value += 1
-            return _reply(400, "path_normalization_failed")
-        if config.normalize_path or config.merge_slashes:
-            path = normalize(exchange.path, dots=config.normalize_path, slashes=config.merge_slashes)
-            if path is None:
-                self.stats.downstream_rq_failed_path_normalization.value += 1
-                return _reply(400, "path_normalization_failed")
-            exchange.path = path
-        if config.strip_any_host_port or (config.strip_matching_host_port and _own_port(exchange)):
-            exchange.authority = without_port(exchange.authority)
+            return self._bad_request(head_rules.FAILED)
+        if self.path_rule is not None and (answer := self.path_rule(exchange)) is not None:
+            return answer
+        if self.host_rule is not None:
+            self.host_rule(exchange)
         if len(special) > 1:  # more than the host
             self._hop_by_hop(exchange, special)
-        self.forwarded.apply(exchange)
+        if self.identify is None:
+            self.forwarded.apply(exchange)
+        else:
+            self.identify(exchange)
         return None
+
+    def _bad_request(self, detail: str) -> Reply:
+        return Reply(400, b"", detail, headers=() if self.config.keeps_after_bad_request else _CLOSE)
 
     def _check_codec(self, exchange: Exchange) -> Reply | None:
         """What Envoy's codec refuses: it splits the target and looks at the fields."""
@@ -277,7 +293,7 @@ class ConnectionManager:
             _drop_nominated(headers, special[b"connection"])
         if b"te" in special and b"trailers" in special[b"te"]:
             headers.append((b"te", b"trailers"))
-        if b"expect" in special and special[b"expect"].lower() != b"100-continue":
+        if b"expect" in special and (self.config.proxies_continue or special[b"expect"].lower() != b"100-continue"):
             headers.append((b"expect", special[b"expect"]))
         peer = special.get(b"x-envoy-peer-metadata")
         if peer is not None:
@@ -292,10 +308,6 @@ _AUTHORITY_BYTES = b"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456
 
 
 _CLOSE = ((b"connection", b"close"),)
-
-
-def _reply(status: int, detail: str, *, closes: bool = True) -> Reply:
-    return Reply(status, b"", detail, headers=_CLOSE if closes else ())
 
 
 def _refusal(detail: str) -> Reply:
@@ -327,11 +339,6 @@ def split_target(exchange: Exchange, target: bytes) -> str:
     if target == b"*":
         return "" if exchange.method == b"OPTIONS" else "http1.invalid_url"
     return "http1.codec_error"
-
-
-def _own_port(exchange: Exchange) -> bool:
-    """Whether the authority names the port that the request came to."""
-    return exchange.authority.endswith(b":%d" % exchange.downstream.local.port)
 
 
 def _drop_nominated(headers: Headers, connection: bytes) -> None:

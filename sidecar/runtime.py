@@ -98,6 +98,7 @@ class Runtime:
             decode_peer=peer.decode,
             rng=self._rng,
             service_cluster=str(bootstrap.node.get("cluster", "")),
+            node_id=str(bootstrap.node.get("id", "")),
             health=self.health,
         )
         context = ListenerContext(

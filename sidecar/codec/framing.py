@@ -39,8 +39,7 @@ def request_length(special: Mapping[bytes, bytes]) -> int:
 def response_length(status: int, method: bytes, special: Mapping[bytes, bytes]) -> int:
     """The body length of a final response to `method`. Raises FramingError."""
     if status == 204:
-        if b"transfer-encoding" in special or special.get(b"content-length", b"0") != b"0":
-            raise FramingError("http1.body_disallowed")
+        check_bodiless(special)
         return 0
     if method == b"HEAD" or status == 304:
         return 0
@@ -53,6 +52,12 @@ def response_length(status: int, method: bytes, special: Mapping[bytes, bytes]) 
             raise FramingError("http1.invalid_transfer_encoding")
         return CHUNKED
     return UNTIL_CLOSE if length is None else _content_length(length)
+
+
+def check_bodiless(special: Mapping[bytes, bytes]) -> None:
+    """What 1xx and 204 must not say. Raises FramingError."""
+    if b"transfer-encoding" in special or special.get(b"content-length", b"0") != b"0":
+        raise FramingError("http1.body_disallowed")
 
 
 def _content_length(value: bytes) -> int:

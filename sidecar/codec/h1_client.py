@@ -9,7 +9,7 @@ from time import monotonic
 from typing import TYPE_CHECKING, Any
 
 from sidecar.codec import lenient
-from sidecar.codec.framing import CHUNKED, UNTIL_CLOSE, ChunkedDecoder, FramingError, response_length
+from sidecar.codec.framing import CHUNKED, UNTIL_CLOSE, ChunkedDecoder, FramingError, check_bodiless, response_length
 from sidecar.codec.heads import HeadError, ResponseParser
 
 if TYPE_CHECKING:
@@ -71,6 +71,7 @@ class ClientConnection:
         self._keep_alive = True
         self._request_sent = True
         self.interim = False  # the host has sent a 1xx
+        self.plain_heads = True
         self._unfinished = False  # we closed it in the middle of a request
         self._received = pool.stats.upstream_cx_rx_bytes_total
         self._sent = pool.stats.upstream_cx_tx_bytes_total
@@ -216,6 +217,10 @@ class ClientConnection:
             self.pool.withdraw(self)
         self.transport.abort()
 
+    def _new_head(self) -> ResponseParser:
+        """The parser of the next response's head, where `plain_heads` is False."""
+        raise NotImplementedError
+
     # ── the response ──────────────────────────────────────────────────────────────────────────────────────────────────
 
     def _on_head(self, data: bytes) -> None:
@@ -229,7 +234,7 @@ class ClientConnection:
                 if end < 0 or end > self._max_head:
                     self._head_incomplete(data)
                     return
-            head = ResponseParser()
+            head = ResponseParser() if self.plain_heads else self._new_head()
             try:
                 try:
                     head.parse(data[:end])
@@ -242,7 +247,8 @@ class ClientConnection:
                     raise HeadError("http1.too_many_headers")
                 if head.status >= 200:
                     break
-            except HeadError:
+                check_bodiless(head.special)
+            except (HeadError, FramingError):
                 self._fail(PROTOCOL_ERROR)
                 return
             data = data[end:]
@@ -251,7 +257,8 @@ class ClientConnection:
                 self._buffer = data
                 self.stream.on_switching(head)
                 return
-            if not data:  # the others only precede it (we answered 100 ourselves)
+            self.stream.on_interim(head)  # the others only precede it
+            if not data:
                 return
         try:
             left = response_length(head.status, self.stream.method, head.special)

@@ -6,7 +6,7 @@ Heads are found here, parsed by `heads`, and become a `Stream`; bodies are frame
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from time import monotonic
 from typing import TYPE_CHECKING, Any
 
@@ -14,17 +14,19 @@ from sidecar.codec import lenient
 from sidecar.codec.framing import CHUNKED, ChunkedDecoder, FramingError, chunk, last_chunk, request_length
 from sidecar.codec.headers import Headers
 from sidecar.codec.heads import HeadError, RequestParser
-from sidecar.codec.render import response_head
+from sidecar.codec.render import response_head, status_line
 from sidecar.config.model import Address
+from sidecar.forward import Stream
 from sidecar.forward.state import NEVER
 
 if TYPE_CHECKING:
     from sidecar.connection_manager import ConnectionManager
-    from sidecar.forward import Stream
 
 # What a client may send ahead of its turn before its reading is paused. It is not paused for merely having a request in
 # flight: a paused transport sees neither FIN nor RST.
 MAX_AHEAD = 64 * 1024
+
+HeadOf = Callable[[int, Headers], bytes]
 
 _CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 
@@ -32,7 +34,7 @@ _HEAD, _BODY, _CHUNKS, _WAIT, _TUNNEL, _CLOSING = range(6)
 _READS_BODY = (_BODY, _CHUNKS)
 
 # What a connection makes of a drain: nothing, asks at each response, has announced its end.
-_STAYS, _MAY_LEAVE, _LEAVES = range(3)
+_STAYS, _MAY_LEAVE, _LEAVES, _ENDS = range(4)
 
 
 class ServerConnection:
@@ -48,7 +50,10 @@ class ServerConnection:
         self.remote = Address("", 0)
         self.local = self.own = Address("", 0)
         self.deadline = 0.0
-        self._parser = RequestParser()
+        self._parser = self._new_parser()
+        self.head_of: HeadOf | None = None  # renders the next response's head, when that is not done as usual
+        self.remembers = False  # how the client spells header names
+        self.usual_head_of: HeadOf | None = None  # … and all others
         self._state = _HEAD
         self._buffer = b""
         self._left = 0
@@ -73,6 +78,14 @@ class ServerConnection:
         self._received = manager.stats.downstream_cx_rx_bytes_total
         self._sent = manager.stats.downstream_cx_tx_bytes_total
         self._timer: asyncio.TimerHandle | None = None  # of a head that is not complete, or of the delayed close
+
+    def _new_parser(self) -> RequestParser:
+        return RequestParser()
+
+    @property
+    def names(self) -> dict[bytes, bytes]:
+        """How the client spelled the fields of the request in progress, where that is remembered."""
+        return {}
 
     # ── asyncio's side ────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -146,11 +159,17 @@ class ServerConnection:
         if now >= self._drain_at:
             self._end_of_drain(now)
             return
-        if self._draining == _LEAVES or self._close_after:
+        if self._draining >= _LEAVES or self._close_after:
             pass  # its end is near anyway
         elif config.max_connection_duration and now - self._opened >= config.max_connection_duration:
             self.manager.stats.downstream_cx_max_duration_reached.value += 1
-            self._announce_end(now)
+            if not self._requests and not self._buffer:
+                self._close()  # nobody has anything to lose
+                return
+            if config.ends_with_response:
+                self._draining = _ENDS
+            else:
+                self._announce_end(now)
         elif self._stream is not None or self._buffer:
             pass  # not idle
         elif config.idle_timeout and now - self._idle_since >= config.idle_timeout:
@@ -261,9 +280,14 @@ class ServerConnection:
         if not self.manager.keeps(self._requests):
             self._close_after = True
             self.manager.stats.downstream_cx_max_requests_reached.value += 1
-        self._stream = stream = self.manager.stream(self, self.manager, parser, length, monotonic())
+        manager = self.manager
+        if manager.plain_streams:
+            stream = Stream(self, manager, parser, length, monotonic())
+        else:
+            stream = manager.stream(self, manager, parser, length, monotonic())
+        self._stream = stream
         special = parser.special
-        if b"expect" in special and special[b"expect"].lower() == b"100-continue":
+        if b"expect" in special and self.manager.answers_continue(special[b"expect"]):
             self._sent.value += len(_CONTINUE)
             self.transport.write(_CONTINUE)
         if length == 0:
@@ -367,7 +391,7 @@ class ServerConnection:
             self._say_how_it_goes_on(headers)
         elif self._http10:
             headers.append((b"connection", b"keep-alive"))
-        data = response_head(status, headers)
+        data = response_head(status, headers) if self.head_of is None else self.head_of(status, headers)
         if self._http10 and status != 426:  # the refusal of a version speaks the version that is wanted
             data = b"HTTP/1.0" + data[8:]
         if body:
@@ -408,6 +432,16 @@ class ServerConnection:
         if end:
             self._response_done()
 
+    def render(self, status: int, headers: Headers) -> bytes:
+        """A response's head as this connection writes it."""
+        return response_head(status, headers) if self.head_of is None else self.head_of(status, headers)
+
+    def interim(self, status: int, headers: Headers) -> None:
+        """Passes on a response that precedes the real one."""
+        data = self.render(status, headers) if headers else status_line(status) + b"\r\n"
+        self._sent.value += len(data)
+        self.transport.write(data)
+
     def switch(self, head: bytes) -> None:
         """Answers with `head`; from here on bytes pass as they are."""
         self._state = _TUNNEL
@@ -427,12 +461,19 @@ class ServerConnection:
         """Whether the answer in progress says that the connection ends."""
         return self._close_after or not self._request_done or self._leaves()
 
+    @property
+    def answer_is_last(self) -> bool:
+        """Whether it is known by now that the connection ends with the answer in progress."""
+        return self._close_after or not self._request_done or self._draining >= _LEAVES
+
     def _leaves(self) -> bool:
         """Whether a drain ends this connection: drawn anew for each response, until one announces it."""
         if self._draining == _MAY_LEAVE and self.manager.gives_up():
             self.manager.stats.downstream_cx_drain_close.value += 1
             self._announce_end(monotonic())
-        return self._draining == _LEAVES
+        if self._draining == _ENDS:  # with this very response
+            self._close_after = True
+        return self._draining >= _LEAVES
 
     def replace(self, stream: Stream) -> None:
         """Another stream has taken over the request in progress."""
@@ -459,7 +500,7 @@ class ServerConnection:
 
     def may_leave(self, may: bool) -> None:
         """Whether the connection manager drains; one that announced its end does not take it back."""
-        if self._draining != _LEAVES:
+        if self._draining < _LEAVES:
             self._draining = _MAY_LEAVE if may else _STAYS
 
     def _announce_end(self, now: float) -> None:

@@ -221,6 +221,7 @@ class Cluster:
     ping_interval: float = 0.0  # HTTP/2 keep-alive; 0.0: none
     ping_timeout: float = 0.0
     buffer_limit: int = 1024 * 1024
+    header_spelling: str = ""  # codec.key_case: of requests to the hosts, or of their responses on their way on
     enable_trailers: bool = False  # HTTP/1.1 trailers of responses are passed on, not dropped
     bind_address: str = ""  # upstream_bind_config: the source address of connections to the upstream
     eds_timeout: float = 15.0  # initial_fetch_timeout: warm without endpoints after that; 0.0: wait for ever

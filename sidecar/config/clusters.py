@@ -90,6 +90,7 @@ def cluster(reader: Reader, *, http2: bool = False) -> Cluster:
         wait_for_first_check=common is not None and common.flag("ignore_new_hosts_until_first_hc"),
         resend=resend(reader, metadata),
         enable_trailers=upstream.enable_trailers,
+        header_spelling=upstream.header_spelling,
         dns_refresh_rate=reader.seconds("dns_refresh_rate", 5.0),
         dns_family=DnsFamily[reader.enum("dns_lookup_family")],
         http2=upstream.http2,

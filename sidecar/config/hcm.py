@@ -4,18 +4,28 @@ from __future__ import annotations
 
 from typing import Any, Final
 
+from envoy.extensions.http.early_header_mutation.header_mutation.v3.header_mutation_pb2 import (
+    HeaderMutation as EarlyHeaderMutation,
+)
+from envoy.extensions.http.header_formatters.preserve_case.v3.preserve_case_pb2 import PreserveCaseFormatterConfig
 from envoy.extensions.request_id.uuid.v3.uuid_pb2 import UuidRequestIdConfig
 
+from sidecar.codec.heads import SPECIAL
+from sidecar.codec.key_case import PRESERVE, PRESERVE_OR_PROPER, PROPER
 from sidecar.config.access_log import access_logs
-from sidecar.config.common import cidr
+from sidecar.config.common import cidr, typed
+from sidecar.config.filter_header_mutation import header_mutation
 from sidecar.config.filters import http_filters
 from sidecar.config.local_reply import local_replies
-from sidecar.config.model import Hcm, RouteConfig
+from sidecar.config.model import Hcm, HeaderMutation, RouteConfig
 from sidecar.config.reader import Reader
 from sidecar.config.routes import route_config
 from sidecar.config.source import ads_source
 from sidecar.config.tracing import tracing
 
+_PRESERVE_CASE: Final = {PreserveCaseFormatterConfig.DESCRIPTOR.full_name: None}
+_EARLY: Final = {EarlyHeaderMutation.DESCRIPTOR.full_name: None}
+_KEEPS_SLASHES: Final = ("IMPLEMENTATION_SPECIFIC_DEFAULT", "KEEP_UNCHANGED")
 _UUID: Final = {UuidRequestIdConfig.DESCRIPTOR.full_name: None}
 _IDLE_TIMEOUT: Final = 3600.0
 _FETCH_TIMEOUT: Final = 15.0
@@ -55,6 +65,7 @@ def hcm(reader: Reader) -> Hcm:
         drain_timeout=reader.seconds("drain_timeout", 5.0),
         upgrades=_upgrades(reader),
         local_replies=local_replies(reader.child("local_reply_config")),
+        **_head_rules(reader),
         **_log_options(reader),
         **_common_options(reader),
         **_http1_options(reader),
@@ -78,10 +89,7 @@ def _routes(reader: Reader) -> tuple[RouteConfig | None, str, float]:
 def _refusals(reader: Reader) -> None:
     """Fields of which the default is all there is."""
     reader.only("codec_type", "AUTO", "HTTP1")
-    reader.only("path_with_escaped_slashes_action", "IMPLEMENTATION_SPECIFIC_DEFAULT", "KEEP_UNCHANGED")
     reader.only("forward_client_cert_details", "SANITIZE")
-    reader.only("stream_error_on_invalid_http_message", False)
-    reader.only("add_user_agent", False)
     if (identity := reader.child("request_id_extension")) is not None:
         _, config = identity.unpacked()
         if config is None or config.type not in _UUID:
@@ -91,6 +99,34 @@ def _refusals(reader: Reader) -> None:
             config.only("use_request_id_for_trace_sampling", True)
     if reader.has("strip_any_host_port") and reader.has("strip_matching_host_port"):
         reader.problem("only one of strip_any_host_port and strip_matching_host_port may be set", "strip_any_host_port")
+
+
+def _head_rules(reader: Reader) -> dict[str, Any]:
+    slashes = reader.enum("path_with_escaped_slashes_action")
+    scheme = ""
+    if (transformation := reader.child("scheme_header_transformation")) is not None:
+        scheme = transformation.text("scheme_to_overwrite")
+        transformation.only("match_upstream", False)
+    return {
+        "escaped_slashes": "" if slashes in _KEEPS_SLASHES else slashes,
+        "strip_trailing_host_dot": reader.flag("strip_trailing_host_dot"),
+        "add_user_agent": reader.flag("add_user_agent"),
+        "scheme": scheme,
+        "append_x_forwarded_port": reader.flag("append_x_forwarded_port"),
+        "early_mutations": _early_mutations(reader),
+        "keeps_after_bad_request": reader.flag("stream_error_on_invalid_http_message"),
+        "proxies_continue": reader.flag("proxy_100_continue"),
+        "ends_with_response": reader.flag("http1_safe_max_connection_duration"),
+    }
+
+
+def _early_mutations(reader: Reader) -> tuple[HeaderMutation, ...]:
+    mutations: list[HeaderMutation] = []
+    for each in reader.children("early_header_mutation_extensions"):
+        _, config = typed(each, _EARLY, "early header mutation")
+        if config is not None:
+            mutations += (header_mutation(mutation, SPECIAL) for mutation in config.children("mutations"))
+    return tuple(mutations)
 
 
 def _log_options(reader: Reader) -> dict[str, Any]:
@@ -135,7 +171,24 @@ def _http1_options(parent: Reader) -> dict[str, Any]:
         "accept_http_10": reader.flag("accept_http_10"),
         "default_host": reader.text("default_host_for_http_10"),
         "enable_trailers": reader.flag("enable_trailers"),
+        "header_spelling": header_spelling(reader.child("header_key_format")),
     }
+
+
+def header_spelling(reader: Reader | None) -> str:
+    """A HeaderKeyFormat, in `codec.key_case`'s words."""
+    if reader is None:
+        return ""
+    if reader.child("proper_case_words") is not None:
+        return PROPER
+    formatter = reader.child("stateful_formatter")
+    if formatter is None:
+        return ""
+    _, config = typed(formatter, _PRESERVE_CASE, "stateful header formatter")
+    if config is None:
+        return ""
+    config.only("forward_reason_phrase", False)
+    return PRESERVE_OR_PROPER if config.enum("formatter_type_on_envoy_headers") == "PROPER_CASE" else PRESERVE
 
 
 def http1_only(reader: Reader) -> None:

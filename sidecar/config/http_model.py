@@ -8,7 +8,7 @@ from typing import Any
 
 from sidecar.config.basic_model import MILLION, UNLIMITED, HeaderMatcher
 from sidecar.config.log_filter_model import LogFilter
-from sidecar.config.route_model import NO_OPS, HeaderOps, RouteConfig, WeightedCluster
+from sidecar.config.route_model import NO_OPS, HeaderMutation, HeaderOps, RouteConfig, WeightedCluster
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,8 +115,19 @@ class Hcm:
     always_set_request_id_in_response: bool = False
     normalize_path: bool = False
     merge_slashes: bool = False
+    escaped_slashes: str = ""  # REJECT_REQUEST | UNESCAPE_AND_REDIRECT | UNESCAPE_AND_FORWARD; "": they stay
     strip_any_host_port: bool = False
     strip_matching_host_port: bool = False
+    strip_trailing_host_dot: bool = False
+    add_user_agent: bool = False
+    scheme: str = ""  # of requests, whatever they say
+    append_x_forwarded_port: bool = False
+    early_mutations: tuple[HeaderMutation, ...] = ()
+    keeps_after_bad_request: bool = (
+        False  # stream_error_on_invalid_http_message: a 400 of ours does not end the connection
+    )
+    proxies_continue: bool = False  # proxy_100_continue: Expect, and interim responses, go through
+    ends_with_response: bool = False  # http1_safe_max_connection_duration: idle connections outlive the duration
     max_request_headers_kb: int = 60
     max_headers_count: int = 100
     idle_timeout: float = 3600.0
@@ -131,6 +142,7 @@ class Hcm:
     default_host: str = ""  # of HTTP/1.0 requests without one; "": refuse them
     underscores: str = "ALLOW"  # headers_with_underscores_action: ALLOW | REJECT_REQUEST | DROP_HEADER
     upgrades: frozenset[str] = frozenset()  # lower-case: "websocket", "connect"
+    header_spelling: str = ""  # codec.key_case: of responses, or of requests on their way on
     enable_trailers: bool = False  # HTTP/1.1 trailers of requests are passed on, not dropped
     rds_timeout: float = 15.0  # initial_fetch_timeout: serve without routes after that; 0.0: wait for ever
     local_replies: LocalReplies | None = None

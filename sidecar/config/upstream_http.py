@@ -7,7 +7,7 @@ from typing import Final
 
 from envoy.extensions.upstreams.http.v3.http_protocol_options_pb2 import HttpProtocolOptions
 
-from sidecar.config.hcm import http1_only
+from sidecar.config.hcm import header_spelling, http1_only
 from sidecar.config.reader import Reader
 
 _OPTIONS: Final = HttpProtocolOptions.DESCRIPTOR.full_name
@@ -23,6 +23,7 @@ class Upstream:
     max_headers: int = 100
     max_head: int = 60 * 1024
     enable_trailers: bool = False
+    header_spelling: str = ""
     ping_interval: float = 0.0
     ping_timeout: float = 0.0
 
@@ -77,7 +78,8 @@ def _http1(upstream: Upstream, parent: Reader) -> Upstream:
     if reader is None:
         return upstream
     http1_only(reader)
-    return replace(upstream, enable_trailers=reader.flag("enable_trailers"))
+    spelling = header_spelling(reader.child("header_key_format"))
+    return replace(upstream, enable_trailers=reader.flag("enable_trailers"), header_spelling=spelling)
 
 
 def _http2(upstream: Upstream, reader: Reader) -> Upstream:

@@ -1,6 +1,7 @@
-"""A request under observation: one that notes its moments, or is logged while it is in progress.
+"""A request under observation: one that notes its moments, is logged while it is in progress, or goes on with its header
+names as they were spelled.
 
-Where no access log asks for either, requests are plain `Stream`s and pay for none of it.
+Where nobody asks for that, requests are plain `Stream`s and pay for none of it.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from sidecar.codec.headers import Headers
 from sidecar.codec.heads import RequestParser, ResponseParser
+from sidecar.codec.key_case import PRESERVE, PRESERVE_OR_PROPER, as_sent, proper_case, spell
 from sidecar.config.model import Hcm
 from sidecar.exchange import Exchange
 from sidecar.forward.stream import Stream
@@ -42,7 +44,8 @@ def stream_type(config: Hcm) -> type[Stream]:
     """What a connection manager's requests are."""
     in_progress = config.log_interval or config.log_starts or config.log_tunnels
     metered = any(log.metered for log in config.access_logs)
-    return ObservedStream if in_progress or metered else Stream
+    spelled = config.header_spelling in (PRESERVE, PRESERVE_OR_PROPER)
+    return ObservedStream if in_progress or metered or spelled else Stream
 
 
 class Observers:
@@ -115,6 +118,14 @@ class ObservedStream(Stream):
         self.sent_first = monotonic()
         self.sent_all = self.sent_first if self.request_complete else 0.0
         super().on_connection(connection)
+
+    def _head(self, first: bool) -> bytes:
+        """With the header names that the client wrote, where they are to go on."""
+        head, downstream = super()._head(first), self.downstream
+        if not downstream.remembers:
+            return head
+        rest = proper_case if self.manager.config.header_spelling == PRESERVE_OR_PROPER else None
+        return spell(head, as_sent(downstream.names, rest))
 
     def on_response(
         self, head: ResponseParser, length: int, body: bytes, end: bool, trailers: Sequence[bytes] = ()

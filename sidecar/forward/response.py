@@ -75,6 +75,11 @@ class Responses(Attempts):
             plan.told_to_wait(head, time(), self.manager.rng) if plan is not None and plan.policy.reset_headers else 0.0
         )
 
+    def on_interim(self, head: ResponseParser) -> None:
+        """A response that only precedes the real one: passed on where that is asked for (we answer 100 ourselves)."""
+        if self.manager.config.proxies_continue:
+            self.downstream.interim(head.status, head.headers)
+
     def _refused_upgrade(
         self, head: ResponseParser, length: int, body: bytes, end: bool, now: float, trailers: Sequence[bytes]
     ) -> None:

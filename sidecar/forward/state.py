@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from sidecar.upstream.limits import Budget
 
 NEVER: Final = float("inf")
+BAD_REQUEST: Final = 400  # who is told so by us is not heard again on this connection
 
 
 STREAM_STATE: Final = (
@@ -169,7 +170,7 @@ class StreamState(Exchange):
         self._detach()
         self.flags |= flags
         self.details = details
-        if close:
+        if close or (status == BAD_REQUEST and not self.manager.config.keeps_after_bad_request):
             self.downstream.end_after_this()
         if self.manager.reply_mapper is not None:
             self.flags &= ~(flags & Flag.DPE)  # in Envoy the codec says so after its reply

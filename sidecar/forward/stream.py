@@ -10,6 +10,7 @@ from sidecar.codec.heads import RequestParser
 from sidecar.config.model import HASHING, Forward, Redirect
 from sidecar.exchange import Flag
 from sidecar.filters import Delay, Hold, Reply, Step, Wait
+from sidecar.forward.state import BAD_REQUEST
 from sidecar.forward.tunnel import Tunnels
 from sidecar.forwarded import WISHES
 from sidecar.router.retry import RetryPlan, number, with_client_wishes
@@ -155,6 +156,8 @@ class Stream(Tunnels):
 
     def _direct(self, status: int, headers: Headers, body: bytes, route: CompiledRoute) -> None:
         self.details = "direct_response"
+        if status == BAD_REQUEST and not self.manager.config.keeps_after_bad_request:
+            self.downstream.end_after_this()
         if (mapper := self.manager.reply_mapper) is not None:
             for mutate in route.response_ops:
                 mutate(self, headers)

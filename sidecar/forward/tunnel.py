@@ -7,7 +7,6 @@ from time import monotonic
 from sidecar.codec.h1_client import ClientConnection
 from sidecar.codec.headers import Headers
 from sidecar.codec.heads import ResponseParser
-from sidecar.codec.render import response_head
 from sidecar.exchange import Flag
 from sidecar.forward.response import Responses
 from sidecar.forward.state import NEVER
@@ -33,7 +32,7 @@ class Tunnels(Responses):
             headers.append((b"upgrade", special.get(b"upgrade", self._upgrade)))
         self.response_headers = headers
         self.cluster.stats.complete(101, (monotonic() - self.upstream_started) * 1000)
-        self.downstream.switch(response_head(101, headers))
+        self.downstream.switch(self.downstream.render(101, headers))
         connection.tunnel(self)
 
     def on_dedicated(self, connection: ClientConnection) -> None:
@@ -46,7 +45,7 @@ class Tunnels(Responses):
         self._server(headers, None)
         self.response_headers = headers
         connection.tunnel(self)
-        self.downstream.switch(response_head(200, headers))
+        self.downstream.switch(self.downstream.render(200, headers))
 
     def _begin_tunnel(self, status: int) -> None:
         if self._permit is not None:

@@ -10,7 +10,6 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from mesh.errors import ConfigError, Problem
-from sidecar.codec.h1_server import ServerConnection
 from sidecar.config.model import Address, FilterChain, Hcm, Listener, RouteConfig, TcpProxy
 from sidecar.connection_manager import ConnectionManager
 from sidecar.drain import DrainPolicy, DrainSequence
@@ -120,7 +119,7 @@ class ListenerRuntime:
     def _accept(self) -> Any:
         """An asyncio.Protocol for a new connection."""
         if self._only is not None:
-            return ServerConnection(self._only)
+            return self._only.connection(self._only)
         return AcceptProtocol(self)
 
     def stop_accepting(self) -> None:
@@ -145,7 +144,7 @@ class ListenerRuntime:
             return None
         runtime = self._by_chain[id(chain)]
         if isinstance(runtime, ConnectionManager):
-            return ServerConnection(runtime, facts.destination)
+            return runtime.connection(runtime, facts.destination)
         return TcpSession(runtime, facts.destination, facts.source, facts.server_name)
 
     # ── changes ───────────────────────────────────────────────────────────────────────────────────────────────────────

@@ -105,6 +105,7 @@ class TcpSession(asyncio.Protocol):
         self._upstream_last = False  # of both ends it was the upstream's that came second
         self._ended_here = False  # the upstream's connection, by us
         self._over = False
+        self.kept: dict[Any, Any] = {}  # as a ServerConnection's
         self.remote = source
         self.local = self.own = destination
         self.deadline = 0.0

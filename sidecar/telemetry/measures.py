@@ -77,7 +77,7 @@ def response_headers_bytes(exchange: Exchange) -> int:
         return 0
     headers = exchange.response_headers
     size = len(b":status") + 3 + _size(headers)
-    if _CLOSE not in headers and getattr(exchange.downstream, "ends_after_this", False):
+    if _CLOSE not in headers and getattr(exchange.downstream, "answer_is_last", False):
         size += _size([_CLOSE])  # about to be written
     if _NO_BODY in headers and exchange.details != "via_upstream":  # in our replies it is the codec that says so
         size -= _size([_NO_BODY])
@@ -154,9 +154,10 @@ def grpc_status_command(name: str, argument: str | None) -> Expression:
 
 def _identity(connection: Any) -> int:
     """A number of its own for each connection that a log speaks of, given at first sight."""
-    number: int | None = getattr(connection, "log_number", None)
+    kept: dict[Any, Any] = connection.kept
+    number: int | None = kept.get(_identity)
     if number is None:
-        number = connection.log_number = next(_numbers)
+        number = kept[_identity] = next(_numbers)
     return number
 
 

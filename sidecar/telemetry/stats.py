@@ -308,6 +308,7 @@ class HttpStats(Group):
     downstream_rq_tx_reset: Counter
     downstream_rq_non_relative_path: Counter
     downstream_rq_failed_path_normalization: Counter
+    downstream_rq_redirected_with_normalized_path: Counter
     downstream_rq_too_large: Counter
     downstream_rq_timeout: Counter
     downstream_rq_idle_timeout: Counter

@@ -15,6 +15,7 @@ from sidecar.balancer.pickers import Picker, nobody
 from sidecar.balancer.priorities import build
 from sidecar.balancer.subsets import SubsetPicker
 from sidecar.codec.h1_client import ClientConnection
+from sidecar.codec.spelled_client import client_type
 from sidecar.config import model
 from sidecar.telemetry.stats import CircuitStats, ClusterStats, HealthCheckStats, PoolStats, Stats
 from sidecar.timers import Deadlines
@@ -281,7 +282,7 @@ class ClusterRuntime:
     def _connection(self, pool: Any) -> ClientConnection:
         config = self.config
         self.stats.upstream_cx_http1_total.value += 1
-        return ClientConnection(
+        return client_type(config.header_spelling)(
             pool,
             max_requests=config.max_requests_per_connection,
             idle_timeout=config.idle_timeout,

@@ -82,10 +82,5 @@ DIFFERENCES: tuple[Difference, ...] = (
         ("client[0]", "log[0]"),
         "not done yet: the target of a CONNECT that names no route is not looked at closely (404 in place of 400)",
     ),
-    Difference(
-        "response_switching_chunked",
-        ("client[0]", "log[0]"),
-        "not done yet: a 101 that says it is chunked is passed on; Envoy calls it a protocol error",
-    ),
 )
 BY_CASE = {difference.case: difference for difference in DIFFERENCES}

@@ -43,11 +43,15 @@ class Stream:
     def __init__(self, method: bytes = b"GET") -> None:
         self.method = method
         self.told: list[Any] = []
+        self.interim: list[int] = []
 
     def on_response(
         self, head: ResponseParser, length: int, body: bytes, end: bool, trailers: Sequence[bytes] = ()
     ) -> None:
         self.told.append((head.status, length, body, end, *trailers))
+
+    def on_interim(self, head: ResponseParser) -> None:
+        self.interim.append(head.status)
 
     def on_response_body(self, data: bytes, end: bool, trailers: Sequence[bytes] = ()) -> None:
         self.told.append((data, end, *trailers))

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from sidecar.codec import key_case
 from sidecar.config.model import (
     Hcm,
 )
@@ -135,3 +136,52 @@ def test_refused_in_a_manager(hcm: Data, expected: str) -> None:
         hcm = {}
     given.hcm.update(hcm)
     assert any(problem.startswith(expected) for problem in problems(given)), problems(given)
+
+
+def test_rules_for_heads() -> None:
+    hcm = changed(
+        path_with_escaped_slashes_action="REJECT_REQUEST",
+        strip_trailing_host_dot=True,
+        add_user_agent=True,
+        append_x_forwarded_port=True,
+        stream_error_on_invalid_http_message=True,
+        proxy_100_continue=True,
+        http1_safe_max_connection_duration=True,
+        scheme_header_transformation={"scheme_to_overwrite": "https"},
+        early_header_mutation_extensions=[
+            {
+                "name": "m",
+                "typed_config": {
+                    "@type": T + "envoy.extensions.http.early_header_mutation.header_mutation.v3.HeaderMutation",
+                    "mutations": [{"remove": "X-A"}],
+                },
+            }
+        ],
+    )
+    assert (hcm.escaped_slashes, hcm.scheme, hcm.early_mutations) == ("REJECT_REQUEST", "https", (b"x-a",))
+    assert hcm.strip_trailing_host_dot and hcm.add_user_agent and hcm.append_x_forwarded_port
+    assert hcm.keeps_after_bad_request and hcm.proxies_continue and hcm.ends_with_response
+    assert changed(path_with_escaped_slashes_action="KEEP_UNCHANGED").escaped_slashes == ""
+
+
+PRESERVE_CASE = T + "envoy.extensions.http.header_formatters.preserve_case.v3.PreserveCaseFormatterConfig"
+
+
+@pytest.mark.parametrize(
+    ("header_key_format", "expected"),
+    [
+        ({"proper_case_words": {}}, key_case.PROPER),
+        ({"stateful_formatter": {"name": "p", "typed_config": {"@type": PRESERVE_CASE}}}, key_case.PRESERVE),
+        (
+            {
+                "stateful_formatter": {
+                    "name": "p",
+                    "typed_config": {"@type": PRESERVE_CASE, "formatter_type_on_envoy_headers": "PROPER_CASE"},
+                }
+            },
+            key_case.PRESERVE_OR_PROPER,
+        ),
+    ],
+)
+def test_how_header_names_are_spelled(header_key_format: Data, expected: str) -> None:
+    assert changed(http_protocol_options={"header_key_format": header_key_format}).header_spelling == expected

@@ -18,6 +18,7 @@ CLOCK_START = 1_000.0
 class FakeConnection:
     remote: Address = field(default_factory=lambda: Address("127.0.0.1", 40000))
     local: Address = field(default_factory=lambda: Address("127.0.1.2", 15001))
+    kept: dict[Any, Any] = field(default_factory=dict)
 
 
 @dataclass

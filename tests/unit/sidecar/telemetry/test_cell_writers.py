@@ -20,6 +20,7 @@ PLACES: tuple[tuple[str, tuple[type[Group], ...]], ...] = (
     ("codec/h1_client.py", (ClusterStats,)),
     ("codec/h1_server.py", (HttpStats,)),
     ("connection_manager.py", (HttpStats,)),
+    ("head_rules.py", (HttpStats,)),
     ("filters/", (HttpStats,)),
     ("forward/", (HttpStats, ClusterStats)),
     ("upstream/", (ClusterStats,)),
