@@ -191,3 +191,18 @@ class Exchange:
         if name == b":method":
             return self.method
         return self.scheme if name == b":scheme" else None
+
+
+class TcpExchange(Exchange):
+    """A TCP session as the stations see it."""
+
+    __slots__ = ("wanted_labels",)
+
+    def __init__(self, downstream: Any, started: float) -> None:
+        super().__init__(downstream, b"", b"", [], started)
+        self.protocol = ""
+        self.wanted_labels: MetadataMatch | None = None
+
+    @property
+    def metadata_match(self) -> MetadataMatch | None:
+        return self.wanted_labels

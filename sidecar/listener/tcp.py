@@ -13,9 +13,9 @@ from time import monotonic
 from typing import Any
 
 from mesh.tasks import TaskOwner
-from sidecar.config.model import Address, MetadataMatch, TcpProxy, WeightedCluster
+from sidecar.config.model import Address, TcpProxy, WeightedCluster
 from sidecar.drain import DrainSequence
-from sidecar.exchange import Exchange, Flag
+from sidecar.exchange import Exchange, Flag, TcpExchange
 from sidecar.telemetry.stats import ClusterStats, ListenerStats, Stats, TcpStats
 from sidecar.timers import Deadlines
 from sidecar.upstream import outlier
@@ -82,14 +82,6 @@ class TcpManager:
         self.stats.close()
 
 
-class TcpExchange(Exchange):
-    """A session as the stations see it."""
-
-    __slots__ = ("metadata_match",)
-
-    metadata_match: MetadataMatch | None
-
-
 class TcpSession(asyncio.Protocol):
     """One client connection and its upstream. The exchange carries what the log and the metrics want to know."""
 
@@ -110,8 +102,7 @@ class TcpSession(asyncio.Protocol):
         self.local = self.own = destination
         self.deadline = 0.0
         self._touched = monotonic()
-        self.exchange = TcpExchange(self, b"", b"", [], self._touched)
-        self.exchange.protocol = ""
+        self.exchange = TcpExchange(self, self._touched)
 
     # ── the client's side ─────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -178,7 +169,7 @@ class TcpSession(asyncio.Protocol):
         exchange, manager = self.exchange, self._manager
         destination = manager.draw()
         exchange.cluster_name = destination.name
-        exchange.metadata_match = destination.metadata_match
+        exchange.wanted_labels = destination.metadata_match
         cluster = manager.clusters.get(destination.name)
         if cluster is None:
             manager.stats.downstream_cx_no_route.value += 1

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Protocol
 
 import re2
 
@@ -10,6 +11,15 @@ from sidecar.config.model import HeaderMatcher, QueryMatcher, StringMatch, Strin
 from sidecar.exchange import Exchange
 
 Predicate = Callable[[Exchange], bool]
+
+
+class Headed(Protocol):
+    """What has headers: a request, or a response."""
+
+    def header_values(self, name: bytes) -> list[bytes]: ...
+
+
+HeaderPredicate = Callable[[Headed], bool]
 Test = Callable[[bytes], bool]
 
 
@@ -52,17 +62,17 @@ def _value_test(matcher: HeaderMatcher) -> Test | None:
     return in_range
 
 
-def header_predicate(matcher: HeaderMatcher) -> Predicate:
+def header_predicate(matcher: HeaderMatcher) -> HeaderPredicate:
     """A repeated header matches when one of its values does. A missing header fails every value match, inverted or not,
     unless it is treated as empty."""
     name, invert, test = matcher.name, matcher.invert, _value_test(matcher)
     if test is None:
         wanted = matcher.present != invert
-        return lambda exchange: (exchange.header(name) is not None) == wanted
+        return lambda headed: bool(headed.header_values(name)) == wanted
     missing = matcher.treat_missing_as_empty and test(b"") != invert
 
-    def matches(exchange: Exchange) -> bool:
-        values = exchange.header_values(name)
+    def matches(headed: Headed) -> bool:
+        values = headed.header_values(name)
         return any(map(test, values)) != invert if values else missing
 
     return matches

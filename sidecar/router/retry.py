@@ -124,7 +124,7 @@ class RetryPlan:
         if self._grpc and _GRPC_CODES.get(get(head.headers, b"grpc-status") or b"") in self._grpc:
             return True
         if self._headers and not wanted:
-            answer: Exchange = Answer(head)  # type: ignore[assignment]  # all that a header matcher asks for
+            answer = Answer(head)
             return any(matches(answer) for matches in self._headers)
         return wanted
 

@@ -154,7 +154,7 @@ def _destination(cluster: WeightedCluster, request: list[HeaderOps], response: l
 
 
 def _conditions(match: RouteMatch, rng: random.Random) -> tuple[Predicate, ...]:
-    conditions = [header_predicate(matcher) for matcher in match.headers]
+    conditions: list[Predicate] = [header_predicate(matcher) for matcher in match.headers]
     conditions += [query_predicate(matcher) for matcher in match.query]
     if match.fraction < MILLION:
         fraction, draw = match.fraction, rng.random

@@ -251,10 +251,14 @@ class ResendingPool(Pool):
         super().acquire(waiter)
 
 
-class EagerResendingPool(ResendingPool, EagerPool):
-    """Both."""
+class EagerResendingPool(EagerPool):
+    """Both. (Not by inheriting from both, which a compiled class cannot.)"""
 
     __slots__ = ()
+
+    def acquire(self, waiter: Waiter) -> None:
+        waiter.keep_for_resend()
+        super().acquire(waiter)
 
 
 def kind_of_pool(config: model.Cluster) -> type[Pool]:
