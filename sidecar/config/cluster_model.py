@@ -8,7 +8,7 @@ from enum import Enum
 from typing import Any
 
 from sidecar.config.balancing_model import DEFAULT_BALANCING, Balancing
-from sidecar.config.basic_model import Address
+from sidecar.config.basic_model import UNLIMITED, Address
 from sidecar.config.route_model import NO_OPS, HeaderOps
 
 
@@ -80,6 +80,18 @@ class Limits:
     max_retries: int = 3
     budget_percent: float | None = None  # retry_budget: of active + pending requests
     budget_min: int = 3
+    max_connections_per_host: int = UNLIMITED
+    track_remaining: bool = False  # gauges of what is left
+
+
+@dataclass(frozen=True, slots=True)
+class OriginalDst:
+    """Of clusters of that type: the `header` that may say where to, b"" for none; `port` in the place of the original one
+    where it is not 0; and how often hosts that nobody uses are looked for."""
+
+    header: bytes = b""
+    port: int = 0
+    cleanup_interval: float = 5.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -201,6 +213,7 @@ class Cluster:
     connect_timeout: float = 5.0
     limits: Limits = Limits()
     high_limits: Limits = Limits()
+    original: OriginalDst = OriginalDst()
     outlier: OutlierDetection | None = None
     health_check: HealthCheck | None = None
     circuit_breaker: CircuitBreaker | None = None

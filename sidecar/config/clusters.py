@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from sidecar.config.circuit_breaker import circuit_breaker
@@ -12,6 +12,7 @@ from sidecar.config.endpoints import assignment
 from sidecar.config.health_checks import health_check
 from sidecar.config.load_balancing import load_balancing
 from sidecar.config.model import (
+    UNLIMITED,
     Assignment,
     Balancing,
     Cluster,
@@ -20,6 +21,7 @@ from sidecar.config.model import (
     HealthCheck,
     LbPolicy,
     Limits,
+    OriginalDst,
     OutlierDetection,
     TcpKeepalive,
 )
@@ -28,6 +30,7 @@ from sidecar.config.source import FETCH_TIMEOUT, ads_source
 from sidecar.config.upstream_http import upstream_http
 
 _RETRIES_BUDGET: Final = 20.0
+_ORIGINAL_HEADER: Final = "x-envoy-original-dst-host"
 _INLINE: Final = (Discovery.STATIC, Discovery.STRICT_DNS, Discovery.LOGICAL_DNS)
 _DNS: Final = (Discovery.STRICT_DNS, Discovery.LOGICAL_DNS)
 
@@ -75,6 +78,7 @@ def cluster(reader: Reader, *, http2: bool = False) -> Cluster:
         connect_timeout=reader.seconds("connect_timeout", 5.0),
         limits=limits,
         high_limits=high,
+        original=_original(reader, discovery),
         outlier=_outlier(outlier) if outlier is not None else None,
         health_check=_health_check(reader, discovery),
         circuit_breaker=circuit_breaker(reader, metadata),
@@ -151,12 +155,34 @@ def _check_policy(reader: Reader, discovery: Discovery, balancing: Balancing) ->
         reader.problem("hashing by host names is for clusters of type STRICT_DNS only", "type")
 
 
+def _original(reader: Reader, discovery: Discovery) -> OriginalDst:
+    config = reader.child("original_dst_lb_config")
+    interval = reader.seconds("cleanup_interval", OriginalDst().cleanup_interval)
+    if config is None:
+        return OriginalDst(cleanup_interval=interval)
+    if discovery is not Discovery.ORIGINAL_DST:
+        config.skip()  # nor does Envoy look at it
+        return OriginalDst()
+    config.refuse("metadata_key")
+    asks, name = config.flag("use_http_header"), config.text("http_header_name")
+    if name and not asks:
+        config.problem("is not looked at without use_http_header", "http_header_name")
+    header = (name or _ORIGINAL_HEADER).lower().encode("latin-1", "replace") if asks else b""
+    return OriginalDst(header, config.number("upstream_port_override"), interval)
+
+
 def _limits(parent: Reader) -> tuple[Limits, Limits]:
     """The thresholds of the default and of the high priority; of several for one priority the first counts."""
     found: dict[str, Limits] = {}
     reader = parent.child("circuit_breakers")
     for each in reader.children("thresholds") if reader is not None else ():
         found.setdefault(each.enum("priority"), _thresholds(each))
+    seen: set[str] = set()
+    for each in reader.children("per_host_thresholds") if reader is not None else ():
+        priority, most = each.enum("priority"), each.number("max_connections", UNLIMITED)
+        if priority not in seen:
+            seen.add(priority)
+            found[priority] = replace(found.get(priority, Limits()), max_connections_per_host=most)
     return found.get("DEFAULT", Limits()), found.get("HIGH", Limits())
 
 
@@ -169,6 +195,7 @@ def _thresholds(reader: Reader) -> Limits:
         max_retries=reader.number("max_retries", 3),
         budget_percent=budget.percent("budget_percent", _RETRIES_BUDGET) if budget is not None else None,
         budget_min=budget.number("min_retry_concurrency", 3) if budget is not None else 3,
+        track_remaining=reader.flag("track_remaining"),
     )
 
 

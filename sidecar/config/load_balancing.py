@@ -20,6 +20,7 @@ from sidecar.config.subsets import subsets
 
 PANIC: Final = 50.0
 _REPLACED: Final = ("zone_aware_lb_config", "locality_weighted_lb_config", "consistent_hashing_lb_config")
+_ENVOYS: Final = "envoy.extensions.load_balancing_policies."
 _UNUSED: Final = ("least_request_lb_config", "round_robin_lb_config", "ring_hash_lb_config", "maglev_lb_config")
 
 
@@ -186,6 +187,8 @@ def _first_known(reader: Reader) -> Balancing:
         name = extension.text("name")
         kind, config = extension.unpacked()
         offered.append(kind or name)
+        if chosen is None and kind.startswith(_ENVOYS) and kind not in _POLICIES:
+            extension.problem(f"{kind} is not implemented", "typed_config")  # and Envoy would take it
         if config is None:
             continue
         if chosen is None and kind in _POLICIES:

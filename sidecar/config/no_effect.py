@@ -75,7 +75,6 @@ REASONS: Final[dict[str, dict[str, str]]] = {
     "envoy.config.core.v3.RuntimeFractionalPercent": {"runtime_key": "there is no runtime: the default value holds"},
     "envoy.config.core.v3.Metadata": {"typed_filter_metadata": _NOT_READ},
     "envoy.config.cluster.v3.Cluster": {
-        "cleanup_interval": "unused hosts are dropped with their last connection",
         "dns_jitter": "look-ups of one cluster never run at the same time",
         "typed_dns_resolver_config": _DNS,
         "respect_dns_ttl": "the system's resolver tells none: dns_refresh_rate holds",
@@ -90,7 +89,6 @@ REASONS: Final[dict[str, dict[str, str]]] = {
         "set_local_interface_name_on_upstream_connections": _NOT_READ,
     },
     "envoy.config.cluster.v3.CircuitBreakers.Thresholds": {
-        "track_remaining": _STATS,
         "max_connection_pools": "a host has one pool",
     },
     "envoy.config.endpoint.v3.LocalityLbEndpoints": {"metadata": _NOT_READ, "proximity": _NOT_READ},

@@ -181,7 +181,8 @@ class TcpSession(asyncio.Protocol):
             cluster.stats.upstream_cx_none_healthy.value += 1
             self._give_up(Flag.UH)
             return
-        if cluster.budget.connections >= cluster.budget.limits.max_connections:
+        limits = cluster.budget.limits
+        if cluster.budget.connections >= limits.max_connections or host.connections >= limits.max_connections_per_host:
             cluster.stats.upstream_cx_overflow.value += 1
             self._give_up(Flag.UO)
             return

@@ -27,6 +27,7 @@ __all__ = [
     "HttpStats",
     "ListenerStats",
     "PoolStats",
+    "RemainingStats",
     "Stat",
     "Stats",
     "TcpStats",
@@ -228,6 +229,28 @@ class CircuitStats(Group):
     @classmethod
     def path(cls, attribute: str) -> str:
         return f"mesh_circuit_breaker.{attribute}"
+
+
+@dataclass(slots=True, init=False, eq=False)
+class RemainingStats(Group):
+    """`cluster.<name>.circuit_breakers.`: what is left of the limits of clusters that track it."""
+
+    prefix = "cluster"
+    tag = "envoy_cluster_name"
+
+    default_remaining_cx: Gauge
+    default_remaining_pending: Gauge
+    default_remaining_rq: Gauge
+    default_remaining_retries: Gauge
+    high_remaining_cx: Gauge
+    high_remaining_pending: Gauge
+    high_remaining_rq: Gauge
+    high_remaining_retries: Gauge
+
+    @classmethod
+    def path(cls, attribute: str) -> str:
+        priority, _, rest = attribute.partition("_")
+        return f"circuit_breakers.{priority}.{rest}"
 
 
 @dataclass(slots=True, init=False, eq=False)

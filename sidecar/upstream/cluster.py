@@ -17,18 +17,16 @@ from sidecar.balancer.subsets import SubsetPicker
 from sidecar.codec.h1_client import ClientConnection
 from sidecar.codec.spelled_client import client_type
 from sidecar.config import model
-from sidecar.telemetry.stats import CircuitStats, ClusterStats, HealthCheckStats, PoolStats, Stats
+from sidecar.telemetry.stats import CircuitStats, ClusterStats, HealthCheckStats, PoolStats, RemainingStats, Stats
 from sidecar.timers import Deadlines
 from sidecar.upstream.breaker import HostBreaker, StateListener
 from sidecar.upstream.checker import HealthChecker
 from sidecar.upstream.circuit import Circuit
 from sidecar.upstream.host import Host
 from sidecar.upstream.limits import Budget
+from sidecar.upstream.original import destination
 from sidecar.upstream.outlier import OutlierDetector
 from sidecar.upstream.pool import kind_of_pool
-
-# Between two looks for hosts of ORIGINAL_DST clusters that nobody uses any more (Envoy's cleanup_interval).
-SWEEP_SECONDS = 5.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +62,7 @@ class ClusterRuntime:
         self.outlier: OutlierDetector | None = None
         self.checker: HealthChecker | None = None
         self.circuit: Circuit | None = None
+        self._remaining: RemainingStats | None = None  # where somebody wants to know what is left of the limits
         self.pool_stats: PoolStats | None = None  # where requests may be sent again
         self.local = local  # the proxies of this kind, where there is a local cluster that is not this one
         self.on_change: Callable[[], None] = lambda: None  # called when hosts or their health have changed
@@ -102,6 +101,26 @@ class ClusterRuntime:
         ):
             for cell, reached in zip(cells, budget.reached(), strict=True):
                 cell.value = int(reached)
+        if self._remaining is not None:
+            self._read_remaining(self._remaining)
+
+    def _read_remaining(self, stats: RemainingStats) -> None:
+        default = (
+            stats.default_remaining_cx,
+            stats.default_remaining_pending,
+            stats.default_remaining_rq,
+            stats.default_remaining_retries,
+        )
+        high = (
+            stats.high_remaining_cx,
+            stats.high_remaining_pending,
+            stats.high_remaining_rq,
+            stats.high_remaining_retries,
+        )
+        for budget, cells in ((self.budget, default), (self.high_budget, high)):
+            if budget.limits.track_remaining:
+                for cell, left in zip(cells, budget.remaining(), strict=True):
+                    cell.value = left
 
     # ── configuration ─────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -121,6 +140,8 @@ class ClusterRuntime:
         self._configure_circuit(config)
         if config.resend is not model.Resend.NEVER:
             self.pool_stats = PoolStats(self._context.stats, self.stats.name)
+        if config.limits.track_remaining or config.high_limits.track_remaining:
+            self._remaining = RemainingStats(self._context.stats, self.stats.name)
         self.budget.update(config.limits)
         self.high_budget.update(config.high_limits)
         if self.outlier is not None and self.outlier.config == config.outlier:
@@ -240,11 +261,9 @@ class ClusterRuntime:
         return host.pending_removal
 
     def _original(self, exchange: Any) -> Host | None:
-        """ORIGINAL_DST's picker: where the client was going, but never back to the very socket that it came in by."""
-        connection = exchange.downstream
-        address = connection.local
-        if address == connection.own:
-            self.stats.original_dst_host_invalid.value += 1
+        """ORIGINAL_DST's picker; a host that is not known yet becomes one."""
+        address = destination(self.config.original, exchange, self.stats)
+        if address is None:
             return None
         host = self._by_key.get((address, 0))
         if host is None:
@@ -254,7 +273,7 @@ class ClusterRuntime:
             self.stats.membership_change.value += 1
             self._health_changed()
             if self._sweep is None:
-                self._sweep = self.loop.call_later(SWEEP_SECONDS, self._drop_unused)
+                self._sweep = self.loop.call_later(self.config.original.cleanup_interval, self._drop_unused)
         return host
 
     def _drop_unused(self) -> None:
@@ -267,7 +286,8 @@ class ClusterRuntime:
             self._drain_on_change()
             self.stats.membership_change.value += 1
             self._health_changed()
-        self._sweep = self.loop.call_later(SWEEP_SECONDS, self._drop_unused) if self.hosts else None
+        interval = self.config.original.cleanup_interval
+        self._sweep = self.loop.call_later(interval, self._drop_unused) if self.hosts else None
 
     def _new_host(self, endpoint: model.Endpoint, locality: model.LocalityEndpoints) -> Host:
         host = Host(endpoint, locality)

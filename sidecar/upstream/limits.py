@@ -23,11 +23,13 @@ class Budget:
         self.max_requests = limits.max_requests
 
     def may_retry(self) -> bool:
+        return self.retries < self._retries_allowed()
+
+    def _retries_allowed(self) -> int:
         limits = self.limits
         if limits.budget_percent is None:
-            return self.retries < limits.max_retries
-        allowed = int(limits.budget_percent * (self.requests + self.pending) / 100)
-        return self.retries < max(limits.budget_min, allowed)
+            return limits.max_retries
+        return max(limits.budget_min, int(limits.budget_percent * (self.requests + self.pending) / 100))
 
     def reached(self) -> tuple[bool, bool, bool, bool]:
         """Which limits are used up: of connections, of waiting requests, of requests, of retries."""
@@ -37,6 +39,16 @@ class Budget:
             self.pending >= limits.max_pending,
             self.requests >= self.max_requests,
             not self.may_retry(),
+        )
+
+    def remaining(self) -> tuple[int, int, int, int]:
+        """How much of each limit is left, in the same order."""
+        limits = self.limits
+        return (
+            max(0, limits.max_connections - self.connections),
+            max(0, limits.max_pending - self.pending),
+            max(0, self.max_requests - self.requests),
+            max(0, self._retries_allowed() - self.retries),
         )
 
     @property

@@ -76,7 +76,7 @@ class Pool:
     def acquire_dedicated(self, waiter: Waiter) -> None:
         """A connection of its own for a tunnel; it is never shared."""
         budget = waiter.budget
-        if budget.connections >= budget.limits.max_connections:
+        if self._at_limit(budget):
             self._cluster.stats.upstream_cx_overflow.value += 1
             waiter.on_overflow()
             return
@@ -122,13 +122,21 @@ class Pool:
 
     def _open_if_allowed(self, budget: Budget) -> bool:
         """Every host may have one connection, whatever the limit says: else a request could wait for ever."""
-        if budget.connections >= budget.limits.max_connections and (self.connections or self._opening):
+        if self._at_limit(budget):
             self._cluster.stats.upstream_cx_overflow.value += 1
-            return False
+            if self.connections or self._opening:
+                return False
         self._opening += 1
         budget.connections += 1
         self._cluster.tasks.start(self._open(budget), f"connect {self.host.name}")
         return True
+
+    def _at_limit(self, budget: Budget) -> bool:
+        limits = budget.limits
+        return (
+            budget.connections >= limits.max_connections
+            or self.host.connections + self._opening >= limits.max_connections_per_host
+        )
 
     async def _open(self, budget: Budget) -> None:
         connection = self._make(self)

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from itertools import zip_longest
 from typing import Any
 
-from tests.oracle.case import CLUSTER, Case, Up
+from tests.oracle.case import CLUSTER, PORT, Case, Up
 
 ALIVE_HOST = "alive.oracle"
 TYPE = "type.googleapis.com/"
@@ -53,7 +53,7 @@ def build(
     for case in cases:
         by_listener.setdefault(listener_key(case), []).append(case)
     local = next((cluster_name(case) for case in cases if case.local), None)
-    return {
+    made = {
         "node": {"id": "oracle", "cluster": "oracle", "locality": {"zone": "home"}},
         **({"cluster_manager": {"local_cluster_name": local}} if local else {}),
         "admin": {"address": _address(admin)},
@@ -69,6 +69,18 @@ def build(
             ],
         },
     }
+    return _with_ports(made, endpoints)
+
+
+def _with_ports(value: Any, endpoints: Mapping[str, int]) -> Any:
+    """The placeholders of ports replaced; what is None is left out."""
+    if isinstance(value, Mapping):
+        return {key: _with_ports(each, endpoints) for key, each in value.items() if each is not None}
+    if isinstance(value, list):
+        return [_with_ports(each, endpoints) for each in value]
+    if isinstance(value, str) and (found := PORT.fullmatch(value)):
+        return endpoints[found[1]]
+    return value
 
 
 def cluster_name(case: Case, suffix: str = "") -> str:

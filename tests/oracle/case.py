@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -10,6 +11,7 @@ from tests.harness.upstream import Plan
 
 HOST = b"%HOST%"  # in request bytes: the virtual host of the case
 CLUSTER = "%CLUSTER%"  # in configuration: the cluster of the case, its first
+PORT = re.compile(r"%PORT:(\w+)%")  # in both: the port of an endpoint word
 
 
 # ── what the client does ──────────────────────────────────────────────────────────────────────────────────────────────

@@ -21,7 +21,7 @@ from tests.harness.process import Process, admin_ready, http_get
 from tests.harness.sidecar import sidecar_command
 from tests.harness.upstream import Upstream
 from tests.oracle import bootstrap
-from tests.oracle.case import HOST, Abort, AwaitUpstream, Case, HalfClose, Post, Read, ReadUntil, Wait, Write
+from tests.oracle.case import HOST, PORT, Abort, AwaitUpstream, Case, HalfClose, Post, Read, ReadUntil, Wait, Write
 from tests.oracle.observe import Flat, Observation
 
 LOG_FLUSH = ["--file-flush-interval-msec", "20", "-l", "warning"]
@@ -121,7 +121,7 @@ class Side:
         for step in case.steps():
             match step:
                 case Write(data):
-                    await client.send(data.replace(HOST, case.host.encode()))
+                    await client.send(self._filled(data, case))
                 case Read(method):
                     seen.responses.append(await client.response(method))
                 case ReadUntil(marker):
@@ -137,6 +137,10 @@ class Side:
                 case Post(path):
                     status, text = await asyncio.to_thread(http_get, self._admin, path, method="POST")
                     assert status == 200, text
+
+    def _filled(self, data: bytes, case: Case) -> bytes:
+        text = data.replace(HOST, case.host.encode()).decode("latin-1")
+        return PORT.sub(lambda found: str(self._endpoints[found[1]]), text).encode("latin-1")
 
     async def _finish(self, case: Case, client: Client, seen: Observation) -> int:
         """How the connection ends; 1 when another request was made to find out."""

@@ -392,6 +392,31 @@ CLUSTERS: Mapping[str, Edit] = {
     "thresholds": lambda p: p.cluster.update(
         circuit_breakers={"thresholds": [{"max_connections": 1}, {"max_connections": 2}, {"priority": "HIGH"}]}
     ),
+    "thresholds per host": lambda p: p.cluster.update(
+        circuit_breakers={"per_host_thresholds": [{"max_connections": 1}, {"priority": "HIGH", "max_connections": 2}]}
+    ),
+    "requests per host": lambda p: p.cluster.update(
+        circuit_breakers={"per_host_thresholds": [{"max_connections": 1, "max_requests": 1}]}
+    ),
+    "original destination by a header": lambda p: p.static["clusters"].append(
+        {
+            "name": "o",
+            "type": "ORIGINAL_DST",
+            "lb_policy": "CLUSTER_PROVIDED",
+            "original_dst_lb_config": {"use_http_header": True, "http_header_name": "x-to"},
+        }
+    ),
+    "original destination by a header that is not used": lambda p: p.static["clusters"].append(
+        {
+            "name": "o",
+            "type": "ORIGINAL_DST",
+            "lb_policy": "CLUSTER_PROVIDED",
+            "original_dst_lb_config": {"http_header_name": "x-to"},
+        }
+    ),
+    "original destination's config elsewhere": lambda p: p.cluster.update(
+        original_dst_lb_config={"use_http_header": True}
+    ),
     "budget above 100": lambda p: p.cluster.update(
         circuit_breakers={"thresholds": [{"retry_budget": {"budget_percent": {"value": 130}}}]}
     ),

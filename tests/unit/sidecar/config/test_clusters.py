@@ -18,12 +18,21 @@ from sidecar.config.model import (
     LbPolicy,
     Limits,
     LocalityEndpoints,
+    OriginalDst,
     OutlierDetection,
     TcpKeepalive,
 )
 from tests.unit.sidecar.config.build import HTTP_OPTIONS, Data, T, cluster_of, parts, problems
 
 EDS = {"eds_config": {"ads": {}, "resource_api_version": "V3"}}
+
+
+WRR = {
+    "typed_extension_config": {
+        "name": "w",
+        "typed_config": {"@type": T + "envoy.extensions.load_balancing_policies.wrr_locality.v3.WrrLocality"},
+    }
+}
 
 
 def changed(**cluster: Any) -> Cluster:
@@ -112,18 +121,41 @@ def test_original_destination() -> None:
     assert (cluster.discovery, cluster.balancing.policy) == (Discovery.ORIGINAL_DST, LbPolicy.CLUSTER_PROVIDED)
 
 
+@pytest.mark.parametrize(
+    ("given", "expected"),
+    [
+        ({}, OriginalDst()),
+        ({"cleanup_interval": "9s"}, OriginalDst(cleanup_interval=9.0)),
+        ({"original_dst_lb_config": {"use_http_header": True}}, OriginalDst(b"x-envoy-original-dst-host")),
+        (
+            {
+                "original_dst_lb_config": {
+                    "use_http_header": True,
+                    "http_header_name": "X-To",
+                    "upstream_port_override": 5,
+                }
+            },
+            OriginalDst(b"x-to", 5),
+        ),
+    ],
+)
+def test_original_destinations(given: Data, expected: OriginalDst) -> None:
+    assert dynamic(type="ORIGINAL_DST", lb_policy="CLUSTER_PROVIDED", **given).original == expected
+
+
 def test_limits() -> None:
     cluster = changed(
         circuit_breakers={
             "thresholds": [
                 {"max_connections": 1, "max_pending_requests": 2, "max_requests": 3, "max_retries": 4},
                 {"max_connections": 9},
-                {"priority": "HIGH", "retry_budget": {"min_retry_concurrency": 7}},
-            ]
+                {"priority": "HIGH", "retry_budget": {"min_retry_concurrency": 7}, "track_remaining": True},
+            ],
+            "per_host_thresholds": [{"max_connections": 5}, {"max_connections": 6}],
         }
     )
-    assert cluster.limits == Limits(1, 2, 3, 4)
-    assert cluster.high_limits == Limits(budget_percent=20.0, budget_min=7)
+    assert cluster.limits == Limits(1, 2, 3, 4, max_connections_per_host=5)
+    assert cluster.high_limits == Limits(budget_percent=20.0, budget_min=7, track_remaining=True)
 
 
 def test_outlier_detection() -> None:
@@ -186,8 +218,12 @@ def test_outlier_detection() -> None:
             f"typed_config: {TLS} {OTHER} envoy",
         ),
         (
-            {"circuit_breakers": {"per_host_thresholds": [{"max_connections": 1}]}},
-            "per_host_thresholds: is not implemented",
+            {"circuit_breakers": {"per_host_thresholds": [{"max_requests": 1}]}},
+            "max_requests: is not implemented",
+        ),
+        (
+            {"load_balancing_policy": {"policies": [WRR]}},
+            "typed_config: envoy.extensions.load_balancing_policies.wrr_locality.v3.WrrLocality is not implemented",
         ),
     ],
 )
