@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import ipaddress
 import math
+import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, TypeVar, cast
 from weakref import WeakValueDictionary
@@ -63,10 +64,11 @@ class Reader:
         self._index = index
         self._resource: _Resource = parent._resource if parent is not None else _Resource()
         self._resource.readers.append(self)
-        self._rules = rules_of(message.DESCRIPTOR)
-        names = self._rules.names
+        self._rules = rules = rules_of(message.DESCRIPTOR)
+        names = rules.names
         self._fields: dict[str, Any] = {names[field]: value for field, value in message.ListFields()}
-        self._check(self._rules)
+        if rules.any:
+            self._check(rules)
 
     # ── where, and what is wrong ──────────────────────────────────────────────────────────────────────────────────────
 
@@ -243,8 +245,7 @@ class Reader:
     def enum(self, name: str) -> str:
         """The name of an enum's value, the first one's when it is not set."""
         number = self.enum_number(name)
-        value = self._message.DESCRIPTOR.fields_by_name[name].enum_type.values_by_number.get(number)
-        return str(value.name) if value is not None else str(number)
+        return self._rules.enums[name].get(number) or str(number)
 
     def only(self, name: str, *accepted: Any, why: str = "") -> None:
         """A field of which only these values are implemented: scalars, wrappers, Durations (as seconds), enum names."""
@@ -395,8 +396,13 @@ def _tidy(value: Any) -> Any:
     return value
 
 
+_IPV4 = re.compile(r"(?:(?:25[0-5]|2[0-4]\d|1\d\d|[1-9]?\d)(?:\.(?!$)|$)){4}", re.ASCII)
+
+
 def is_ip(text: str) -> bool:
     """Whether the text is an IP address, and no name."""
+    if _IPV4.fullmatch(text):  # a fifth of the time, and most of them are
+        return True
     try:
         ipaddress.ip_address(text)
     except ValueError:

@@ -36,6 +36,8 @@ class MessageRules:
     checks: dict[str, Check]
     missing: tuple[tuple[str, str], ...]
     oneofs: tuple[tuple[str, frozenset[str]], ...]
+    any: bool  # whether there is one at all
+    enums: dict[str, dict[int, str]]  # the names of the values, by field and number
 
 
 @functools.cache
@@ -57,7 +59,13 @@ def rules_of(descriptor: Descriptor) -> MessageRules:
         if oneof.GetOptions().Extensions[validate_pb2.required]
     )
     names = {field: field.name for field in descriptor.fields}
-    return MessageRules(names, frozenset(names.values()), checks, tuple(missing), oneofs)
+    found = bool(checks or missing or oneofs)
+    enums = {
+        field.name: {number: value.name for number, value in field.enum_type.values_by_number.items()}
+        for field in descriptor.fields
+        if field.enum_type is not None
+    }
+    return MessageRules(names, frozenset(names.values()), checks, tuple(missing), oneofs, found, enums)
 
 
 def _when_missing(field: FieldDescriptor, rules: Any, check: Check | None) -> str:

@@ -231,6 +231,13 @@ def test_every_field_without_effect_exists() -> None:
         assert reasons.keys() <= set(known), name
 
 
+@pytest.mark.parametrize(
+    "text", ["256.1.1.1", "01.2.3.4", "1.2.3", "1.2.3.4.", "1.2.3.4\n", "1..2.3", "1.2.3.4.5", "a", "", "٣.1.1.1"]
+)
+def test_what_is_no_address(text: str) -> None:
+    assert not is_ip(text)
+
+
 @given(st.ip_addresses())
 def test_addresses_are_addresses(value: Any) -> None:
     assert is_ip(str(value))
