@@ -25,7 +25,8 @@ from sidecar.drain import DrainSequence, ServerHealth
 from sidecar.exchange import Exchange, Flag
 from sidecar.filters import FilterContext, Reply
 from sidecar.filters.chain import FilterChain
-from sidecar.forward.observed import Observers, stream_type
+from sidecar.forward.kinds import stream_type
+from sidecar.forward.observed import Observers
 from sidecar.forward.stream import Stream
 from sidecar.forwarded import Forwarded
 from sidecar.reply_mapper import ReplyMapper

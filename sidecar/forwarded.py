@@ -27,6 +27,7 @@ WISHES = frozenset(
         b"x-envoy-upstream-alt-stat-name",
         b"x-envoy-upstream-rq-per-try-timeout-ms",
         b"x-envoy-upstream-rq-timeout-alt-response",
+        b"x-envoy-upstream-stream-duration-ms",
         b"x-envoy-upstream-rq-timeout-ms",
     )
 )

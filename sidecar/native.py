@@ -44,6 +44,7 @@ MODULES: Final = (
     "sidecar.connection_manager",
     "sidecar.exchange",
     "sidecar.forward.attempts",
+    "sidecar.forward.bounded",
     "sidecar.forward.elaborate",
     "sidecar.forward.failures",
     "sidecar.forward.mirror",

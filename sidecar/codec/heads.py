@@ -58,6 +58,7 @@ NOTED = frozenset(
         b"x-envoy-upstream-rq-per-try-timeout-ms",
         b"x-envoy-upstream-rq-timeout-alt-response",
         b"x-envoy-upstream-rq-timeout-ms",
+        b"x-envoy-upstream-stream-duration-ms",
         b"x-forwarded-for",
         b"x-forwarded-proto",
         b"x-request-id",

@@ -219,6 +219,7 @@ class Cluster:
     circuit_breaker: CircuitBreaker | None = None
     remove_while_healthy: bool = False  # ignore_health_on_host_removal: discovery alone decides who leaves
     max_requests_per_connection: int = 0
+    max_stream_duration: float = 0.0  # of one attempt
     idle_timeout: float = 3600.0
     max_connection_duration: float = 0.0  # 0.0: connections may get as old as they like
     max_response_head: int = 60 * 1024

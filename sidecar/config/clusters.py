@@ -93,6 +93,7 @@ def cluster(reader: Reader, *, http2: bool = False) -> Cluster:
         close_on_change=common is not None and common.flag("close_connections_on_host_set_change"),
         wait_for_first_check=common is not None and common.flag("ignore_new_hosts_until_first_hc"),
         resend=resend(reader, metadata),
+        max_stream_duration=upstream.max_stream_duration,
         enable_trailers=upstream.enable_trailers,
         header_spelling=upstream.header_spelling,
         dns_refresh_rate=reader.seconds("dns_refresh_rate", 5.0),

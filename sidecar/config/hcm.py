@@ -157,6 +157,7 @@ def _common_options(parent: Reader) -> dict[str, Any]:
         "underscores": reader.enum("headers_with_underscores_action"),
         "idle_timeout": reader.seconds("idle_timeout", _IDLE_TIMEOUT),
         "max_connection_duration": reader.seconds("max_connection_duration"),
+        "max_stream_duration": reader.seconds("max_stream_duration"),
         "max_headers_count": reader.number("max_headers_count", 100),
         "max_requests_per_connection": reader.number("max_requests_per_connection"),
     }

@@ -132,6 +132,7 @@ class Hcm:
     max_headers_count: int = 100
     idle_timeout: float = 3600.0
     max_connection_duration: float = 0.0
+    max_stream_duration: float = 0.0
     max_requests_per_connection: int = 0
     stream_idle_timeout: float = 300.0
     request_timeout: float = 0.0

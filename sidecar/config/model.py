@@ -85,6 +85,7 @@ from sidecar.config.route_model import (
     Rewrite,
     Route,
     RouteConfig,
+    StreamDuration,
     VirtualHost,
     WeightedCluster,
 )
@@ -150,6 +151,7 @@ __all__ = [
     "RouteConfig",
     "RouteMatch",
     "SlowStart",
+    "StreamDuration",
     "StringMatch",
     "StringMatcher",
     "SubsetFallback",

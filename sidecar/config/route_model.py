@@ -115,6 +115,17 @@ class InternalRedirects:
 
 
 @dataclass(frozen=True, slots=True)
+class StreamDuration:
+    """max_stream_duration: how long a request may last, in seconds (0.0: for ever; None: as long as the connection
+    manager lets it). A grpc-timeout header counts when `grpc_max` is set, up to that (0.0: whatever it is), less
+    `grpc_offset`."""
+
+    whole: float | None = None
+    grpc_max: float | None = None
+    grpc_offset: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
 class WeightedCluster:
     name: str
     weight: int
@@ -172,6 +183,7 @@ class Forward:
     high_priority: bool = False
     upgrades: Mapping[str, bool] = field(default_factory=dict)  # route-level upgrade_configs: type → enabled
     hash_policies: tuple[HashPolicy, ...] = ()
+    duration: StreamDuration | None = None
     redirects: InternalRedirects | None = None
     mirrors: tuple[Mirror, ...] = ()  # where there are none, the virtual host's, then the route configuration's
 

@@ -19,7 +19,8 @@ class Upstream:
     http2: bool = False
     idle_timeout: float = IDLE_TIMEOUT
     max_requests: int = 0
-    max_duration: float = 0.0
+    max_duration: float = 0.0  # of a connection
+    max_stream_duration: float = 0.0
     max_headers: int = 100
     max_head: int = 60 * 1024
     enable_trailers: bool = False
@@ -68,6 +69,7 @@ def _common(upstream: Upstream, parent: Reader) -> Upstream:
         idle_timeout=reader.seconds("idle_timeout", IDLE_TIMEOUT),
         max_requests=reader.number("max_requests_per_connection"),
         max_duration=reader.seconds("max_connection_duration"),
+        max_stream_duration=reader.seconds("max_stream_duration"),
         max_headers=reader.number("max_headers_count", upstream.max_headers),
         max_head=reader.number("max_response_headers_kb", upstream.max_head // 1024) * 1024,
     )

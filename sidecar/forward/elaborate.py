@@ -1,4 +1,5 @@
-"""Requests on routes that ask for more than most: they are copied to mirrors, redirects are followed for them.
+"""Requests on routes that ask for more than most: they are copied to mirrors, redirects are followed for them,
+their attempts may only last so long.
 
 A request learns on which route it is when its stream exists already; on such a route the stream gives way to an `Elaborate`.
 All other streams know nothing of it, and pay nothing for it.
@@ -6,32 +7,43 @@ All other streams know nothing of it, and pay nothing for it.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Sequence
 from time import monotonic
-from typing import Any
+from typing import TYPE_CHECKING, Any, Final
 
 from sidecar.codec.headers import Headers, put
 from sidecar.codec.heads import RequestParser, ResponseParser
 from sidecar.config.model import InternalRedirects
-from sidecar.exchange import EXCHANGE_STATE, UNCOUNTED
+from sidecar.exchange import EXCHANGE_STATE, UNCOUNTED, Flag
+from sidecar.forward.bounded import BOUNDED_STATE, BoundedStream
 from sidecar.forward.mirror import Mirror, Source
 from sidecar.forward.observed import OBSERVED_STATE, ObservedStream
 from sidecar.forward.redirects import Redirection, Successor, refused
 from sidecar.forward.state import STREAM_STATE
 from sidecar.forward.stream import Stream
+from sidecar.router.extras import NO_EXTRAS
 from sidecar.router.internal_redirect import Refusal
+from sidecar.router.retry import Failure, number
+
+if TYPE_CHECKING:
+    from sidecar.codec.h1_client import ClientConnection
+
+_DURATION: Final = b"x-envoy-upstream-stream-duration-ms"
 
 
-class Elaborate(ObservedStream):
-    """A stream on a route with `extras`."""
+class Elaborate(BoundedStream):
+    """A stream on a route with `extras`, or to a cluster that asks for as much."""
 
-    __slots__ = ("_mirrors", "_redirects", "_sources", "_whole")
+    __slots__ = ("_extras", "_mirrors", "_redirects", "_sources", "_time_of_attempt", "_whole")
 
     def __init__(self, downstream: Any, manager: Any, parser: RequestParser, length: int, now: float) -> None:
         super().__init__(downstream, manager, parser, length, now)
+        self._extras = NO_EXTRAS
         self._mirrors: list[Mirror] = []
         self._sources: list[Source] = []
         self._redirects: InternalRedirects | None = None  # None, too, once there is a response that is not followed
+        self._time_of_attempt: asyncio.Handle | None = None
         self._whole = True  # all that came of the body is kept
 
     @classmethod
@@ -39,21 +51,28 @@ class Elaborate(ObservedStream):
         """The request goes on as this one: all that the stream knew so far, which nobody calls any more."""
         manager, downstream = plain.manager, plain.downstream
         elaborate = cls(downstream, manager, RequestParser(), plain.length, plain.started)
-        observed = isinstance(plain, ObservedStream)
-        for name in (*EXCHANGE_STATE, *STREAM_STATE, *(OBSERVED_STATE if observed else ())):
+        known: tuple[str, ...] = BOUNDED_STATE if isinstance(plain, BoundedStream) else ()
+        if not known and isinstance(plain, ObservedStream):
+            known = OBSERVED_STATE
+        for name in (*EXCHANGE_STATE, *STREAM_STATE, *known):
             setattr(elaborate, name, getattr(plain, name))
-        elaborate._redirects = plain.route.extras.redirects
+        elaborate._extras = extras = plain.route.extras or NO_EXTRAS
+        elaborate._redirects = extras.redirects
         elaborate._whole = plain._body_size <= plain._body_limit
         plain._done = True
         manager.active.remove(plain)
         manager.active.add(elaborate)
         downstream.replace(elaborate)
-        if observed:
+        if known:
             elaborate._log_periodically()
+        if elaborate._lifetime is not None:
+            elaborate._lifetime.stream = elaborate
+        elif not isinstance(plain, BoundedStream):
+            elaborate._bound()
         return elaborate
 
     def _attempt(self) -> None:
-        mirrors = self.route.extras.mirrors
+        mirrors = self._extras.mirrors
         if not mirrors or self.attempts or self.method == b"CONNECT" or self._upgrade:
             super()._attempt()
             return
@@ -68,13 +87,46 @@ class Elaborate(ObservedStream):
                 mirror.cancel()
         super()._finish(cut=cut)
 
+    # ── the time of an attempt ────────────────────────────────────────────────────────────────────────────────────────
+
+    def _in_flight(self, connection: ClientConnection) -> None:
+        super()._in_flight(connection)
+        wish = number(self.noted.get(_DURATION))
+        seconds = self.cluster.config.max_stream_duration if wish is None else wish / 1000
+        if seconds:
+            self._time_of_attempt = self.manager.loop.call_later(seconds, self._attempt_too_long)
+
+    def _detach(self) -> None:
+        if self._time_of_attempt is not None:
+            self._time_of_attempt.cancel()
+            self._time_of_attempt = None
+        super()._detach()
+
+    def _attempt_too_long(self) -> None:
+        self._time_of_attempt = None
+        self.cluster.stats.upstream_rq_max_duration_reached.value += 1
+        if self._permit is not None:
+            self._give_back("timed out")
+        self._leave_upstream()
+        plan, details = self._plan, "upstream_max_stream_duration_reached"
+        if self.responding:
+            self.flags |= Flag.UMSDR
+            self.details = details
+            self._finish(cut=True)
+        elif plan is not None and plan.wants_failure(Failure.RESET) and self._again(0):
+            self._schedule_retry()
+        else:
+            self._end_retry(succeeded=False)
+            status, close = (504, False) if self.request_complete else (408, True)
+            self.reply(status, b"upstream max stream duration reached", details, Flag.UMSDR, close=close)
+
     # ── mirrors ───────────────────────────────────────────────────────────────────────────────────────────────────────
 
     def _mirror(self, headers: Headers, authority: bytes) -> None:
         manager = self.manager
         if self.virtual_host.config.include_attempt_count:
             put(headers, b"x-envoy-attempt-count", b"1")
-        for plan in self.route.extras.mirrors:
+        for plan in self._extras.mirrors:
             cluster = manager.clusters.get(plan.cluster(self, manager.rng))
             if cluster is None:
                 continue

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from sidecar.codec.headers import Headers
 from sidecar.codec.heads import RequestParser, ResponseParser
-from sidecar.codec.key_case import PRESERVE, PRESERVE_OR_PROPER, as_sent, proper_case, spell
+from sidecar.codec.key_case import PRESERVE_OR_PROPER, as_sent, proper_case, spell
 from sidecar.config.model import Hcm
 from sidecar.exchange import Exchange
 from sidecar.forward.stream import Stream
@@ -38,14 +38,6 @@ OBSERVED_STATE: Final = (
     "sent_all",
     "sent_first",
 )
-
-
-def stream_type(config: Hcm) -> type[Stream]:
-    """What a connection manager's requests are."""
-    in_progress = config.log_interval or config.log_starts or config.log_tunnels
-    metered = any(log.metered for log in config.access_logs)
-    spelled = config.header_spelling in (PRESERVE, PRESERVE_OR_PROPER)
-    return ObservedStream if in_progress or metered or spelled else Stream
 
 
 class Observers:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final
 from sidecar.codec.headers import Headers, get, put
 from sidecar.codec.heads import RequestParser, ResponseParser
 from sidecar.config.model import Forward, InternalRedirects
-from sidecar.forward.observed import ObservedStream
+from sidecar.forward.bounded import BoundedStream
 from sidecar.forwarded import WISHES
 from sidecar.router.internal_redirect import Refusal, Target, Trail, accepts, refused_before
 from sidecar.router.retry import Answer
@@ -109,7 +109,7 @@ class Redirection:
         return stream
 
 
-class Successor(ObservedStream):
+class Successor(BoundedStream):
     """A request that follows another one of the same client, whose answer was a redirect."""
 
     __slots__ = ()

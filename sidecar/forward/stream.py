@@ -21,6 +21,9 @@ if TYPE_CHECKING:
     from sidecar.router.hash_policy import HashPolicies
     from sidecar.router.table import CompiledRoute, Destination
 
+# Wishes of clients that need more than a plain stream.
+_ELABORATE = frozenset((b"x-envoy-upstream-stream-duration-ms",))
+
 
 class Stream(Tunnels):
     """One request, from its head to its access-log line."""
@@ -184,8 +187,10 @@ class Stream(Tunnels):
         self.budget = cluster.high_budget if action.high_priority else cluster.budget
         self._timeout = action.timeout
         plan = route.retry
+        elaborate = route.extras is not None or cluster.elaborate
         if not WISHES.isdisjoint(self.noted):
             plan = self._client_wishes(plan)
+            elaborate = elaborate or not _ELABORATE.isdisjoint(self.noted)
         if plan is not None:
             self._plan = plan = plan.of(self)
             self._retries_left = plan.policy.attempts
@@ -197,7 +202,7 @@ class Stream(Tunnels):
         self._body_limit = manager.buffer_limit if limit is None else limit
         if self._body_size > self._body_limit:  # it came while a filter held the request up
             self._give_up_retries()
-        stream = self if route.extras is None else self._elaborate()
+        stream = self._elaborate() if elaborate else self
         if stream.request_complete:
             stream._request_ended()
         stream._attempt()

@@ -11,16 +11,18 @@ from sidecar.router.header_ops import compile_mutations
 
 
 class Extras:
-    """`mirrors` are where copies of the route's requests go; `redirects`, which ones of its upstreams' are followed."""
+    """`mirrors` are where copies of the route's requests go; `redirects`, which ones of its upstreams' are followed;
+    `duration`, how long its requests may last."""
 
-    __slots__ = ("mirrors", "redirects")
+    __slots__ = ("duration", "mirrors", "redirects")
 
     def __init__(self, action: Forward, mirrors: Sequence[Mirror]) -> None:
         self.mirrors = tuple(Mirroring(mirror) for mirror in mirrors)
         self.redirects = action.redirects
+        self.duration = action.duration
 
     def __bool__(self) -> bool:
-        return bool(self.mirrors) or self.redirects is not None
+        return bool(self.mirrors) or self.redirects is not None or self.duration is not None
 
 
 class Mirroring:
@@ -50,3 +52,6 @@ class Mirroring:
             return authority
         name, colon, port = authority.rpartition(b":")
         return name + b"-shadow:" + port if colon and b"]" not in port else authority + b"-shadow"
+
+
+NO_EXTRAS = Extras(Forward(()), ())

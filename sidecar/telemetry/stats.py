@@ -81,6 +81,7 @@ class ClusterStats(Group):
     upstream_rq_retry_limit_exceeded: Counter
     upstream_rq_retry_backoff_exponential: Counter
     upstream_rq_retry_backoff_ratelimited: Counter
+    upstream_rq_max_duration_reached: Counter
     retry_or_shadow_abandoned: Counter
     upstream_internal_redirect_succeeded_total: Counter
     upstream_internal_redirect_failed_total: Counter
@@ -335,6 +336,7 @@ class HttpStats(Group):
     downstream_rq_too_large: Counter
     downstream_rq_timeout: Counter
     downstream_rq_idle_timeout: Counter
+    downstream_rq_max_duration_reached: Counter
     downstream_rq_header_timeout: Counter
     downstream_rq_ws_on_non_ws_route: Counter
     downstream_rq_response_before_rq_complete: Counter

@@ -64,6 +64,7 @@ class ClusterRuntime:
         self.circuit: Circuit | None = None
         self._remaining: RemainingStats | None = None  # where somebody wants to know what is left of the limits
         self.pool_stats: PoolStats | None = None  # where requests may be sent again
+        self.elaborate = False  # whether requests to it have more to heed than most
         self.local = local  # the proxies of this kind, where there is a local cluster that is not this one
         self.on_change: Callable[[], None] = lambda: None  # called when hosts or their health have changed
         self._context = context
@@ -136,6 +137,7 @@ class ClusterRuntime:
 
     def _configure(self, config: model.Cluster) -> None:
         self.config = config
+        self.elaborate = bool(config.max_stream_duration)
         self._configure_checks(config)
         self._configure_circuit(config)
         if config.resend is not model.Resend.NEVER:

@@ -247,6 +247,7 @@ CASES = (
         "X-Envoy-Original-Url: http://a/",
         "X-Envoy-Ip-Tags: a",
         "X-Envoy-Is-Timeout-Retry: true",
+        "X-Envoy-Upstream-Stream-Duration-Ms: 5",
         "X-Envoy-Attempt-Count: 5",
     ),
     case(
@@ -260,6 +261,7 @@ CASES = (
         "X-Envoy-Upstream-Rq-Timeout-Alt-Response: 1",
         "X-Envoy-Original-Url: http://a/",
         "X-Envoy-Ip-Tags: a",
+        "X-Envoy-Upstream-Stream-Duration-Ms: 5000",
         hcm=internal.HCM,
     ),
 )

@@ -11,6 +11,7 @@ from sidecar.config.model import (
     HeaderAdd,
     HeaderOps,
     Rewrite,
+    StreamDuration,
     WeightedCluster,
 )
 from tests.unit.sidecar.config.build import (
@@ -75,3 +76,20 @@ def test_time_outs_and_the_rest_of_an_action() -> None:
 )
 def test_rewrites(action: Data, expected: Rewrite | None) -> None:
     assert forward_of(**action).rewrite == expected
+
+
+@pytest.mark.parametrize(
+    ("given", "duration"),
+    [
+        ({}, StreamDuration()),
+        ({"max_stream_duration": "0s"}, StreamDuration(0.0)),
+        (
+            {"max_stream_duration": "9s", "grpc_timeout_header_max": "5s", "grpc_timeout_header_offset": "1s"},
+            StreamDuration(9.0, 5.0, 1.0),
+        ),
+    ],
+)
+def test_a_duration_counts_in_the_place_of_the_time_out(given: Data, duration: StreamDuration) -> None:
+    forward = forward_of(max_stream_duration=given, timeout="3s")
+    assert forward.duration == duration
+    assert forward.timeout == 0.0

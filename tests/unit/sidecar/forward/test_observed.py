@@ -4,18 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from sidecar.config.model import AccessLog, Hcm
-from sidecar.forward import Stream
-from sidecar.forward.observed import ObservedStream, Observers, stream_type
-
-
-def test_only_what_is_asked_for_is_observed() -> None:
-    log = AccessLog("stdout")
-    assert stream_type(Hcm("a", (), access_logs=(log,))) is Stream
-    assert stream_type(Hcm("a", (), access_logs=(log, AccessLog("stdout", metered=True)))) is ObservedStream
-    assert stream_type(Hcm("a", (), log_starts=True)) is ObservedStream
-    assert stream_type(Hcm("a", (), log_interval=1.0)) is ObservedStream
-    assert stream_type(Hcm("a", (), log_tunnels=True)) is ObservedStream
+from sidecar.config.model import Hcm
+from sidecar.forward.observed import Observers
 
 
 def test_each_log_has_its_type() -> None:
