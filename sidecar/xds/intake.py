@@ -16,6 +16,7 @@ from mesh.errors import ConfigError
 from mesh.xds import CLUSTER, ENDPOINT, LISTENER, PUSH_ORDER, ROUTE, SHORT
 from sidecar.config.model import Assignment, Bootstrap, Cluster, Listener, RouteConfig
 from sidecar.config.references import clusters_of_listener, clusters_of_routes
+from sidecar.garbage import uncollected
 from sidecar.xds.cache import Snapshot, Stored
 from sidecar.xds.resources import Compiled, Raw, Resource, read
 from sidecar.xds.subscriptions import DeltaSubscription, Request, Response, SotwSubscription, Subscription
@@ -245,6 +246,7 @@ class Intake:
                     errors[name] = f"{listener.address} is the address of listener {other!r} already"
         return errors
 
+    @uncollected()
     def _apply(self, type_url: str, actions: Iterable[Action]) -> dict[str, str]:
         """Acts on the target; what it refuses of this type, by resource name. What had waited for this response and is
         refused only now is told apart."""
