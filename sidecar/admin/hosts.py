@@ -7,6 +7,7 @@ from typing import Any
 
 from sidecar.admin.views import ClusterView, HostView, ListenerView
 from sidecar.config import model
+from sidecar.config.metadata_match import LB
 
 
 def _counters(host: HostView) -> dict[str, int]:
@@ -29,13 +30,14 @@ def _health_flags(host: HostView) -> str:
     flags = {
         "failed_active_hc": host.failed_active_hc,
         "failed_outlier_check": host.ejected,
-        "failed_eds_health": health in (model.Health.UNHEALTHY, model.Health.DRAINING),
+        "failed_eds_health": health is model.Health.UNHEALTHY,
         "degraded_active_hc": host.degraded_active_hc,
         "degraded_eds_health": health is model.Health.DEGRADED,
         "pending_dynamic_removal": host.pending_removal,
         "pending_active_hc": host.pending_active_hc,
         "excluded_via_immediate_hc_fail": host.excluded_by_hc,
         "active_hc_timeout": host.active_hc_timeout,
+        "eds_status_draining": health is model.Health.DRAINING,
     }
     return "".join(f"/{flag}" for flag, there in flags.items() if there) or "healthy"
 
@@ -80,7 +82,7 @@ def _host_fields(host: HostView) -> Iterator[tuple[str, object]]:
     yield "region", locality.region
     yield "zone", locality.zone
     yield "sub_zone", locality.sub_zone
-    yield "canary", "false"
+    yield "canary", str(host.endpoint.metadata.get(LB, {}).get("canary") is True).lower()
     yield "priority", locality.priority
     yield "success_rate", f"{host.success_rate:g}"
     yield "local_origin_success_rate", f"{host.local_success_rate:g}"

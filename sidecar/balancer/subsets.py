@@ -41,6 +41,7 @@ class SubsetPicker:
         self._fallback = self._cluster_fallback()
         self._found: dict[Labels, Picker] = {}  # what each request's labels lead to
         self.known = frozenset(members)
+        self.duplicates = sum(len(members[labels]) - 1 for labels in singles)  # hosts that nobody will reach
 
     def __call__(self, wanted_for: Any) -> Host | None:
         match = wanted_for.metadata_match

@@ -103,6 +103,7 @@ class ClusterStats(Group):
     lb_subsets_selected: Counter
     lb_subsets_fallback: Counter
     lb_subsets_fallback_panic: Counter
+    lb_subsets_single_host_per_subset_duplicate: Gauge
     lb_zone_cluster_too_small: Counter
     lb_zone_no_capacity_left: Counter
     lb_zone_routing_all_directly: Counter

@@ -241,7 +241,7 @@ class ClusterRuntime:
             self._drain_on_change()
         if self.checker is not None:
             self.checker.set_hosts(self.hosts)
-        self.stats.membership_change.value += 1
+        self.stats.membership_change.value += len({priority for _, priority in known ^ self._by_key.keys()})
         self._health_changed()
 
     def _drain_on_change(self) -> None:
@@ -368,7 +368,11 @@ class ClusterRuntime:
             return
         self._without.clear()
         self.pick = picker = self._build(self._rules())
-        self._note_subsets(picker.known if isinstance(picker, SubsetPicker) else frozenset())
+        if isinstance(picker, SubsetPicker):
+            self._note_subsets(picker.known)
+            self.stats.lb_subsets_single_host_per_subset_duplicate.value = picker.duplicates
+        else:
+            self._note_subsets(frozenset())
 
     def _build(self, rules: Rules) -> Picker:
         subsets = rules.config.subsets

@@ -117,7 +117,7 @@ class Host:
     @property
     def excluded(self) -> bool:
         """Whether it does not even count when the share of healthy hosts is worked out."""
-        return self.pending_active_hc or self.excluded_by_hc
+        return self.pending_active_hc or self.excluded_by_hc or self.endpoint.health is model.Health.DRAINING
 
     def forget_checks(self) -> None:
         """Nobody checks it any more."""

@@ -153,6 +153,7 @@ def _cluster(name: str, up: Up, endpoints: Mapping[str, int]) -> dict[str, Any]:
         "load_assignment": {
             "cluster_name": name,
             "endpoints": [_group(*key, up, groups[key]) for key in sorted(groups)],
+            **({"policy": up.policy} if up.policy else {}),
         },
         **up.fields,
     }

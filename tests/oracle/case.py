@@ -76,13 +76,15 @@ class Up:
     """A cluster: `endpoints` are words, `up` for the scripted upstream, `second` for another one, `refused` for a port
     where nobody listens; `shared0` and so on, and `shared_refused`, have the same addresses on both sides, and what they
     receive is not compared. `lb` are Envoy's fields of the endpoints, `priorities` theirs (0), by position, `zones` their
-    zones, and `zone_weights` those of the zones. `fields` are the cluster's, over the defaults."""
+    zones, and `zone_weights` those of the zones, `policy` their assignment's. `fields` are the cluster's, over the
+    defaults."""
 
     endpoints: Sequence[str] = ("up",)
     lb: Sequence[Mapping[str, Any]] = ()
     priorities: Sequence[int] = ()
     zones: Sequence[str] = ()
     zone_weights: Mapping[str, int] = field(default_factory=dict)
+    policy: Mapping[str, Any] = field(default_factory=dict)
     fields: Mapping[str, Any] = field(default_factory=dict)
 
 

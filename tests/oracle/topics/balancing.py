@@ -50,6 +50,36 @@ def ejecting(
     )
 
 
+ILL: Mapping[str, Any] = {"health_status": "UNHEALTHY"}
+DRAINING: Mapping[str, Any] = {"health_status": "DRAINING"}
+
+
+def priorities(
+    name: str,
+    endpoints: Sequence[str],
+    lb: Sequence[Mapping[str, Any]],
+    levels: Sequence[int] = (),
+    *,
+    reached: str | None,
+    panics: int = 0,
+    policy: Mapping[str, Any] | None = None,
+    **fields: Any,
+) -> Case:
+    """Four requests that all reach one endpoint, any of them (None) or nobody ("")."""
+    if reached:
+        expect = {f"log[{number}].upstream": f"127.0.0.1:<{reached}>" for number in range(4)}
+    else:
+        expect = {"log[3].flags": "-" if reached is None else "UH"}
+    return Case(
+        name,
+        actions=[step for number in range(4) for step in (Write(request(f"/{number}")), Read())],
+        clusters={"": Up(endpoints, lb=lb, priorities=levels, fields=fields, policy=policy or {})},
+        stats=["cluster.%CLUSTER%.lb_healthy_panic", "cluster.%CLUSTER%.upstream_rq_total"],
+        expect={**expect, f"stats.cluster.{name}.lb_healthy_panic": panics},
+        ignore=[f"log[{number}].upstream" for number in range(4)] if reached is None else [],
+    )
+
+
 BAD: Plan = reply(503)
 CASES = (
     Case(
@@ -142,5 +172,42 @@ CASES = (
             )
         },
         expect={"log[0].flags": "UH"},
+    ),
+    priorities(
+        "draining_does_not_count", ["shared0", "shared1", "shared2"], [{}, DRAINING, DRAINING], reached="shared0"
+    ),
+    priorities(
+        "draining_in_panic", ["shared0", "shared1", "shared2"], [ILL, DRAINING, DRAINING], reached=None, panics=4
+    ),
+    priorities("degraded_alone", ["shared0", "shared1"], [{"health_status": "DEGRADED"}, ILL], reached="shared0"),
+    priorities(
+        "degraded_are_not_needed",
+        ["shared0", "shared1"],
+        [{}, {"health_status": "DEGRADED"}],
+        [0, 1],
+        reached="shared0",
+    ),
+    priorities("next_priority", ["shared0", "shared1"], [ILL, {}], [0, 1], reached="shared1"),
+    priorities("next_priority_but_one", ["shared0", "shared1"], [ILL, {}], [0, 2], reached="shared1"),
+    priorities("no_priority_zero", ["shared1"], [{}], [1], reached="shared1"),
+    priorities("all_priorities_panic", ["shared0", "shared1"], [ILL, ILL], [0, 1], reached=None, panics=4),
+    priorities(
+        "all_priorities_are_ill", ["shared0", "shared1"], [ILL, ILL], [0, 1], reached="", common_lb_config=NO_PANIC
+    ),
+    priorities(
+        "health_by_weight",
+        ["shared0", "shared1", "shared2", "shared3"],
+        [{"load_balancing_weight": 98}, ILL, ILL, {}],
+        [0, 0, 0, 1],
+        reached="shared0",
+        policy={"weighted_priority_health": True},
+    ),
+    priorities(
+        "much_overprovisioning",
+        ["shared0", "shared1", "shared2", "shared3"],
+        [{}, ILL, ILL, {}],
+        [0, 0, 0, 1],
+        reached="shared0",
+        policy={"overprovisioning_factor": 300},
     ),
 )

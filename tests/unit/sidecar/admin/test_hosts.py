@@ -75,7 +75,7 @@ def test_a_cluster_as_json_has_envoys_shape() -> None:
         (model.Health.HEALTHY, False, "healthy"),
         (model.Health.HEALTHY, True, "/failed_outlier_check"),
         (model.Health.UNHEALTHY, False, "/failed_eds_health"),
-        (model.Health.DRAINING, True, "/failed_outlier_check/failed_eds_health"),
+        (model.Health.DRAINING, True, "/failed_outlier_check/eds_status_draining"),
         (model.Health.DEGRADED, False, "/degraded_eds_health"),
     ],
 )
@@ -130,3 +130,12 @@ def test_the_breaker_of_a_cluster_is_shown_with_its_reason() -> None:
     text = "".join(hosts.cluster_text(cluster, False))
     assert "outbound|9080||reviews::mesh_circuit_breaker::state::half-open\n" in text
     assert hosts.cluster_json(cluster, False)["mesh_circuit_breaker"]["reason"] == "open for 5 s"
+
+
+@pytest.mark.parametrize(
+    ("labels", "shown"), [({"canary": True}, "true"), ({"canary": "true"}, "false"), ({}, "false")]
+)
+def test_canary(labels: dict[str, object], shown: str) -> None:
+    made = host()
+    made.endpoint = replace(made.endpoint, metadata={"envoy.lb": labels})
+    assert f"::canary::{shown}\n" in "".join(hosts.cluster_text(FakeCluster(reviews(), [made]), added_via_api=False))

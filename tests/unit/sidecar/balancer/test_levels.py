@@ -11,7 +11,7 @@ from sidecar.config.model import Balancing, Health
 from sidecar.upstream.host import Host
 from tests.unit.sidecar.balancer.build import host, levels, rules
 
-LETTERS = {"h": Health.HEALTHY, "d": Health.DEGRADED, "u": Health.UNHEALTHY}
+LETTERS = {"h": Health.HEALTHY, "d": Health.DEGRADED, "u": Health.UNHEALTHY, "x": Health.DRAINING}
 
 
 def level(letters: str) -> list[Host]:
@@ -47,6 +47,8 @@ def test_what_is_spread_adds_up(available: list[tuple[int, int]]) -> None:
         (["hhhh"], Loads([100], [0], [False])),
         (["hu"], Loads([100], [0], [False])),  # 70 of 70 to be had
         (["huu"], Loads([100], [0], [True])),
+        (["hxx"], Loads([100], [0], [False])),  # who drains does not count
+        (["xx", "h"], Loads([0, 100], [0, 0], [False, False])),
         (["dd"], Loads([0], [100], [False])),
         (["hd"], Loads([70], [30], [False])),
         (["huu", "hh"], Loads([46, 54], [0, 0], [False, False])),  # together they can take all of it

@@ -140,6 +140,7 @@ def test_a_subset_of_one_host() -> None:
     pick = SubsetPicker(levels(members), Subsets((SubsetSelector(("id",), single_host=True),)), rules())
     assert found(pick, {"id": "a"}) == {1}  # its health is not asked for
     assert found(pick, {"id": "b"}) == {3}
+    assert pick.duplicates == 1
 
 
 def test_alternatives_are_tried_in_turn() -> None:
