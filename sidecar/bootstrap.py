@@ -24,6 +24,7 @@ from sidecar.config.model import (
     Discovery,
     Listener,
 )
+from sidecar.config.overload import overload
 from sidecar.config.reader import Reader, plain
 from sidecar.config.references import clusters_of_listener, rds_names
 from sidecar.garbage import uncollected
@@ -99,6 +100,7 @@ def read_bootstrap(reader: Reader) -> Bootstrap:
         ads=ads,
         lds_from_ads=lds,
         cds_from_ads=cds,
+        overload=overload(reader.child("overload_manager")),
         local_cluster=_local_cluster(reader.child("cluster_manager"), clusters),
         source=message.SerializeToString(deterministic=True),
     )

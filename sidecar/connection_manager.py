@@ -27,8 +27,10 @@ from sidecar.filters import FilterContext, Reply
 from sidecar.filters.chain import FilterChain
 from sidecar.forward.kinds import stream_type
 from sidecar.forward.observed import Observers
+from sidecar.forward.overloaded import OverloadedStream
 from sidecar.forward.stream import Stream
 from sidecar.forwarded import Forwarded
+from sidecar.overload import LoadShed
 from sidecar.reply_mapper import ReplyMapper
 from sidecar.router.table import RouteTable
 from sidecar.telemetry.stats import HttpStats, ListenerStats, Stats
@@ -119,6 +121,7 @@ class ConnectionManager:
         self.overwrites_server = config.server_header == "OVERWRITE"
         self.adds_server = config.server_header != "PASS_THROUGH"
         self._sequence: DrainSequence | None = None
+        self._shed: LoadShed | None = None
         self._failing = False  # the server says that it is ill, and the listener heeds that
         self.connections: set[ServerConnection] = set()
         self._date = b""
@@ -143,7 +146,7 @@ class ConnectionManager:
         now = monotonic()
         connection.deadline = self.next_look(now, now, now)
         self.context.idle.add(connection)
-        if self._sequence is not None or self._failing:
+        if self._may_leave:
             connection.may_leave(True)
 
     def closed(self, connection: ServerConnection, seconds: float, *, in_use: bool) -> None:
@@ -193,9 +196,35 @@ class ConnectionManager:
         self._tell()
 
     def _tell(self) -> None:
-        may = self._sequence is not None or self._failing
         for connection in self.connections:
-            connection.may_leave(may)
+            connection.may_leave(self._may_leave)
+
+    @property
+    def _may_leave(self) -> bool:
+        """Whether a response may be its connection's last for more than the connection's own reasons."""
+        sheds = self._shed is not None and bool(self._shed.disable_http_keepalive)
+        return sheds or self._failing or self._sequence is not None
+
+    def overload(self, shed: LoadShed) -> None:
+        """What is shed of requests and of connections that live on has changed."""
+        self._shed = shed
+        self.plain_streams = self.stream is Stream and not shed.stop_accepting_requests
+        self._tell()
+
+    def kind(self) -> type[Stream]:
+        """The kind of the next request, where not all are plain streams."""
+        shed = self._shed
+        if shed is not None and shed.stop_accepting_requests and shed.draw(shed.stop_accepting_requests):
+            return OverloadedStream
+        return self.stream
+
+    def ends_keep_alive(self) -> bool:
+        """Whether the connection ends with the response that is sent now, because there are too many."""
+        shed = self._shed
+        if shed is None or not shed.draw(shed.disable_http_keepalive):
+            return False
+        self.stats.downstream_cx_overload_disable_keepalive.value += 1
+        return True
 
     def gives_up(self) -> bool:
         """Whether a response that is sent now announces its connection's end."""
@@ -225,13 +254,8 @@ class ConnectionManager:
 
     def admit(self, exchange: Exchange) -> Reply | None:
         """Brings the head into shape for routing; a Reply when it is refused. `exchange.path` holds the raw target."""
-        refusal = self._check_codec(exchange)
+        refusal = self.refuse_head(exchange)
         if refusal is not None:
-            self.stats.downstream_cx_protocol_error.value += 1
-            # Envoy's codec refuses before there is a request: the log knows none of it.
-            exchange.method = exchange.path = exchange.authority = b""
-            exchange.special = {}
-            exchange.protocol = "HTTP/1.1"
             return refusal
         config, special = self.config, exchange.special
         if exchange.path[:1] != b"/" and exchange.method != b"CONNECT":
@@ -258,6 +282,17 @@ class ConnectionManager:
 
     def _bad_request(self, detail: str) -> Reply:
         return Reply(400, b"", detail, headers=() if self.config.keeps_after_bad_request else _CLOSE)
+
+    def refuse_head(self, exchange: Exchange) -> Reply | None:
+        """A Reply to what is not HTTP as Envoy's codec knows it."""
+        refusal = self._check_codec(exchange)
+        if refusal is not None:
+            self.stats.downstream_cx_protocol_error.value += 1
+            # Envoy's codec refuses before there is a request: the log knows none of it.
+            exchange.method = exchange.path = exchange.authority = b""
+            exchange.special = {}
+            exchange.protocol = "HTTP/1.1"
+        return refusal
 
     def _check_codec(self, exchange: Exchange) -> Reply | None:
         """What Envoy's codec refuses: it splits the target and looks at the fields."""

@@ -49,6 +49,7 @@ MODULES: Final = (
     "sidecar.forward.failures",
     "sidecar.forward.mirror",
     "sidecar.forward.observed",
+    "sidecar.forward.overloaded",
     "sidecar.forward.redirects",
     "sidecar.forward.response",
     "sidecar.forward.state",

@@ -22,6 +22,7 @@ from sidecar.drain import DrainPolicy, ServerHealth
 from sidecar.listener.manager import ListenerContext, ListenerManager, ListenerRuntime
 from sidecar.listener.tcp import TcpManager
 from sidecar.machine import memory
+from sidecar.overload import OverloadManager, per_process
 from sidecar.telemetry import peer
 from sidecar.telemetry.station import Telemetry
 from sidecar.telemetry.stats import ListenerStats, Stats
@@ -101,10 +102,26 @@ class Runtime:
             node_id=str(bootstrap.node.get("id", "")),
             health=self.health,
         )
+        overload = self._overload_manager()
         context = ListenerContext(
-            self.loop, self.stats, self._connection_manager, self._tcp_manager, self.drains, shares_ports=workers > 1
+            self.loop,
+            self.stats,
+            self._connection_manager,
+            self._tcp_manager,
+            self.drains,
+            shares_ports=workers > 1,
+            shed=overload.shed if overload is not None else None,
         )
         self._listeners = ListenerManager(context, self._start_listener)
+        if overload is not None:
+            overload.begin(self.loop)
+
+    def _overload_manager(self) -> OverloadManager | None:
+        config = self.bootstrap.overload
+        if config is None:
+            return None
+        share = per_process(config, self.concurrency)
+        return OverloadManager(share, self.stats, lambda shed: self._listeners.overload(shed))
 
     # ── what the admin reads ──────────────────────────────────────────────────────────────────────────────────────────
 

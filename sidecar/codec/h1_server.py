@@ -284,7 +284,7 @@ class ServerConnection:
         if manager.plain_streams:
             stream = Stream(self, manager, parser, length, monotonic())
         else:
-            stream = manager.stream(self, manager, parser, length, monotonic())
+            stream = manager.kind()(self, manager, parser, length, monotonic())
         self._stream = stream
         special = parser.special
         if b"expect" in special and self.manager.answers_continue(special[b"expect"]):
@@ -467,13 +467,16 @@ class ServerConnection:
         return self._close_after or not self._request_done or self._draining >= _LEAVES
 
     def _leaves(self) -> bool:
-        """Whether a drain ends this connection: drawn anew for each response, until one announces it."""
-        if self._draining == _MAY_LEAVE and self.manager.gives_up():
-            self.manager.stats.downstream_cx_drain_close.value += 1
-            self._announce_end(monotonic())
+        """Whether a drain or an overload ends this connection: drawn anew for each response, until one announces it."""
+        if self._draining == _MAY_LEAVE and not self._close_after:
+            if self.manager.ends_keep_alive():
+                self._close_after = True
+            elif self.manager.gives_up():
+                self.manager.stats.downstream_cx_drain_close.value += 1
+                self._announce_end(monotonic())
         if self._draining == _ENDS:  # with this very response
             self._close_after = True
-        return self._draining >= _LEAVES
+        return self._close_after or self._draining >= _LEAVES
 
     def replace(self, stream: Stream) -> None:
         """Another stream has taken over the request in progress."""

@@ -9,6 +9,7 @@ from typing import Any
 from sidecar.config.basic_model import Address
 from sidecar.config.cluster_model import Cluster
 from sidecar.config.listener_model import Listener
+from sidecar.config.overload_model import Overload
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,5 +38,6 @@ class Bootstrap:
     ads: AdsConfig | None = None
     lds_from_ads: bool = False
     cds_from_ads: bool = False
+    overload: Overload | None = None
     local_cluster: str = ""  # cluster_manager.local_cluster_name
     source: bytes = b""

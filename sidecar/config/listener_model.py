@@ -41,6 +41,8 @@ class Listener:
     detect_http: bool = False  # http_inspector
     detect_tls: bool = False  # tls_inspector
     buffer_limit: int = 1024 * 1024  # per_connection_buffer_limit_bytes
+    ignores_connection_limit: bool = False  # of the overload manager
+    bypasses_overload: bool = False
     drains_on_failure: bool = True  # drain_type DEFAULT: the server's failing health check ends connections, too
     detect_timeout: float = 15.0  # listener_filters_timeout; 0.0: none
     detect_continue: bool = False  # after the timeout go on with what is known, do not close

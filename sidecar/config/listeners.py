@@ -74,6 +74,8 @@ def listener(reader: Reader) -> Listener:
         detect_continue=reader.flag("continue_on_listener_filters_timeout"),
         direction=Direction[reader.enum("traffic_direction")],
         stat_prefix=reader.text("stat_prefix"),
+        ignores_connection_limit=reader.flag("ignore_global_conn_limit"),
+        bypasses_overload=reader.flag("bypass_overload_manager"),
         drains_on_failure=reader.enum("drain_type") == "DEFAULT",
         source=reader.message.SerializeToString(deterministic=True),
     )

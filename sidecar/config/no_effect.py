@@ -37,7 +37,7 @@ REASONS: Final[dict[str, dict[str, str]]] = {
         "access_log": "requests to the admin port are not logged",
         "access_log_path": "requests to the admin port are not logged",
         "profile_path": "there is no CPU profiler",
-        "ignore_global_conn_limit": "there is no global connection limit",
+        "ignore_global_conn_limit": "connections to the admin port are not counted",
     },
     "envoy.config.listener.v3.Listener": {
         "connection_balance_config": _WORKERS,
@@ -46,8 +46,6 @@ REASONS: Final[dict[str, dict[str, str]]] = {
         "max_connections_to_accept_per_socket_event": _WORKERS,
         "tcp_backlog_size": "the system's maximum is used",
         "tcp_fast_open_queue_length": "TCP fast open is not offered",
-        "ignore_global_conn_limit": "there is no global connection limit",
-        "bypass_overload_manager": "there is no overload manager",
         "metadata": _NOT_READ,
     },
     "envoy.config.listener.v3.FilterChain": {"metadata": _NOT_READ},

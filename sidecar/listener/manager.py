@@ -7,22 +7,21 @@ import logging
 import socket
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Any
 
-from mesh.errors import ConfigError, Problem
+from mesh.errors import ConfigError
 from sidecar.config.model import Address, FilterChain, Hcm, Listener, RouteConfig, TcpProxy
 from sidecar.connection_manager import ConnectionManager
 from sidecar.drain import DrainPolicy, DrainSequence
 from sidecar.listener.accept import AcceptProtocol
 from sidecar.listener.match import Facts, find_chain
+from sidecar.listener.sockets import Door, Doorkeeper, listening_socket
 from sidecar.listener.tcp import TcpManager, TcpSession
+from sidecar.overload import LoadShed
 from sidecar.telemetry.stats import ListenerStats, Stats
 
 log = logging.getLogger(__name__)
-
-# Linux clamps it to net.core.somaxconn.
-BACKLOG = 4096
-
 
 # Code details of requests that were in flight when the drain time was over, as Envoy words them.
 _LISTENER_GONE = "downstream_local_disconnect(purging_socket_that_have_not_progressed_to_connections)"
@@ -41,6 +40,7 @@ class ListenerContext:
     tcp: Callable[[TcpProxy, Listener, ListenerStats], TcpManager]
     drains: DrainPolicy = field(default_factory=DrainPolicy)
     shares_ports: bool = False  # with other processes
+    shed: LoadShed | None = None  # where there is an overload manager
 
 
 class ListenerRuntime:
@@ -53,6 +53,7 @@ class ListenerRuntime:
         self.stats = ListenerStats(context.stats, config.stat_prefix or str(config.address).replace(":", "_"))
         self.addresses: list[Address] = []  # where it really listens
         self._stopped = False
+        self._paused = context.shed is not None and context.shed.stop_accepting_connections >= 1.0
         self._owner = owner
         self._context = context
         self._sockets: list[socket.socket] = []
@@ -82,6 +83,8 @@ class ListenerRuntime:
             manager.set_routes(routes)
         if self._owner.failing and self.config.drains_on_failure:
             manager.fail(True)
+        if (shed := self._context.shed) is not None and not self.config.bypasses_overload:
+            manager.overload(shed)
         return manager
 
     @property
@@ -98,20 +101,21 @@ class ListenerRuntime:
         """Opens the socket. Raises ConfigError when the address cannot be had."""
         if not self.config.bind_to_port:
             return
-        sock = bound_socket(self.config, shared=self._context.shares_ports)
-        try:
-            sock.listen(BACKLOG)
-        except OSError as error:
-            sock.close()
-            raise _unbound(self.config, error) from error
+        sock = listening_socket(self.config, shared=self._context.shares_ports)
         self._sockets.append(sock)
         name = sock.getsockname()
         self.addresses.append(Address(name[0], name[1]))
 
     async def serve_forever(self) -> None:
         """Starts accepting; the servers run until `stop_accepting`."""
+        if self._paused:
+            return  # `resume` starts it
+        accept = self._accept
+        if (shed := self._context.shed) is not None:
+            keeper = Doorkeeper(shed, self.config, self.stats, self._owner.count)
+            accept = partial(Door, keeper, accept)
         for sock in self._sockets:
-            server = await self.loop.create_server(self._accept, sock=sock)
+            server = await self.loop.create_server(accept, sock=sock)
             self._servers.append(server)
             if self._stopped:  # it was removed meanwhile
                 server.close()
@@ -122,9 +126,25 @@ class ListenerRuntime:
             return self._only.connection(self._only)
         return AcceptProtocol(self)
 
+    def pause(self) -> None:
+        """Lets new connections wait in the system's queue."""
+        self._paused = True
+        self._sockets = [sock.dup() for sock in self._sockets]  # a server takes its socket with it
+        for server in self._servers:
+            server.close()
+        self._servers = []
+
+    def resume(self) -> None:
+        if not self._stopped:
+            self._paused = False
+            self._owner.start(self)
+
     def stop_accepting(self) -> None:
         """No new connections; those that are there go on."""
         self._stopped = True
+        if self._paused:
+            for sock in self._sockets:
+                sock.close()
         for server in self._servers:
             server.close()
         self._servers = []
@@ -171,32 +191,17 @@ class ListenerRuntime:
         for chain in self.chains:
             chain.drain(sequence)
 
+    def overload(self, shed: LoadShed, *, full: bool) -> None:
+        """What is shed has changed; `full`: connections are to wait."""
+        for manager in self.managers:
+            manager.overload(shed)
+        if full is not self._paused:
+            self.pause() if full else self.resume()
+
     def close(self) -> None:
         """Gives up what it counts; its connections have ended, or are others' to end."""
         self.stop_accepting()
         self.stats.close()
-
-
-def bound_socket(config: Listener, *, shared: bool) -> socket.socket:
-    """A socket at the listener's address, `shared` with those of other processes. Raises ConfigError."""
-    address = config.address
-    sock = socket.socket(socket.AF_INET6 if ":" in address.host else socket.AF_INET, socket.SOCK_STREAM)
-    try:
-        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        if shared:
-            sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
-        sock.bind((address.host, address.port))
-    except OSError as error:
-        sock.close()
-        raise _unbound(config, error) from error
-    sock.setblocking(False)
-    return sock
-
-
-def _unbound(config: Listener, error: OSError) -> ConfigError:
-    return ConfigError(
-        Problem(f"cannot bind '{config.address}': {error.strerror}", field=f"listener '{config.name}'.address")
-    )
 
 
 def _chains(config: Listener) -> list[FilterChain]:
@@ -226,7 +231,7 @@ class ListenerManager:
 
     def __init__(self, context: ListenerContext, start: Callable[[ListenerRuntime], None]) -> None:
         self._context = context
-        self._start = start
+        self.start = start
         self.listeners: dict[str, ListenerRuntime] = {}
         self.routes: dict[str, RouteConfig] = {}
         self.failing = False
@@ -265,7 +270,7 @@ class ListenerManager:
                 chain.close()
             raise
         self.listeners[config.name] = listener
-        self._start(listener)
+        self.start(listener)
         if current is None:
             self._added.value += 1
         else:
@@ -345,6 +350,19 @@ class ListenerManager:
             if listener.config.drains_on_failure:
                 for chain in listener.chains:
                     chain.fail(failing)
+
+    def overload(self, shed: LoadShed) -> None:
+        """What is shed has changed."""
+        full = shed.stop_accepting_connections >= 1.0
+        for listener in self.listeners.values():
+            if not listener.config.bypasses_overload:
+                listener.overload(shed, full=full)
+
+    def count(self) -> int:
+        """Connections that are accepted, whatever became of them since."""
+        gone = (retired.listener for retired in self._retired.values() if retired.listener is not None)
+        stats = (listener.stats for listener in (*self.listeners.values(), *gone))
+        return sum(int(each.downstream_cx_active.value + each.downstream_pre_cx_active.value) for each in stats)
 
     def _everything(self) -> list[ConnectionManager | TcpManager]:
         serving = (chain for listener in self.listeners.values() for chain in listener.chains)

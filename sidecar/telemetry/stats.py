@@ -313,6 +313,7 @@ class HttpStats(Group):
     downstream_cx_max_duration_reached: Counter
     downstream_cx_max_requests_reached: Counter
     downstream_cx_drain_close: Counter
+    downstream_cx_overload_disable_keepalive: Counter
     downstream_cx_delayed_close_timeout: Counter
     downstream_cx_rx_bytes_total: Counter
     downstream_cx_tx_bytes_total: Counter
@@ -339,6 +340,7 @@ class HttpStats(Group):
     downstream_rq_idle_timeout: Counter
     downstream_rq_max_duration_reached: Counter
     downstream_rq_header_timeout: Counter
+    downstream_rq_overload_close: Counter
     downstream_rq_ws_on_non_ws_route: Counter
     downstream_rq_response_before_rq_complete: Counter
     no_route: Counter
@@ -396,6 +398,8 @@ class ListenerStats(Group):
     downstream_cx_destroy: Counter
     downstream_pre_cx_active: Gauge
     downstream_pre_cx_timeout: Counter
+    downstream_cx_overload_reject: Counter
+    downstream_global_cx_overflow: Counter
     downstream_listener_filter_remote_close: Counter
     no_filter_chain_match: Counter
     downstream_cx_length_ms: Histogram

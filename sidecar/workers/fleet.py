@@ -18,7 +18,7 @@ from mesh.tasks import TaskOwner
 from sidecar.admin import log_levels
 from sidecar.config import model
 from sidecar.drain import DrainPolicy, ServerHealth
-from sidecar.listener.manager import bound_socket
+from sidecar.listener.sockets import bound_socket
 from sidecar.machine import memory
 from sidecar.runtime import Runtime
 from sidecar.settings import Settings
@@ -84,7 +84,7 @@ class Fleet:
         self._drained: list[dict[str, bool]] = []
         self._levels: dict[str, str] = {}
         self._initialized = False
-        self._rehearsal = Runtime(bootstrap, node, drains=drains)
+        self._rehearsal = Runtime(replace(bootstrap, overload=None), node, drains=drains)
         self._supervisor = Supervisor(bootstrap, settings, self.tasks, self._everything)
         self._supervisor.start()
 

@@ -14,7 +14,7 @@ from sidecar.workers.state import Averages, Breaker, ClusterState, HostState, Me
 # one has heard of a change already and another has not.
 _SAME = re.compile(
     r"^(listener_manager|cluster_manager)\.|\.(membership_|circuit_breakers\.|lb_subsets_active$|update_|version$)"
-    r"|\.mesh_circuit_breaker\.state$|\.health_check\.(healthy|degraded)$"
+    r"|^overload\..*\.(pressure|active|scale_percent)$|\.mesh_circuit_breaker\.state$|\.health_check\.(healthy|degraded)$"
 )
 _ADDED = frozenset(
     ("active", "connections", "cx_total", "cx_connect_fail", "rq_total", "rq_success", "rq_error", "rq_timeout")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -95,7 +95,7 @@ class Proxy:
         upstream: int,
         *flags: str,
         edit: Edit | None = None,
-        env: Mapping[str, str] | None = None,
+        descriptors: int = 0,
         **hcm: Any,
     ) -> None:
         self.http, self.tcp, self.admin = free_port(), free_port(), free_port()
@@ -110,7 +110,9 @@ class Proxy:
             if kind == "envoy"
             else sidecar_command(path, *FLAGS, *flags)
         )
-        self.process = Process(command, folder / f"{kind}.log", env=env)
+        if descriptors:
+            command = ["/bin/sh", "-c", f'ulimit -n {descriptors} && exec "$@"', "sh", *command]
+        self.process = Process(command, folder / f"{kind}.log")
 
     async def __aenter__(self) -> Proxy:
         await asyncio.to_thread(self.process.wait_ready, admin_ready(self.admin))
@@ -135,6 +137,14 @@ class Proxy:
             if line.startswith(f"{name}: "):
                 return int(line.rpartition(" ")[2])
         raise KeyError(name)
+
+    async def until(self, name: str, wanted: int, seconds: float = 5.0) -> None:
+        """Waits until a statistic has this value."""
+        async with asyncio.timeout(seconds):
+            while True:
+                if await self.stat(name) == wanted:
+                    return
+                await asyncio.sleep(0.02)
 
     async def lines(self, count: int, seconds: float = 5.0) -> list[str]:
         """The access log, once it has so many lines."""

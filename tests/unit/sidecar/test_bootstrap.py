@@ -192,7 +192,7 @@ def test_what_comes_over_ads_needs_one() -> None:
             "runtime values are not implemented",
         ),
         ({"layered_runtime": {"layers": [{"name": "a", "disk_layer": {}}]}}, "disk_layer: is not implemented"),
-        ({"overload_manager": {"refresh_interval": "1s"}}, "overload_manager: is not implemented"),
+        ({"overload_manager": {"loadshed_points": [{"name": "a"}]}}, "loadshed_points: is not implemented"),
         ({"static_resources": {"secrets": [{"name": "a"}]}}, "secrets: is not implemented"),
     ],
 )

@@ -1,0 +1,26 @@
+"""A request that is refused because the process has too much to do (`sidecar.overload`)."""
+
+from __future__ import annotations
+
+from sidecar.filters import Reply
+from sidecar.forward.stream import Stream
+
+_OVERLOADED = Reply(503, b"envoy overloaded", "overload")
+
+
+class OverloadedStream(Stream):
+    """Made in the place of a connection manager's usual kind; only what is not HTTP gets its usual answer."""
+
+    __slots__ = ()
+
+    def start(self) -> None:
+        manager = self.manager
+        stats = manager.stats
+        stats.downstream_rq_total.value += 1
+        stats.downstream_rq_http1_total.value += 1
+        stats.downstream_rq_active.value += 1
+        refusal = manager.refuse_head(self)
+        if refusal is None:
+            stats.downstream_rq_overload_close.value += 1
+            refusal = _OVERLOADED
+        self._answer(refusal)
