@@ -227,6 +227,7 @@ class Cluster:
     tcp_keepalive: TcpKeepalive | None = None
     preconnect_ratio: float = 1.0  # connections to a host for each of its requests
     close_on_change: bool = False  # close_connections_on_host_set_change
+    close_on_failure: bool = False  # close_connections_on_host_health_failure, of TCP
     wait_for_first_check: bool = False  # ignore_new_hosts_until_first_hc
     resend: Resend = Resend.NEVER
     dns_refresh_rate: float = 5.0

@@ -91,6 +91,7 @@ def cluster(reader: Reader, *, http2: bool = False) -> Cluster:
         tcp_keepalive=_keepalive(reader.child("upstream_connection_options")),
         preconnect_ratio=_preconnect(reader.child("preconnect_policy")),
         close_on_change=common is not None and common.flag("close_connections_on_host_set_change"),
+        close_on_failure=reader.flag("close_connections_on_host_health_failure"),
         wait_for_first_check=common is not None and common.flag("ignore_new_hosts_until_first_hc"),
         resend=resend(reader, metadata),
         max_stream_duration=upstream.max_stream_duration,

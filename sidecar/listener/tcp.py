@@ -222,6 +222,7 @@ class TcpSession(asyncio.Protocol):
         cluster.stats.upstream_rq_active.value += 1
         host.active += 1
         host.connections += 1
+        host.sessions.add(self)
         self.exchange.upstream_local = upstream.local
         self.exchange.upstream_started = now = monotonic()
         if cluster.outlier is not None:
@@ -256,6 +257,7 @@ class TcpSession(asyncio.Protocol):
             hung_up(cluster.stats, self._upstream.opened, here=self._ended_here, in_use=True)
             host.active -= 1
             host.connections -= 1
+            host.sessions.discard(self)
         self._upstream = None
         if self._over:
             self._manager.idle.remove(self)

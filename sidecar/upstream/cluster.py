@@ -163,6 +163,7 @@ class ClusterRuntime:
             lambda: self.hosts,
             stats=self.stats,
             changed=self._health_changed,
+            failed=self._host_failed,
             listeners=self._context.breaker_listeners,
             rng=self._context.rng,
         )
@@ -203,10 +204,20 @@ class ClusterRuntime:
 
     def _checked(self, host: Host) -> None:
         """A health check changed what a host is good for."""
+        if host.failed_active_hc:
+            self._host_failed(host)
         if host.pending_removal and host.failed_active_hc:
             self.set_assignment(self._assignment)
         else:
             self._health_changed()
+
+    def _host_failed(self, host: Host) -> None:
+        """A check or an ejection took the host out. Should it be asked all the same, or again, other connections may do
+        better; what goes on by TCP goes on unless it is configured otherwise."""
+        host.pool.drain()
+        if self.config.close_on_failure:
+            for session in list(host.sessions):
+                session.cut_off()
 
     def _check_passed(self, host: Host) -> None:
         if self.outlier is not None:

@@ -54,6 +54,7 @@ class Host:
         "rq_success",
         "rq_timeout",
         "rq_total",
+        "sessions",
         "success_rate",
         "weight",
     )
@@ -97,6 +98,7 @@ class Host:
         self.pending_removal = False  # discovery dropped it; it goes when a health check fails
         self.breaker: HostBreaker | None = None  # made at the first ejection; most hosts never need one
         self.peer: Any = None  # telemetry.peer.Peer, from the endpoint's metadata
+        self.sessions: set[Any] = set()  # listener.tcp.TcpSession, those that are connected
         self.pool: Any = None  # upstream.pool.Pool, set by the cluster before the host can be picked
 
     @property

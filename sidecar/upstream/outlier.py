@@ -48,7 +48,8 @@ def success_rate_averages(rates: Sequence[float], factor: int) -> Averages:
 
 
 class OutlierDetector:
-    """The detector of one cluster. `changed` is called when a host was ejected or let back. `rates` are of what
+    """The detector of one cluster. `changed` is called when a host was ejected or let back, `failed` hears
+    of each that was ejected. `rates` are of what
     upstreams answered, `local_rates` of whether they could be reached (where the two are told apart)."""
 
     def __init__(
@@ -59,6 +60,7 @@ class OutlierDetector:
         *,
         stats: ClusterStats,
         changed: Callable[[], None],
+        failed: Callable[[Host], None] = lambda _host: None,
         listeners: Sequence[StateListener],
         rng: random.Random,
     ) -> None:
@@ -68,6 +70,7 @@ class OutlierDetector:
         self._hosts = hosts
         self._stats = stats
         self._changed = changed
+        self._failed = failed
         self._listeners = listeners
         self._rng = rng
 
@@ -172,6 +175,7 @@ class OutlierDetector:
         if host.breaker is None:
             host.breaker = HostBreaker(self._cluster, host.name, self._listeners)
         host.breaker.open(f"{why}; ejected for {self._ejection_time(host):g} s")
+        self._failed(host)
         self._changed()
 
     def _ejection_time(self, host: Host) -> float:

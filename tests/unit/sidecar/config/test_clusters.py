@@ -91,6 +91,7 @@ def test_defaults_are_envoys() -> None:
             TcpKeepalive(1, 2, 3),
         ),
         ("common_lb_config", {"close_connections_on_host_set_change": True}, "close_on_change", True),
+        ("close_connections_on_host_health_failure", True, "close_on_failure", True),
         ("common_lb_config", {"ignore_new_hosts_until_first_hc": True}, "wait_for_first_check", True),
         ("lb_policy", "RANDOM", "balancing", Balancing(LbPolicy.RANDOM)),
         ("common_lb_config", {"healthy_panic_threshold": {"value": 0}}, "balancing", Balancing(panic_threshold=0.0)),
