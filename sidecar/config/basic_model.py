@@ -79,3 +79,4 @@ class RouteMatch:
     headers: tuple[HeaderMatcher, ...] = ()
     query: tuple[QueryMatcher, ...] = ()
     fraction: int = MILLION  # runtime_fraction's default value
+    grpc: bool = False  # gRPC requests only

@@ -148,6 +148,14 @@ def header_add(reader: Reader) -> HeaderAdd:
     return HeaderAdd(name.lower().encode("latin-1", "replace"), value, action, keep_empty)
 
 
+def header_format(reader: Reader, field: str) -> str:
+    """A string that may hold the %COMMAND%s of header values, checked."""
+    value = reader.text(field)
+    if "%" in value and (says := _bad_format(value)):
+        reader.problem(says, field)
+    return value
+
+
 @functools.lru_cache(4096)
 def _bad_format(value: str) -> str:
     """What is wrong with the %COMMAND%s of a header value, or ''."""

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any, Final
 
-from sidecar.config.common import header_ops, substitution
+from sidecar.config.common import header_format, header_ops, substitution
 from sidecar.config.hash_policy import hash_policies
 from sidecar.config.internal_redirect import internal_redirects
 from sidecar.config.metadata_match import compiled, match_fields, metadata_match
@@ -26,7 +27,7 @@ def forward(reader: Reader) -> Forward:
     timeout, duration = reader.seconds("timeout", DEFAULT_TIMEOUT), _duration(reader.child("max_stream_duration"))
     upgrades = _upgrades(reader)
     return Forward(
-        clusters=_clusters(reader),
+        **_clusters(reader),
         timeout=0.0 if duration is not None else timeout,
         idle_timeout=reader.optional_seconds("idle_timeout"),
         retry=reader.interned("retry_policy", retry_policy),
@@ -41,26 +42,34 @@ def forward(reader: Reader) -> Forward:
     )
 
 
-def _clusters(reader: Reader) -> tuple[WeightedCluster, ...]:
+def _clusters(reader: Reader) -> dict[str, Any]:
+    """The fields of Forward that say where requests go."""
     wanted = match_fields(reader)
+    match = compiled(wanted)
+    if reader.has("cluster_header"):
+        return {"clusters": (WeightedCluster("", 1, metadata_match=match, cluster_header=_header(reader)),)}
     if reader.has("cluster"):
-        return (WeightedCluster(reader.text("cluster"), 1, metadata_match=compiled(wanted)),)
+        return {"clusters": (WeightedCluster(reader.text("cluster"), 1, metadata_match=match),)}
     weighted = reader.child("weighted_clusters")
     if weighted is None:
-        return ()
+        return {"clusters": ()}
     weighted.number("total_weight")  # deprecated: the sum of the weights counts
     weighted.text("runtime_key_prefix")  # there is no runtime that could change weights
     clusters = tuple(_weighted_cluster(each, wanted) for each in weighted.children("clusters"))
     total = sum(cluster.weight for cluster in clusters)
     if clusters and not 0 < total <= UNLIMITED:
         weighted.problem(f"the weights' sum is {total}, must be between 1 and {UNLIMITED}", "clusters")
-    return clusters
+    return {
+        "clusters": clusters,
+        "weight_header": _header(weighted, "header_name"),
+        "weight_by_hash": weighted.flag("use_hash_policy"),
+    }
 
 
 def _weighted_cluster(reader: Reader, wanted: Mapping[str, Any]) -> WeightedCluster:
-    name = reader.text("name")
-    if not name and not reader.has("cluster_header"):
-        reader.problem("is required", "name")
+    name, header = reader.text("name"), _header(reader)
+    if bool(name) == bool(header):
+        reader.problem("needs exactly one of name and cluster_header", "name")
     return WeightedCluster(
         name=name,
         weight=reader.number("weight"),
@@ -68,20 +77,30 @@ def _weighted_cluster(reader: Reader, wanted: Mapping[str, Any]) -> WeightedClus
         response_ops=header_ops(reader, "response"),
         host_rewrite=reader.text("host_rewrite_literal"),
         metadata_match=metadata_match(reader, wanted),
+        cluster_header=header,
     )
 
 
+def _header(reader: Reader, field: str = "cluster_header") -> bytes:
+    return reader.text(field).lower().encode("latin-1", "replace")
+
+
 def _rewrite(reader: Reader) -> Rewrite | None:
-    prefix = reader.text("prefix_rewrite")
     regex = substitution(reader.child("regex_rewrite"))
-    if prefix and regex is not None:
-        reader.problem("only one of prefix_rewrite and regex_rewrite may be set", "regex_rewrite")
-    host = reader.text("host_rewrite_literal")
-    from_upstream = reader.flag("auto_host_rewrite")
-    forwarded = reader.flag("append_x_forwarded_host")
-    if not prefix and regex is None and not host and not from_upstream:
-        return None
-    return Rewrite(prefix or None, regex, host, from_upstream, forwarded)
+    rewrite = Rewrite(
+        prefix=reader.text("prefix_rewrite") or None,
+        regex=regex,
+        host=reader.text("host_rewrite_literal"),
+        host_from_upstream=reader.flag("auto_host_rewrite"),
+        append_forwarded_host=reader.flag("append_x_forwarded_host"),
+        host_header=_header(reader, "host_rewrite_header"),
+        host_regex=substitution(reader.child("host_rewrite_path_regex")),
+        host_format=header_format(reader, "host_rewrite"),
+        path_format=header_format(reader, "path_rewrite"),
+    )
+    if sum(map(bool, (rewrite.prefix, rewrite.regex, rewrite.path_format))) > 1:
+        reader.problem("only one of prefix_rewrite, regex_rewrite and path_rewrite may be set", "regex_rewrite")
+    return None if replace(rewrite, append_forwarded_host=False) == Rewrite() else rewrite
 
 
 def _duration(reader: Reader | None) -> StreamDuration | None:

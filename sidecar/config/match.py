@@ -48,6 +48,7 @@ def route_match(reader: Reader | None) -> RouteMatch:
         tuple(header_matcher(each) for each in reader.children("headers")),
         tuple(_query_matcher(each) for each in reader.children("query_parameters")),
         runtime_fraction(reader, "runtime_fraction", MILLION),
+        reader.child("grpc") is not None,
     )
 
 

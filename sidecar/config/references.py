@@ -38,6 +38,6 @@ def _named(routes: RouteConfig) -> Iterator[str]:
     for host in routes.virtual_hosts:
         for route in host.routes:
             if isinstance(route.action, Forward):
-                yield from (each.name for each in route.action.clusters)
+                yield from (each.name for each in route.action.clusters if each.name)
                 mirrors = route.action.mirrors or host.mirrors or routes.mirrors
                 yield from (each.cluster for each in mirrors if each.cluster)

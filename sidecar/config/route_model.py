@@ -127,23 +127,32 @@ class StreamDuration:
 
 @dataclass(frozen=True, slots=True)
 class WeightedCluster:
+    """The request header `cluster_header` says which cluster it is, where there is no `name`."""
+
     name: str
     weight: int
     request_ops: HeaderOps = NO_OPS
     response_ops: HeaderOps = NO_OPS
     host_rewrite: str = ""
     metadata_match: MetadataMatch | None = None
+    cluster_header: bytes = b""
 
 
 @dataclass(frozen=True, slots=True)
 class Rewrite:
-    """At most one of `prefix` and `regex`; `regex` is (RE2 pattern, substitution with \\1); `host` literal or ''."""
+    """At most one of `prefix`, `regex` and `path_format`, and one of those for the host: literal, from the header
+    `host_header`, from the path by `host_regex`, with the %COMMAND%s of `host_format`, or the upstream's. Regexes are
+    (RE2 pattern, substitution with \\1)."""
 
     prefix: str | None = None
     regex: tuple[str, str] | None = None
     host: str = ""
     host_from_upstream: bool = False  # auto_host_rewrite
     append_forwarded_host: bool = False
+    host_header: bytes = b""
+    host_regex: tuple[str, str] | None = None
+    host_format: str = ""
+    path_format: str = ""
 
 
 class HashSource(Enum):
@@ -172,7 +181,8 @@ class HashPolicy:
 
 @dataclass(frozen=True, slots=True)
 class Forward:
-    """Sends the request to a cluster: the only cluster, or one drawn by weight."""
+    """Sends the request to a cluster: the only cluster, or one drawn by weight; the draw is the number in the request
+    header `weight_header`, or `weight_by_hash` what the hash policies make of the request."""
 
     clusters: tuple[WeightedCluster, ...]
     timeout: float = 15.0  # 0.0: none
@@ -183,6 +193,8 @@ class Forward:
     high_priority: bool = False
     upgrades: Mapping[str, bool] = field(default_factory=dict)  # route-level upgrade_configs: type → enabled
     hash_policies: tuple[HashPolicy, ...] = ()
+    weight_header: bytes = b""
+    weight_by_hash: bool = False
     duration: StreamDuration | None = None
     redirects: InternalRedirects | None = None
     mirrors: tuple[Mirror, ...] = ()  # where there are none, the virtual host's, then the route configuration's
@@ -199,6 +211,7 @@ class Redirect:
     prefix: str | None = None
     regex: tuple[str, str] | None = None
     strip_query: bool = False
+    keep_port: bool = False  # in any case, also where the new scheme implies another one
 
 
 @dataclass(frozen=True, slots=True)
@@ -223,6 +236,14 @@ class Route:
     retry_buffer: int | None = None  # bytes of a request's body kept for a retry; None: the virtual host's
 
 
+class RequireTls(Enum):
+    """Which requests of a virtual host have to come over TLS: none, those from outside, all."""
+
+    NONE = "NONE"
+    EXTERNAL_ONLY = "EXTERNAL_ONLY"
+    ALL = "ALL"
+
+
 @dataclass(frozen=True, slots=True)
 class VirtualHost:
     name: str
@@ -234,6 +255,7 @@ class VirtualHost:
     include_attempt_count: bool = False  # x-envoy-attempt-count upstream
     include_attempt_count_in_response: bool = False
     include_is_timeout_retry: bool = False  # x-envoy-is-timeout-retry upstream
+    require_tls: RequireTls = RequireTls.NONE
     filters: Mapping[str, Any] = field(default_factory=dict)
     retry_buffer: int | None = None  # None: the listener's buffer limit
     mirrors: tuple[Mirror, ...] = ()

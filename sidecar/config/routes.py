@@ -14,6 +14,7 @@ from sidecar.config.model import (
     DirectResponse,
     Forward,
     Redirect,
+    RequireTls,
     Route,
     RouteConfig,
     VirtualHost,
@@ -72,7 +73,6 @@ def _check_domains(config: RouteConfig, readers: list[Reader]) -> None:
 
 
 def _virtual_host(reader: Reader, body_limit: int) -> VirtualHost:
-    reader.only("require_tls", "NONE")
     return VirtualHost(
         name=reader.text("name"),
         domains=reader.values("domains"),
@@ -82,6 +82,7 @@ def _virtual_host(reader: Reader, body_limit: int) -> VirtualHost:
         retry=reader.interned("retry_policy", retry_policy),
         include_attempt_count=reader.flag("include_request_attempt_count"),
         include_attempt_count_in_response=reader.flag("include_attempt_count_in_response"),
+        require_tls=RequireTls(reader.enum("require_tls")),
         include_is_timeout_retry=reader.flag("include_is_timeout_retry_header"),
         filters=_filters(reader),
         retry_buffer=_retry_buffer(reader),

@@ -12,6 +12,7 @@ from sidecar.exchange import Flag
 from sidecar.forward.failures import PRIORITIES
 from sidecar.forward.state import NEVER
 from sidecar.forward.timeouts import Timeouts
+from sidecar.router.rewrite import rewrite_host
 
 if TYPE_CHECKING:
     from sidecar.codec.h1_client import ClientConnection
@@ -152,15 +153,9 @@ class Attempts(Timeouts):
             and self._host is not None
             and self._host.endpoint.hostname
         ):
-            self._rewrite_host(self._host.endpoint.hostname.encode(), rewrite.append_forwarded_host)
+            name = self._host.endpoint.hostname.encode()
+            rewrite_host(self, name, append_forwarded=rewrite.append_forwarded_host)
         return request_head(self.method, self.path, self.authority, headers)
-
-    def _rewrite_host(self, host: bytes, append_forwarded: bool) -> None:
-        if append_forwarded and self.authority:
-            self.headers.append((b"x-forwarded-host", self.authority))
-        self.original_authority = self.original_authority or self.authority
-        self.authority = host
-        put(self.headers, b"x-envoy-original-host", self.original_authority)
 
     def _expected_timeout(self) -> bytes:
         """x-envoy-expected-rq-timeout-ms: what is left for this attempt, b"" without a time-out."""

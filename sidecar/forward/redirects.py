@@ -119,7 +119,7 @@ class Successor(BoundedStream):
         action = route.action
         self.route, self.virtual_host = route, route.virtual_host
         if isinstance(action, Forward):
-            self._destination = destination = route.draw()
+            self._destination = destination = route.draw(self)
             self.cluster_name = destination.cluster
             self.cluster = self.manager.clusters.get(destination.cluster)
             if action.idle_timeout is not None:

@@ -14,7 +14,7 @@ from sidecar.forward.state import BAD_REQUEST
 from sidecar.forward.tunnel import Tunnels
 from sidecar.forwarded import WISHES
 from sidecar.router.retry import RetryPlan, number, with_client_wishes
-from sidecar.router.rewrite import redirect_location
+from sidecar.router.rewrite import redirect_location, rewrite_host
 
 if TYPE_CHECKING:
     from sidecar.connection_manager import ConnectionManager
@@ -65,7 +65,7 @@ class Stream(Tunnels):
         self.virtual_host = route.virtual_host
         action = route.action
         if isinstance(action, Forward):
-            self._destination = destination = route.draw()
+            self._destination = destination = route.draw(self)
             self.cluster_name = destination.cluster
             self.cluster = manager.clusters.get(destination.cluster)
             if action.idle_timeout is not None:
@@ -237,7 +237,8 @@ class Stream(Tunnels):
             put(headers, b"x-envoy-original-path", self.original_path)
         host = destination.host_rewrite or route.host_rewrite
         if host:
-            self._rewrite_host(host, action.rewrite is not None and action.rewrite.append_forwarded_host)
+            append = action.rewrite is not None and action.rewrite.append_forwarded_host
+            rewrite_host(self, host, append_forwarded=append)
         for mutate in destination.request_ops:
             mutate(self, headers)
         if self.manager.outbound:

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from time import monotonic
 
 import re2
 
+from sidecar.codec.headers import Headers, joined, put
 from sidecar.config.model import PathMatch, Redirect, Rewrite, RouteMatch
 from sidecar.exchange import Exchange
+from sidecar.router.header_ops import Mutation
+from sidecar.telemetry.formatter import compile_text
 
 # From a path with its query to the path that goes upstream.
 PathRewrite = Callable[[bytes], bytes]
@@ -44,6 +48,65 @@ def _query(path: bytes) -> bytes:
     return mark + query
 
 
+def rewrite_host(exchange: Exchange, host: bytes, *, append_forwarded: bool) -> None:
+    """The host that goes upstream, with the one that was asked for beside it."""
+    before, headers = exchange.authority, exchange.headers
+    if append_forwarded and before:
+        forwarded = joined(headers, b"x-forwarded-host")
+        put(headers, b"x-forwarded-host", before if forwarded is None else forwarded + b"," + before)
+    exchange.original_authority = exchange.original_authority or before
+    exchange.authority = host
+    put(headers, b"x-envoy-original-host", exchange.original_authority)
+
+
+def late_rewrites(rewrite: Rewrite) -> tuple[Mutation, ...]:
+    """What of a rewrite depends on the request; it comes after all changes of headers."""
+    host_of = _host_of(rewrite)
+    rewrites: list[Mutation] = []
+    if host_of is not None:
+        append_forwarded, find = rewrite.append_forwarded_host, host_of
+
+        def to_host(exchange: Exchange, _headers: Headers) -> None:
+            host = find(exchange)
+            if host:
+                rewrite_host(exchange, host, append_forwarded=append_forwarded)
+
+        rewrites.append(to_host)
+    if rewrite.path_format:
+        render = compile_text(rewrite.path_format)
+
+        def to_path(exchange: Exchange, headers: Headers) -> None:
+            path = render(exchange, monotonic())
+            if path.startswith(b"/"):
+                exchange.original_path = exchange.path
+                exchange.path = path + _query(exchange.path)
+                put(headers, b"x-envoy-original-path", exchange.original_path)
+
+        rewrites.append(to_path)
+    return tuple(rewrites)
+
+
+def _host_of(rewrite: Rewrite) -> Callable[[Exchange], bytes] | None:
+    """Where the host comes from; it returns b"" when it is to stay."""
+    if rewrite.host_header:
+        name = rewrite.host_header
+        return lambda exchange: next(iter(exchange.header_values(name)), b"")
+    if rewrite.host_format:
+        render = compile_text(rewrite.host_format)
+        return lambda exchange: render(exchange, monotonic())
+    if rewrite.host_regex is None:
+        return None
+    pattern, substitution = rewrite.host_regex
+    compiled, replacement = re2.compile(pattern.encode()), substitution.encode()
+
+    def from_path(exchange: Exchange) -> bytes:
+        path = (exchange.original_path or exchange.path).partition(b"?")[0]
+        host: bytes = compiled.sub(replacement, path)
+        return host
+
+    return from_path
+
+
 def redirect_location(redirect: Redirect, rewrite: PathRewrite | None, exchange: Exchange) -> bytes:
     """The `location` of a redirect; a port that its scheme implies is dropped."""
     scheme = redirect.scheme.encode() or (b"https" if redirect.https else exchange.scheme)
@@ -51,7 +114,7 @@ def redirect_location(redirect: Redirect, rewrite: PathRewrite | None, exchange:
     if redirect.port:
         host = host.rpartition(b":")[0] if _has_port(host) else host
         host += b":%d" % redirect.port
-    elif not redirect.host and scheme != exchange.scheme:
+    elif not redirect.host and scheme != exchange.scheme and not redirect.keep_port:
         host = host.removesuffix(_DEFAULT_PORTS.get(exchange.scheme, b" "))
     if redirect.port:
         host = host.removesuffix(_DEFAULT_PORTS.get(scheme, b" "))

@@ -9,11 +9,13 @@ from __future__ import annotations
 import random
 from bisect import bisect_right
 from collections.abc import Callable
+from dataclasses import replace
 from itertools import accumulate
 from typing import Any
 
 import re2
 
+from sidecar.codec.local_reply import is_grpc
 from sidecar.config.model import (
     MILLION,
     DirectResponse,
@@ -21,6 +23,7 @@ from sidecar.config.model import (
     HeaderOps,
     PathMatch,
     Redirect,
+    RequireTls,
     RetryPolicy,
     Route,
     RouteConfig,
@@ -29,12 +32,14 @@ from sidecar.config.model import (
     WeightedCluster,
 )
 from sidecar.exchange import Exchange
+from sidecar.router.choice import Choice, choice
 from sidecar.router.extras import Extras
 from sidecar.router.hash_policy import HashPolicies
 from sidecar.router.header_ops import Mutation, compile_ops
 from sidecar.router.match import Predicate, header_predicate, query_predicate
 from sidecar.router.retry import RetryPlan
-from sidecar.router.rewrite import PathRewrite, path_rewrite
+from sidecar.router.rewrite import PathRewrite, late_rewrites, path_rewrite
+from sidecar.router.tls import TO_HTTPS, lacks_tls
 
 PathTest = Callable[[bytes], bool]
 
@@ -64,6 +69,10 @@ class Destination:
         self.response_ops = response_ops
         self.reply_ops = reply_ops
 
+    def to(self, name: str) -> Destination:
+        """The same destination for one request, which named the cluster."""
+        return Destination(replace(self.config, name=name), self.request_ops, self.response_ops, self.reply_ops)
+
     def setting_cookies(self, lines: list[bytes]) -> Destination:
         """The same destination for one request, to which the upstream's response sets these cookies."""
         cookies = [(b"set-cookie", line) for line in lines]
@@ -75,6 +84,7 @@ class CompiledRoute:
     """A route, ready to use. `filters` and `response_filters` are the steps of the chain's filters on this route."""
 
     __slots__ = (
+        "_choose",
         "_destinations",
         "_limits",
         "_rng",
@@ -116,6 +126,7 @@ class CompiledRoute:
         response = [config.response_ops, vhost.response_ops, routes.response_ops]
         self.response_ops = compile_ops(response)
         self._destinations: list[Destination] = []
+        self._choose: Choice | None = None
         self.destination: Destination | None = None  # when there is no choice
         if isinstance(action, Forward):
             policy = action.retry or vhost.retry
@@ -130,16 +141,20 @@ class CompiledRoute:
         if action.rewrite is not None:
             self.path_rewrite = path_rewrite(action.rewrite, self.config.match)
             self.host_rewrite = action.rewrite.host.encode()
+        late = late_rewrites(action.rewrite) if action.rewrite is not None else ()
         chosen = [cluster for cluster in action.clusters if cluster.weight or len(action.clusters) == 1]
-        self._destinations = [_destination(cluster, request, response) for cluster in chosen]
+        self._destinations = [_destination(cluster, request, response, late) for cluster in chosen]
         self._limits = list(accumulate(cluster.weight for cluster in chosen))
-        if len(self._destinations) == 1:
+        self._choose = choice(action, self._destinations, self._limits, self._rng) if chosen else None
+        if len(self._destinations) == 1 and self._choose is None:
             self.destination = self._destinations[0]
 
-    def draw(self) -> Destination:
-        """The destination of one request: by weight, independently for each request."""
+    def draw(self, exchange: Exchange) -> Destination:
+        """The destination of one request: by weight, independently for each request, unless its headers decide."""
         if self.destination is not None:
             return self.destination
+        if self._choose is not None:
+            return self._choose(exchange)
         at = self._rng.random() * self._limits[-1]
         return self._destinations[bisect_right(self._limits, at)]
 
@@ -148,14 +163,19 @@ class CompiledRoute:
         return all(condition(exchange) for condition in self.conditions)
 
 
-def _destination(cluster: WeightedCluster, request: list[HeaderOps], response: list[HeaderOps]) -> Destination:
+def _destination(
+    cluster: WeightedCluster, request: list[HeaderOps], response: list[HeaderOps], late: tuple[Mutation, ...]
+) -> Destination:
+    request_ops = compile_ops([cluster.request_ops, *request])
     response_ops = compile_ops([cluster.response_ops, *response])
-    return Destination(cluster, compile_ops([cluster.request_ops, *request]), response_ops, response_ops)
+    return Destination(cluster, request_ops + late, response_ops, response_ops)
 
 
 def _conditions(match: RouteMatch, rng: random.Random) -> tuple[Predicate, ...]:
     conditions: list[Predicate] = [header_predicate(matcher) for matcher in match.headers]
     conditions += [query_predicate(matcher) for matcher in match.query]
+    if match.grpc:
+        conditions.append(lambda exchange: is_grpc(exchange.header(b"content-type")))
     if match.fraction < MILLION:
         fraction, draw = match.fraction, rng.random
         conditions.append(lambda _exchange: draw() * MILLION < fraction)
@@ -239,6 +259,21 @@ class CompiledVirtualHost:
         return found
 
 
+class TlsVirtualHost(CompiledVirtualHost):
+    """One that sends plain requests to https."""
+
+    __slots__ = ("_to_https",)
+
+    def __init__(self, config: VirtualHost, table: RouteTable) -> None:
+        super().__init__(config, table)
+        self._to_https = CompiledRoute(TO_HTTPS, 0, self, table)
+
+    def find(self, exchange: Exchange, path: bytes) -> CompiledRoute | None:
+        if lacks_tls(self.config.require_tls, exchange):
+            return self._to_https
+        return super().find(exchange, path)
+
+
 def _order(route: CompiledRoute) -> int:
     return route.order
 
@@ -264,7 +299,8 @@ class RouteTable:
         self._any: CompiledVirtualHost | None = None
         self._plans: dict[tuple[int, float], RetryPlan] = {}
         for vhost in config.virtual_hosts:
-            compiled = CompiledVirtualHost(vhost, self)
+            kind = CompiledVirtualHost if vhost.require_tls is RequireTls.NONE else TlsVirtualHost
+            compiled = kind(vhost, self)
             for domain in vhost.domains:
                 self._add_domain(domain.lower().encode(), compiled)
         self._suffixes.sort(key=lambda entry: -len(entry[0]))

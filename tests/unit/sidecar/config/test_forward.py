@@ -15,8 +15,10 @@ from sidecar.config.model import (
     WeightedCluster,
 )
 from tests.unit.sidecar.config.build import (
+    ROUTER,
     Data,
     parts,
+    problems,
     route_of,
 )
 
@@ -71,6 +73,16 @@ def test_time_outs_and_the_rest_of_an_action() -> None:
         ({"host_rewrite_literal": "h", "append_x_forwarded_host": True}, Rewrite(host="h", append_forwarded_host=True)),
         ({"auto_host_rewrite": True}, Rewrite(host_from_upstream=True)),
         ({"auto_host_rewrite": False}, None),
+        ({"append_x_forwarded_host": True}, None),
+        ({"host_rewrite_header": "X-Host"}, Rewrite(host_header=b"x-host")),
+        (
+            {"host_rewrite_path_regex": {"pattern": {"regex": "(a)"}, "substitution": "\\1"}},
+            Rewrite(host_regex=("(a)", "\\1")),
+        ),
+        (
+            {"host_rewrite": "%REQ(a)%", "path_rewrite": "/%REQ(b)%"},
+            Rewrite(host_format="%REQ(a)%", path_format="/%REQ(b)%"),
+        ),
         ({}, None),
     ],
 )
@@ -93,3 +105,37 @@ def test_a_duration_counts_in_the_place_of_the_time_out(given: Data, duration: S
     forward = forward_of(max_stream_duration=given, timeout="3s")
     assert forward.duration == duration
     assert forward.timeout == 0.0
+
+
+def test_clusters_that_requests_name() -> None:
+    given = parts()
+    del given.action["cluster"]
+    given.action["cluster_header"] = "To"
+    forward = route_of(given).action
+    assert isinstance(forward, Forward)
+    assert forward.clusters == (WeightedCluster("", 1, cluster_header=b"to"),)
+
+
+def test_weights_that_requests_draw() -> None:
+    clusters = [{"name": "up", "weight": 1}, {"cluster_header": "To", "weight": 2}]
+    forward = forward_of(weighted_clusters={"clusters": clusters, "header_name": "At"})
+    assert forward.clusters == (WeightedCluster("up", 1), WeightedCluster("", 2, cluster_header=b"to"))
+    assert (forward.weight_header, forward.weight_by_hash) == (b"at", False)
+    assert forward_of(weighted_clusters={"clusters": clusters, "use_hash_policy": True}).weight_by_hash
+
+
+@pytest.mark.parametrize(
+    ("action", "says"),
+    [
+        ({"prefix_rewrite": "/a", "path_rewrite": "/b"}, "only one of prefix_rewrite, regex_rewrite and path_rewrite"),
+        ({"path_rewrite": "/%NOTHING%"}, "NOTHING"),
+        ({"weighted_clusters": {"clusters": [{"weight": 1}]}}, "needs exactly one of name and cluster_header"),
+        ({"path_rewrite_policy": {"name": "a", "typed_config": {"@type": ROUTER}}}, "path_rewrite_policy"),
+    ],
+)
+def test_what_cannot_be(action: Data, says: str) -> None:
+    given = parts()
+    if "weighted_clusters" in action:
+        del given.action["cluster"]
+    given.action.update(action)
+    assert any(says in problem for problem in problems(given))

@@ -124,15 +124,15 @@ def test_filters_per_route() -> None:
     ("where", "change", "expected"),
     [
         ("action", {"hash_policy": [{"filter_state": {"key": "a"}}]}, "filter_state: is not implemented"),
-        ("action", {"cluster_header": "x"}, "cluster_header: is not implemented"),
+        ("action", {"cluster_specifier_plugin": "x"}, "cluster_specifier_plugin: is not implemented"),
         ("action", {"retry_policy": {"retry_on": "5xx,nope"}}, "retry_on: unknown condition 'nope'"),
         (
             "action",
             {"regex_rewrite": {"pattern": {"regex": "a"}, "substitution": "\\2"}},
             "substitution: \\2 needs as many groups; the pattern has 0",
         ),
-        ("match", {"grpc": {}}, "grpc: is not implemented"),
-        ("host", {"require_tls": "ALL"}, "require_tls: ALL is not implemented, only NONE is"),
+        ("match", {"tls_context": {}}, "tls_context: is not implemented"),
+        ("host", {"rate_limits": [{"actions": [{"remote_address": {}}]}]}, "rate_limits: is not implemented"),
         (
             "route",
             {"typed_per_filter_config": {"a": {"@type": ROUTER}}},
@@ -143,7 +143,7 @@ def test_filters_per_route() -> None:
 )
 def test_refused(where: str, change: Data, expected: str) -> None:
     given = parts()
-    if "cluster_header" in change:
+    if "cluster_specifier_plugin" in change:
         del given.action["cluster"]
     getattr(given, where).update(change)
     assert expected in problems(given)
@@ -151,14 +151,14 @@ def test_refused(where: str, change: Data, expected: str) -> None:
 
 def test_every_problem_of_a_resource_at_once() -> None:
     given = parts()
-    given.match["grpc"] = {}
+    given.match["tls_context"] = {}
     given.action.update(timeout="-1s", hash_policy=[{"filter_state": {"key": "a"}}])
-    given.host["require_tls"] = "ALL"
+    given.host["rate_limits"] = [{"actions": [{"remote_address": {}}]}]
     found = "static_resources.listeners[0].filter_chains[0].filters[0].typed_config.route_config.virtual_hosts[0]"
     assert sorted(fields(given)) == sorted(
         [
-            f"{found}.require_tls",
-            f"{found}.routes[0].match.grpc",
+            f"{found}.rate_limits",
+            f"{found}.routes[0].match.tls_context",
             f"{found}.routes[0].route.hash_policy[0].filter_state",
             f"{found}.routes[0].route.timeout",
         ]

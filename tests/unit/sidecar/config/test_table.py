@@ -21,7 +21,7 @@ def test_fields_that_are_asked_for_are_in_it() -> None:
     found = supported()
     route = found["envoy.config.route.v3.RouteAction"].fields
     assert {"cluster", "weighted_clusters", "timeout", "retry_policy", "prefix_rewrite"} <= route.keys()
-    assert "cluster_header" not in route
+    assert "cluster_specifier_plugin" not in route
     assert found["envoy.config.route.v3.HeaderMatcher"].fields.keys() >= {"exact_match", "string_match", "range_match"}
 
 

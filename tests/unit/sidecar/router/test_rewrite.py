@@ -5,7 +5,7 @@ import pytest
 from sidecar.config.model import PathMatch, Redirect, Rewrite, RouteMatch
 from sidecar.exchange import Exchange
 from sidecar.router.path import normalize
-from sidecar.router.rewrite import path_rewrite, redirect_location
+from sidecar.router.rewrite import late_rewrites, path_rewrite, redirect_location
 
 
 @pytest.mark.parametrize(
@@ -60,3 +60,45 @@ def test_normal_paths(path: bytes, normal: bytes | None) -> None:
 
 def test_slashes_merge() -> None:
     assert normalize(b"//a///b?c=//", dots=False, slashes=True) == b"/a/b?c=//"
+
+
+def rewritten(rewrite: Rewrite, *headers: tuple[bytes, bytes], path: bytes = b"/a/b?c") -> Exchange:
+    request = Exchange(None, b"GET", path, list(headers), 0.0)
+    request.authority = b"asked.test"
+    for mutate in late_rewrites(rewrite):
+        mutate(request, request.headers)
+    return request
+
+
+@pytest.mark.parametrize(
+    ("rewrite", "headers", "authority"),
+    [
+        (Rewrite(host_header=b"x-host"), [(b"x-host", b"a"), (b"x-host", b"b")], b"a"),
+        (Rewrite(host_header=b"x-host"), [(b"x-host", b"")], b"asked.test"),
+        (Rewrite(host_header=b"x-host"), [], b"asked.test"),
+        (Rewrite(host_regex=("^/(.+)/(.+)$", r"\2.\1")), [], b"b.a"),
+        (Rewrite(host_format="%REQ(x)%.test"), [(b"x", b"y")], b"y.test"),
+        (Rewrite(), [], b"asked.test"),
+    ],
+)
+def test_hosts_that_depend_on_the_request(
+    rewrite: Rewrite, headers: list[tuple[bytes, bytes]], authority: bytes
+) -> None:
+    request = rewritten(rewrite, *headers)
+    assert request.authority == authority
+    assert request.header(b"x-envoy-original-host") == (None if authority == b"asked.test" else b"asked.test")
+
+
+def test_the_host_before_is_told() -> None:
+    rewrite = Rewrite(host_format="new", append_forwarded_host=True)
+    assert rewritten(rewrite).header(b"x-forwarded-host") == b"asked.test"
+    assert rewritten(rewrite, (b"x-forwarded-host", b"a")).header(b"x-forwarded-host") == b"a,asked.test"
+
+
+@pytest.mark.parametrize(
+    ("written", "path", "before"),
+    [("/%REQ(x)%/z", b"/y/z?c", b"/a/b?c"), ("%REQ(nothing)%", b"/a/b?c", b""), ("%REQ(x)%", b"/a/b?c", b"")],
+)
+def test_paths_that_depend_on_the_request(written: str, path: bytes, before: bytes) -> None:
+    request = rewritten(Rewrite(path_format=written), (b"x", b"y"))
+    assert (request.path, request.original_path) == (path, before)
