@@ -356,8 +356,7 @@ def split_target(exchange: Exchange, target: bytes) -> str:
     path; the code detail when it cannot be."""
     special = exchange.special
     if exchange.method == b"CONNECT":
-        name, colon, port = target.rpartition(b":")
-        if not name or not colon or not port.isdigit():
+        if not lenient.names_a_port(target):
             return "http1.invalid_url"
         if special.get(b"content-length", b"0") != b"0":
             return "http1.body_disallowed"

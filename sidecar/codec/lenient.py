@@ -27,6 +27,8 @@ _LINE_END = re.compile(rb"\r?\n")
 _HEAD_END = re.compile(rb"\n\r?\n")
 _CONTROL = re.compile(rb"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
 
+_HOST_AND_PORT = re.compile(rb"[^/:]+:\d+|\[[0-9a-fA-F:]+\]:\d+")
+
 _FRAMING = (b"content-length", b"transfer-encoding")
 
 _ANSWERS = {
@@ -62,6 +64,11 @@ def hopeless(data: bytes) -> str | None:
     except HeadError as error:
         return str(error)
     return None
+
+
+def names_a_port(target: bytes) -> bool:
+    """Whether it is what CONNECT asks for: one host and one port."""
+    return _HOST_AND_PORT.fullmatch(target) is not None
 
 
 def parse(head: bytes, into: RequestParser) -> None:
@@ -115,7 +122,7 @@ def _request_line(line: bytes) -> tuple[bytes, bytes, bytes]:
     if any(byte >= 0x80 for byte in target):
         raise HeadError("http1.codec_error")
     if method == b"CONNECT":
-        if not re.fullmatch(rb"[^/:]+:\d+|\[[0-9a-fA-F:]+\]:\d+", target):
+        if not names_a_port(target):
             raise HeadError("http1.invalid_url")
     elif target == b"*" and method != b"OPTIONS":
         raise HeadError("http1.invalid_url")

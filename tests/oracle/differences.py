@@ -77,10 +77,5 @@ DIFFERENCES: tuple[Difference, ...] = (
         ("client.end",),
         "a client that asks for the end gets it; Envoy, when it drains, keeps that connection for the drain_timeout, too",
     ),
-    Difference(
-        "connect_to_two_ports",
-        ("client[0]", "log[0]"),
-        "not done yet: the target of a CONNECT that names no route is not looked at closely (404 in place of 400)",
-    ),
 )
 BY_CASE = {difference.case: difference for difference in DIFFERENCES}

@@ -11,6 +11,7 @@ from tests.oracle.case import Case
 from tests.oracle.differences import BY_CASE, DIFFERENCES, Difference
 from tests.oracle.observe import describe, differences
 from tests.oracle.run import Pair, judges_envoy
+from tests.oracle.table import ROWS
 from tests.oracle.topics import TOPICS
 
 ALL = [(topic, case) for topic, cases in TOPICS.items() for case in cases]
@@ -71,6 +72,12 @@ def test_names_are_unique_and_differences_name_cases() -> None:
     names = [case.name for _, case in ALL]
     assert len(names) == len(set(names))
     assert {difference.case for difference in DIFFERENCES} <= set(names)
+
+
+def test_each_row_of_the_table_has_its_cases() -> None:
+    names = {case.name for _, case in ALL}
+    missing = {row: [name for name in cases if name not in names] for row, cases in ROWS.items()}
+    assert not [row for row, cases in missing.items() if cases], missing
 
 
 def test_a_difference_is_met_by_its_paths_only() -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tests.harness.upstream import Close, ReadBody, Reset, raw, reply
+from tests.harness.upstream import Close, Hang, ReadBody, Reset, raw, reply
 from tests.oracle.case import Abort, AwaitUpstream, Case, Up, Write, post, request
 
 RESET_BEFORE = b"upstream connect error or disconnect/reset before headers. reset reason: "
@@ -164,6 +164,17 @@ CASES = (
         request("/svc/Method", "Content-Type: application/grpc", method="POST"),
         clusters={"": Up(endpoints=["refused"])},
         expect={"client[0].status": 200, "client[0].header.grpc-status": ("14",)},
+    ),
+    Case(
+        "grpc_time_out",
+        request("/svc/Method", "Content-Type: application/grpc", method="POST"),
+        script=[[ReadBody(), Hang()]],
+        action={"timeout": "0.1s"},
+        expect={
+            "client[0].header.grpc-status": ("14",),
+            "client[0].header.grpc-message": ("upstream request timeout",),
+            "log[0].flags": "UT",
+        },
     ),
     Case(
         "grpc_no_route",
