@@ -207,6 +207,7 @@ class Runtime:
             rng=self._rng,
             opened=opened,
             closed=closed,
+            interim=self.telemetry.interim,
             listener=stats,
         )
 

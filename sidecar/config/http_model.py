@@ -161,4 +161,7 @@ class TcpProxy:
     access_logs: tuple[AccessLog, ...] = ()
     filter_chain: str = ""
     log_interval: float = 0.0
+    max_connect_attempts: int = 1
+    max_duration: float = 0.0  # of a session; 0.0: as long as it likes
+    hash_source_ip: bool = False  # tables that hash pick by the client's address
     log_connects: bool = False  # sessions are logged when their upstream is there, too

@@ -12,10 +12,13 @@ from itertools import accumulate
 from time import monotonic
 from typing import Any
 
+from xxhash import xxh64_intdigest
+
 from mesh.tasks import TaskOwner
-from sidecar.config.model import Address, TcpProxy, WeightedCluster
+from sidecar.config.model import HASHING, Address, TcpProxy, WeightedCluster
 from sidecar.drain import DrainSequence
 from sidecar.exchange import Exchange, Flag, TcpExchange
+from sidecar.telemetry.periodic import PeriodicLog
 from sidecar.telemetry.stats import ClusterStats, ListenerStats, Stats, TcpStats
 from sidecar.timers import Deadlines
 from sidecar.upstream import outlier
@@ -40,6 +43,7 @@ class TcpManager:
         rng: random.Random,
         opened: Callable[[Exchange], None],
         closed: Callable[[Exchange, float], None],
+        interim: Callable[[TcpProxy, str], Callable[[Exchange, float], None]],
         listener: ListenerStats | None = None,
     ) -> None:
         self.config = config
@@ -49,6 +53,9 @@ class TcpManager:
         self.idle = idle
         self.opened = opened
         self.closed = closed
+        self.connected = interim(config, "TcpUpstreamConnected") if config.log_connects else None
+        self.periodic = interim(config, "TcpPeriodic") if config.log_interval else None
+        self.hashes_source = config.hash_source_ip
         self.listener = listener or ListenerStats(Stats(), "")  # without a listener nobody reads them
         self.sessions: set[TcpSession] = set()
         self._rng = rng
@@ -114,8 +121,10 @@ class TcpSession(asyncio.Protocol):
         manager.sessions.add(self)
         manager.stats.downstream_cx_total.value += 1
         manager.listener.opened()
-        self.deadline = self._touched + (manager.config.idle_timeout or 3600.0)
+        self.deadline = self._next_look(self._touched)
         manager.idle.add(self)
+        if manager.periodic is not None:
+            PeriodicLog(self.exchange, manager.periodic, manager.config.log_interval, manager.idle, lambda: self._over)
         manager.tasks.start(self._connect(), "tcp")
 
     def data_received(self, data: bytes) -> None:
@@ -151,17 +160,32 @@ class TcpSession(asyncio.Protocol):
         if self._upstream is not None:
             self._upstream.transport.resume_reading()
 
+    def _next_look(self, now: float) -> float:
+        """When the session may reach one of its limits, as far as can be told now."""
+        config, look = self._manager.config, now + 3600.0
+        if config.idle_timeout:
+            look = self._touched + config.idle_timeout
+        if config.max_duration and not self._over:
+            look = min(look, self.exchange.started + config.max_duration)
+        return max(look, now + 0.01)
+
     def on_deadline(self, now: float) -> None:
-        timeout = self._manager.config.idle_timeout
-        if timeout and now - self._touched >= timeout:  # who reads nothing would keep a mere close waiting for ever
+        config, stats = self._manager.config, self._manager.stats
+        if config.max_duration and not self._over and now - self.exchange.started >= config.max_duration:
+            stats.max_downstream_connection_duration.value += 1
+            self.exchange.flags |= Flag.DT
+            self._cut()
+        elif config.idle_timeout and now - self._touched >= config.idle_timeout:
             if not self._over:
-                self._manager.stats.idle_timeout.value += 1
-            self.deadline = now + timeout
-            self._transport.abort()
-            if self._upstream is not None:
-                self._upstream.transport.abort()
-        else:
-            self.deadline = self._touched + timeout if timeout else now + 3600.0
+                stats.idle_timeout.value += 1
+            self._cut()
+        self.deadline = self._next_look(now)
+
+    def _cut(self) -> None:
+        """Ends both sides; who reads nothing would keep a mere close waiting for ever."""
+        self._transport.abort()
+        if self._upstream is not None:
+            self._upstream.transport.abort()
 
     # ── the upstream's side ───────────────────────────────────────────────────────────────────────────────────────────
 
@@ -176,19 +200,33 @@ class TcpSession(asyncio.Protocol):
             self._give_up(Flag.NC)
             return
         exchange.cluster = self._cluster = cluster
+        if manager.hashes_source and cluster.config.balancing.policy in HASHING:
+            exchange.hash_key = xxh64_intdigest(self.remote.host.encode())
+        while exchange.attempts < manager.config.max_connect_attempts and not self._over:
+            if await self._attempt(cluster):
+                return
+        if self._over:
+            return
+        cluster.stats.upstream_cx_connect_attempts_exceeded.value += 1
+        exchange.flags |= Flag.URX
+        self._give_up(Flag.UF, reset=False)
+
+    async def _attempt(self, cluster: ClusterRuntime) -> bool:
+        """Tries one host; whether that settles it, for better or worse."""
+        exchange = self.exchange
         host = cluster.pick(exchange)
         if host is None:
             cluster.stats.upstream_cx_none_healthy.value += 1
             self._give_up(Flag.UH)
-            return
+            return True
         limits = cluster.budget.limits
         if cluster.budget.connections >= limits.max_connections or host.connections >= limits.max_connections_per_host:
             cluster.stats.upstream_cx_overflow.value += 1
             self._give_up(Flag.UO)
-            return
+            return True
         cluster.budget.connections += 1  # from the attempt on: else any number could be under way
         exchange.endpoint = host
-        exchange.attempts = 1
+        exchange.attempts += 1
         upstream = _UpstreamSide(self, cluster.stats)
         cluster.stats.upstream_rq_pending_total.value += 1
         cluster.stats.upstream_rq_pending_active.value += 1
@@ -199,16 +237,16 @@ class TcpSession(asyncio.Protocol):
             cluster.stats.upstream_rq_pending_active.value -= 1
             cluster.stats.upstream_rq_pending_failure_eject.value += 1
             exchange.upstream_failure = error.reason.replace(" ", "_")
+            exchange.flags |= Flag.UF  # even when another attempt succeeds, as in Envoy
             if cluster.outlier is not None:
                 status = outlier.TIMED_OUT if error.timed_out else outlier.CONNECT_FAILED
                 cluster.outlier.on_local_failure(host, status, monotonic())
-            exchange.flags |= Flag.URX
-            self._give_up(Flag.UF, reset=False)
-            return
+            return False
         except BaseException:
             cluster.budget.connections -= 1
             raise
         self._connected(cluster, host, upstream)
+        return True
 
     def _connected(self, cluster: ClusterRuntime, host: Host, upstream: _UpstreamSide) -> None:
         cluster.stats.upstream_rq_pending_active.value -= 1
@@ -227,7 +265,10 @@ class TcpSession(asyncio.Protocol):
         self.exchange.upstream_started = now = monotonic()
         if cluster.outlier is not None:
             cluster.outlier.on_connected(host, now)
-        self._manager.opened(self.exchange)
+        manager = self._manager
+        manager.opened(self.exchange)
+        if manager.connected is not None:
+            manager.connected(self.exchange, now)
         early, self._early = self._early, []
         if early:
             upstream.write(b"".join(early))

@@ -45,6 +45,7 @@ class ClusterStats(Group):
     upstream_cx_active: Gauge
     upstream_cx_http1_total: Counter
     upstream_cx_connect_fail: Counter
+    upstream_cx_connect_attempts_exceeded: Counter
     upstream_cx_connect_timeout: Counter
     upstream_cx_idle_timeout: Counter
     upstream_cx_max_requests: Counter
@@ -430,3 +431,4 @@ class TcpStats(Group):
     downstream_flow_control_paused_reading_total: Counter
     downstream_flow_control_resumed_reading_total: Counter
     idle_timeout: Counter
+    max_downstream_connection_duration: Counter

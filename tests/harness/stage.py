@@ -398,6 +398,7 @@ class Stage:
             rng=random.Random(1),
             opened=lambda _exchange: None,
             closed=lambda exchange, _now: self.finished.append(exchange),
+            interim=lambda _config, _log_type: lambda exchange, _now: self.in_progress.append(exchange),
         )
 
     def _accept(self, protocol: asyncio.Protocol, **limits: int) -> Wire:

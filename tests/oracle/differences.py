@@ -67,6 +67,11 @@ DIFFERENCES: tuple[Difference, ...] = (
         "Envoy prints response flags in the order in which they were set, ours in one order: URX,UF for TCP as for HTTP",
     ),
     Difference(
+        "tcp_connect_attempts_used_up",
+        ("log[0].flags",),
+        "as in tcp_connect_refused",
+    ),
+    Difference(
         "measures_of_refused",
         ("log[0].request_bytes",),
         "x-envoy-expected-rq-timeout-ms says what is left of the time-out when a request is sent, so one that never was "

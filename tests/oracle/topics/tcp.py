@@ -6,9 +6,10 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from tests.harness.upstream import Close, Hang, Pause, Plan, Reset, Send
-from tests.oracle.case import Abort, Action, AwaitUpstream, Case, HalfClose, ReadUntil, Up, Write
+from tests.oracle.case import Abort, Action, AwaitUpstream, Case, HalfClose, ReadUntil, Up, Wait, Write
 
 HELLO = b"HELLO / X\r\n\r\n"  # what the scripted upstream takes for a whole request
+TYPE = {"type": "%ACCESS_LOG_TYPE%"}
 ANSWER: Plan = [Send(b"welcome!")]
 TALK = (Write(HELLO), ReadUntil(b"!"))
 
@@ -36,11 +37,12 @@ def tcp(
     *actions: Action,
     script: Sequence[Plan] = (ANSWER,),
     proxy: Mapping[str, Any] | None = None,
+    lines: int = 1,
     **more: Any,
 ) -> Case:
     """`proxy` are the TCP proxy's fields."""
     more.setdefault("stats", STATS)
-    return Case(name, actions=actions, tcp=proxy or {}, script=script, logs=1, **more)
+    return Case(name, actions=actions, tcp=proxy or {}, script=script, logs=lines, **more)
 
 
 CASES = (
@@ -61,6 +63,57 @@ CASES = (
         *TALK,
         HalfClose(),
         proxy={"cluster": None, "weighted_clusters": {"clusters": [{"name": "%CLUSTER%", "weight": 1}]}},
+    ),
+    tcp(
+        "tcp_logs_when_connected",
+        *TALK,
+        HalfClose(),
+        proxy={"access_log_options": {"flush_access_log_on_connected": True}},
+        log=TYPE,
+        lines=2,
+        expect={"log[0].type": "TcpUpstreamConnected", "log[1].type": "TcpConnectionEnd"},
+    ),
+    tcp(
+        "tcp_logs_in_progress",
+        *TALK,
+        Wait(0.3),
+        HalfClose(),
+        proxy={"access_log_options": {"access_log_flush_interval": "0.2s"}},
+        log=TYPE,
+        lines=2,
+        expect={"log[0].type": "TcpPeriodic"},
+    ),
+    tcp(
+        "tcp_duration",
+        *TALK,
+        proxy={"max_downstream_connection_duration": "0.3s"},
+        expect={"client.end": "fin", "log[0].flags": "DT"},
+    ),
+    tcp(
+        "tcp_connect_attempts_used_up",
+        clusters={"": Up(endpoints=["refused"])},
+        proxy={"max_connect_attempts": 3},
+        expect={"log[0].attempts": 3},
+        stats=(*STATS, "cluster.%CLUSTER%.upstream_cx_connect_attempts_exceeded"),
+    ),
+    tcp(
+        "tcp_second_attempt_connects",
+        *TALK,
+        HalfClose(),
+        clusters={"": Up(endpoints=["refused", "up"], fields={"lb_policy": "ROUND_ROBIN"})},
+        proxy={"max_connect_attempts": 2},
+        # which host is first is drawn at the start
+        ignore=["log[0].attempts", "log[0].failure", "log[0].flags", "stats"],
+        expect={"client.tunnel": b"welcome!"},
+    ),
+    tcp(
+        "tcp_hashes_the_source",
+        Write(HELLO),
+        Wait(0.1),
+        HalfClose(),
+        clusters={"": Up(endpoints=[f"shared{n}" for n in range(6)], fields={"lb_policy": "MAGLEV"})},
+        proxy={"hash_policy": [{"source_ip": {}}]},
+        ignore=["upstream", "client", "stats", "log[0].bytes_sent"],
     ),
     tcp(
         "tcp_connection_limit",

@@ -37,6 +37,7 @@ async def test_requested_server_name(server_name: str, logged: bytes) -> None:
             rng=random.Random(1),
             opened=lambda _exchange: None,
             closed=lambda _exchange, _now: None,
+            interim=lambda _config, _log_type: lambda _exchange, _now: None,
             listener=listener,
         )
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 from collections import Counter
+from dataclasses import replace
 
 import pytest
 
@@ -199,3 +200,68 @@ async def test_no_cycle_keeps_a_session(loop: ManualLoop) -> None:
         assert [found for found in gc.get_objects() if isinstance(found, TcpSession)] == []
     finally:
         gc.enable()
+
+
+async def test_another_attempt_may_reach_the_upstream(loop: ManualLoop) -> None:
+    stage = Stage(loop)
+    client = stage.tcp(replace(PROXY, max_connect_attempts=2))
+    client.sends(b"ask")
+    (await stage.dial()).refuses()
+    await stage.settle()
+    upstream = await stage.upstream()
+    assert upstream.received() == b"ask"
+    client.resets()
+    await stage.settle()
+    assert [(exchange.attempts, flags_text(exchange.flags)) for exchange in stage.finished] == [(2, "UF")]
+    await stage.leaves_nothing()
+
+
+async def test_attempts_are_used_up(loop: ManualLoop) -> None:
+    stage = Stage(loop)
+    client = stage.tcp(replace(PROXY, max_connect_attempts=2))
+    for _ in range(2):
+        (await stage.dial()).refuses()
+        await stage.settle()
+    assert client.lost
+    assert stage.cluster.stats.upstream_cx_connect_attempts_exceeded.value == 1
+    assert [exchange.attempts for exchange in stage.finished] == [2]
+    await stage.leaves_nothing()
+
+
+async def test_who_left_is_not_connected_for_again(loop: ManualLoop) -> None:
+    stage = Stage(loop)
+    client = stage.tcp(replace(PROXY, max_connect_attempts=5))
+    dial = await stage.dial()
+    client.resets()
+    dial.refuses()
+    await stage.settle()
+    assert not loop.dials
+    assert stage.cluster.stats.upstream_cx_connect_attempts_exceeded.value == 0
+    await stage.leaves_nothing()
+
+
+async def test_a_session_has_its_time(loop: ManualLoop) -> None:
+    stage = Stage(loop)
+    client = stage.tcp(replace(PROXY, max_duration=2.0))
+    upstream = await stage.upstream()
+    for _ in range(5):
+        await stage.advance(0.5)
+        if not client.lost:
+            client.sends(b"busy")
+    assert client.lost and upstream.lost
+    assert [flags_text(exchange.flags) for exchange in stage.finished] == ["DT"]
+    await stage.leaves_nothing()
+
+
+async def test_sessions_are_logged_in_progress(loop: ManualLoop) -> None:
+    stage = Stage(loop)
+    client = stage.tcp(replace(PROXY, log_interval=1.0, log_connects=True))
+    await stage.upstream()
+    assert len(stage.in_progress) == 1
+    await stage.advance(2.5)
+    assert len(stage.in_progress) == 3
+    client.resets()
+    await stage.settle()
+    await stage.advance(2.0)
+    assert len(stage.in_progress) == 3
+    await stage.leaves_nothing()
