@@ -28,12 +28,16 @@ class Level:
     __slots__ = ("counted", "degraded", "healthy", "hosts", "whole")
 
     def __init__(self, hosts: Sequence[Host], whole: Level | None = None) -> None:
-        usable = [host for host in hosts if host.healthy]
         self.hosts = hosts
-        self.healthy = [host for host in usable if not host.degraded]
-        self.degraded = [host for host in usable if host.degraded]
-        self.counted = [host for host in hosts if not host.excluded]  # whose health says something
+        self.healthy: list[Host] = []
+        self.degraded: list[Host] = []
+        self.counted: list[Host] = []  # whose health says something
         self.whole = whole or self
+        for host in hosts:
+            if host.healthy:
+                (self.degraded if host.degraded else self.healthy).append(host)
+            if not host.excluded:
+                self.counted.append(host)
 
     def only(self, members: Collection[Host]) -> Level:
         """The part of this level that `members` are, in the level's order."""

@@ -7,10 +7,11 @@ in a row only the last one costs it.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import replace
+from functools import partial
 from itertools import product
-from typing import Any
+from typing import Any, cast
 
 from sidecar.balancer.levels import Level, Rules
 from sidecar.balancer.pickers import Picker, nobody
@@ -32,12 +33,12 @@ class SubsetPicker:
         self._stats = rules.stats
         members, singles = _members(levels, config)
         self._subsets: dict[Labels, Picker] = {
-            labels: _always(next(iter(hosts))) if labels in singles else self._over(hosts)
+            labels: _always(next(iter(hosts))) if labels in singles else self._over(partial(_same, hosts))
             for labels, hosts in members.items()
         }
         self._fallbacks = _selector_fallbacks(config)
-        self._any = self._over(dict.fromkeys(host for level in levels for host in level.hosts))
-        self._default = self._over(dict.fromkeys(_matching(levels, config)))
+        self._any = self._over(lambda: {host for level in levels for host in level.hosts})
+        self._default = self._over(lambda: _matching(levels, config))
         self._fallback = self._cluster_fallback()
         self._found: dict[Labels, Picker] = {}  # what each request's labels lead to
         self.known = frozenset(members)
@@ -99,11 +100,12 @@ class SubsetPicker:
 
         return pick
 
-    def _over(self, hosts: dict[Host, None]) -> Picker:
+    def _over(self, members: Callable[[], Collection[Host]]) -> Picker:
         made: list[Picker] = []
 
         def pick(wanted_for: Any) -> Host | None:
             if not made:
+                hosts = members()
                 made.append(build([level.only(hosts) for level in self._levels], self._rules))
             return made[0](wanted_for)
 
@@ -130,14 +132,27 @@ def _members(levels: Sequence[Level], config: Subsets) -> tuple[dict[Labels, dic
     singles: set[Labels] = set()
     for level in levels:
         for host in level.hosts:
-            for selector in config.selectors:
-                for labels in _labels_of(host, selector.keys, config):
-                    if labels not in members:
-                        members[labels] = {}
-                        if selector.single_host:
-                            singles.add(labels)
-                    members[labels][host] = None
+            for labels, single in _all_labels(host, config):
+                if labels not in members:
+                    members[labels] = {}
+                    if single:
+                        singles.add(labels)
+                members[labels][host] = None
     return members, singles
+
+
+def _all_labels(host: Host, config: Subsets) -> Sequence[tuple[Labels, bool]]:
+    """By which labels the selectors find a host, and whether as the only one: asked for at each change of anybody's health,
+    and worked out once."""
+    noted = host.labels
+    if noted is None or noted[0] is not config:
+        found = [
+            (labels, selector.single_host)
+            for selector in config.selectors
+            for labels in _labels_of(host, selector.keys, config)
+        ]
+        noted = host.labels = config, found
+    return cast(Sequence[tuple[Labels, bool]], noted[1])
 
 
 def _labels_of(host: Host, keys: Sequence[str], config: Subsets) -> Iterable[Labels]:
@@ -150,16 +165,20 @@ def _labels_of(host: Host, keys: Sequence[str], config: Subsets) -> Iterable[Lab
     return (tuple(zip(keys, map(label_value, combined), strict=True)) for combined in product(*values))
 
 
-def _matching(levels: Sequence[Level], config: Subsets) -> list[Host]:
+def _same(hosts: Collection[Host]) -> Collection[Host]:
+    return hosts
+
+
+def _matching(levels: Sequence[Level], config: Subsets) -> set[Host]:
     """The hosts of the default subset."""
     wanted = config.default
     names = [name for name, _ in wanted]
-    return [
+    return {
         host
         for level in levels
         for host in level.hosts
         if not wanted or any(labels == wanted for labels in _labels_of(host, names, config))
-    ]
+    }
 
 
 def _selector_fallbacks(config: Subsets) -> dict[tuple[str, ...], tuple[SubsetFallback, frozenset[str]]]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from functools import lru_cache
 from typing import Any, Final
 
 from sidecar.config.model import Labels, MetadataMatch
@@ -19,7 +20,13 @@ def labels(fields: Mapping[str, Any]) -> Labels:
 
 
 def label_value(value: Any) -> str:
-    return json.dumps(value, sort_keys=True)
+    return _quoted(value) if type(value) is str else json.dumps(value, sort_keys=True)
+
+
+@lru_cache(4096)
+def _quoted(text: str) -> str:
+    """Most labels are text, and many hosts have the same."""
+    return json.dumps(text)
 
 
 def metadata_match(reader: Reader, outer: Mapping[str, Any] | None = None) -> MetadataMatch | None:

@@ -40,6 +40,7 @@ class Host:
         "interval_local_total",
         "interval_success",
         "interval_total",
+        "labels",
         "local_success_rate",
         "locality",
         "name",
@@ -66,6 +67,7 @@ class Host:
         self.locality = locality
         self.place = (locality.region, locality.zone, locality.sub_zone)
         self.weight = endpoint.weight
+        self.labels: Any = None  # by which subsets find it, noted by the balancer
         self.healthy_since: float | None = None  # slow start's beginning, noted by the balancer
         self.active = 0
         self.connections = 0
@@ -129,6 +131,7 @@ class Host:
     def update(self, endpoint: model.Endpoint, locality: model.LocalityEndpoints) -> None:
         self.pending_removal = False
         self.endpoint = endpoint
+        self.labels = None
         self.locality = locality
         self.place = (locality.region, locality.zone, locality.sub_zone)
         self.weight = endpoint.weight
