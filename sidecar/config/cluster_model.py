@@ -231,6 +231,7 @@ class Cluster:
     wait_for_first_check: bool = False  # ignore_new_hosts_until_first_hc
     resend: Resend = Resend.NEVER
     dns_refresh_rate: float = 5.0
+    dns_failure_refresh: tuple[float, float] | None = None  # base and ceiling of the waits after failed look-ups
     dns_family: DnsFamily = DnsFamily.AUTO
     http2: bool = False  # explicit HTTP/2 upstream: only the control plane's own cluster, which gRPC itself dials
     ping_interval: float = 0.0  # HTTP/2 keep-alive; 0.0: none

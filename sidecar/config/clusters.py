@@ -98,6 +98,7 @@ def cluster(reader: Reader, *, http2: bool = False) -> Cluster:
         enable_trailers=upstream.enable_trailers,
         header_spelling=upstream.header_spelling,
         dns_refresh_rate=reader.seconds("dns_refresh_rate", 5.0),
+        dns_failure_refresh=_failure_refresh(reader.child("dns_failure_refresh_rate")),
         dns_family=DnsFamily[reader.enum("dns_lookup_family")],
         http2=upstream.http2,
         ping_interval=upstream.ping_interval,
@@ -249,6 +250,16 @@ def _preconnect(reader: Reader | None) -> float:
         return 1.0
     reader.only("predictive_preconnect_ratio", 1.0)
     return reader.real("per_upstream_preconnect_ratio", 1.0)
+
+
+def _failure_refresh(reader: Reader | None) -> tuple[float, float] | None:
+    if reader is None:
+        return None
+    base = reader.seconds("base_interval")
+    longest = reader.seconds("max_interval", base * 10)
+    if longest < base:
+        reader.problem("must not be less than base_interval", "max_interval")
+    return base, longest
 
 
 def _bind(reader: Reader | None) -> str:

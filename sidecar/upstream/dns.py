@@ -5,11 +5,13 @@ from __future__ import annotations
 import asyncio
 import ipaddress
 import logging
+import random
 import socket
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Final
 
+from mesh.backoff import Backoff
 from sidecar.config import model
 from sidecar.telemetry.stats import ClusterStats, Stats
 
@@ -33,12 +35,19 @@ class Resolver:
     (also those of a resolver before it); `publish` gets an assignment whenever the addresses changed."""
 
     def __init__(
-        self, cluster: model.Cluster, publish: Callable[[model.Assignment], None], stats: ClusterStats | None = None
+        self,
+        cluster: model.Cluster,
+        publish: Callable[[model.Assignment], None],
+        stats: ClusterStats | None = None,
+        rng: random.Random | None = None,
     ) -> None:
         self._cluster = cluster
         self._stats = stats or ClusterStats(Stats(), cluster.name)
         self._publish = publish
         self._known: dict[str, tuple[str, ...]] = {}
+        self._failed = False  # a look-up of this round
+        refresh = cluster.dns_failure_refresh
+        self._backoff = Backoff(*refresh, rng or random.Random()) if refresh is not None else None
 
     async def run(self) -> None:
         """Resolves for as long as it is not cancelled."""
@@ -52,9 +61,18 @@ class Resolver:
                 published = assignment
             else:
                 self._stats.update_no_rebuild.value += 1
-            await asyncio.sleep(self._cluster.dns_refresh_rate)
+            await asyncio.sleep(self._pause())
+
+    def _pause(self) -> float:
+        """Seconds to the next round."""
+        if self._backoff is None or not self._failed:
+            if self._backoff is not None:
+                self._backoff.reset()
+            return self._cluster.dns_refresh_rate
+        return self._backoff.next()
 
     async def _resolve(self) -> model.Assignment:
+        self._failed = False
         assignment = self._cluster.assignment or model.Assignment(self._cluster.name)
         localities = []
         for locality in assignment.localities:
@@ -77,6 +95,7 @@ class Resolver:
         except (OSError, UnicodeError) as error:  # a name that IDNA refuses
             log.warning("cannot resolve %s for cluster %s: %s", name, self._cluster.name, error)
             stats.update_failure.value += 1
+            self._failed = True
             return self._known.get(name, ())
         stats.update_success.value += 1
         by_family: dict[int, set[str]] = {}

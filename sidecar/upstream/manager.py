@@ -35,7 +35,7 @@ class ClusterManager:
             if assignment is not None:
                 cluster.set_assignment(assignment)
         elif needs_dns(config):
-            resolver = Resolver(config, cluster.set_assignment, cluster.stats)
+            resolver = Resolver(config, cluster.set_assignment, cluster.stats, self._context.rng)
             self._resolvers[config.name] = self._context.tasks.start(resolver.run(), f"dns {config.name}")
         elif config.assignment is not None:
             cluster.set_assignment(config.assignment)

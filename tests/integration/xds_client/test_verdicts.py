@@ -441,6 +441,12 @@ CLUSTERS: Mapping[str, Edit] = {
             use_downstream_protocol_config={"http2_protocol_options": {"max_concurrent_streams": 5}}
         )
     ),
+    "back-off of DNS upside down": lambda p: p.cluster.update(
+        type="STRICT_DNS", dns_failure_refresh_rate={"base_interval": "2s", "max_interval": "1s"}
+    ),
+    "back-off of DNS": lambda p: p.cluster.update(
+        type="STRICT_DNS", dns_failure_refresh_rate={"base_interval": "2s", "max_interval": "2s"}
+    ),
     "quick DNS": lambda p: p.cluster.update(dns_refresh_rate="0.0001s"),
     "bind": lambda p: p.cluster.update(
         upstream_bind_config={"source_address": {"address": "127.0.0.6", "port_value": 0}}

@@ -82,6 +82,8 @@ def test_defaults_are_envoys() -> None:
         ("alt_stat_name", "s", "alt_stat_name", "s"),
         ("max_requests_per_connection", 5, "max_requests_per_connection", 5),
         ("dns_refresh_rate", "1s", "dns_refresh_rate", 1.0),
+        ("dns_failure_refresh_rate", {"base_interval": "2s"}, "dns_failure_refresh", (2.0, 20.0)),
+        ("dns_failure_refresh_rate", {"base_interval": "2s", "max_interval": "3s"}, "dns_failure_refresh", (2.0, 3.0)),
         ("preconnect_policy", {"per_upstream_preconnect_ratio": 1.5}, "preconnect_ratio", 1.5),
         ("upstream_connection_options", {"tcp_keepalive": {}}, "tcp_keepalive", TcpKeepalive()),
         (
@@ -206,6 +208,10 @@ def test_outlier_detection() -> None:
         (
             {"preconnect_policy": {"predictive_preconnect_ratio": 2.0}},
             "predictive_preconnect_ratio: 2 is not implemented, only 1 is",
+        ),
+        (
+            {"dns_failure_refresh_rate": {"base_interval": "2s", "max_interval": "1s"}},
+            "max_interval: must not be less than base_interval",
         ),
         ({"cluster_type": {"name": "x"}}, "cluster_type: is not implemented: use `type`"),
         ({"outlier_detection": {"monitors": [{"name": "x"}]}}, "monitors: is not implemented"),

@@ -217,3 +217,14 @@ async def test_without_checks_all_hosts_pass(bench: Bench, upstream: Upstream) -
     assert not [group for group in bench.stats.groups() if type(group).__name__ == "HealthCheckStats"]
     await upstream.wait_idle()
     cluster.close()
+
+
+async def test_hosts_that_nobody_has_checked_yet_do_not_count(bench: Bench) -> None:
+    fields = {"wait_for_first_check": True}
+    cluster = bench.cluster(checking(TcpProbe()), 1, 2, **fields)
+    assert [host.pending_active_hc for host in cluster.hosts] == [True, True]
+    assert cluster.stats.membership_excluded.value == 2
+    static = bench.cluster(checking(TcpProbe()), 1, kind=Discovery.STATIC, **fields)
+    assert [host.pending_active_hc for host in static.hosts] == [False]
+    for each in (cluster, static):
+        each.close()

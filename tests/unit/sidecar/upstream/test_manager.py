@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import random
 import socket
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -191,3 +193,36 @@ async def test_a_name_that_cannot_be_one_is_like_one_that_is_not_known(monkeypat
     assert not task.done()
     task.cancel()
     assert [endpoint.address for endpoint in published[0].localities[0].endpoints] == [ONE]
+
+
+class _EnoughError(Exception):
+    pass
+
+
+async def pauses(config: Cluster, rounds: Sequence[list[str]], monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    """How long is waited after each of these rounds of answers."""
+    answers: list[str] = []
+    waited: list[float] = []
+
+    async def sleep(seconds: float) -> None:
+        waited.append(seconds)
+        if len(waited) == len(rounds):
+            raise _EnoughError
+        answers[:] = rounds[len(waited)]
+
+    answers[:] = rounds[0]
+    monkeypatch.setattr(asyncio.get_running_loop(), "getaddrinfo", names(answers), raising=False)
+    monkeypatch.setattr("sidecar.upstream.dns.asyncio.sleep", sleep)
+    with pytest.raises(_EnoughError):
+        await Resolver(config, lambda _assignment: None, rng=random.Random(1)).run()
+    return waited
+
+
+async def test_failed_look_ups_are_repeated_by_a_back_off_of_their_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    rounds: list[list[str]] = [["10.0.0.1"], [], [], [], ["10.0.0.1"], []]
+    assert await pauses(replace(DNS, dns_refresh_rate=5.0), rounds, monkeypatch) == [5.0] * 6
+    config = replace(DNS, dns_refresh_rate=5.0, dns_failure_refresh=(1.0, 3.0))
+    expected = random.Random(1)
+    ceilings = [1.0, 2.0, 3.0]
+    jittered = [expected.random() * ceiling for ceiling in (*ceilings, 1.0)]
+    assert await pauses(config, rounds, monkeypatch) == [5.0, *jittered[:3], 5.0, jittered[3]]
