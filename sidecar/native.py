@@ -47,6 +47,7 @@ MODULES: Final = (
     "sidecar.forward.bounded",
     "sidecar.forward.elaborate",
     "sidecar.forward.failures",
+    "sidecar.forward.hedging",
     "sidecar.forward.mirror",
     "sidecar.forward.observed",
     "sidecar.forward.overloaded",

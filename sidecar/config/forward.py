@@ -13,7 +13,7 @@ from sidecar.config.metadata_match import compiled, match_fields, metadata_match
 from sidecar.config.mirrors import mirrors
 from sidecar.config.model import UNLIMITED, Forward, Rewrite, StreamDuration, WeightedCluster
 from sidecar.config.reader import Reader
-from sidecar.config.retry import retry_policy
+from sidecar.config.retry import hedges, retry_policy
 
 _NOT_FOUND_CODES: Final = {
     "SERVICE_UNAVAILABLE": 503,
@@ -37,6 +37,7 @@ def forward(reader: Reader) -> Forward:
         upgrades=upgrades,
         hash_policies=hash_policies(reader),
         duration=duration,
+        hedges=hedges(reader),
         redirects=internal_redirects(reader.child("internal_redirect_policy")),
         mirrors=mirrors(reader),
     )

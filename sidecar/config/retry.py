@@ -112,3 +112,15 @@ def _priority(reader: Reader | None) -> int:
         return 0
     _, config = typed(reader, {_PREVIOUS_PRIORITIES: None}, "retry priority")
     return config.number("update_frequency") if config is not None else 0
+
+
+def hedges(reader: Reader) -> bool | None:
+    """`hedge_policy`: whether a time-out per try has another attempt made beside the one that takes long."""
+    policy = reader.child("hedge_policy")
+    if policy is None:
+        return None
+    policy.only("initial_requests", 1)
+    if (chance := policy.child("additional_request_chance")) is not None:
+        chance.only("numerator", 0)
+        chance.enum("denominator")
+    return policy.flag("hedge_on_per_try_timeout")

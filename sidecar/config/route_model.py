@@ -196,6 +196,7 @@ class Forward:
     weight_header: bytes = b""
     weight_by_hash: bool = False
     duration: StreamDuration | None = None
+    hedges: bool | None = None  # on a time-out per try; None: as the virtual host says
     redirects: InternalRedirects | None = None
     mirrors: tuple[Mirror, ...] = ()  # where there are none, the virtual host's, then the route configuration's
 
@@ -256,6 +257,7 @@ class VirtualHost:
     include_attempt_count_in_response: bool = False
     include_is_timeout_retry: bool = False  # x-envoy-is-timeout-retry upstream
     require_tls: RequireTls = RequireTls.NONE
+    hedges: bool = False
     filters: Mapping[str, Any] = field(default_factory=dict)
     retry_buffer: int | None = None  # None: the listener's buffer limit
     mirrors: tuple[Mirror, ...] = ()

@@ -20,7 +20,7 @@ from sidecar.config.model import (
     VirtualHost,
 )
 from sidecar.config.reader import Reader
-from sidecar.config.retry import retry_policy
+from sidecar.config.retry import hedges, retry_policy
 
 MAX_DIRECT_RESPONSE = 4096  # Envoy's max_direct_response_body_size_bytes
 
@@ -82,6 +82,7 @@ def _virtual_host(reader: Reader, body_limit: int) -> VirtualHost:
         retry=reader.interned("retry_policy", retry_policy),
         include_attempt_count=reader.flag("include_request_attempt_count"),
         include_attempt_count_in_response=reader.flag("include_attempt_count_in_response"),
+        hedges=bool(hedges(reader)),
         require_tls=RequireTls(reader.enum("require_tls")),
         include_is_timeout_retry=reader.flag("include_is_timeout_retry_header"),
         filters=_filters(reader),

@@ -17,6 +17,7 @@ from sidecar.codec.heads import RequestParser, ResponseParser
 from sidecar.config.model import InternalRedirects
 from sidecar.exchange import EXCHANGE_STATE, UNCOUNTED, Flag
 from sidecar.forward.bounded import BOUNDED_STATE, BoundedStream
+from sidecar.forward.hedging import HedgedStream
 from sidecar.forward.mirror import Mirror, Source
 from sidecar.forward.observed import OBSERVED_STATE, ObservedStream
 from sidecar.forward.redirects import Redirection, Successor, refused
@@ -32,7 +33,7 @@ if TYPE_CHECKING:
 _DURATION: Final = b"x-envoy-upstream-stream-duration-ms"
 
 
-class Elaborate(BoundedStream):
+class Elaborate(HedgedStream):
     """A stream on a route with `extras`, or to a cluster that asks for as much."""
 
     __slots__ = ("_extras", "_mirrors", "_redirects", "_sources", "_time_of_attempt", "_whole")
@@ -58,6 +59,8 @@ class Elaborate(BoundedStream):
             setattr(elaborate, name, getattr(plain, name))
         elaborate._extras = extras = plain.route.extras or NO_EXTRAS
         elaborate._redirects = extras.redirects
+        wish = plain.noted.get(b"x-envoy-hedge-on-per-try-timeout", b"")
+        elaborate._hedges = wish == b"true" if wish in (b"true", b"false") else extras.hedges
         elaborate._whole = plain._body_size <= plain._body_limit
         plain._done = True
         manager.active.remove(plain)

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from sidecar.router.table import CompiledRoute, Destination
 
 # Wishes of clients that need more than a plain stream.
-_ELABORATE = frozenset((b"x-envoy-upstream-stream-duration-ms",))
+_ELABORATE = frozenset((b"x-envoy-hedge-on-per-try-timeout", b"x-envoy-upstream-stream-duration-ms"))
 
 
 class Stream(Tunnels):

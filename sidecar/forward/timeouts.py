@@ -13,6 +13,7 @@ from sidecar.upstream import outlier
 
 if TYPE_CHECKING:
     from sidecar.router.retry import RetryPlan
+    from sidecar.telemetry.cells import Counter
 
 TIMEOUT_BODY = b"upstream request timeout"
 
@@ -101,15 +102,14 @@ class Timeouts(Failures):
         now, idle = monotonic() + _EARLY, plan.policy.per_try_idle_timeout
         stats = self.cluster.stats
         if now >= ends and not self.responding:
-            stats.upstream_rq_per_try_timeout.value += 1
-            self._attempt_timed_out("upstream_per_try_timeout")
+            self._attempt_timed_out("upstream_per_try_timeout", stats.upstream_rq_per_try_timeout)
         elif idle and now - self._touched >= idle:
-            stats.upstream_rq_per_try_idle_timeout.value += 1
-            self._attempt_timed_out("upstream_per_try_idle_timeout")
+            self._attempt_timed_out("upstream_per_try_idle_timeout", stats.upstream_rq_per_try_idle_timeout)
         else:
             self._watch_attempt(plan, ends, now)
 
-    def _attempt_timed_out(self, details: str) -> None:
+    def _attempt_timed_out(self, details: str, counter: Counter) -> None:
+        counter.value += 1
         if self._permit is not None:
             self._give_back("timed out")
         host = self._host

@@ -12,17 +12,18 @@ from sidecar.router.header_ops import compile_mutations
 
 class Extras:
     """`mirrors` are where copies of the route's requests go; `redirects`, which ones of its upstreams' are followed;
-    `duration`, how long its requests may last."""
+    `duration`, how long its requests may last; `hedges`, whether slow attempts get company."""
 
-    __slots__ = ("duration", "mirrors", "redirects")
+    __slots__ = ("duration", "hedges", "mirrors", "redirects")
 
-    def __init__(self, action: Forward, mirrors: Sequence[Mirror]) -> None:
+    def __init__(self, action: Forward, mirrors: Sequence[Mirror] = (), *, hedges: bool = False) -> None:
         self.mirrors = tuple(Mirroring(mirror) for mirror in mirrors)
         self.redirects = action.redirects
         self.duration = action.duration
+        self.hedges = hedges if action.hedges is None else action.hedges
 
     def __bool__(self) -> bool:
-        return bool(self.mirrors) or self.redirects is not None or self.duration is not None
+        return bool(self.mirrors) or self.hedges or self.redirects is not None or self.duration is not None
 
 
 class Mirroring:
@@ -54,4 +55,4 @@ class Mirroring:
         return name + b"-shadow:" + port if colon and b"]" not in port else authority + b"-shadow"
 
 
-NO_EXTRAS = Extras(Forward(()), ())
+NO_EXTRAS = Extras(Forward(()))

@@ -132,7 +132,8 @@ class CompiledRoute:
             policy = action.retry or vhost.retry
             self.retry = table.retry_plan(policy, action.timeout) if policy is not None else None
             self._compile_forward(action, request, response)
-            self.extras = Extras(action, action.mirrors or vhost.mirrors or routes.mirrors) or None
+            mirrors = action.mirrors or vhost.mirrors or routes.mirrors
+            self.extras = Extras(action, mirrors, hedges=vhost.hedges) or None
         elif isinstance(action, Redirect):
             self.path_rewrite = path_rewrite(action, config.match)
 

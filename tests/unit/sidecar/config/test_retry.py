@@ -108,3 +108,20 @@ def test_a_virtual_host_has_a_policy_too() -> None:
     assert routes is not None
     assert routes.virtual_hosts[0].retry == RetryPolicy(frozenset({"5xx"}))
     assert routes.virtual_hosts[0].include_is_timeout_retry
+
+
+def test_hedging() -> None:
+    given = parts()
+    given.host["hedge_policy"] = {"hedge_on_per_try_timeout": True}
+    given.action["hedge_policy"] = {"initial_requests": 1}
+    routes = hcm_of(given).routes
+    assert routes is not None
+    (host,) = routes.virtual_hosts
+    assert host.hedges
+    assert isinstance(host.routes[0].action, Forward)
+    assert host.routes[0].action.hedges is False
+    given.action["hedge_policy"] = {"initial_requests": 2, "additional_request_chance": {"numerator": 1}}
+    assert problems(given) == [
+        "initial_requests: 2 is not implemented, only 1 is",
+        "numerator: 1 is not implemented, only 0 is",
+    ]
