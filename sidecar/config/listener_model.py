@@ -18,6 +18,9 @@ class FilterChainMatch:
     server_names: tuple[str, ...] = ()
     application_protocols: tuple[str, ...] = ()
     transport: str = ""
+    direct_source_ranges: tuple[str, ...] = ()  # as source_ranges: nobody here speaks for another address
+    source_type: str = ""  # SAME_IP_OR_LOOPBACK | EXTERNAL; "": any
+    source_ports: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -95,7 +95,10 @@ def _check_matches(compiled: Listener, readers: list[Reader]) -> None:
             match.server_names or ("",),
             (match.transport,),
             match.application_protocols or ("",),
+            match.direct_source_ranges or ("",),
+            (match.source_type,),
             match.source_ranges or ("",),
+            match.source_ports or (0,),
         ):
             if (other := seen.setdefault(each, where)) is not where:
                 reader.problem(f"matches connections that {other} matches already", "filter_chain_match")
@@ -148,7 +151,9 @@ def _match(reader: Reader | None) -> FilterChainMatch:
     transport = reader.text("transport_protocol")
     if transport not in _TRANSPORTS:
         reader.problem(f"{transport!r} is not one of raw_buffer, tls", "transport_protocol")
-    reader.only("source_type", "ANY")
+    for field in ("address_suffix", "suffix_len"):
+        reader.refuse(field)
+    source_type = reader.enum("source_type")
     names = reader.values("server_names")
     for index, name in enumerate(names):
         if "*" in name and not (name.startswith("*.") and "*" not in name[2:]):
@@ -160,4 +165,7 @@ def _match(reader: Reader | None) -> FilterChainMatch:
         server_names=tuple(name.lower() for name in names),
         application_protocols=reader.values("application_protocols"),
         transport=transport,
+        direct_source_ranges=tuple(cidr(each) for each in reader.children("direct_source_prefix_ranges")),
+        source_type="" if source_type == "ANY" else source_type,
+        source_ports=tuple(int(port) for port in reader.values("source_ports")),
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
@@ -11,6 +12,7 @@ from sidecar.config.model import Address
 from sidecar.listener import inspect
 from sidecar.listener.match import Facts
 from sidecar.listener.original_dst import original_destination
+from sidecar.listener.tcp import LINGER_NOT
 
 if TYPE_CHECKING:
     from sidecar.listener.manager import ListenerRuntime
@@ -89,6 +91,8 @@ class AcceptProtocol(asyncio.Protocol):
         )
         protocol = self._listener.serve(facts)
         if protocol is None:
+            if self._buffer:  # Envoy only looked at it, and so leaves it unread: the client sees a RST
+                transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, LINGER_NOT)
             transport.abort()
             return
         self._before.value -= 1

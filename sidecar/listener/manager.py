@@ -11,7 +11,7 @@ from functools import partial
 from typing import Any
 
 from mesh.errors import ConfigError
-from sidecar.config.model import Address, FilterChain, Hcm, Listener, RouteConfig, TcpProxy
+from sidecar.config.model import Address, FilterChain, FilterChainMatch, Hcm, Listener, RouteConfig, TcpProxy
 from sidecar.connection_manager import ConnectionManager
 from sidecar.drain import DrainPolicy, DrainSequence
 from sidecar.listener.accept import AcceptProtocol
@@ -72,7 +72,7 @@ class ListenerRuntime:
             self._by_chain[id(chain)] = runtimes[id(same)] if same == chain else self._runtime(chain)
         simple = not (config.use_original_dst or config.detect_original_dst or config.detect_http or config.detect_tls)
         only = self._by_chain[id(chains[0])] if len(chains) == 1 else None
-        matches_all = len(chains) == 1 and not any(_criteria(chains[0]))
+        matches_all = len(chains) == 1 and chains[0].match == FilterChainMatch()
         self._only = only if simple and matches_all and isinstance(only, ConnectionManager) else None
 
     def _runtime(self, chain: FilterChain) -> ConnectionManager | TcpManager:
@@ -211,18 +211,6 @@ def _chains(config: Listener) -> list[FilterChain]:
 def differs_in_chains_only(one: Listener, other: Listener) -> bool:
     """Whether chains that are in both may stay as they are."""
     return replace(one, chains=other.chains, default_chain=other.default_chain, source=other.source) == other
-
-
-def _criteria(chain: FilterChain) -> tuple[object, ...]:
-    match = chain.match
-    return (
-        match.destination_port,
-        match.destination_ranges,
-        match.source_ranges,
-        match.server_names,
-        match.application_protocols,
-        match.transport,
-    )
 
 
 class ListenerManager:

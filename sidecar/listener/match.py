@@ -1,7 +1,8 @@
 """Filter-chain match: which chain of a listener a connection belongs to. Pure.
 
-Envoy's order: destination port, then destination address, server name, transport protocol, application protocol, source
-address; the most specific match of each criterion wins, and a criterion once decided is not reconsidered.
+Envoy's order: destination port, then destination address, server name, transport protocol, application protocol, the
+address that connects, whether it is this machine's, source address, source port; the most specific match of each criterion
+wins, and a criterion once decided is not reconsidered.
 """
 
 from __future__ import annotations
@@ -91,4 +92,34 @@ def _application(match: FilterChainMatch, facts: Facts) -> int:
     return 1 if not set(match.application_protocols).isdisjoint(facts.protocols) else _NO
 
 
-_ORDER: tuple[_Criterion, ...] = (_port, _destination, _server_name, _transport, _application, _source)
+def _direct_source(match: FilterChainMatch, facts: Facts) -> int:
+    return _longest(match.direct_source_ranges, facts.source.host)
+
+
+def _source_type(match: FilterChainMatch, facts: Facts) -> int:
+    if not match.source_type:
+        return 0
+    try:
+        local = ipaddress.ip_address(facts.source.host).is_loopback or facts.source.host == facts.destination.host
+    except ValueError:
+        return _NO
+    return 1 if local == (match.source_type == "SAME_IP_OR_LOOPBACK") else _NO
+
+
+def _source_port(match: FilterChainMatch, facts: Facts) -> int:
+    if not match.source_ports:
+        return 0
+    return 1 if facts.source.port in match.source_ports else _NO
+
+
+_ORDER: tuple[_Criterion, ...] = (
+    _port,
+    _destination,
+    _server_name,
+    _transport,
+    _application,
+    _direct_source,
+    _source_type,
+    _source,
+    _source_port,
+)

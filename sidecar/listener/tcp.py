@@ -26,7 +26,7 @@ from sidecar.upstream.cluster import ClusterRuntime
 from sidecar.upstream.dial import DialError, dial, hung_up
 from sidecar.upstream.host import Host
 
-_LINGER_NOT = struct.pack("ii", 1, 0)  # closing with this set sends RST
+LINGER_NOT = struct.pack("ii", 1, 0)  # closing with this set sends RST
 
 
 class TcpManager:
@@ -325,7 +325,7 @@ class TcpSession(asyncio.Protocol):
 
     def _reset(self) -> None:
         """Ends the client's connection as the upstream's ended: with RST."""
-        self._transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _LINGER_NOT)
+        self._transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, LINGER_NOT)
         self._transport.abort()
 
     def cut_off(self) -> None:

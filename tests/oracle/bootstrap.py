@@ -42,7 +42,8 @@ def listener_key(case: Case) -> str:
     """Cases with the same key share a listener."""
     if case.tcp is not None:
         return f"tcp {case.name}"
-    return json.dumps([case.hcm, case.filters, case.log, case.log_fields, case.log_format], sort_keys=True)
+    log = [case.log, case.log_fields, case.log_format]
+    return json.dumps([case.hcm, case.filters, log, case.chains, case.listener], sort_keys=True)
 
 
 def build(
@@ -94,7 +95,12 @@ def fill(value: Any, case: Case) -> Any:
 
 def _listener(name: str, port: int, cases: Sequence[Case], log: str) -> dict[str, Any]:
     network = _connection_manager(name, cases, log) if cases[0].tcp is None else _tcp_proxy(name, cases[0], log)
-    return {"name": name, "address": _address(port), "filter_chains": [{"filters": [network]}]}
+    case, chains = cases[0], [{"filters": [network]}]
+    if case.chains:
+        chains = [
+            {"name": key, "filter_chain_match": match, "filters": [network]} for key, match in case.chains.items()
+        ]
+    return {"name": name, "address": _address(port), "filter_chains": chains, **case.listener}
 
 
 def _tcp_proxy(name: str, case: Case, log: str) -> dict[str, Any]:

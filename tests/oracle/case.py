@@ -93,7 +93,8 @@ class Case:
     """`routes` defaults to one route of everything to the case's cluster with `action` on top. Cases with equal `hcm`,
     `filters` and log share a listener; `tcp` are the fields of a TCP proxy in place of the connection manager. `log`
     adds to the log's JSON: of values whose key starts with `~` the digits do not count. `log_fields` are the access log's
-    own (its filter), `log_format` those of its format. `local` says
+    own (its filter), `log_format` those of its format. `chains` are filter chains by name, each with its match and all with
+    the same filters; `listener` are fields of the listener. `local` says
     that the case's cluster is the one of the proxies of this kind, which are in the zone `home`: a topic has one such case
     at most.
 
@@ -122,6 +123,8 @@ class Case:
     log_fields: Mapping[str, Any] = field(default_factory=dict)
     log_format: Mapping[str, Any] = field(default_factory=dict)
     tcp: Mapping[str, Any] | None = None
+    chains: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    listener: Mapping[str, Any] = field(default_factory=dict)
     local: bool = False
 
     @property

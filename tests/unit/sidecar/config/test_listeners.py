@@ -123,3 +123,19 @@ def test_tls_is_refused_by_name() -> None:
     kind = "envoy.extensions.transport_sockets.tls.v3.DownstreamTlsContext"
     given.chain["transport_socket"] = {"name": "tls", "typed_config": {"@type": T + kind}}
     assert any(kind in problem for problem in problems(given))
+
+
+def test_sources_of_a_chain() -> None:
+    given = parts()
+    match: Data = {
+        "direct_source_prefix_ranges": [{"address_prefix": "10.0.0.1", "prefix_len": 8}],
+        "source_type": "EXTERNAL",
+        "source_ports": [1, 2],
+    }
+    given.chain["filter_chain_match"] = match
+    found = listener_of(given).chains[0].match
+    assert (found.direct_source_ranges, found.source_type, found.source_ports) == (("10.0.0.0/8",), "EXTERNAL", (1, 2))
+    match["source_type"] = "ANY"
+    assert listener_of(given).chains[0].match.source_type == ""
+    match["address_suffix"] = "0.0.0.1"
+    assert "address_suffix: is not implemented" in problems(given)

@@ -49,6 +49,34 @@ def test_application_protocol() -> None:
     assert choose(*chains) == "tcp"
 
 
+def test_sources() -> None:
+    near = Address("10.1.0.1", 5000)
+    chains = [
+        chain("any"),
+        chain("direct", direct_source_ranges=("10.1.0.0/16",)),
+        chain("wide", source_ranges=("10.1.0.1/32",)),
+    ]
+    assert choose(*chains, source=near) == "direct"
+    assert choose(*chains, source=Address("10.2.0.1", 5000)) == "any"
+    ports = [chain("any"), chain("port", source_ports=(5000, 5001))]
+    assert choose(*ports, source=near) == "port"
+    assert choose(*ports, source=Address("10.1.0.1", 5002)) == "any"
+
+
+@pytest.mark.parametrize(
+    ("source", "kind"),
+    [("127.0.0.9", "local"), ("::1", "local"), ("10.0.0.5", "local"), ("10.0.0.6", "far"), ("", None)],
+)
+def test_where_it_comes_from(source: str, kind: str | None) -> None:
+    chains = [chain("local", source_type="SAME_IP_OR_LOOPBACK"), chain("far", source_type="EXTERNAL")]
+    assert choose(*chains, source=Address(source, 1)) == kind
+
+
+def test_what_was_decided_is_not_reconsidered() -> None:
+    chains = [chain("port", destination_port=80, source_ports=(1,)), chain("any")]
+    assert choose(*chains) is None
+
+
 @pytest.mark.parametrize(
     ("data", "found"),
     [
