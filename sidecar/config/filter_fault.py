@@ -30,6 +30,8 @@ def compile(reader: Reader) -> FaultConfig:
         abort_grpc_status=grpc_status,
         abort_chance=abort_chance,
         max_active=reader.number("max_active_faults", UNLIMITED),
+        upstream_cluster=reader.text("upstream_cluster"),
+        downstream_nodes=frozenset(node.encode() for node in reader.values("downstream_nodes")),
         headers=tuple(header_matcher(each) for each in reader.children("headers")),
         **by_header,
     )

@@ -22,6 +22,8 @@ class FaultConfig:
     abort_chance: int = 0
     max_active: int = UNLIMITED
     headers: tuple[HeaderMatcher, ...] = ()  # all must match for the filter to act
+    upstream_cluster: str = ""  # … and the request must be for this cluster, "": any,
+    downstream_nodes: frozenset[bytes] = frozenset()  # … and from one of these (x-envoy-downstream-service-node)
     delay_by_header: bool = False  # x-envoy-fault-… request headers say how long, or what to answer
     abort_by_header: bool = False
     delay_unit: int = MILLION // 100  # what 1 in the request header that lowers a chance means, parts per million

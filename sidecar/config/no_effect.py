@@ -62,6 +62,20 @@ REASONS: Final[dict[str, dict[str, str]]] = {
         "dynamic_stats": _STATS,
         "suppress_grpc_request_failure_code_stats": _STATS,
     },
+    "envoy.extensions.filters.http.fault.v3.HTTPFault": {
+        "disable_downstream_cluster_stats": _STATS,
+        **dict.fromkeys(
+            (
+                "abort_grpc_status_runtime",
+                "abort_http_status_runtime",
+                "abort_percent_runtime",
+                "delay_duration_runtime",
+                "delay_percent_runtime",
+                "max_active_faults_runtime",
+            ),
+            "there is no runtime: the configured value holds",
+        ),
+    },
     "envoy.extensions.filters.http.local_ratelimit.v3.LocalRateLimit": {
         "stage": "it belongs to descriptors, which are refused",
         "always_consume_default_token_bucket": "it belongs to descriptors, which are refused",

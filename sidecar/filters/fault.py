@@ -22,6 +22,17 @@ def _only_if(wanted: Sequence[Predicate], step: Step) -> Step:
     return lambda exchange: step(exchange) if all(matches(exchange) for matches in wanted) else None
 
 
+def _conditions(config: FaultConfig) -> list[Predicate]:
+    """Which requests it is for; all of them must hold."""
+    wanted = [header_predicate(matcher) for matcher in config.headers]
+    cluster, nodes = config.upstream_cluster, config.downstream_nodes
+    if cluster:
+        wanted.append(lambda exchange: exchange.cluster_name == cluster)
+    if nodes:
+        wanted.append(lambda exchange: get(exchange.headers, b"x-envoy-downstream-service-node") in nodes)
+    return wanted
+
+
 class FaultFilter:
     """One connection manager's fault filter; faults in progress are counted over all its routes."""
 
@@ -41,8 +52,7 @@ class FaultFilter:
             steps.append(self._asked_abort_step(config))
         elif config.abort_chance and (config.abort_status or config.abort_grpc_status is not None):
             steps.append(self._abort_step(config))
-        if config.headers:
-            wanted = [header_predicate(matcher) for matcher in config.headers]
+        if wanted := _conditions(config):
             steps = [_only_if(wanted, step) for step in steps]
         return Steps(tuple(steps))
 

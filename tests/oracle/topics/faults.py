@@ -152,5 +152,40 @@ CASES = (
         request("/x", "x-envoy-fault-delay-request: 50", "x-envoy-fault-abort-request: 503"),
         expect={"log[0].flags": "DI,FI"},
     ),
+    on_route(
+        "fault_of_the_cluster",
+        {**abort(418), "upstream_cluster": "fault_of_the_cluster"},
+        expect={"client[0].status": 418},
+    ),
+    on_route("fault_of_another_cluster", {**abort(418), "upstream_cluster": "other"}, expect={"client[0].status": 200}),
+    on_route(
+        "fault_of_a_node",
+        {**abort(418), "downstream_nodes": ["a", "b"]},
+        request("/x", "x-envoy-downstream-service-node: b"),
+        expect={"client[0].status": 418},
+    ),
+    on_route(
+        "fault_of_another_node",
+        {**abort(418), "downstream_nodes": ["a", "b"]},
+        request("/x", "x-envoy-downstream-service-node: c"),
+        expect={"client[0].status": 200},
+    ),
+    on_route("fault_of_no_node", {**abort(418), "downstream_nodes": ["a"]}, expect={"client[0].status": 200}),
+    Case(
+        "fault_of_the_cluster_without_a_route",
+        request("/x", host="nobody.test"),
+        filters=[
+            {
+                "name": "envoy.filters.http.fault",
+                "typed_config": {**fault(**abort(418)), "upstream_cluster": "fault_of_the_cluster"},
+            }
+        ],
+        expect={"client[0].status": 404},
+    ),
+    on_route(
+        "fault_by_runtime_that_is_not_there",
+        {**abort(418), "abort_http_status_runtime": "a", "disable_downstream_cluster_stats": True},
+        expect={"client[0].status": 418},
+    ),
     on_route("fault_by_header_not_configured", abort(418, 0), request("/x", "x-envoy-fault-abort-request: 503")),
 )

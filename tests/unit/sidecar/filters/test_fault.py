@@ -51,3 +51,16 @@ def test_a_request_lowers_the_chance() -> None:
     assert answer(ABORT, abort_request="503", abort_request_percentage="1000") == aborted(503)
     assert answer(ABORT, abort_request="503", abort_request_percentage="nonsense") == aborted(503)
     assert answer(DELAY, delay_request="1", delay_request_percentage="0") is None
+
+
+@pytest.mark.parametrize(
+    ("cluster", "node", "acts"),
+    [("up", b"a", True), ("up", b"c", False), ("up", None, False), ("other", b"a", False), ("", b"a", False)],
+)
+def test_faults_of_one_cluster_and_some_nodes(cluster: str, node: bytes | None, acts: bool) -> None:
+    config = FaultConfig(
+        abort_status=503, abort_chance=MILLION, upstream_cluster="up", downstream_nodes=frozenset((b"a", b"b"))
+    )
+    made = exchange([(b"x-envoy-downstream-service-node", node)] if node else [])
+    made.cluster_name = cluster
+    assert (asked(Bench().steps(FaultFilter, config), made) is not None) == acts
