@@ -24,7 +24,7 @@ def _only_if(wanted: Sequence[Predicate], step: Step) -> Step:
 
 def _conditions(config: FaultConfig) -> list[Predicate]:
     """Which requests it is for; all of them must hold."""
-    wanted = [header_predicate(matcher) for matcher in config.headers]
+    wanted: list[Predicate] = [header_predicate(matcher) for matcher in config.headers]
     cluster, nodes = config.upstream_cluster, config.downstream_nodes
     if cluster:
         wanted.append(lambda exchange: exchange.cluster_name == cluster)
