@@ -79,6 +79,32 @@ def priorities(
     )
 
 
+SLOW: Mapping[str, Any] = {
+    "slow_start_window": "60s",
+    "aggression": {"default_value": 2.0, "runtime_key": "x"},
+    "min_weight_percent": {"value": 20},
+}
+
+
+def typed(kind: str, **fields: Any) -> Mapping[str, Any]:
+    config = {"@type": f"type.googleapis.com/envoy.extensions.load_balancing_policies.{kind}", **fields}
+    return {"load_balancing_policy": {"policies": [{"typed_extension_config": {"name": "p", "typed_config": config}}]}}
+
+
+def alone(
+    name: str,
+    fields: Mapping[str, Any],
+    *,
+    endpoints: Sequence[str] = ("shared0",),
+    reached: str | None = "shared0",
+    **more: Any,
+) -> Case:
+    """A policy that is taken; with several endpoints it says by itself which of them each request reaches."""
+    actions: list[Action] = [step for number in range(6) for step in (Write(request(f"/{number}")), Read())]
+    expect = {"log[5].upstream": f"127.0.0.1:<{reached}>"} if reached else {"log[5].flags": "-"}
+    return Case(name, actions=actions, clusters={"": Up(endpoints, fields=fields)}, expect=expect, **more)
+
+
 BAD: Plan = reply(503)
 CASES = (
     Case(
@@ -208,5 +234,26 @@ CASES = (
         [0, 0, 0, 1],
         reached="shared0",
         policy={"overprovisioning_factor": 300},
+    ),
+    alone("slow_start", {"lb_policy": "ROUND_ROBIN", "round_robin_lb_config": {"slow_start_config": SLOW}}),
+    alone(
+        "slow_start_of_least_request",
+        {
+            "lb_policy": "LEAST_REQUEST",
+            "least_request_lb_config": {
+                "slow_start_config": SLOW,
+                "active_request_bias": {"default_value": 2.0, "runtime_key": "x"},
+                "choice_count": 3,
+            },
+        },
+    ),
+    alone("slow_start_extension", typed("round_robin.v3.RoundRobin", slow_start_config=SLOW)),
+    alone("least_request_of_all", typed("least_request.v3.LeastRequest", selection_method="FULL_SCAN")),
+    alone(
+        "bounded_load",
+        typed("maglev.v3.Maglev", consistent_hashing_lb_config={"hash_balance_factor": 120}),
+        action={"hash_policy": [{"header": {"header_name": ":path"}}]},
+        endpoints=("shared0", "shared1", "shared2"),
+        reached=None,
     ),
 )
