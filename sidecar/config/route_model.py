@@ -271,6 +271,7 @@ class RouteConfig:
     response_ops: HeaderOps = NO_OPS
     filters: Mapping[str, Any] = field(default_factory=dict)
     ignore_port_in_host: bool = False
+    specific_last: bool = False  # changes of headers: from the most general level to the most specific, which wins
     mirrors: tuple[Mirror, ...] = ()
     validate_clusters: bool | None = None  # None: Envoy's default, which is yes for inline and no for RDS
     source: bytes = b""

@@ -53,6 +53,7 @@ def route_config(reader: Reader) -> RouteConfig:
         response_ops=header_ops(reader, "response"),
         filters=_filters(reader),
         ignore_port_in_host=reader.flag("ignore_port_in_host_matching"),
+        specific_last=reader.flag("most_specific_header_mutations_wins"),
         mirrors=mirrors(reader),
         validate_clusters=reader.flag("validate_clusters", True) if reader.has("validate_clusters") else None,
         source=reader.message.SerializeToString(deterministic=True),

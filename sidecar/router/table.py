@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import random
 from bisect import bisect_right
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 from itertools import accumulate
 from typing import Any
@@ -42,6 +42,9 @@ from sidecar.router.rewrite import PathRewrite, late_rewrites, path_rewrite
 from sidecar.router.tls import TO_HTTPS, lacks_tls
 
 PathTest = Callable[[bytes], bool]
+
+# In which order changes of headers are made, of levels that are given with the most specific one first.
+Order = Callable[[list[HeaderOps]], Iterable[HeaderOps]]
 
 # What the HTTP filters do on a route, to the request and to the response: made by the filter chain when the table is
 # compiled.
@@ -124,27 +127,30 @@ class CompiledRoute:
         self._rng = table.rng
         request = [config.request_ops, vhost.request_ops, routes.request_ops]
         response = [config.response_ops, vhost.response_ops, routes.response_ops]
-        self.response_ops = compile_ops(response)
+        in_order: Order = reversed if routes.specific_last else iter
+        self.response_ops = compile_ops(in_order(response))
         self._destinations: list[Destination] = []
         self._choose: Choice | None = None
         self.destination: Destination | None = None  # when there is no choice
         if isinstance(action, Forward):
             policy = action.retry or vhost.retry
             self.retry = table.retry_plan(policy, action.timeout) if policy is not None else None
-            self._compile_forward(action, request, response)
+            self._compile_forward(action, request, response, in_order)
             mirrors = action.mirrors or vhost.mirrors or routes.mirrors
             self.extras = Extras(action, mirrors, hedges=vhost.hedges) or None
         elif isinstance(action, Redirect):
             self.path_rewrite = path_rewrite(action, config.match)
 
-    def _compile_forward(self, action: Forward, request: list[HeaderOps], response: list[HeaderOps]) -> None:
+    def _compile_forward(
+        self, action: Forward, request: list[HeaderOps], response: list[HeaderOps], in_order: Order
+    ) -> None:
         self.hash_policies = HashPolicies(action.hash_policies) if action.hash_policies else None
         if action.rewrite is not None:
             self.path_rewrite = path_rewrite(action.rewrite, self.config.match)
             self.host_rewrite = action.rewrite.host.encode()
         late = late_rewrites(action.rewrite) if action.rewrite is not None else ()
         chosen = [cluster for cluster in action.clusters if cluster.weight or len(action.clusters) == 1]
-        self._destinations = [_destination(cluster, request, response, late) for cluster in chosen]
+        self._destinations = [_destination(cluster, request, response, late, in_order) for cluster in chosen]
         self._limits = list(accumulate(cluster.weight for cluster in chosen))
         self._choose = choice(action, self._destinations, self._limits, self._rng) if chosen else None
         if len(self._destinations) == 1 and self._choose is None:
@@ -165,10 +171,14 @@ class CompiledRoute:
 
 
 def _destination(
-    cluster: WeightedCluster, request: list[HeaderOps], response: list[HeaderOps], late: tuple[Mutation, ...]
+    cluster: WeightedCluster,
+    request: list[HeaderOps],
+    response: list[HeaderOps],
+    late: tuple[Mutation, ...],
+    in_order: Order,
 ) -> Destination:
-    request_ops = compile_ops([cluster.request_ops, *request])
-    response_ops = compile_ops([cluster.response_ops, *response])
+    request_ops = compile_ops([cluster.request_ops, *in_order(request)])
+    response_ops = compile_ops([cluster.response_ops, *in_order(response)])
     return Destination(cluster, request_ops + late, response_ops, response_ops)
 
 

@@ -52,6 +52,35 @@ def tls(name: str, requires: str, *lines: str, **more: Any) -> Case:
     return Case(name, request("/x?y", *lines), vhost={"require_tls": requires}, script=[MADE], **more)
 
 
+def levels(name: str, *, specific_last: bool) -> Case:
+    """The same headers set at each level: which one stays?"""
+
+    def fields(value: str) -> dict[str, Any]:
+        add = [
+            {"header": {"key": "h", "value": value}, "append_action": "OVERWRITE_IF_EXISTS_OR_ADD"},
+            {"header": {"key": "list", "value": value}},
+        ]
+        return {"request_headers_to_add": add, "response_headers_to_add": add}
+
+    clusters = {"clusters": [{"name": name, "weight": 1, **fields("cluster")}]}
+    route = {"name": "route", "match": {"prefix": "/"}, "route": {"weighted_clusters": clusters}, **fields("route")}
+    direct = {"match": {"path": "/direct"}, "direct_response": {"status": 200}, **fields("direct")}
+    alive = {
+        "name": "alive",
+        "domains": ["alive.oracle"],
+        "routes": [{"match": {"prefix": "/"}, "direct_response": {"status": 200}}],
+    }
+    host = {"name": "host", "domains": ["*"], "routes": [direct, route], **fields("host")}
+    routes = {
+        "name": "routes",
+        "most_specific_header_mutations_wins": specific_last,
+        "virtual_hosts": [alive, host],
+        **fields("routes"),
+    }
+    sent = request("/x") + request("/direct")
+    return Case(name, sent, methods=("GET", "GET"), hcm={"route_config": routes}, script=[MADE])
+
+
 HALVES = [{"name": "%CLUSTER%", "weight": 30}, {"name": "%CLUSTER%-other", "weight": 70}]
 REGEX = {"pattern": {"regex": "^/(.+)/(.+)$"}, "substitution": "\\2.\\1.test"}
 CASES = (
@@ -130,6 +159,8 @@ CASES = (
         vhost={"require_tls": "ALL"},
         script=[MADE],
     ),
+    levels("levels_general_last", specific_last=False),
+    levels("levels_specific_last", specific_last=True),
     Case(
         "match_grpc",
         request("/x", "Content-Type: application/grpc+proto"),

@@ -8,7 +8,9 @@ from hypothesis import strategies as st
 
 from sidecar.config.model import (
     Forward,
+    HeaderAdd,
     HeaderMatcher,
+    HeaderOps,
     PathMatch,
     QueryMatcher,
     Route,
@@ -150,3 +152,22 @@ def test_the_index_finds_what_a_walk_finds(written: list[RouteMatch], path: str)
     routes = [route(str(order), match) for order, match in enumerate(written)]
     walked = next((r.name for r in routes if path_test(r.match)(path.encode())), None)
     assert found(table(*routes), exchange(path.encode())) == walked
+
+
+@pytest.mark.parametrize(
+    ("specific_last", "values"), [(False, [b"c", b"r", b"v", b"t"]), (True, [b"c", b"t", b"v", b"r"])]
+)
+def test_the_order_of_levels(specific_last: bool, values: list[bytes]) -> None:
+    def ops(value: str) -> HeaderOps:
+        return HeaderOps((HeaderAdd(b"h", value),))
+
+    forward = Forward((WeightedCluster("a", 1, request_ops=ops("c")),))
+    made = Route(RouteMatch(PathMatch.PREFIX, "/"), forward, request_ops=ops("r"))
+    host = VirtualHost("v", ("*",), (made,), request_ops=ops("v"))
+    routes = RouteTable(RouteConfig("t", (host,), request_ops=ops("t"), specific_last=specific_last))
+    request = exchange()
+    match = routes.find(request)
+    assert match is not None
+    for mutate in match.draw(request).request_ops:
+        mutate(request, request.headers)
+    assert request.header_values(b"h") == values

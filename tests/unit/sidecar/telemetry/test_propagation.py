@@ -18,6 +18,7 @@ from sidecar.telemetry.propagation import (
     parse_b3_headers,
     parse_traceparent,
     replace,
+    unsample,
 )
 
 TRACE = b"4bf92f3577b34da6a3ce929d0e0e4736"
@@ -190,3 +191,13 @@ def test_random_digits_do_not_repeat() -> None:
     drawn = [ids.digits(16) for _ in range(2000)]
     assert len(set(drawn)) == 2000
     assert {len(each) for each in drawn} == {16}
+
+
+def test_who_is_not_to_record_is_told_so() -> None:
+    headers: Headers = [(b"traceparent", b"00-" + b"a" * 32 + b"-" + b"b" * 16 + b"-01"), (b"x-b3-sampled", b"1")]
+    context = TraceContext(b"a" * 32, b"b" * 16, b"", True)
+    context.b3 = B3_MULTI
+    unsample(context, headers)
+    assert get(headers, b"traceparent") == b"00-" + b"a" * 32 + b"-" + b"b" * 16 + b"-00"
+    assert get(headers, b"x-b3-sampled") == b"0"
+    assert context.sampled
