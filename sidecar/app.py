@@ -9,7 +9,6 @@ import asyncio
 import logging
 import signal
 import sys
-from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -19,6 +18,7 @@ from mesh.errors import ConfigError
 from mesh.node import Locality, Node
 from sidecar import bootstrap as bootstraps
 from sidecar import settings as flags
+from sidecar.admin import process
 from sidecar.admin.server import AdminServer
 from sidecar.config.model import Bootstrap
 from sidecar.drain import DrainPolicy
@@ -66,7 +66,7 @@ async def serve(bootstrap: Bootstrap, settings: Settings) -> int:
         state = flags.state_path(settings.state_dir, str(bootstrap.node["id"])) if settings.state_dir else None
         ads = AdsClient(bootstrap, runtime, runtime.tasks, state=state, stats=runtime.stats)
     versions = ads.intake.version if ads is not None else _no_version
-    admin = AdminServer(runtime, runtime.telemetry, versions=versions, options=asdict(settings))
+    admin = AdminServer(runtime, runtime.telemetry, versions=versions, options=process.options(settings))
     try:
         await _start_admin(admin, bootstrap, settings)
         if ads is not None:

@@ -6,10 +6,11 @@ import asyncio
 import base64
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator
 from dataclasses import dataclass
-from json import dumps
+from json import dumps, loads
 from typing import Any
 
 from mesh import xds
+from sidecar.admin import masks
 from sidecar.admin.views import QueryError, RuntimeView, compile_filter
 from sidecar.config import model
 
@@ -158,8 +159,9 @@ async def render(runtime: RuntimeView, versions: Versions, query: Any) -> AsyncI
     """The dump's JSON in pieces, a resource each: resources are turned into JSON in a thread, for a large one takes
     longer than the loop can spare."""
     for name in query:
-        if name not in ("resource", "name_regex", "include_eds"):
-            raise QueryError(f"{name}: not implemented; resource, name_regex and include_eds are")
+        if name not in ("resource", "mask", "name_regex", "include_eds"):
+            raise QueryError(f"{name}: not implemented; resource, mask, name_regex and include_eds are")
+    mask = masks.parse(query["mask"]) if "mask" in query else None
     matches = compile_filter(query["name_regex"]) if "name_regex" in query else None
     wanted = query.get("resource")
     include_eds = "include_eds" in query or wanted in ("static_endpoint_configs", "dynamic_endpoint_configs")
@@ -167,11 +169,20 @@ async def render(runtime: RuntimeView, versions: Versions, query: Any) -> AsyncI
     if wanted is not None:
         chosen = [section for section in parts if section.field == wanted]
         if not chosen:
-            raise QueryError(f"{wanted} not found in config dump")
+            if wanted == "bootstrap":
+                raise QueryError("bootstrap is not a repeated field. Use ?mask=bootstrap to get only this field")
+            raise QueryError(f"{wanted} not found in config dump", status=404)
+        if mask is not None:  # whether it fits is known only once it was applied
+            items = [text async for text in _entries(chosen[0], matches, mask, typed=True)]
+            yield f'{{"configs":[{"".join(items)}]}}\n'
+            return
         yield '{"configs":['
-        async for text in _entries(chosen[0], matches, typed=True):
+        async for text in _entries(chosen[0], matches, None, typed=True):
             yield text
         yield "]}\n"
+        return
+    if mask is not None:
+        yield await _masked(runtime, parts, matches, mask)
         return
     yield '{"configs":['
     if matches is None:
@@ -182,7 +193,7 @@ async def render(runtime: RuntimeView, versions: Versions, query: Any) -> AsyncI
         for section in parts:
             if section.dump == dump and section.entries:
                 yield f',"{section.field}":['
-                async for text in _entries(section, matches, typed=False):
+                async for text in _entries(section, matches, None, typed=False):
                     yield text
                 yield "]"
         yield "}"
@@ -200,7 +211,24 @@ def _bootstrap(runtime: RuntimeView) -> dict[str, Any]:
     }
 
 
-async def _entries(section: Section, matches: Callable[[str], object] | None, *, typed: bool) -> AsyncIterator[str]:
+async def _masked(
+    runtime: RuntimeView, parts: list[Section], matches: Callable[[str], object] | None, mask: masks.Tree
+) -> str:
+    """The dumps of which something is wanted, as one piece: whole repeated fields, or parts of the bootstrap."""
+    found = [masks.masked(await asyncio.to_thread(_bootstrap, runtime), mask)]
+    for dump in dict.fromkeys(section.dump for section in parts):
+        content: dict[str, Any] = {"@type": _PREFIX + dump}
+        for section in parts:
+            if section.dump == dump and mask.get(section.field) == {}:
+                items = [text async for text in _entries(section, matches, None, typed=False)]
+                content[section.field] = loads(f"[{''.join(items)}]")
+        found.append(content if len(content) > 1 else {})
+    return dumps({"configs": [each for each in found if each]}) + "\n"
+
+
+async def _entries(
+    section: Section, matches: Callable[[str], object] | None, mask: masks.Tree | None, *, typed: bool
+) -> AsyncIterator[str]:
     first = True
     for entry in section.entries:
         if matches is not None and not matches(entry.name):
@@ -212,5 +240,7 @@ async def _entries(section: Section, matches: Callable[[str], object] | None, *,
             item |= {"name": entry.name, "active_state": inner}
         else:
             item |= inner
+        if mask is not None and not (item := masks.masked(item, mask)):
+            raise QueryError(f"the mask names no field that {section.item_type} has here")
         yield ("" if first else ",") + dumps(item)
         first = False

@@ -9,6 +9,7 @@ from importlib.metadata import version as installed
 from time import monotonic
 
 from sidecar.admin.views import RuntimeView
+from sidecar.settings import LOG_LEVELS, Settings
 from sidecar.telemetry.registry import Stats
 
 
@@ -19,6 +20,35 @@ def version() -> str:
     except PackageNotFoundError:
         number = "0"
     return f"asyncmesh/{number}/Clean/RELEASE/Python-{platform.python_version()}"
+
+
+def _duration(seconds: float) -> str:
+    """As protobuf's JSON has it."""
+    return f"{seconds:.0f}s" if seconds == int(seconds) else f"{seconds:.3f}s"
+
+
+def options(settings: Settings) -> dict[str, object]:
+    """The command line in the words of Envoy's /server_info, and what is ours."""
+    level = next((word for word, number in LOG_LEVELS.items() if number == settings.log_level), str(settings.log_level))
+    return {
+        "base_id": "0",
+        "concurrency": settings.concurrency,
+        "config_path": settings.config_path,
+        "config_yaml": settings.config_yaml,
+        "admin_address_path": settings.admin_address_path,
+        "log_level": level,
+        "log_format": settings.log_format,
+        "service_cluster": settings.service_cluster,
+        "service_node": settings.service_node,
+        "file_flush_interval": _duration(settings.log_flush),
+        "drain_time": _duration(settings.drain_time),
+        "mode": "Serve",
+        "disable_hot_restart": True,
+        "restart_epoch": 0,
+        "drain_strategy": "Immediate" if settings.drain_immediately else "Gradual",
+        "termination_drain": _duration(settings.termination_drain),
+        "state_dir": settings.state_dir,
+    }
 
 
 def register(stats: Stats, runtime: RuntimeView) -> None:

@@ -153,7 +153,11 @@ class TelemetryView(Protocol):
 
 
 class QueryError(Exception):
-    """A query that is not understood: the message is the answer, with status 400."""
+    """A query that is not understood: the message is the answer, with `status`."""
+
+    def __init__(self, message: str, status: int = 400) -> None:
+        super().__init__(message)
+        self.status = status
 
 
 def compile_filter(pattern: str) -> Callable[[str], object]:

@@ -87,14 +87,19 @@ class Histogram:
 
     def buckets(self) -> list[int]:
         """Cumulative counts for BUCKETS; what lies above the last one is only in `count`."""
-        total, counts, ordered = 0, [], iter(sorted(self.bins.items()))
-        index, n = next(ordered, (len(BOUNDS), 0))
-        for bound in _BUCKET_BINS:
-            while n and index <= bound:
-                total += n
-                index, n = next(ordered, (len(BOUNDS), 0))
-            counts.append(total)
-        return counts
+        return up_to(self.bins)
+
+
+def up_to(bins: dict[int, int]) -> list[int]:
+    """How many of binned values are at most each of BUCKETS."""
+    total, counts, ordered = 0, [], iter(sorted(bins.items()))
+    index, n = next(ordered, (len(BOUNDS), 0))
+    for bound in _BUCKET_BINS:
+        while n and index <= bound:
+            total += n
+            index, n = next(ordered, (len(BOUNDS), 0))
+        counts.append(total)
+    return counts
 
 
 def _added(one: dict[int, int], other: dict[int, int]) -> dict[int, int]:

@@ -1,7 +1,8 @@
 """A bounded soak of one sidecar: everything that clients and upstreams can do to it, then a look at what is left.
 
-    python -m tests.bench.soak                        # 200,000 requests, 2,000 connections, 1 GiB each way
-    python -m tests.bench.soak --requests 20000 --mib 64
+    python -m tests.bench.soak                        # 200,000 requests, 10,000 + 2,000 connections, 1 GiB each way
+    python -m tests.bench.soak --requests 1000000     # the figures of docs/robustness.md
+    python -m tests.bench.soak --requests 20000 --mib 64 --idle 1000
 
 The sidecar runs alone in a process of its own (`--serve`); clients and upstreams run in this one. The exit code is 1 when
 a response was wrong, a gauge is not zero, a task is left, or memory grew by more than it may.
@@ -218,6 +219,9 @@ async def pieces(
         await take(data)
 
 
+PRODUCED = [0]  # bytes of big bodies that somebody downstream of the upstream took
+
+
 async def nowhere(_data: bytes) -> None:
     """Where bodies go that only have to be read."""
 
@@ -241,6 +245,9 @@ async def respond(
     """False when that was the connection's last answer."""
     kind = path.split(b"/")[-1]
     what, _, number = kind.partition(b"-")
+    if what == b"deaf":
+        await asyncio.sleep(float(number))
+        return False
     if what in (b"early", b"reset", b"fin", b"hang") or (what == b"mostly" and random.random() < 0.3):
         if what == b"early":
             writer.write(b"HTTP/1.1 413 No\r\nconnection: close\r\ncontent-length: 2\r\n\r\nno")
@@ -283,6 +290,7 @@ async def respond(
             writer.write(CHUNK[:left_over])
             left_over -= min(left_over, len(CHUNK))
             await writer.drain()
+            PRODUCED[0] += len(CHUNK)
     else:
         writer.write(b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok")
     return True
@@ -470,10 +478,7 @@ async def gibibyte(sidecar: Sidecar, mib: int, *, up: bool) -> float:
 async def many(sidecar: Sidecar, connections: int) -> tuple[float, int]:
     """KiB a connection, and how many of so many that are open at the same time get an answer."""
     before = sidecar.rss()
-    streams: list[Streams] = []
-    for at in range(0, connections, 100):
-        opening = (asyncio.open_connection("127.0.0.1", sidecar.port) for _ in range(min(100, connections - at)))
-        streams += await asyncio.gather(*opening)
+    streams = await open_connections(sidecar, connections)
     for _, writer in streams:
         writer.write(b"GET /ok HTTP/1.1\r\nhost: a\r\n\r\n")
     heads = await asyncio.gather(*(read_head(reader) for reader, _ in streams))
@@ -481,6 +486,46 @@ async def many(sidecar: Sidecar, connections: int) -> tuple[float, int]:
     for _, writer in streams:
         writer.transport.abort()
     return cost, sum(first.split()[1] == b"200" for first, _ in heads)
+
+
+async def open_connections(sidecar: Sidecar, count: int) -> list[Streams]:
+    streams: list[Streams] = []
+    for at in range(0, count, 100):
+        opening = (asyncio.open_connection("127.0.0.1", sidecar.port) for _ in range(min(100, count - at)))
+        streams += await asyncio.gather(*opening)
+    return streams
+
+
+async def idle_ones(sidecar: Sidecar, count: int) -> tuple[float, list[Streams]]:
+    """KiB a connection that says nothing, and the connections."""
+    before = sidecar.rss()
+    streams = await open_connections(sidecar, count)
+    await asyncio.sleep(0.5)
+    return (sidecar.rss() - before) * 1024 / max(count, 1), streams
+
+
+async def held_back(sidecar: Sidecar, seconds: float = 3.0) -> tuple[float, float]:
+    """MiB that get through in a few seconds to a client that reads nothing, and to an upstream that reads nothing."""
+    PRODUCED[0] = 0
+    _, writer = await asyncio.open_connection("127.0.0.1", sidecar.port, limit=1024)
+    writer.transport.pause_reading()  # type: ignore[attr-defined]
+    writer.write(b"GET /big-%d HTTP/1.1\r\nhost: a\r\n\r\n" % 1024**2)
+    await asyncio.sleep(seconds)
+    down = PRODUCED[0] / MIB
+    writer.transport.abort()
+    _, writer = await asyncio.open_connection("127.0.0.1", sidecar.port)
+    writer.write(b"POST /deaf-%d HTTP/1.1\r\nhost: a\r\ncontent-length: %d\r\n\r\n" % (seconds + 2, 1024**3))
+    sent = 0
+    try:
+        async with asyncio.timeout(seconds):
+            while sent < 1024**3:
+                writer.write(CHUNK)
+                await writer.drain()
+                sent += len(CHUNK)
+    except TimeoutError:
+        pass
+    writer.transport.abort()
+    return down, sent / MIB
 
 
 async def run(options: argparse.Namespace) -> int:
@@ -510,15 +555,28 @@ async def run(options: argparse.Namespace) -> int:
         if rounds[-1] - rounds[0] > options.growth:
             faults.append(f"memory grew from {rounds[0]:.1f} to {rounds[-1]:.1f} MiB after the first round")
         print(f"cycles for the collector: {(await sidecar.ask('collect'))['cycles']}")
-        cost, answered = await many(sidecar, options.connections)
-        print(f"{answered} of {options.connections} open connections answered, {cost:.1f} KiB each")
-        if answered != options.connections:
-            faults.append("connections without an answer")
+        print(f"idle, before anything else below: {sidecar.rss():.1f} MiB")
         for up in (True, False):
             growth = await gibibyte(sidecar, options.mib, up=up)
             print(f"{options.mib} MiB {'up' if up else 'down'}: {growth:.1f} MiB more at most")
             if growth > MAX_GROWTH_MIB:
                 faults.append(f"a body of {options.mib} MiB took {growth:.1f} MiB")
+        each, idle = await idle_ones(sidecar, options.idle)
+        print(f"{len(idle)} idle connections, {each:.1f} KiB each")
+        cost, answered = await many(sidecar, options.connections)
+        print(f"{answered} of {options.connections} open connections answered, {cost:.1f} KiB each")
+        if answered != options.connections:
+            faults.append("connections without an answer")
+        for reader, writer in idle[:: max(1, len(idle) // 100)]:
+            writer.write(b"GET /ok HTTP/1.1\r\nhost: a\r\n\r\n")
+            if (await read_head(reader))[0].split()[1] != b"200":
+                faults.append("an idle connection without an answer")
+        for _, writer in idle:
+            writer.transport.abort()
+        for to, mib in zip(("client", "upstream"), await held_back(sidecar), strict=True):
+            print(f"to {'a' if to == 'client' else 'an'} {to} that reads nothing: {mib:.1f} MiB, then no more")
+            if mib > MAX_GROWTH_MIB:
+                faults.append(f"{mib:.1f} MiB for nobody")
         if busy := await sidecar.settled():
             faults.append(f"left in use: {busy}")
     finally:
@@ -537,6 +595,7 @@ def main() -> None:
     parser.add_argument("--requests", type=int, default=200_000)
     parser.add_argument("--clients", type=int, default=64)
     parser.add_argument("--connections", type=int, default=2000)
+    parser.add_argument("--idle", type=int, default=10_000, help="connections that only are there, besides")
     parser.add_argument("--mib", type=int, default=1024)
     parser.add_argument(
         "--growth", type=float, default=8.0, help="MiB between the first round's end and the last one's"
@@ -544,7 +603,9 @@ def main() -> None:
     parser.add_argument("--serve", type=int, nargs=4, metavar="PORT", help="internal: be the sidecar")
     options = parser.parse_args()
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (min(max(soft, 4 * options.connections + 1000), hard), hard))
+    resource.setrlimit(
+        resource.RLIMIT_NOFILE, (min(max(soft, 4 * options.connections + 2 * options.idle + 1000), hard), hard)
+    )
     if options.serve:
         uvloop.run(serve(options.serve))
         return

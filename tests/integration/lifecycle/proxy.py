@@ -132,6 +132,9 @@ class Proxy:
         assert status == 200, (path, status, text)
         return text
 
+    async def status(self, path: str, method: str = "GET") -> int:
+        return (await asyncio.to_thread(http_get, self.admin, path, method=method))[0]
+
     async def stat(self, name: str) -> int:
         for line in (await self.get("/stats")).splitlines():
             if line.startswith(f"{name}: "):

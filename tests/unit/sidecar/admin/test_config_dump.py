@@ -121,7 +121,9 @@ async def test_by_name(runtime: FakeRuntime) -> None:
     ("query", "reason"),
     [
         ({"resource": "nope"}, "nope not found in config dump"),
-        ({"mask": "bootstrap"}, "mask: not implemented"),
+        ({"resource": "static_clusters", "mask": "cluster.nope"}, "the mask names no field"),
+        ({"resource": "bootstrap"}, "bootstrap is not a repeated field"),
+        ({"what": "bootstrap"}, "what: not implemented"),
         ({"name_regex": "["}, "Invalid re2 regex"),
     ],
 )
@@ -135,3 +137,13 @@ def test_a_message_of_unknown_content_is_shown_as_bytes() -> None:
     chain = message.filter_chains.add().filters.add(name="f")
     chain.typed_config.type_url = "type.googleapis.com/nobody.knows.This"
     assert set(config_dump.as_json(xds.LISTENER, message.SerializeToString())) == {"@type", "value"}
+
+
+async def test_parts_of_what_there_is(runtime: FakeRuntime) -> None:
+    assert await dump(runtime, mask="bootstrap.node.id") == [
+        {"@type": PREFIX + "BootstrapConfigDump", "bootstrap": {"node": {"id": "n1"}}}
+    ]
+    (found,) = await dump(runtime, mask="static_clusters,dynamic_listeners.name")
+    assert found["static_clusters"] == [{"cluster": {"@type": xds.CLUSTER, "name": "static"}}]
+    (found,) = await dump(runtime, resource="dynamic_active_clusters", mask="version_info,cluster.type")
+    assert found == {"@type": PREFIX + "ClustersConfigDump.DynamicCluster", "version_info": "CDS-dynamic"}

@@ -213,8 +213,23 @@ async def test_breakers(client: Client, telemetry: Telemetry) -> None:
 async def test_config_dump(client: Client) -> None:
     status, text = await get(client, "/config_dump?resource=static_clusters")
     assert (status, json.loads(text)) == (200, {"configs": []})
-    assert (await get(client, "/config_dump?mask=x"))[0] == 400
-    assert (await get(client, "/config_dump?resource=x"))[0] == 400
+    assert (await get(client, "/config_dump?what=x"))[0] == 400
+    assert (await get(client, "/config_dump?resource=x"))[0] == 404
+
+
+async def test_pages_with_little_to_tell(client: Client, runtime: FakeRuntime) -> None:
+    assert await get(client, "/hot_restart_version") == (200, "disabled")
+    assert json.loads((await get(client, "/runtime"))[1]) == {"layers": [], "entries": {}}
+    assert json.loads((await get(client, "/init_dump"))[1]) == {}
+    runtime.ready, runtime.ready_reason = False, "no listeners yet"
+    [waits] = json.loads((await get(client, "/init_dump"))[1])["unready_targets_dumps"]
+    assert waits == {"name": "server", "target_names": ["no listeners yet"]}
+    assert (await get(client, "/contention"))[0] == 200
+    assert (await get(client, "/stats/recentlookups"))[0] == 200
+    assert (await get(client, "/heap_dump"))[0] == 501
+    assert (await post(client, "/cpuprofiler?enable=y"))[0] == 501
+    assert (await get(client, "/cpuprofiler"))[0] == 405
+    assert await post(client, "/runtime_modify?a=b") == (503, "No admin layer specified\n")
 
 
 async def test_logs_are_reopened(client: Client, runtime: FakeRuntime) -> None:

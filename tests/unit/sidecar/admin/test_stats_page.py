@@ -61,7 +61,7 @@ async def test_types(stats: Stats) -> None:
     [
         ({"filter": "["}, "Invalid re2 regex: missing"),
         ({"type": "Nope"}, "invalid &type=Nope"),
-        ({"histogram_buckets": "detailed"}, "histogram_buckets: not implemented"),
+        ({"histogram_buckets": "detailed"}, r"usage: /stats\?histogram_buckets=\(summary"),
     ],
 )
 def test_what_is_not_understood_is_refused(query: dict[str, str], reason: str) -> None:
@@ -82,3 +82,23 @@ async def test_json_has_envoys_shape(stats: Stats) -> None:
 
 async def test_json_of_nothing_is_json() -> None:
     assert json.loads("".join([piece async for piece in stats_page.as_json(Stats(), Selection({}))]))
+
+
+@pytest.mark.parametrize(("kind", "wanted"), [("cumulative", [0, 0, 1, 1, 3]), ("disjoint", [0, 0, 1, 0, 2])])
+async def test_buckets_of_histograms(kind: str, wanted: list[int]) -> None:
+    stats = Stats()
+    histogram = stats.histogram("h")
+    stats.histogram("none")
+    for value in (3.0, 11.0, 12.0):
+        histogram.record(value)
+    histogram.latch()
+    histogram.record(20.0)
+    selection = stats_page.Selection({"histogram_buckets": kind})
+    text = "".join([piece async for piece in stats_page.text(stats, selection)])
+    last = f"{wanted[4]},{wanted[4] + 1}"
+    assert text.startswith(f"h: B0.5(0,0) B1(0,0) B5(1,1) B10({wanted[3]},{wanted[3]}) B25({last}) ")
+    assert text.endswith("none: No recorded values\n")
+    found = json.loads("".join([piece async for piece in stats_page.as_json(stats, selection)]))["stats"]
+    [first, _] = found[0]["histograms"]
+    assert [bucket["interval"] for bucket in first["buckets"]][:5] == wanted
+    assert first["buckets"][4]["upper_bound"] == 25
