@@ -252,7 +252,7 @@ class ClusterRuntime:
             self._drain_on_change()
         if self.checker is not None:
             self.checker.set_hosts(self.hosts)
-        self.stats.membership_change.value += len({priority for _, priority in known ^ self._by_key.keys()})
+        self.stats.membership_change.value += len({priority for _, priority in known ^ frozenset(self._by_key)})
         self._health_changed()
 
     def _drain_on_change(self) -> None:
