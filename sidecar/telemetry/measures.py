@@ -86,7 +86,7 @@ def response_headers_bytes(exchange: Exchange) -> int:
 
 def trailer(_scope: Scope, argument: str, length: int | None) -> Expression:
     """`TRAILER(name):length` of the response."""
-    source = f"get(getattr(x, 'response_trailers', ()), {argument.lower().encode()!r})"
+    source = f"get(getattr(x, 'response_trailers', []), {argument.lower().encode()!r})"
     if length is not None:
         source = f"v[:{length}] if (v := {source}) is not None else None"
     return Expression(source, BYTES, True)
