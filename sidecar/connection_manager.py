@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from email.utils import formatdate
 from time import monotonic, time
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from mesh.node import Node
 from mesh.tasks import TaskOwner
@@ -340,10 +340,10 @@ class ConnectionManager:
                 headers.append((b"x-envoy-peer-metadata-id", special.get(b"x-envoy-peer-metadata-id", b"")))
 
 
-_AUTHORITY_BYTES = b"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-._~%!$&'()*+,;=:[]@"
+_AUTHORITY_BYTES: Final = b"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-._~%!$&'()*+,;=:[]@"
 
 
-_CLOSE = ((b"connection", b"close"),)
+_CLOSE: Final = ((b"connection", b"close"),)
 
 
 def _refusal(detail: str) -> Reply:

@@ -45,9 +45,9 @@ class Flag(IntFlag):
 
 
 # What a filter keeps in an exchange whose response is not to be counted by its class: that of a health check.
-UNCOUNTED = "uncounted"
+UNCOUNTED: Final = "uncounted"
 # … and under which a reply's body is kept while a format is made of it.
-LOCAL_REPLY_BODY = "local_reply_body"
+LOCAL_REPLY_BODY: Final = "local_reply_body"
 
 
 def flags_text(flags: int) -> str:

@@ -8,6 +8,7 @@ A request is *internal* when the only address it names is in `internal_address_c
 from __future__ import annotations
 
 import ipaddress
+from typing import Final
 
 from sidecar import request_id
 from sidecar.codec.headers import drop, put
@@ -16,7 +17,7 @@ from sidecar.exchange import Exchange
 from sidecar.machine import own_address
 
 # What clients may ask of the proxy when they are internal; it ends here in any case.
-WISHES = frozenset(
+WISHES: Final = frozenset(
     (
         b"x-envoy-hedge-on-per-try-timeout",
         b"x-envoy-max-retries",
@@ -31,11 +32,11 @@ WISHES = frozenset(
         b"x-envoy-upstream-rq-timeout-ms",
     )
 )
-_CONSUMED = WISHES | {b"x-envoy-internal", b"x-envoy-expected-rq-timeout-ms"}
+_CONSUMED: Final = WISHES | {b"x-envoy-internal", b"x-envoy-expected-rq-timeout-ms"}
 # What only internal requests may say, and what goes on with them.
-_NOT_FROM_STRANGERS = frozenset((b"x-envoy-ip-tags", b"x-envoy-original-url"))
-_LOOKED_AT = _CONSUMED | _NOT_FROM_STRANGERS
-_NOT_FROM_THE_EDGE = (
+_NOT_FROM_STRANGERS: Final = frozenset((b"x-envoy-ip-tags", b"x-envoy-original-url"))
+_LOOKED_AT: Final = _CONSUMED | _NOT_FROM_STRANGERS
+_NOT_FROM_THE_EDGE: Final = (
     b"x-envoy-decorator-operation",
     b"x-envoy-downstream-service-cluster",
     b"x-envoy-downstream-service-node",

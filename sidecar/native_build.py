@@ -15,10 +15,12 @@ import subprocess
 import sys
 import tempfile
 from pathlib import Path
+from typing import Final
 
 from sidecar.native import MANIFEST, MODULES, PACKAGES, ROOT, SWITCH, digest, folder, made_from
 
-_SLOTS_OF_A_DATACLASS = re.compile(r"(, )?slots=True(?(1)|(, )?)")
+GROUPS: Final = "sidecar/telemetry/stats.py"
+_SLOTS_OF_A_DATACLASS: Final = re.compile(r"(, )?slots=True(?(1)|(, )?)")
 
 
 def without_slots(source: str) -> str:
@@ -36,6 +38,25 @@ def without_slots(source: str) -> str:
                     *["\n"] * (last - statement.lineno),
                 ]
     return "".join(lines)
+
+
+def with_notes(source: str) -> str:
+    """The source of statistics' groups without their decorators, and with their annotations as data: the registry reads
+    those, and a compiled class has none."""
+    notes: dict[str, dict[str, str]] = {}
+    lines = source.splitlines(keepends=True)
+    for node in ast.parse(source).body:
+        if isinstance(node, ast.ClassDef):
+            for decorator in node.decorator_list:
+                lines[decorator.lineno - 1] = "\n"
+            notes[node.name] = {
+                statement.target.id: ast.unparse(statement.annotation)
+                for statement in node.body
+                if isinstance(statement, ast.AnnAssign) and isinstance(statement.target, ast.Name)
+            }
+    return (
+        f"{''.join(lines)}\nfrom sidecar.telemetry.registry import COMPILED_NOTES\nCOMPILED_NOTES.update({notes!r})\n"
+    )
 
 
 def _says_slots(statement: ast.stmt) -> bool:
@@ -78,6 +99,8 @@ def compile_into(place: Path) -> None:
         files = [module.replace(".", "/") + ".py" for module in MODULES]
         for file in files:
             source = (work / file).read_text(encoding="utf-8")
+            if file == GROUPS:
+                source = with_notes(source)
             (work / file).write_text(without_slots(source), encoding="utf-8")
         (work / "setup.py").write_text(_SETUP, encoding="utf-8")
         (work / "files.json").write_text(json.dumps(files), encoding="utf-8")

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import os
+from typing import Final
 
 # One system call for this many ids.
-_BATCH = 256
+_BATCH: Final = 256
 _pool = b""
 _at = 0
 

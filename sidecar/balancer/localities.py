@@ -5,7 +5,7 @@ from __future__ import annotations
 from bisect import bisect_right
 from collections.abc import Callable, Sequence
 from itertools import accumulate
-from typing import Any
+from typing import Any, Final
 
 from sidecar.balancer.levels import Level, Place, Rules, by_place, in_panic
 from sidecar.balancer.pickers import Picker, earliest_deadline, nobody
@@ -55,7 +55,7 @@ def weight_of(level: Level, place: Place, rules: Rules) -> int:
 
 # ── by zone ───────────────────────────────────────────────────────────────────────────────────────────────────────────
 
-_PARTS = 10_000  # of which percentages are computed
+_PARTS: Final = 10_000  # of which percentages are computed
 
 
 def by_zone(level: Level, usable: Sequence[Host], rules: Rules, plain: Picker, of: Make) -> Picker | None:

@@ -7,16 +7,17 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
+from typing import Final
 
-CHUNKED = -1
-UNTIL_CLOSE = -2
+CHUNKED: Final = -1
+UNTIL_CLOSE: Final = -2
 
 # A chunk-size line with its extensions, and a trailer section: nobody honest sends more.
-MAX_CHUNK_LINE = 4096
-MAX_TRAILERS = 60 * 1024
+MAX_CHUNK_LINE: Final = 4096
+MAX_TRAILERS: Final = 60 * 1024
 
-_FIELD = re.compile(rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]+:|[ \t]")
-_HEX = frozenset(b"0123456789abcdefABCDEF")
+_FIELD: Final = re.compile(rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]+:|[ \t]")
+_HEX: Final = frozenset(b"0123456789abcdefABCDEF")
 
 
 class FramingError(Exception):
@@ -154,7 +155,10 @@ class ChunkedDecoder:
         return False
 
 
-_SIZE, _DATA, _DATA_END, _TRAILER = range(4)
+_SIZE: Final = 0
+_DATA: Final = 1
+_DATA_END: Final = 2
+_TRAILER: Final = 3
 
 
 def _chunk_size(line: bytes) -> int:
@@ -164,7 +168,7 @@ def _chunk_size(line: bytes) -> int:
     return int(digits, 16)
 
 
-LAST_CHUNK = b"0\r\n\r\n"
+LAST_CHUNK: Final = b"0\r\n\r\n"
 
 
 def last_chunk(trailers: Sequence[bytes]) -> bytes:

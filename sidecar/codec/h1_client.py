@@ -6,7 +6,7 @@ Callbacks call the stream directly; there is no task, future or event object per
 from __future__ import annotations
 
 from time import monotonic
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from sidecar.codec import lenient
 from sidecar.codec.framing import CHUNKED, UNTIL_CLOSE, ChunkedDecoder, FramingError, check_bodiless, response_length
@@ -17,17 +17,22 @@ if TYPE_CHECKING:
     from sidecar.upstream.limits import Budget
 
 # Envoy's defaults for a response's head.
-MAX_HEAD = 60 * 1024
-MAX_HEADERS = 100
+MAX_HEAD: Final = 60 * 1024
+MAX_HEADERS: Final = 100
 
-NEVER = float("inf")
+NEVER: Final = float("inf")
 
-_HEAD, _BODY, _CHUNKS, _UNTIL_CLOSE, _TUNNEL, _IDLE = range(6)
-_FRAMED = (_BODY, _CHUNKS)
+_HEAD: Final = 0
+_BODY: Final = 1
+_CHUNKS: Final = 2
+_UNTIL_CLOSE: Final = 3
+_TUNNEL: Final = 4
+_IDLE: Final = 5
+_FRAMED: Final = (_BODY, _CHUNKS)
 
 # Reset reasons, as Envoy's access log and replies word them.
-CONNECTION_TERMINATION = "connection termination"
-PROTOCOL_ERROR = "protocol error"
+CONNECTION_TERMINATION: Final = "connection termination"
+PROTOCOL_ERROR: Final = "protocol error"
 
 
 class ClientConnection:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Sequence
 from time import monotonic
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from sidecar.codec import lenient
 from sidecar.codec.framing import CHUNKED, ChunkedDecoder, FramingError, chunk, last_chunk, request_length
@@ -24,17 +24,25 @@ if TYPE_CHECKING:
 
 # What a client may send ahead of its turn before its reading is paused. It is not paused for merely having a request in
 # flight: a paused transport sees neither FIN nor RST.
-MAX_AHEAD = 64 * 1024
+MAX_AHEAD: Final = 64 * 1024
 
 HeadOf = Callable[[int, Headers], bytes]
 
-_CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
+_CONTINUE: Final = b"HTTP/1.1 100 Continue\r\n\r\n"
 
-_HEAD, _BODY, _CHUNKS, _WAIT, _TUNNEL, _CLOSING = range(6)
-_READS_BODY = (_BODY, _CHUNKS)
+_HEAD: Final = 0
+_BODY: Final = 1
+_CHUNKS: Final = 2
+_WAIT: Final = 3
+_TUNNEL: Final = 4
+_CLOSING: Final = 5
+_READS_BODY: Final = (_BODY, _CHUNKS)
 
 # What a connection makes of a drain: nothing, asks at each response, has announced its end.
-_STAYS, _MAY_LEAVE, _LEAVES, _ENDS = range(4)
+_STAYS: Final = 0
+_MAY_LEAVE: Final = 1
+_LEAVES: Final = 2
+_ENDS: Final = 3
 
 
 class ServerConnection:

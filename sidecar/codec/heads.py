@@ -8,14 +8,14 @@ the values of those that some station will look for.
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Final
 
 import httptools
 
 from sidecar.codec.headers import Headers
 
 # Request fields that never travel on as they came: hop-by-hop ones (RFC 9110 §7.6.1) and those that the proxy renders.
-SPECIAL = frozenset(
+SPECIAL: Final = frozenset(
     (
         b"connection",
         b"content-length",
@@ -32,7 +32,7 @@ SPECIAL = frozenset(
 )
 
 # Request fields that travel on and that some station asks for: found here without a walk through the list.
-NOTED = frozenset(
+NOTED: Final = frozenset(
     (
         b"b3",
         b"content-type",
@@ -64,9 +64,9 @@ NOTED = frozenset(
         b"x-request-id",
     )
 )
-_INTEREST = SPECIAL | NOTED
+_INTEREST: Final = SPECIAL | NOTED
 
-RESPONSE_SPECIAL = frozenset(
+RESPONSE_SPECIAL: Final = frozenset(
     (
         b"connection",
         b"content-length",
@@ -157,8 +157,8 @@ class RequestParser:
         self._llhttp = llhttp if ends_here else None
 
 
-_KEEPS = {b"": True, b"keep-alive": True, b"Keep-Alive": True, b"close": False}
-_LEAVES_LLHTTP_WAITING = frozenset((b"content-length", b"transfer-encoding", b"upgrade", b"connection"))
+_KEEPS: Final = {b"": True, b"keep-alive": True, b"Keep-Alive": True, b"close": False}
+_LEAVES_LLHTTP_WAITING: Final = frozenset((b"content-length", b"transfer-encoding", b"upgrade", b"connection"))
 
 
 def keeps_alive(special: dict[bytes, bytes], http10: bool) -> bool:

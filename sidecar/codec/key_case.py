@@ -8,17 +8,18 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
+from typing import Final
 
 from sidecar.codec.heads import RequestParser, ResponseParser
 
-PROPER = "proper_case_words"
-PRESERVE = "preserve_case"
+PROPER: Final = "proper_case_words"
+PRESERVE: Final = "preserve_case"
 # … and what has no spelling of its own (what Envoy adds) in proper case.
-PRESERVE_OR_PROPER = "preserve_case or proper_case_words"
+PRESERVE_OR_PROPER: Final = "preserve_case or proper_case_words"
 
 Spelling = Callable[[bytes], bytes]
 
-_WORD = re.compile(rb"(?:^|[^A-Za-z0-9])[a-z]")
+_WORD: Final = re.compile(rb"(?:^|[^A-Za-z0-9])[a-z]")
 
 
 def proper_case(name: bytes) -> bytes:

@@ -5,14 +5,15 @@ gRPC requests are answered in gRPC's way: HTTP 200 with a grpc-status, the body 
 
 from __future__ import annotations
 
+from typing import Final
 from urllib.parse import quote
 
 from sidecar.codec.headers import Headers
 
 # Envoy's mapping of HTTP statuses to gRPC codes for local replies; everything else is 2 (unknown).
-_GRPC_STATUS = {400: 13, 401: 16, 403: 7, 404: 12, 429: 14, 502: 14, 503: 14, 504: 14}
+_GRPC_STATUS: Final = {400: 13, 401: 16, 403: 7, 404: 12, 429: 14, 502: 14, 503: 14, 504: 14}
 
-RESET_TEXT = "upstream connect error or disconnect/reset before headers. "
+RESET_TEXT: Final = "upstream connect error or disconnect/reset before headers. "
 
 
 def is_grpc(content_type: bytes | None) -> bool:

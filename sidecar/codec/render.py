@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from http import HTTPStatus
+from typing import Final
 
 from sidecar.codec.headers import Headers
 
 # The phrases that Envoy knows; for others it writes Unknown.
-_KNOWN = (*range(100, 103), *range(200, 209), 226, *range(300, 306), 307, 308, *range(400, 418), *range(421, 427))
-_KNOWN += (428, 429, 431, *range(500, 509), 510, 511)
-_PHRASES = {305: "Use Proxy", 413: "Payload Too Large", 414: "URI Too Long", 416: "Range Not Satisfiable"} | {
+_SPANS: Final = (range(100, 103), range(200, 209), range(300, 306), range(400, 418), range(421, 427), range(500, 509))
+_KNOWN: Final = (*(status for span in _SPANS for status in span), 226, 307, 308, 428, 429, 431, 510, 511)
+_PHRASES: Final = {305: "Use Proxy", 413: "Payload Too Large", 414: "URI Too Long", 416: "Range Not Satisfiable"} | {
     422: "Unprocessable Entity",
     599: "Last Unassigned Server Error Code",
 }
@@ -19,7 +20,7 @@ def _phrase(status: int) -> str:
     return _PHRASES.get(status) or HTTPStatus(status).phrase
 
 
-_LINES = {status: f"HTTP/1.1 {status} {_phrase(status)}\r\n".encode() for status in (*_KNOWN, 599)}
+_LINES: Final = {status: f"HTTP/1.1 {status} {_phrase(status)}\r\n".encode() for status in (*_KNOWN, 599)}
 
 _field = b": ".join
 _lines = b"\r\n".join

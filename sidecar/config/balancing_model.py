@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import Enum
+from typing import Final
 
 
 class LbPolicy(Enum):
@@ -16,7 +17,7 @@ class LbPolicy(Enum):
 
 
 # The policies that send equal keys to one host.
-HASHING = frozenset((LbPolicy.RING_HASH, LbPolicy.MAGLEV))
+HASHING: Final = frozenset((LbPolicy.RING_HASH, LbPolicy.MAGLEV))
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +31,7 @@ class Hashing:
     balance_factor: int = 0  # percent of its share that a host may have in flight before others help out; 0: no limit
 
 
-DEFAULT_HASHING = Hashing()
+DEFAULT_HASHING: Final = Hashing()
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,4 +119,4 @@ class Balancing:
     subsets: Subsets | None = None
 
 
-DEFAULT_BALANCING = Balancing()
+DEFAULT_BALANCING: Final = Balancing()

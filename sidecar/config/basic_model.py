@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import Enum
+from typing import Final
 
-MILLION = 1_000_000
-UNLIMITED = 2**32 - 1
+MILLION: Final = 1_000_000
+UNLIMITED: Final = 2**32 - 1
 
 
 class Direction(Enum):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import Enum
-from typing import Any
+from typing import Any, Final
 
 from sidecar.config.balancing_model import MetadataMatch
 from sidecar.config.basic_model import MILLION, HeaderMatcher, RouteMatch, StringMatcher
@@ -36,7 +36,7 @@ class HeaderOps:
     remove: tuple[bytes, ...] = ()
 
 
-NO_OPS = HeaderOps()
+NO_OPS: Final = HeaderOps()
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from time import monotonic
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from sidecar.codec.framing import CHUNKED, chunk, last_chunk
 from sidecar.codec.headers import put
@@ -24,11 +24,11 @@ if TYPE_CHECKING:
     from sidecar.upstream.host import Host
 
 # Requests of all other methods announce a length even when there is no body.
-_BODILESS_METHODS = frozenset((b"GET", b"HEAD", b"DELETE", b"TRACE", b"CONNECT"))
+_BODILESS_METHODS: Final = frozenset((b"GET", b"HEAD", b"DELETE", b"TRACE", b"CONNECT"))
 
 
 # Whole seconds, which is what most time-outs are, rendered once.
-_MILLISECONDS = {float(seconds): b"%d000" % seconds for seconds in range(1, 121)}
+_MILLISECONDS: Final = {float(seconds): b"%d000" % seconds for seconds in range(1, 121)}
 
 
 class Attempts(Timeouts):

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from time import monotonic
-from typing import Any
+from typing import Any, Final
 
 from sidecar.codec.headers import Header, Headers, get, put
 from sidecar.codec.heads import RequestParser, ResponseParser
@@ -22,8 +22,10 @@ from sidecar.telemetry.propagation import unsample
 from sidecar.upstream.cluster import ClusterRuntime
 
 # What Envoy's client for requests of its own has in the place of a configured route: nothing more to be done.
-_ANYTHING = Route(RouteMatch(PathMatch.PREFIX, "/"), Forward(()))
-_VIRTUAL_HOST = RouteTable(RouteConfig("", (VirtualHost("async-client", ("*",), (_ANYTHING,)),))).virtual_host(b"")
+_ANYTHING: Final = Route(RouteMatch(PathMatch.PREFIX, "/"), Forward(()))
+_VIRTUAL_HOST: Final = RouteTable(RouteConfig("", (VirtualHost("async-client", ("*",), (_ANYTHING,)),))).virtual_host(
+    b""
+)
 
 
 class Source:

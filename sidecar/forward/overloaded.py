@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 from sidecar.filters import Reply
 from sidecar.forward.stream import Stream
 
-_OVERLOADED = Reply(503, b"envoy overloaded", "overload")
+_OVERLOADED: Final = Reply(503, b"envoy overloaded", "overload")
 
 
 class OverloadedStream(Stream):

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from time import monotonic, time
+from typing import Final
 
 from sidecar.codec.headers import Headers, drop, get
 from sidecar.codec.heads import ResponseParser
 from sidecar.forward.attempts import Attempts
 from sidecar.forward.state import NEVER
 
-_BODILESS = (204, 304)
+_BODILESS: Final = (204, 304)
 # What nearly every Connection field says: no field of the response is for this hop only.
-_NOMINATES_NOTHING = frozenset((b"close", b"keep-alive", b"Keep-Alive", b"Close"))
+_NOMINATES_NOTHING: Final = frozenset((b"close", b"keep-alive", b"Keep-Alive", b"Close"))
 
 
 class Responses(Attempts):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from time import monotonic
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from sidecar.codec.headers import Headers, put
 from sidecar.codec.heads import RequestParser
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from sidecar.router.table import CompiledRoute, Destination
 
 # Wishes of clients that need more than a plain stream.
-_ELABORATE = frozenset((b"x-envoy-hedge-on-per-try-timeout", b"x-envoy-upstream-stream-duration-ms"))
+_ELABORATE: Final = frozenset((b"x-envoy-hedge-on-per-try-timeout", b"x-envoy-upstream-stream-duration-ms"))
 
 
 class Stream(Tunnels):

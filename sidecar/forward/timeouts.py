@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from sidecar.router.retry import RetryPlan
     from sidecar.telemetry.cells import Counter
 
-TIMEOUT_BODY = b"upstream request timeout"
+TIMEOUT_BODY: Final = b"upstream request timeout"
 
 _ALTERNATIVE: Final = b"x-envoy-upstream-rq-timeout-alt-response"  # asks for 204 in the place of 504
 _EARLY: Final = 0.001  # by how much a timer may be too early

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Sequence
+from typing import Final
 
 from sidecar.config.model import MILLION, Forward, Mirror
 from sidecar.exchange import Exchange
@@ -55,4 +56,4 @@ class Mirroring:
         return name + b"-shadow:" + port if colon and b"]" not in port else authority + b"-shadow"
 
 
-NO_EXTRAS = Extras(Forward(()))
+NO_EXTRAS: Final = Extras(Forward(()))

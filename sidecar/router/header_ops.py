@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from typing import Final
 
 from sidecar.codec.headers import Headers, drop, get, put
 from sidecar.config.model import NO_OPS, AppendAction, HeaderAdd, HeaderMutation, HeaderOps, RemoveMatching
@@ -14,7 +15,7 @@ from sidecar.telemetry.formatter import compile_format
 Mutation = Callable[[Exchange, Headers], None]
 
 
-_OVERWRITING = frozenset((AppendAction.OVERWRITE, AppendAction.OVERWRITE_IF_EXISTS))
+_OVERWRITING: Final = frozenset((AppendAction.OVERWRITE, AppendAction.OVERWRITE_IF_EXISTS))
 
 
 def compile_ops(levels: Iterable[HeaderOps]) -> tuple[Mutation, ...]:

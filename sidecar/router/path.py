@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import re
+from typing import Final
 
-_UNRESERVED = frozenset(b"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-._~")
-_ESCAPE = re.compile(rb"%([0-9a-fA-F]{2})")
-_SLASHES = re.compile(rb"//+")
+_UNRESERVED: Final = frozenset(b"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-._~")
+_ESCAPE: Final = re.compile(rb"%([0-9a-fA-F]{2})")
+_SLASHES: Final = re.compile(rb"//+")
 
 
 def normalize(path: bytes, *, dots: bool, slashes: bool) -> bytes | None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 from dataclasses import replace
 from enum import Enum
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from sidecar.codec.headers import get
 from sidecar.config.model import HeaderMatcher, RetryPolicy
@@ -16,8 +16,8 @@ from sidecar.router.retry_hosts import HostTest, host_tests
 if TYPE_CHECKING:
     from sidecar.codec.heads import ResponseParser
 
-_GATEWAY_ERRORS = frozenset((502, 503, 504))
-_GRPC_CODES = {
+_GATEWAY_ERRORS: Final = frozenset((502, 503, 504))
+_GRPC_CODES: Final = {
     b"1": "cancelled",
     b"4": "deadline-exceeded",
     b"8": "resource-exhausted",
@@ -25,7 +25,7 @@ _GRPC_CODES = {
     b"14": "unavailable",
 }
 # What a response's header may say at the least for it to be taken at its word, in seconds.
-_LEAST_RESET = 0.001
+_LEAST_RESET: Final = 0.001
 
 
 class Failure(Enum):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from time import monotonic
+from typing import Final
 
 import re2
 
@@ -16,7 +17,7 @@ from sidecar.telemetry.formatter import compile_text
 # From a path with its query to the path that goes upstream.
 PathRewrite = Callable[[bytes], bytes]
 
-_DEFAULT_PORTS = {b"http": b":80", b"https": b":443"}
+_DEFAULT_PORTS: Final = {b"http": b":80", b"https": b":443"}
 
 
 def path_rewrite(rewrite: Rewrite | Redirect, match: RouteMatch) -> PathRewrite | None:

@@ -11,7 +11,7 @@ from bisect import bisect_right
 from collections.abc import Callable, Iterable
 from dataclasses import replace
 from itertools import accumulate
-from typing import Any
+from typing import Any, Final
 
 import re2
 
@@ -218,7 +218,7 @@ def _plain_path_test(kind: PathMatch, value: bytes) -> PathTest:
 
 
 # Below this many routes a walk through them is as fast as the index.
-_SMALL = 6
+_SMALL: Final = 6
 
 
 class CompiledVirtualHost:

@@ -14,7 +14,7 @@ import threading
 from collections.abc import Callable, Iterator
 from queue import SimpleQueue
 from select import PIPE_BUF
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from mesh.clock import Clock, SystemClock
 from mesh.errors import ConfigError, Problem
@@ -28,13 +28,13 @@ if TYPE_CHECKING:
     from sidecar.exchange import Exchange
 
 # A buffer that reaches this size is written at once (Istio's --file-flush-min-size-kb is 64).
-FLUSH_SIZE = 64 * 1024
+FLUSH_SIZE: Final = 64 * 1024
 # How long a line waits at most, in seconds (Istio's --file-flush-interval is 1 s).
-FLUSH_INTERVAL = 1.0
+FLUSH_INTERVAL: Final = 1.0
 # What waits for a pipe or terminal that does not read; more is dropped and counted.
-MAX_WAITING = 8 * 1024 * 1024
+MAX_WAITING: Final = 8 * 1024 * 1024
 
-_STANDARD = {"stdout": 1, "/dev/stdout": 1, "stderr": 2, "/dev/stderr": 2}
+_STANDARD: Final = {"stdout": 1, "/dev/stdout": 1, "stderr": 2, "/dev/stderr": 2}
 
 
 class _Counters:

@@ -7,20 +7,24 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections import defaultdict
+from typing import Final
 
 # Envoy's default upper bounds for every histogram, whatever its unit.
-BUCKETS = (
+BUCKETS: Final[tuple[float, ...]] = (
     0.5, 1.0, 5.0, 10.0, 25.0, 50.0, 100.0, 250.0, 500.0, 1_000.0, 2_500.0, 5_000.0, 10_000.0, 30_000.0, 60_000.0,
     300_000.0, 600_000.0, 1_800_000.0, 3_600_000.0,
 )  # fmt: skip
 
 # Envoy's quantiles of a histogram's text form.
-QUANTILES = (0.0, 0.25, 0.5, 0.75, 0.9, 0.95, 0.99, 0.995, 0.999, 1.0)
+QUANTILES: Final[tuple[float, ...]] = (0.0, 0.25, 0.5, 0.75, 0.9, 0.95, 0.99, 0.995, 0.999, 1.0)
 
 # Log-linear bins, 90 a decade from 0.01 to 10¹⁰, as the library behind Envoy's histograms has them: two significant
 # digits, so that quantiles are within 10 % and each of BUCKETS is exactly the upper bound of a bin.
-BOUNDS = (0.01, *(round(digits * 10.0**power, 3) for power in range(-3, 9) for digits in range(11, 101)))
-_BUCKET_BINS = tuple(BOUNDS.index(bucket) for bucket in BUCKETS)
+BOUNDS: Final[tuple[float, ...]] = (
+    0.01,
+    *(round(digits * 10.0**power, 3) for power in range(-3, 9) for digits in range(11, 101)),
+)
+_BUCKET_BINS: Final = tuple(BOUNDS.index(bucket) for bucket in BUCKETS)
 
 
 class Counter:

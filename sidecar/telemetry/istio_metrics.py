@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from mesh.naming import BLACKHOLE_CLUSTER, INBOUND_PASSTHROUGH_CLUSTER, PASSTHROUGH_CLUSTER
 from mesh.node import SIDECAR, Node
@@ -23,10 +23,10 @@ from sidecar.telemetry.registry import Labels, labels_text
 if TYPE_CHECKING:
     from sidecar.exchange import Exchange
 
-UNKNOWN = "unknown"
+UNKNOWN: Final = "unknown"
 
 # In the order of Istio's own expectations.
-PEER_LABELS = (
+PEER_LABELS: Final = (
     "reporter",
     "source_workload",
     "source_canonical_service",
@@ -48,7 +48,7 @@ PEER_LABELS = (
     "destination_service_namespace",
     "destination_cluster",
 )
-REQUEST_LABELS = (
+REQUEST_LABELS: Final = (
     *PEER_LABELS,
     "request_protocol",
     "response_code",
@@ -56,17 +56,17 @@ REQUEST_LABELS = (
     "response_flags",
     "connection_security_policy",
 )
-TCP_LABELS = (*PEER_LABELS, "request_protocol", "response_flags", "connection_security_policy")
+TCP_LABELS: Final = (*PEER_LABELS, "request_protocol", "response_flags", "connection_security_policy")
 
 # Clients choose host names and, without mTLS, who they say they are: past this many series the rest counts as unknown.
-MAX_SERIES = 10_000
+MAX_SERIES: Final = 10_000
 # Keys remembered for the quick way to a series; they are forgotten together when there are more.
-MAX_KEYS = 20_000
+MAX_KEYS: Final = 20_000
 
 Key = tuple[Any, ...]
 
-_NAMED_AFTER_CLUSTER = frozenset((BLACKHOLE_CLUSTER, PASSTHROUGH_CLUSTER, INBOUND_PASSTHROUGH_CLUSTER))
-_NAMED_AFTER_ROUTE = {"block_all": BLACKHOLE_CLUSTER, "allow_any": PASSTHROUGH_CLUSTER}
+_NAMED_AFTER_CLUSTER: Final = frozenset((BLACKHOLE_CLUSTER, PASSTHROUGH_CLUSTER, INBOUND_PASSTHROUGH_CLUSTER))
+_NAMED_AFTER_ROUTE: Final = {"block_all": BLACKHOLE_CLUSTER, "allow_any": PASSTHROUGH_CLUSTER}
 
 
 class RequestSeries:

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Iterator
-from typing import ClassVar, NamedTuple, TypeVar
+from inspect import get_annotations
+from typing import ClassVar, Final, NamedTuple, TypeVar
 
 from sidecar.telemetry.cells import Counter, Gauge, Histogram
 
@@ -61,8 +62,8 @@ _TAGS: tuple[tuple[str, re.Pattern[str]], ...] = (
     ("envoy_local_http_ratelimit_prefix", re.compile(r"^((.+?)\.)(?=http_local_rate_limit\.)")),
     ("envoy_listener_address", re.compile(r"^listener\.(((?:[_.0-9]+|[_\[\]a-fA-F0-9.]+))\.)")),
 )
-_CODE = re.compile(r"(?<=_rq)_(\d)(\d\d|xx)$")
-_NOT_PROMETHEUS = re.compile(r"[^a-zA-Z0-9_]")
+_CODE: Final = re.compile(r"(?<=_rq)_(\d)(\d\d|xx)$")
+_NOT_PROMETHEUS: Final = re.compile(r"[^a-zA-Z0-9_]")
 
 
 def _prometheus(name: str) -> tuple[str, Labels]:
@@ -206,11 +207,19 @@ def _slot(group: type[Group], attribute: str, kind: type[Cell], path: str) -> Sl
 _layouts: dict[type[Group], tuple[Slot, ...]] = {}
 
 
+# Class → annotations, of groups that were compiled: at run time those have none (`sidecar.native_build`).
+COMPILED_NOTES: dict[str, dict[str, str]] = {}
+
+
+def _notes(group: type[Group]) -> dict[str, str]:
+    return COMPILED_NOTES.get(group.__name__) or get_annotations(group)
+
+
 def layout(group: type[Group]) -> tuple[Slot, ...]:
     """The cells of a kind of group, from its annotations."""
     slots = _layouts.get(group)
     if slots is None:
-        kinds = [(name, _KINDS[note]) for name, note in group.__annotations__.items() if note in _KINDS]
+        kinds = [(name, _KINDS[note]) for name, note in _notes(group).items() if note in _KINDS]
         paths = [(name, kind, group.path(name)) for name, kind in kinds]
         slots = tuple(_slot(group, name, kind, path) for name, kind, path in paths)
         _layouts[group] = slots

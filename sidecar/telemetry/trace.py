@@ -10,7 +10,7 @@ import os
 import random
 from collections import deque
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from mesh.clock import Clock, SystemClock
 from mesh.node import Node
@@ -22,19 +22,19 @@ from sidecar.telemetry.propagation import Inherited, RandomIds, TraceContext, ex
 if TYPE_CHECKING:
     from sidecar.exchange import Exchange
 
-CLIENT = "CLIENT"
-SERVER = "SERVER"
+CLIENT: Final = "CLIENT"
+SERVER: Final = "SERVER"
 
 # Finished spans kept for GET /traces.
-RING_SIZE = 1000
+RING_SIZE: Final = 1000
 
-_OPERATION = b"x-envoy-decorator-operation"
-_B3 = frozenset((b"b3", b"x-b3-traceid", b"x-b3-sampled"))
+_OPERATION: Final = b"x-envoy-decorator-operation"
+_B3: Final = frozenset((b"b3", b"x-b3-traceid", b"x-b3-sampled"))
 
 # The digit of an x-request-id that tells, hop after hop, whether and why a request is traced.
 _UNDECIDED, _SAMPLED, _FORCED, _CLIENT_FORCED = b"4", b"9", b"a", b"b"
-_DIGIT = 14
-_REASONS = (_SAMPLED, _FORCED, _CLIENT_FORCED)
+_DIGIT: Final = 14
+_REASONS: Final = (_SAMPLED, _FORCED, _CLIENT_FORCED)
 
 
 class Span(NamedTuple):

@@ -11,22 +11,23 @@ import math
 import random
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Final
 
 from sidecar.config.model import OutlierDetection
 from sidecar.telemetry.stats import ClusterStats
 from sidecar.upstream.breaker import HostBreaker, StateListener
 from sidecar.upstream.host import Host
 
-GATEWAY_ERRORS = frozenset((502, 503, 504))
+GATEWAY_ERRORS: Final = frozenset((502, 503, 504))
 
 # The status that a failure of our own making counts as, where local and upstream errors are not told apart.
-CONNECT_FAILED = 503
-TIMED_OUT = 504
-RESET = 503
+CONNECT_FAILED: Final = 503
+TIMED_OUT: Final = 504
+RESET: Final = 503
 
 # Of kinds of ejection that are about a share; their names with `local_origin` are those of failures of our own side.
-SUCCESS_RATE = "success_rate"
-FAILURE_PERCENTAGE = "failure_percentage"
+SUCCESS_RATE: Final = "success_rate"
+FAILURE_PERCENTAGE: Final = "failure_percentage"
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +38,7 @@ class Averages:
     threshold: float = -1.0
 
 
-NO_AVERAGES = Averages()
+NO_AVERAGES: Final = Averages()
 
 
 def success_rate_averages(rates: Sequence[float], factor: int) -> Averages:

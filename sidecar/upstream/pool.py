@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 # Why a connection that was made is of no use, in the words of a failure to make one.
-LOST = "delayed connect error: Connection reset by peer"
+LOST: Final = "delayed connect error: Connection reset by peer"
 
 
 class Waiter(Protocol):
