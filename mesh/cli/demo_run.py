@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import shutil
 import signal
+import stat
 import sys
 import tempfile
 import time
@@ -99,7 +101,7 @@ class _Demo:
     async def run(self) -> int:
         loop = asyncio.get_running_loop()
         for number in SIGNALS:
-            loop.add_signal_handler(number, self._stop.set)
+            loop.add_signal_handler(number, self._told_to_stop, number)
         picture, plan = self._picture, self.stack.plan
         picture.url, picture.server = plan.url, plan.server
         picture.mesh, picture.examples = _mesh_command(), _from_here(NETWORKING)
@@ -112,6 +114,11 @@ class _Demo:
             print("\n".join(["", *summary(self._picture.totals, self._picture.seconds)]))
         failed = self._picture.totals.success != 1 and self._options.rate > 0
         return 1 if self._options.duration and failed else 0
+
+    def _told_to_stop(self, number: signal.Signals) -> None:
+        if number is signal.SIGHUP:
+            _leave_terminal()
+        self._stop.set()
 
     async def _started(self) -> bool:
         """Whether it serves; False when it was told to stop before."""
@@ -217,10 +224,20 @@ class _Demo:
             self._picture.left = max(0.0, self._options.duration - self._picture.seconds)
 
     async def _end(self) -> None:
-        print("stopping …", flush=True)
-        if self._load is not None:
-            await self._load.stop()
-        await self.stack.stop()
+        try:
+            print("stopping …", flush=True)
+        finally:  # whatever became of the terminal
+            if self._load is not None:
+                await self._load.stop()
+            await self.stack.stop()
+
+
+def _leave_terminal() -> None:
+    """The terminal is gone (SIGHUP): what would be written there, which fails, goes nowhere. Files are still written."""
+    with open(os.devnull, "wb") as nowhere:
+        for stream in (sys.stdout, sys.stderr):
+            if stat.S_ISCHR(os.fstat(stream.fileno()).st_mode):  # isatty() says no by now
+                os.dup2(nowhere.fileno(), stream.fileno())
 
 
 def _mesh_command() -> str:

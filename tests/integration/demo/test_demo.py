@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import fcntl
+import os
+import pty
 import re
+import select
 import subprocess
+import termios
 from pathlib import Path
 
 import pytest
@@ -11,7 +16,19 @@ import pytest
 from tests.harness.envoy import envoy_binary
 from tests.harness.ports import free_port
 from tests.harness.process import wait_until
-from tests.integration.demo.stack import ROOT, Demo, demo_command, load, more_requests, running_demo, unused_network
+from tests.integration.demo.stack import (
+    PROXIES,
+    ROOT,
+    START_SECONDS,
+    Demo,
+    command_line,
+    demo_command,
+    descendants,
+    load,
+    more_requests,
+    running_demo,
+    unused_network,
+)
 
 
 def other_network(step: int) -> str:
@@ -25,8 +42,6 @@ def run(folder: Path, *command: str) -> subprocess.CompletedProcess[str]:
 
 
 def environment(folder: Path) -> dict[str, str]:
-    import os
-
     return {**os.environ, "TMPDIR": str(folder)}
 
 
@@ -40,6 +55,30 @@ def test_a_duration_ends_it_with_a_summary(tmp_path: Path, more: tuple[str, ...]
     assert requests and 45 <= int(requests[1]) <= 75
     for version in ("v1", "v2", "v3"):
         assert f"reviews {version}" in done.stdout
+    assert list(tmp_path.glob("mesh-demo-*")) == []
+
+
+def test_a_terminal_that_is_closed_ends_it_and_leaves_nothing(tmp_path: Path) -> None:
+    command = [word for word in demo_command(other_network(4), free_port()) if word != "--no-tui"]
+    terminal, its_side = pty.openpty()
+    child = subprocess.Popen(
+        command, stdin=its_side, stdout=its_side, stderr=its_side, cwd=ROOT, env=environment(tmp_path),
+        start_new_session=True, preexec_fn=lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0),
+    )  # fmt: skip
+    os.close(its_side)
+    try:
+        said = b""
+        while b"BREAKERS" not in said:  # the live view is there
+            assert select.select([terminal], [], [], START_SECONDS)[0], said
+            said += os.read(terminal, 4096)
+        below = descendants(child.pid)
+        os.close(terminal)
+        assert child.wait(30) == 0
+    finally:
+        child.kill()
+        child.wait()
+    assert len(below) > PROXIES
+    assert not [pid for pid in below if command_line(pid)]
     assert list(tmp_path.glob("mesh-demo-*")) == []
 
 
