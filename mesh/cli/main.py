@@ -24,7 +24,7 @@ INTERRUPTED = 130
 app = typer.Typer(
     name="mesh",
     help="A service mesh on your machine: sidecars, live routing rules, Istio's API.\n\n"
-    "Begin with `mesh demo`. Commands talk to the control plane at --server or MESH_SERVER "
+    "Begin with `mesh demo`. Each command that talks to the control plane has --server; MESH_SERVER is for all of them "
     "(http://127.0.0.1:15080 if neither is set).",
     epilog="Exit codes: 0 done, 1 failed or refused, 2 wrong usage, 3 no control plane.",
     no_args_is_help=True,
