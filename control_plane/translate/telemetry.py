@@ -18,47 +18,13 @@ from control_plane.translate.messages import address, duration, is_ip
 from control_plane.translate.policy import DEFAULT
 from control_plane.translate.viewer import Audience
 from control_plane.world import AccessLogEncoding, MeshConfig
+from mesh.access_log import ISTIO_JSON, ISTIO_TEXT
 from mesh.node import Node
 from mesh.xds import any_of
 
 OTLP_CLUSTER: Final = "opentelemetry"
 _OTLP_PORTS: Final = {"http": 4318, "https": 443}
 _OTLP_TIMEOUT: Final = 5.0
-
-# Istio's, since its version 1.9.
-TEXT_FORMAT: Final = (
-    '[%START_TIME%] "%REQ(:METHOD)% %REQ(X-ENVOY-ORIGINAL-PATH?:PATH)% %PROTOCOL%" %RESPONSE_CODE% %RESPONSE_FLAGS% '
-    '%RESPONSE_CODE_DETAILS% %CONNECTION_TERMINATION_DETAILS% "%UPSTREAM_TRANSPORT_FAILURE_REASON%" %BYTES_RECEIVED% '
-    '%BYTES_SENT% %DURATION% %RESP(X-ENVOY-UPSTREAM-SERVICE-TIME)% "%REQ(X-FORWARDED-FOR)%" "%REQ(USER-AGENT)%" '
-    '"%REQ(X-REQUEST-ID)%" "%REQ(:AUTHORITY)%" "%UPSTREAM_HOST%" %UPSTREAM_CLUSTER_RAW% %UPSTREAM_LOCAL_ADDRESS% '
-    "%DOWNSTREAM_LOCAL_ADDRESS% %DOWNSTREAM_REMOTE_ADDRESS% %REQUESTED_SERVER_NAME% %ROUTE_NAME%\n"
-)
-JSON_FORMAT: Final = {
-    "start_time": "%START_TIME%",
-    "route_name": "%ROUTE_NAME%",
-    "method": "%REQ(:METHOD)%",
-    "path": "%REQ(X-ENVOY-ORIGINAL-PATH?:PATH)%",
-    "protocol": "%PROTOCOL%",
-    "response_code": "%RESPONSE_CODE%",
-    "response_flags": "%RESPONSE_FLAGS%",
-    "response_code_details": "%RESPONSE_CODE_DETAILS%",
-    "connection_termination_details": "%CONNECTION_TERMINATION_DETAILS%",
-    "bytes_received": "%BYTES_RECEIVED%",
-    "bytes_sent": "%BYTES_SENT%",
-    "duration": "%DURATION%",
-    "upstream_service_time": "%RESP(X-ENVOY-UPSTREAM-SERVICE-TIME)%",
-    "x_forwarded_for": "%REQ(X-FORWARDED-FOR)%",
-    "user_agent": "%REQ(USER-AGENT)%",
-    "request_id": "%REQ(X-REQUEST-ID)%",
-    "authority": "%REQ(:AUTHORITY)%",
-    "upstream_host": "%UPSTREAM_HOST%",
-    "upstream_cluster": "%UPSTREAM_CLUSTER_RAW%",
-    "upstream_local_address": "%UPSTREAM_LOCAL_ADDRESS%",
-    "downstream_local_address": "%DOWNSTREAM_LOCAL_ADDRESS%",
-    "downstream_remote_address": "%DOWNSTREAM_REMOTE_ADDRESS%",
-    "requested_server_name": "%REQUESTED_SERVER_NAME%",
-    "upstream_transport_failure_reason": "%UPSTREAM_TRANSPORT_FAILURE_REASON%",
-}
 
 
 def access_logs(mesh: MeshConfig) -> list[Any]:
@@ -67,9 +33,9 @@ def access_logs(mesh: MeshConfig) -> list[Any]:
         return []
     log = FileAccessLog(path=mesh.access_log_file)
     if mesh.access_log_encoding is AccessLogEncoding.JSON:
-        log.log_format.json_format.update(JSON_FORMAT)
+        log.log_format.json_format.update(ISTIO_JSON)
     else:
-        log.log_format.text_format_source.inline_string = mesh.access_log_format or TEXT_FORMAT
+        log.log_format.text_format_source.inline_string = mesh.access_log_format or ISTIO_TEXT
     return [AccessLog(name="envoy.access_loggers.file", typed_config=any_of(log))]
 
 

@@ -262,6 +262,7 @@ class Group:
 
     prefix: ClassVar[str]
     tag: ClassVar[str]  # the Prometheus label that carries the name
+    below: ClassVar[str] = ""  # what stands between the name and an attribute
 
     def __init__(self, registry: Stats, name: str) -> None:
         self.name = name.replace(":", "_")  # as Envoy does
@@ -277,7 +278,7 @@ class Group:
     @classmethod
     def path(cls, attribute: str) -> str:
         """What Envoy calls `attribute`, below the group's name."""
-        return attribute
+        return cls.below + attribute
 
     def share(self, first: Group | None) -> None:
         """Makes what a subclass has besides cells, or shares it with the `first` group of this name."""

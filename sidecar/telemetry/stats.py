@@ -222,16 +222,13 @@ class CircuitStats(Group):
 
     prefix = "cluster"
     tag = "envoy_cluster_name"
+    below = "mesh_circuit_breaker."
 
     state: Gauge
     opened: Counter
     half_opened: Counter
     closed: Counter
     rejected: Counter
-
-    @classmethod
-    def path(cls, attribute: str) -> str:
-        return f"mesh_circuit_breaker.{attribute}"
 
 
 @dataclass(slots=True, init=False, eq=False)
@@ -262,12 +259,9 @@ class PoolStats(Group):
 
     prefix = "cluster"
     tag = "envoy_cluster_name"
+    below = "mesh_connection_pool."
 
     resent: Counter
-
-    @classmethod
-    def path(cls, attribute: str) -> str:
-        return f"mesh_connection_pool.{attribute}"
 
 
 @dataclass(slots=True, init=False, eq=False)
@@ -276,6 +270,7 @@ class HealthCheckStats(Group):
 
     prefix = "cluster"
     tag = "envoy_cluster_name"
+    below = "health_check."
 
     attempt: Counter
     success: Counter
@@ -285,10 +280,6 @@ class HealthCheckStats(Group):
     verify_cluster: Counter
     degraded: Gauge
     healthy: Gauge
-
-    @classmethod
-    def path(cls, attribute: str) -> str:
-        return f"health_check.{attribute}"
 
 
 @dataclass(slots=True, init=False, eq=False)

@@ -21,11 +21,6 @@ class SetCluster:
 
 
 @dataclass(frozen=True, slots=True)
-class RemoveCluster:
-    name: str
-
-
-@dataclass(frozen=True, slots=True)
 class SetAssignment:
     assignment: Assignment
 
@@ -39,18 +34,25 @@ class SetListener:
 
 
 @dataclass(frozen=True, slots=True)
-class RemoveListener:
-    name: str
-
-
-@dataclass(frozen=True, slots=True)
 class SetRoutes:
     routes: RouteConfig
 
 
 @dataclass(frozen=True, slots=True)
-class RemoveRoutes:
+class _Remove:
     name: str
+
+
+class RemoveCluster(_Remove):
+    __slots__ = ()
+
+
+class RemoveListener(_Remove):
+    __slots__ = ()
+
+
+class RemoveRoutes(_Remove):
+    __slots__ = ()
 
 
 @dataclass(frozen=True, slots=True)

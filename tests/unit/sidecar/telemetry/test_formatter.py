@@ -7,12 +7,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from mesh.access_log import ISTIO_JSON, ISTIO_TEXT
 from mesh.errors import ConfigError
 from sidecar.exchange import Flag
 from sidecar.telemetry.formatter import (
     ENVOY_TEXT,
-    ISTIO_JSON,
-    ISTIO_TEXT,
     Command,
     compile_format,
     compile_json,
