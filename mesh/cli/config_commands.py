@@ -126,7 +126,7 @@ def get(
 def history(
     target: Target = [ALL],  # noqa: B006
     namespace: Namespace = "",
-    limit: Annotated[int, typer.Option("--limit", "-l", min=1, help="How many changes.")] = 20,
+    limit: Annotated[int, typer.Option("--limit", "-l", metavar="N", min=1, help="How many changes.")] = 20,
     output: Output = Format.TABLE,
     server: Server = DEFAULT_SERVER,
 ) -> None:
@@ -144,7 +144,7 @@ def history(
 
 
 def rollback(
-    revision: Annotated[int, typer.Argument(help="As `mesh history` shows it.", min=0)],
+    revision: Annotated[int, typer.Argument(metavar="REVISION", help="As `mesh history` shows it.", min=0)],
     wait: Wait = False,
     timeout: WaitSeconds = WAIT_SECONDS,
     server: Server = DEFAULT_SERVER,

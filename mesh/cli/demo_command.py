@@ -14,17 +14,23 @@ MOST_RATE = 2000.0
 def demo(
     duration: Annotated[
         float,
-        typer.Option("--duration", metavar="SECONDS", min=0, help="End by itself after this long. [default: never]"),
+        typer.Option(
+            "--duration", metavar="SECONDS", min=0, help="End by itself after this long.", show_default="never"
+        ),
     ] = 0.0,
     rate: Annotated[
         float, typer.Option("--rate", metavar="N", min=0, max=MOST_RATE, help="Product pages asked for each second.")
     ] = DEFAULT_RATE,
-    port: Annotated[int, typer.Option("--port", min=1, max=65535, help="The ingress gateway's port.")] = GATEWAY_PORT,
+    port: Annotated[
+        int, typer.Option("--port", metavar="PORT", min=1, max=65535, help="The ingress gateway's port.")
+    ] = GATEWAY_PORT,
     no_tui: Annotated[bool, typer.Option("--no-tui", help="Plain lines, no live view.")] = False,
     keep: Annotated[bool, typer.Option("--keep", help="Leave logs, bootstraps and the store in their folder.")] = False,
     store: Annotated[
         str,
-        typer.Option("--store", metavar="URL", help="The control plane's store. [default: a temporary sqlite file]"),
+        typer.Option(
+            "--store", metavar="URL", help="The control plane's store.", show_default="a temporary sqlite file"
+        ),
     ] = "",
     proxy: Annotated[
         str, typer.Option("--proxy", metavar="[NAME=]PROGRAM", help="A real Envoy, say, for all proxies or for one.")

@@ -56,7 +56,7 @@ def proxy_status(output: Output = Format.TABLE, server: Server = DEFAULT_SERVER)
 
 
 def proxy_config(
-    what: Annotated[ConfigType, typer.Argument(metavar="clusters|listeners|routes|endpoints", show_default=False)],
+    what: Annotated[ConfigType, typer.Argument(metavar="WHAT", help="clusters, listeners, routes or endpoints.")],
     proxy: Annotated[
         str, typer.Argument(metavar="PROXY", help="NAME or NAME.NAMESPACE, as `mesh proxy-status` lists.")
     ],

@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from collections.abc import Callable
+from dataclasses import replace
+from functools import wraps
+from inspect import Parameter, Signature, signature
+from typing import Annotated, Any, Concatenate, ParamSpec
 
 import typer
 
 from mesh.cli.workload import DEFAULT_XDS, Interception, Protocol, Workload, describe
+
+Own = ParamSpec("Own")
 
 READY_SECONDS = 60.0
 
@@ -17,7 +23,7 @@ Port = Annotated[
     typer.Option("--port", metavar="PORT[:APP]", help="The service's port, and the app's if it differs. Repeatable."),
 ]
 Address = Annotated[
-    str, typer.Option("--address", metavar="IP", help="The workload's own address. [default: a free one]")
+    str, typer.Option("--address", metavar="IP", help="The workload's own address.", show_default="a free one")
 ]
 AppAddress = Annotated[str, typer.Option("--app-address", metavar="IP", help="Where the app listens.")]
 Label = Annotated[list[str] | None, typer.Option("--label", metavar="KEY=VALUE", help="More labels. Repeatable.")]
@@ -26,7 +32,9 @@ ProtocolOf = Annotated[Protocol, typer.Option("--protocol", help="What is spoken
 Xds = Annotated[
     str, typer.Option("--xds", envvar="MESH_XDS", metavar="HOST:PORT", help="The control plane's xDS address.")
 ]
-Name = Annotated[str, typer.Option("--name", metavar="NAME", help="The workload's name. [default: SERVICE-VERSION]")]
+Name = Annotated[
+    str, typer.Option("--name", metavar="NAME", help="The workload's name.", show_default="SERVICE-VERSION")
+]
 LocalityOf = Annotated[str, typer.Option("--locality", metavar="REGION/ZONE/SUBZONE", help="Where it is.")]
 InterceptionOf = Annotated[
     Interception,
@@ -34,8 +42,7 @@ InterceptionOf = Annotated[
 ]
 
 
-def run(
-    command: Annotated[list[str], typer.Argument(metavar="-- COMMAND", help="The app and its arguments.")],
+def _workload(
     service: Service = "",
     version: Version = "",
     port: Port = None,
@@ -48,6 +55,33 @@ def run(
     name: Name = "",
     locality: LocalityOf = "",
     interception: InterceptionOf = Interception.NONE,
+) -> Workload:
+    return Workload(
+        service, version, tuple(port or ()), address, app_address, tuple(label or ()), namespace, protocol, xds, name,
+        locality, interception,
+    )  # fmt: skip
+
+
+def _describes_workload(command: Callable[Concatenate[Workload, Own], None]) -> Callable[..., None]:
+    """`command` with the options of `_workload` in place of its first parameter."""
+    shared = signature(_workload, eval_str=True).parameters
+    _, *own = signature(command, eval_str=True).parameters.values()
+
+    @wraps(command)
+    def described(**given: Any) -> None:
+        workload = _workload(**{name: given.pop(name) for name in shared})
+        command(workload, **given)  # type: ignore[call-arg]
+
+    parameters = [each.replace(kind=Parameter.KEYWORD_ONLY) for each in (*shared.values(), *own)]
+    described.__signature__ = Signature(parameters)  # type: ignore[attr-defined]
+    described.__annotations__ = {each.name: each.annotation for each in parameters}
+    return described
+
+
+@_describes_workload
+def run(
+    workload: Workload,
+    command: Annotated[list[str], typer.Argument(metavar="-- COMMAND", help="The app and its arguments.")],
     ready_timeout: Annotated[
         float, typer.Option("--ready-timeout", metavar="SECONDS", min=0, help="How long to wait for the sidecar.")
     ] = READY_SECONDS,
@@ -69,26 +103,12 @@ def run(
     """
     from mesh.cli.runner import run_workload
 
-    workload = Workload(
-        service, version, tuple(port or ()), address, app_address, tuple(label or ()), namespace, protocol, xds, name,
-        locality, interception,
-    )  # fmt: skip
     raise typer.Exit(run_workload(workload, command, ready_timeout, proxy, proxy_log))
 
 
+@_describes_workload
 def bootstrap(
-    service: Service = "",
-    version: Version = "",
-    port: Port = None,
-    address: Address = "",
-    app_address: AppAddress = "127.0.0.1",
-    label: Label = None,
-    namespace: NamespaceOf = "default",
-    protocol: ProtocolOf = Protocol.HTTP,
-    xds: Xds = DEFAULT_XDS,
-    name: Name = "",
-    locality: LocalityOf = "",
-    interception: InterceptionOf = Interception.NONE,
+    workload: Workload,
     gateway: Annotated[
         bool, typer.Option("--gateway", help="An ingress gateway (label istio=ingressgateway), not a sidecar.")
     ] = False,
@@ -102,10 +122,6 @@ def bootstrap(
     from mesh.bootstrap import bootstrap as make
     from mesh.bootstrap import render
 
-    workload = Workload(
-        service, version, tuple(port or ()), address, app_address, tuple(label or ()), namespace, protocol, xds, name,
-        locality, interception, gateway,
-    )  # fmt: skip
-    described = describe(workload)
+    described = describe(replace(workload, gateway=gateway))
     described.reservation.release()
     print(render(make(described.node, *described.xds, described.reservation.ports)), end="")

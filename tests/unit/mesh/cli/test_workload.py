@@ -86,3 +86,9 @@ def test_bootstrap_prints_yaml(mesh: Mesh) -> None:
 def test_bootstrap_without_an_address_takes_a_free_loopback_one(mesh: Mesh) -> None:
     config = yaml.safe_load(mesh("bootstrap", "--service", "reviews").out)
     assert config["node"]["metadata"]["INSTANCE_IPS"].startswith("127.0.")
+
+
+def test_help_tells_what_becomes_of_options_that_are_left_out(mesh: Mesh) -> None:
+    assert "a free one" in mesh("bootstrap", "--help").out
+    assert "(SERVICE-VERSION)" in mesh("run", "--help").out
+    assert "(never)" in mesh("demo", "--help").out
