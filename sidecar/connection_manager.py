@@ -100,6 +100,7 @@ class ConnectionManager:
             context.stats,
             context.rng,
             context.clusters,
+            clock=monotonic,
             service_cluster=context.service_cluster,
             health=context.health,
         )

@@ -46,6 +46,7 @@ MODULES: Final = (
     "sidecar.forward.attempts",
     "sidecar.forward.bounded",
     "sidecar.forward.elaborate",
+    "sidecar.forward.encoded",
     "sidecar.forward.failures",
     "sidecar.forward.hedging",
     "sidecar.forward.kinds",

@@ -1,4 +1,4 @@
-"""envoy.filters.http.fault: delays and aborts by chance, fixed or as requests ask for."""
+"""envoy.filters.http.fault: delays, aborts and slow responses by chance, fixed or as requests ask for."""
 
 from __future__ import annotations
 
@@ -34,7 +34,20 @@ def compile(reader: Reader) -> FaultConfig:
         downstream_nodes=frozenset(node.encode() for node in reader.values("downstream_nodes")),
         headers=tuple(header_matcher(each) for each in reader.children("headers")),
         **by_header,
+        **_rate(reader.child("response_rate_limit")),
     )
+
+
+def _rate(reader: Reader | None) -> dict[str, Any]:
+    if reader is None:
+        return {}
+    fixed = reader.child("fixed_limit")
+    return {
+        "rate_kbps": fixed.number("limit_kbps") if fixed is not None else 0,
+        "rate_by_header": reader.child("header_limit") is not None,
+        "rate_unit": _unit(reader),
+        "rate_chance": reader.chance("percentage", 0),
+    }
 
 
 def _unit(reader: Reader) -> int:

@@ -28,6 +28,10 @@ class FaultConfig:
     abort_by_header: bool = False
     delay_unit: int = MILLION // 100  # what 1 in the request header that lowers a chance means, parts per million
     abort_unit: int = MILLION // 100
+    rate_kbps: int = 0  # at which bodies of responses pass, KiB a second
+    rate_chance: int = 0
+    rate_by_header: bool = False
+    rate_unit: int = MILLION // 100
 
 
 @dataclass(frozen=True, slots=True)

@@ -72,6 +72,7 @@ REASONS: Final[dict[str, dict[str, str]]] = {
                 "delay_duration_runtime",
                 "delay_percent_runtime",
                 "max_active_faults_runtime",
+                "response_rate_limit_percent_runtime",
             ),
             "there is no runtime: the configured value holds",
         ),

@@ -12,7 +12,8 @@ A request step returns None (continue) or a decision; it never does I/O itself. 
 place, sees `exchange.status`, and runs even when the request ended before its filter's turn: a filter that wants to
 know whether it saw the request keeps something in the exchange (`keep`, `kept`), with itself as the key. Requests that
 no route matches pass through the steps that `bind` gave for no route; those that were refused before routing only
-through the response steps.
+through the response steps. A body step is asked with the response's head, in its filter's turn, and returns what the
+body is to pass through (`bodies`); only routes whose filters have body steps have bodies looked at.
 """
 
 from __future__ import annotations
@@ -27,6 +28,7 @@ from sidecar.codec.headers import Headers
 from sidecar.config.model import Route
 from sidecar.drain import ServerHealth
 from sidecar.exchange import Exchange
+from sidecar.filters.bodies import BodyStep
 from sidecar.telemetry.stats import HttpStats, Stats
 
 if TYPE_CHECKING:
@@ -69,17 +71,25 @@ class Wait:
     work: Callable[[], Awaitable[Decision | None]]
 
 
-Decision = Reply | Delay | Hold | Wait
+@dataclass(frozen=True, slots=True)
+class Encode:
+    """Go on as a request whose response's body may be changed: the chain's own decision, in front of all filters' where
+    one of them has body steps."""
+
+
+Decision = Reply | Delay | Hold | Wait | Encode
 Step = Callable[[Exchange], Decision | None]
 # Changes the response headers on their way to the client.
 ResponseStep = Callable[[Exchange, Headers], None]
 
 
 class Steps(NamedTuple):
-    """What filters do on one route: `request` in the order of the chain, `response` in the reverse order."""
+    """What a filter does on one route. Requests pass the filters in the order of the chain, responses in the reverse
+    order: each filter's `response`, then its `body`."""
 
     request: tuple[Step, ...] = ()
     response: tuple[ResponseStep, ...] = ()
+    body: tuple[BodyStep, ...] = ()
 
 
 NO_STEPS: Final = Steps()

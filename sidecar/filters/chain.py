@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import Any, Final, NamedTuple
 
 from sidecar.config.filter_model import BufferBody, CorsFilterConfig, HeaderMutations, HealthCheck, LocalRateLimit
 from sidecar.config.model import FaultConfig, HttpFilter, Route, RouteConfig, VirtualHost
-from sidecar.filters import Filter, FilterContext, Steps
+from sidecar.exchange import Exchange
+from sidecar.filters import Decision, Encode, Filter, FilterContext, ResponseStep, Step, Steps
+from sidecar.filters.bodies import noted
 from sidecar.filters.buffer import BufferFilter
 from sidecar.filters.cors import CorsFilter
 from sidecar.filters.fault import FaultFilter
@@ -26,6 +28,20 @@ _FACTORIES: dict[type, Callable[[Any, FilterContext], Filter]] = {
 }
 
 
+_ENCODE: Final = Encode()
+
+
+def _encode(_exchange: Exchange) -> Decision:
+    return _ENCODE
+
+
+class RouteSteps(NamedTuple):
+    """What all filters do on one route: `request` and `response` in the order in which they are run."""
+
+    request: tuple[Step, ...]
+    response: tuple[ResponseStep, ...]
+
+
 class FilterChain:
     """The filters in front of the router, in order. `unrouted` are their steps for requests without a route."""
 
@@ -37,11 +53,11 @@ class FilterChain:
         ]
         self.unrouted = self._bind(None)
 
-    def bind(self, routes: RouteConfig, vhost: VirtualHost, route: Route) -> Steps:
+    def bind(self, routes: RouteConfig, vhost: VirtualHost, route: Route) -> RouteSteps:
         """The steps of all filters on one route."""
         return self._bind(route, route.filters, vhost.filters, routes.filters)
 
-    def _bind(self, route: Route | None, *levels: Mapping[str, Any]) -> Steps:
+    def _bind(self, route: Route | None, *levels: Mapping[str, Any]) -> RouteSteps:
         """The most specific level that names a filter says whether it is disabled; naming it otherwise enables it."""
         bound: list[Steps] = []
         for config, filter_ in self._filters:
@@ -49,7 +65,6 @@ class FilterChain:
             disabled = named[0] is None if named else config.disabled
             if not disabled:
                 bound.append(filter_.bind([override for override in named if override is not None], route))
-        return Steps(
-            tuple(step for steps in bound for step in steps.request),
-            tuple(step for steps in reversed(bound) for step in steps.response),
-        )
+        request = tuple(step for steps in bound for step in steps.request)
+        response = tuple(step for steps in reversed(bound) for step in (*steps.response, *map(noted, steps.body)))
+        return RouteSteps((_encode, *request) if any(steps.body for steps in bound) else request, response)

@@ -1,4 +1,4 @@
-"""envoy.filters.http.fault: delays and aborts, drawn independently for each request.
+"""envoy.filters.http.fault: delays, aborts and slow responses, drawn independently for each request.
 
 The filter sits before the router: route time-outs and retries do not see what it injects.
 """
@@ -9,10 +9,12 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Final
 
-from sidecar.codec.headers import get
+from sidecar.codec.headers import Headers, get
 from sidecar.config.model import MILLION, FaultConfig, Route
 from sidecar.exchange import Exchange, Flag
 from sidecar.filters import Decision, Delay, FilterContext, Reply, Step, Steps
+from sidecar.filters.bodies import BodyChange, at_end
+from sidecar.filters.pace import Pace
 from sidecar.router.match import Predicate, header_predicate
 
 _MAX_DIGITS: Final = 11
@@ -40,10 +42,14 @@ class FaultFilter:
         self._config = config
         self._stats = context.stats
         self._rng = context.rng
+        self._clock = context.clock
 
     def bind(self, overrides: Sequence[FaultConfig], _route: Route | None) -> Steps:
         config = overrides[0] if overrides else self._config
         steps: list[Step] = []
+        slows = config.rate_chance and (config.rate_by_header or config.rate_kbps)
+        if slows:
+            steps.append(self._rate_step(config))
         if config.delay_chance and config.delay_by_header:
             steps.append(self._asked_delay_step(config))
         elif config.delay_chance and config.delay:
@@ -54,7 +60,38 @@ class FaultFilter:
             steps.append(self._abort_step(config))
         if wanted := _conditions(config):
             steps = [_only_if(wanted, step) for step in steps]
-        return Steps(tuple(steps))
+        return Steps(tuple(steps), body=(self._paced,) if slows else ())
+
+    def _paced(self, exchange: Exchange, _headers: Headers, present: bool) -> BodyChange | None:
+        pace: Pace | None = exchange.kept(self)
+        return pace if present else None
+
+    def _rate_step(self, config: FaultConfig) -> Step:
+        """Whether the response is to be slow; that counts as a fault for as long as the request lasts."""
+        draw, stats, active, clock = self._rng.random, self._stats, self._stats.active_faults, self._clock
+
+        def over() -> None:
+            active.value -= 1
+
+        def step(exchange: Exchange) -> Decision | None:
+            rate, chance = config.rate_kbps, config.rate_chance
+            if config.rate_by_header:
+                rate = _number(exchange, b"x-envoy-fault-throughput-response") or 0
+                chance = _lowered(
+                    exchange, b"x-envoy-fault-throughput-response-percentage", config.rate_unit, config.rate_chance
+                )
+            if not rate or draw() * MILLION >= chance:
+                return None
+            if active.value >= config.max_active:
+                stats.faults_overflow.value += 1
+                return None
+            active.value += 1
+            at_end(exchange, over)
+            stats.response_rl_injected.value += 1
+            exchange.keep(self, Pace(rate, clock))
+            return None
+
+        return step
 
     def _delay_step(self, config: FaultConfig) -> Step:
         draw, stats, active = self._rng.random, self._stats, self._stats.active_faults
@@ -62,18 +99,19 @@ class FaultFilter:
         def over() -> None:
             active.value -= 1
 
-        decision = Delay(config.delay, over)
+        decision, uncounted = Delay(config.delay, over), Delay(config.delay)
 
         def step(exchange: Exchange) -> Decision | None:
             if draw() * MILLION >= config.delay_chance:
                 return None
-            if active.value >= config.max_active:
+            counts = exchange.kept(self) is None  # else the request is one with a fault already
+            if counts and active.value >= config.max_active:
                 stats.faults_overflow.value += 1
                 return None
-            active.value += 1
+            active.value += counts
             stats.delays_injected.value += 1
             exchange.flags |= Flag.DI
-            return decision
+            return decision if counts else uncounted
 
         return step
 
@@ -84,10 +122,10 @@ class FaultFilter:
             status, b"fault filter abort", "fault_filter_abort", int(Flag.FI), grpc_status=config.abort_grpc_status
         )
 
-        def step(_exchange: Exchange) -> Decision | None:
+        def step(exchange: Exchange) -> Decision | None:
             if draw() * MILLION >= config.abort_chance:
                 return None
-            if active.value >= config.max_active:
+            if exchange.kept(self) is None and active.value >= config.max_active:
                 stats.faults_overflow.value += 1
                 return None
             stats.aborts_injected.value += 1

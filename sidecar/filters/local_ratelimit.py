@@ -38,6 +38,13 @@ class TokenBucket:
         self.tokens -= 1.0
         return True
 
+    def take_up_to(self, count: int) -> int:
+        """So many tokens, or as many as there are."""
+        self.fill()
+        taken = min(count, int(self.tokens))
+        self.tokens -= taken
+        return taken
+
     def fill(self) -> None:
         """Brings `tokens` up to date."""
         now = self._clock()

@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 from time import monotonic
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, Self
 
 from sidecar.codec.headers import Headers, put
 from sidecar.codec.heads import RequestParser, ResponseParser
@@ -48,7 +48,7 @@ class Elaborate(HedgedStream):
         self._whole = True  # all that came of the body is kept
 
     @classmethod
-    def take_over(cls, plain: Stream) -> Elaborate:
+    def take_over(cls, plain: Stream) -> Self:
         """The request goes on as this one: all that the stream knew so far, which nobody calls any more."""
         manager, downstream = plain.manager, plain.downstream
         elaborate = cls(downstream, manager, RequestParser(), plain.length, plain.started)
@@ -57,7 +57,9 @@ class Elaborate(HedgedStream):
             known = OBSERVED_STATE
         for name in (*EXCHANGE_STATE, *STREAM_STATE, *known):
             setattr(elaborate, name, getattr(plain, name))
-        elaborate._extras = extras = plain.route.extras or NO_EXTRAS
+        elaborate._begun = True
+        route = plain.route
+        elaborate._extras = extras = (route.extras if route is not None else None) or NO_EXTRAS
         elaborate._redirects = extras.redirects
         wish = plain.noted.get(b"x-envoy-hedge-on-per-try-timeout", b"")
         elaborate._hedges = wish == b"true" if wish in (b"true", b"false") else extras.hedges
@@ -73,6 +75,9 @@ class Elaborate(HedgedStream):
         elif not isinstance(plain, BoundedStream):
             elaborate._bound()
         return elaborate
+
+    def _elaborate(self) -> Stream:
+        return self  # it is
 
     def _attempt(self) -> None:
         mirrors = self._extras.mirrors

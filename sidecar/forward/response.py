@@ -97,6 +97,19 @@ class Responses(Attempts):
         self, head: ResponseParser, length: int, body: bytes, end: bool, now: float, trailers: Sequence[bytes]
     ) -> None:
         """Finishes the response's headers and sends it on."""
+        headers = self._finish_head(head, now)
+        self.bytes_sent += len(body)
+        if end:  # accounted before its last bytes leave: whoever has the answer finds it in the metrics
+            self._finish()
+        downstream, status = self.downstream, head.status
+        if self.method == b"HEAD":
+            framed = b"content-length" in head.special or status in _BODILESS
+            downstream.respond_without_body(status, headers, framed)
+        else:
+            downstream.respond(status, headers, length >= 0, body, end, trailers)
+
+    def _finish_head(self, head: ResponseParser, now: float) -> Headers:
+        """The response's headers as the client gets them, but for the framing."""
         manager, special, headers = self.manager, head.special, head.headers
         self.status = status = head.status
         self.responding = True
@@ -123,14 +136,7 @@ class Responses(Attempts):
             headers += manager.peer_headers
         headers.append((b"date", special.get(b"date") or manager.date()))
         self._server(headers, special.get(b"server"))
-        self.bytes_sent += len(body)
-        if end:  # accounted before its last bytes leave: whoever has the answer finds it in the metrics
-            self._finish()
-        downstream = self.downstream
-        if self.method == b"HEAD":
-            downstream.respond_without_body(status, headers, b"content-length" in special or status in _BODILESS)
-        else:
-            downstream.respond(status, headers, length >= 0, body, end, trailers)
+        return headers
 
     def on_response_body(self, data: bytes, end: bool, trailers: Sequence[bytes] = ()) -> None:
         """A further piece of the response's body; on a tunnel, whatever the upstream sent."""

@@ -207,6 +207,11 @@ class StreamState(Exchange):
                 mutate(self, headers)
 
     def _send_local(self, status: int, headers: Headers, body: bytes) -> None:
+        self._finish_own_head(status, headers)
+        self._respond(status, headers, body)
+
+    def _finish_own_head(self, status: int, headers: Headers) -> None:
+        """The headers of a reply of our own as the client gets them, but for the framing."""
         self.status = status
         self.responding = True
         self._filter_response(headers)
@@ -215,6 +220,9 @@ class StreamState(Exchange):
         headers.append((b"date", self.manager.date()))
         self._server(headers, None)
         self.response_headers = headers
+
+    def _respond(self, status: int, headers: Headers, body: bytes) -> None:
+        """Sends a reply of our own."""
         if self.method == b"HEAD":
             body = b""
         self.bytes_sent += len(body)

@@ -9,7 +9,7 @@ from sidecar.codec.headers import Headers, put
 from sidecar.codec.heads import RequestParser
 from sidecar.config.model import HASHING, Forward, Redirect
 from sidecar.exchange import Flag
-from sidecar.filters import Delay, Hold, Reply, Step, Wait
+from sidecar.filters import Delay, Encode, Hold, Reply, Step, Wait
 from sidecar.forward.state import BAD_REQUEST
 from sidecar.forward.tunnel import Tunnels
 from sidecar.forwarded import WISHES
@@ -107,6 +107,8 @@ class Stream(Tunnels):
             elif isinstance(decision, Delay):
                 self._filter_done = decision.done
                 self._timer = self.manager.loop.call_later(decision.seconds, self._delayed, steps, index + 1)
+            elif isinstance(decision, Encode):
+                self._encoded()._run(steps, index + 1)
             else:
                 self.manager.tasks.start(self._wait(decision, steps, index + 1), "filter")
             return
@@ -212,6 +214,12 @@ class Stream(Tunnels):
         from sidecar.forward.elaborate import Elaborate  # it builds on this module
 
         return Elaborate.take_over(self)
+
+    def _encoded(self) -> Stream:
+        """The same where filters may change the response's body."""
+        from sidecar.forward.encoded import EncodedStream
+
+        return EncodedStream.take_over(self)
 
     def _choose_key(self, policies: HashPolicies, destination: Destination) -> None:
         """What the host is picked by."""

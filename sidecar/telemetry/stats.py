@@ -346,6 +346,7 @@ class HttpStats(Group):
     passthrough_internal_redirect_unsafe_scheme: Counter
     aborts_injected: Counter
     delays_injected: Counter
+    response_rl_injected: Counter
     faults_overflow: Counter
     active_faults: Gauge
     cors_origin_valid: Counter

@@ -92,7 +92,8 @@ class Up:
 class Case:
     """`routes` defaults to one route of everything to the case's cluster with `action` on top. Cases with equal `hcm`,
     `filters` and log share a listener; `tcp` are the fields of a TCP proxy in place of the connection manager. `log`
-    adds to the log's JSON: of values whose key starts with `~` the digits do not count. `log_fields` are the access log's
+    adds to the log's JSON: of values whose key starts with `~` the digits do not count, those whose key
+    starts with `steps:` are milliseconds, of which only steps of 400 do. `log_fields` are the access log's
     own (its filter), `log_format` those of its format. `chains` are filter chains by name, each with its match and all with
     the same filters; `listener` are fields of the listener. `local` says
     that the case's cluster is the one of the proxies of this kind, which are in the zone `home`: a topic has one such case

@@ -12,7 +12,6 @@ from tests.unit.sidecar.config.build import (
     T,
     hcm_of,
     parts,
-    problems,
 )
 
 ROUTER_FILTER = HttpFilter("envoy.filters.http.router", None)
@@ -47,8 +46,13 @@ def test_faults_that_requests_ask_for() -> None:
     assert hcm_of(given).filters[0].config == fault
 
 
-def test_a_slowed_response_is_refused() -> None:
-    given = parts()
-    config = {"@type": FAULT, "response_rate_limit": {"fixed_limit": {"limit_kbps": 1}}}
-    given.hcm["http_filters"].insert(0, {"name": "f", "typed_config": config})
-    assert problems(given) == ["response_rate_limit: is not implemented"]
+def test_response_rates() -> None:
+    def compiled(**limit: object) -> FaultConfig:
+        given = parts()
+        fault = {"@type": FAULT, "response_rate_limit": {**limit, "percentage": {"numerator": 5}}}
+        given.hcm["http_filters"].insert(0, {"name": "f", "typed_config": fault})
+        config: FaultConfig = hcm_of(given).filters[0].config
+        return config
+
+    assert compiled(fixed_limit={"limit_kbps": 7}) == FaultConfig(rate_kbps=7, rate_chance=50_000)
+    assert compiled(header_limit={}) == FaultConfig(rate_by_header=True, rate_chance=50_000)

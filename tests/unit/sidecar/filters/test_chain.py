@@ -7,6 +7,7 @@ from typing import Any
 
 from sidecar.config.filter_model import CorsFilterConfig, CorsPolicy
 from sidecar.config.model import MILLION, FaultConfig, HttpFilter, RouteConfig, StringMatch, StringMatcher, VirtualHost
+from sidecar.filters import Encode
 from sidecar.filters.chain import FilterChain
 from tests.unit.sidecar.filters.support import ROUTE, Bench, answered, asked, exchange
 
@@ -52,3 +53,13 @@ def test_responses_go_the_other_way() -> None:
 def test_requests_without_a_route_meet_the_chain_as_it_is() -> None:
     chain = FilterChain([HttpFilter("f", ABORT)], Bench().context())
     assert len(chain.unrouted.request) == 1
+
+
+def test_body_steps_make_another_stream_and_have_their_turn_among_the_responses() -> None:
+    slow = FaultConfig(rate_kbps=1, rate_chance=MILLION)
+    filters = [HttpFilter("cors", CorsFilterConfig()), HttpFilter("f", FaultConfig())]
+    chain = FilterChain(filters, Bench().context())
+    assert bound(chain, route={"cors": POLICY}) == (1, 1)
+    assert bound(chain, route={"cors": POLICY, "f": slow}) == (3, 2)
+    steps = chain.bind(RouteConfig("r", ()), VirtualHost("h", ("*",), ()), replace(ROUTE, filters={"f": slow}))
+    assert isinstance(steps.request[0](exchange()), Encode)

@@ -7,7 +7,9 @@ import pytest
 from sidecar.config.model import MILLION, FaultConfig
 from sidecar.exchange import Flag
 from sidecar.filters import NO_STEPS, Decision, Delay, Reply
+from sidecar.filters.bodies import ended
 from sidecar.filters.fault import FaultFilter
+from sidecar.filters.pace import Pace
 from tests.unit.sidecar.filters.support import Bench, asked, exchange
 
 DELAY = FaultConfig(delay_by_header=True, delay_chance=MILLION)
@@ -64,3 +66,49 @@ def test_faults_of_one_cluster_and_some_nodes(cluster: str, node: bytes | None, 
     made = exchange([(b"x-envoy-downstream-service-node", node)] if node else [])
     made.cluster_name = cluster
     assert (asked(Bench().steps(FaultFilter, config), made) is not None) == acts
+
+
+# ── slow responses ────────────────────────────────────────────────────────────────────────────────────────────────────
+
+SLOW = FaultConfig(rate_kbps=1, rate_chance=MILLION)
+RATE = b"x-envoy-fault-throughput-response"
+
+
+def test_a_slow_response_is_a_fault_until_its_request_is_over() -> None:
+    bench, made = Bench(), exchange()
+    steps = bench.steps(FaultFilter, SLOW)
+    assert asked(steps, made) is None
+    (body,) = steps.body
+    assert isinstance(body(made, [], True), Pace)
+    assert body(made, [], False) is None
+    assert bench.count("http.test.fault.response_rl_injected") == bench.count("http.test.fault.active_faults") == 1
+    ended(made)
+    assert bench.count("http.test.fault.active_faults") == 0
+
+
+def test_two_faults_of_one_request_count_as_one() -> None:
+    bench, made = Bench(), exchange()
+    both = FaultConfig(rate_kbps=1, rate_chance=MILLION, delay=1.0, delay_chance=MILLION, max_active=1)
+    steps = bench.steps(FaultFilter, both)
+    assert asked(steps, made) == Delay(1.0)
+    assert bench.count("http.test.fault.active_faults") == 1
+    assert asked(steps, exchange()) is None  # one is enough
+    assert bench.count("http.test.fault.faults_overflow") == 2
+
+
+@pytest.mark.parametrize(
+    ("value", "percentage", "slow"),
+    [(b"10", None, True), (b"0", None, False), (b"x", None, False), (None, None, False), (b"10", b"0", False)],
+)
+def test_a_request_asks_for_a_rate(value: bytes | None, percentage: bytes | None, slow: bool) -> None:
+    headers = [(RATE, value)] if value is not None else []
+    headers += [(RATE + b"-percentage", percentage)] if percentage is not None else []
+    made = exchange(headers)
+    steps = Bench().steps(FaultFilter, FaultConfig(rate_by_header=True, rate_chance=MILLION))
+    assert asked(steps, made) is None
+    assert (steps.body[0](made, [], True) is not None) == slow
+
+
+def test_no_rate_no_body_step() -> None:
+    assert Bench().steps(FaultFilter, FaultConfig(rate_kbps=5)) == NO_STEPS
+    assert Bench().steps(FaultFilter, FaultConfig(rate_chance=MILLION)) == NO_STEPS
