@@ -38,7 +38,7 @@ class Attempts(Timeouts):
 
     def _attempt(self) -> None:
         """Picks a host and asks for a connection to it."""
-        cluster = self.cluster
+        cluster = self.upstream
         self.attempts += 1
         if cluster.circuit is not None and not self._admitted(cluster.circuit):
             return
@@ -68,7 +68,7 @@ class Attempts(Timeouts):
         if self._permit is not None:
             return True
         self._end_retry(succeeded=False)
-        self.cluster.stats.complete(503, 0.0)
+        self.upstream.stats.complete(503, 0.0)
         overloaded = ((b"x-envoy-overloaded", b"true"),)
         self.reply(503, b"circuit breaker open", "mesh_circuit_breaker_open", Flag.UO, headers=overloaded)
         return False
@@ -121,7 +121,7 @@ class Attempts(Timeouts):
         self._counted = True
         if self._host is not None:
             self._host.rq_total += 1
-        stats = self.cluster.stats
+        stats = self.upstream.stats
         stats.upstream_rq_total.value += 1
         stats.upstream_rq_active.value += 1
         if not self.upstream_started:
@@ -136,8 +136,7 @@ class Attempts(Timeouts):
                 headers.append((b"x-envoy-expected-rq-timeout-ms", timeout))
             else:
                 put(headers, b"x-envoy-expected-rq-timeout-ms", timeout)
-        vhost = self.virtual_host.config
-        if vhost.include_attempt_count:
+        if self.taken.tells_attempts:
             put(headers, b"x-envoy-attempt-count", b"%d" % self.attempts)
         if first:
             if self.length == CHUNKED:
@@ -146,15 +145,9 @@ class Attempts(Timeouts):
                 headers.append((b"content-length", b"%d" % self.length))
             if self._upgrade:
                 headers += [(b"connection", self.special[b"connection"]), (b"upgrade", self._upgrade)]
-        rewrite = self.route.action.rewrite
-        if (
-            rewrite is not None
-            and rewrite.host_from_upstream
-            and self._host is not None
-            and self._host.endpoint.hostname
-        ):
+        if self.taken.host_from_upstream and self._host is not None and self._host.endpoint.hostname:
             name = self._host.endpoint.hostname.encode()
-            rewrite_host(self, name, append_forwarded=rewrite.append_forwarded_host)
+            rewrite_host(self, name, append_forwarded=self.taken.appends_forwarded_host)
         return request_head(self.method, self.path, self.authority, headers)
 
     def _expected_timeout(self) -> bytes:
@@ -221,11 +214,11 @@ class Attempts(Timeouts):
     def _give_up_retries(self) -> None:
         """More of the body than may be kept."""
         if self._plan is not None and self._plan.enabled:
-            self.cluster.stats.retry_or_shadow_abandoned.value += 1
+            self.upstream.stats.retry_or_shadow_abandoned.value += 1
             self._plan = self._plan.barred()
 
     def _last_chunk(self) -> bytes:
-        return last_chunk(self.request_trailers if self.cluster.config.enable_trailers else ())
+        return last_chunk(self.request_trailers if self.upstream.config.enable_trailers else ())
 
     def _framed(self, data: bytes) -> bytes:
         return chunk(data) if self.length == CHUNKED else data

@@ -100,7 +100,7 @@ class Elaborate(HedgedStream):
     def _in_flight(self, connection: ClientConnection) -> None:
         super()._in_flight(connection)
         wish = number(self.noted.get(_DURATION))
-        seconds = self.cluster.config.max_stream_duration if wish is None else wish / 1000
+        seconds = self.upstream.config.max_stream_duration if wish is None else wish / 1000
         if seconds:
             self._time_of_attempt = self.manager.loop.call_later(seconds, self._attempt_too_long)
 
@@ -112,7 +112,7 @@ class Elaborate(HedgedStream):
 
     def _attempt_too_long(self) -> None:
         self._time_of_attempt = None
-        self.cluster.stats.upstream_rq_max_duration_reached.value += 1
+        self.upstream.stats.upstream_rq_max_duration_reached.value += 1
         if self._permit is not None:
             self._give_back("timed out")
         self._leave_upstream()
@@ -180,19 +180,19 @@ class Elaborate(HedgedStream):
         redirection = Redirection(self, policy)
         found = redirection.find(head) if self._whole else None
         if found is None or isinstance(found, Refusal):
-            self.cluster.stats.upstream_internal_redirect_failed_total.value += 1
+            self.upstream.stats.upstream_internal_redirect_failed_total.value += 1
             if found is not None:
                 refused(self.manager.stats, found).value += 1
             return False
         target, route = found
-        self.cluster.stats.upstream_internal_redirect_succeeded_total.value += 1
+        self.upstream.stats.upstream_internal_redirect_succeeded_total.value += 1
         self._note_answer(head)
         if end:
             self._detach()
         else:
             self._leave_upstream()
         successor, body = redirection.follow(target, head), self._body
-        successor.take(route)
+        successor._take(route)
         self._end_as_redirected(successor, head)
         self.downstream.replace(successor)
         successor.restart(body)
@@ -200,7 +200,7 @@ class Elaborate(HedgedStream):
 
     def _note_answer(self, head: ResponseParser) -> None:
         """What a response says of the host, whatever becomes of it."""
-        host, cluster = self._host, self.cluster
+        host, cluster = self._host, self.upstream
         if host is not None and cluster.outlier is not None:
             cluster.outlier.on_status(host, head.status, monotonic())
         if self._permit is not None:
@@ -222,6 +222,6 @@ class Elaborate(HedgedStream):
 
     def _give_up_retries(self) -> None:
         if self._redirects is not None and self._whole and (self._plan is None or not self._plan.enabled):
-            self.cluster.stats.retry_or_shadow_abandoned.value += 1
+            self.upstream.stats.retry_or_shadow_abandoned.value += 1
         self._whole = False
         super()._give_up_retries()

@@ -69,8 +69,10 @@ class Mirror(Responses):
         parser.headers = list(headers)
         super().__init__(source, of.manager, parser, of.length, monotonic())
         assert _VIRTUAL_HOST is not None  # noqa: S101  # it serves every name
-        self.virtual_host, self.route = _VIRTUAL_HOST, _VIRTUAL_HOST.routes[0]
-        self.cluster, self.cluster_name = cluster, cluster.name
+        self.virtual_host = _VIRTUAL_HOST
+        self.route = self.taken = _VIRTUAL_HOST.routes[0]
+        self.cluster = self.upstream = cluster
+        self.cluster_name = cluster.name
         self.budget = cluster.budget
         self.scheme = of.scheme
         self.authority = plan.host(authority)
@@ -138,11 +140,11 @@ class Mirror(Responses):
         self.cancel()
 
     def on_upstream_blocked(self) -> None:
-        self.cluster.stats.upstream_flow_control_backed_up_total.value += 1
+        self.upstream.stats.upstream_flow_control_backed_up_total.value += 1
         self.downstream.pause_reading()
 
     def on_upstream_ready(self) -> None:
-        self.cluster.stats.upstream_flow_control_drained_total.value += 1
+        self.upstream.stats.upstream_flow_control_drained_total.value += 1
         self.downstream.resume_reading()
 
     def _finish(self, *, cut: bool = False) -> None:

@@ -133,7 +133,7 @@ class ObservedStream(Stream):
     def _answered(self, end: bool, trailers: Sequence[bytes]) -> None:
         if end:
             self.answered_all = monotonic()
-            if self.cluster.config.enable_trailers:
+            if self.upstream.config.enable_trailers:
                 self.response_trailers = [_field(line) for line in trailers]
 
     def _finish(self, *, cut: bool = False) -> None:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final
 
 from sidecar.codec.headers import Headers, get, put
 from sidecar.codec.heads import RequestParser, ResponseParser
-from sidecar.config.model import Forward, InternalRedirects
+from sidecar.config.model import InternalRedirects
 from sidecar.forward.bounded import BoundedStream
 from sidecar.forwarded import WISHES
 from sidecar.router.internal_redirect import Refusal, Target, Trail, accepts, refused_before
@@ -113,17 +113,6 @@ class Successor(BoundedStream):
     """A request that follows another one of the same client, whose answer was a redirect."""
 
     __slots__ = ()
-
-    def take(self, route: CompiledRoute) -> None:
-        """Chooses the route, and the cluster with it."""
-        action = route.action
-        self.route, self.virtual_host = route, route.virtual_host
-        if isinstance(action, Forward):
-            self._destination = destination = route.draw(self)
-            self.cluster_name = destination.cluster
-            self.cluster = self.manager.clusters.get(destination.cluster)
-            if action.idle_timeout is not None:
-                self._idle_timeout = action.idle_timeout
 
     def restart(self, body: list[bytes]) -> None:
         """What `start` does for a request that came from a client, but for what was done with its head already."""

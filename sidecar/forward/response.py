@@ -33,12 +33,12 @@ class Responses(Attempts):
                 host.rq_success += 1
             else:
                 host.rq_error += 1
-            detector = self.cluster.outlier
+            detector = self.upstream.outlier
             if detector is not None:
                 detector.on_status(host, status, now)
             if self._permit is not None:
                 self._give_back(status)
-            checker = self.cluster.checker
+            checker = self.upstream.checker
             if checker is not None and get(headers, b"x-envoy-immediate-health-check-fail") is not None:
                 checker.fail_now(host)
         plan = self._plan
@@ -59,11 +59,11 @@ class Responses(Attempts):
                 self._touched = now
                 self._watch_attempt(plan, NEVER, now)
         self._end_retry(succeeded=good)
-        self.cluster.stats.complete(status, (now - self.upstream_started) * 1000)
+        self.upstream.stats.complete(status, (now - self.upstream_started) * 1000)
         self._forget_body()
         self.details = "via_upstream"
         self._touched = now
-        if trailers and not self.cluster.config.enable_trailers:
+        if trailers and not self.upstream.config.enable_trailers:
             trailers = ()
         if self._upgrade:
             self._refused_upgrade(head, length, body, end, now, trailers)
@@ -120,13 +120,13 @@ class Responses(Attempts):
             _drop_nominated(headers, special[b"connection"])
         if self.request_complete and not self._upgrade:
             headers.append((b"x-envoy-upstream-service-time", b"%d" % ((now - self.upstream_started) * 1000)))
-        if self.virtual_host.config.include_attempt_count_in_response:
+        if self.taken.tells_client_attempts:
             headers.append((b"x-envoy-attempt-count", b"%d" % self.attempts))
         destination = self._destination
         if destination is not None and destination.response_ops:
             for mutate in destination.response_ops:
                 mutate(self, headers)
-        if self.route.response_filters:
+        if self.taken.response_filters:
             self._filter_response(headers)
         if manager.outbound:
             peer = special.get(b"x-envoy-peer-metadata")
@@ -148,7 +148,7 @@ class Responses(Attempts):
         if end:
             self._detach()
             self._finish()
-            self.downstream.send_body(data, True, trailers if self.cluster.config.enable_trailers else ())
+            self.downstream.send_body(data, True, trailers if self.upstream.config.enable_trailers else ())
         else:
             self.downstream.send_body(data, False)
 
@@ -156,22 +156,22 @@ class Responses(Attempts):
 
     def on_client_blocked(self) -> None:
         if self.connection is not None:
-            self.cluster.stats.upstream_flow_control_paused_reading_total.value += 1
+            self.upstream.stats.upstream_flow_control_paused_reading_total.value += 1
             self.connection.transport.pause_reading()
 
     def on_client_ready(self) -> None:
         if self.connection is not None:
-            self.cluster.stats.upstream_flow_control_resumed_reading_total.value += 1
+            self.upstream.stats.upstream_flow_control_resumed_reading_total.value += 1
             self.connection.transport.resume_reading()
 
     def on_upstream_blocked(self) -> None:
         self.manager.stats.downstream_flow_control_paused_reading_total.value += 1
-        self.cluster.stats.upstream_flow_control_backed_up_total.value += 1
+        self.upstream.stats.upstream_flow_control_backed_up_total.value += 1
         self.downstream.pause_reading()
 
     def on_upstream_ready(self) -> None:
         self.manager.stats.downstream_flow_control_resumed_reading_total.value += 1
-        self.cluster.stats.upstream_flow_control_drained_total.value += 1
+        self.upstream.stats.upstream_flow_control_drained_total.value += 1
         self.downstream.resume_reading()
 
 

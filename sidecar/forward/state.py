@@ -21,8 +21,9 @@ if TYPE_CHECKING:
     from sidecar.connection_manager import ConnectionManager
     from sidecar.reply_mapper import ReplyMapper
     from sidecar.router.retry import RetryPlan
-    from sidecar.router.table import Destination
+    from sidecar.router.table import CompiledRoute, Destination
     from sidecar.upstream.circuit import Permit
+    from sidecar.upstream.cluster import ClusterRuntime
     from sidecar.upstream.host import Host
     from sidecar.upstream.limits import Budget
 
@@ -64,6 +65,8 @@ STREAM_STATE: Final = (
     "request_complete",
     "request_trailers",
     "responding",
+    "taken",
+    "upstream",
 )
 
 
@@ -88,7 +91,10 @@ class StreamState(Exchange):
         self.request_trailers: list[bytes] = []  # raw lines, when they are to be passed on
         self.responding = False  # the response's head has been sent
         self.connection: ClientConnection | None = None
-        self.budget: Budget = None  # type: ignore[assignment]  # set with the cluster
+        # What forwarding works with, set when it is known where to; typed as what it is by then.
+        self.taken: CompiledRoute = None  # type: ignore[assignment]  # `route`
+        self.upstream: ClusterRuntime = None  # type: ignore[assignment]  # `cluster`
+        self.budget: Budget = None  # type: ignore[assignment]  # of the cluster
         self.deadline = NEVER
         self._touched = now
         self._deadline_at = NEVER  # of the whole request
@@ -293,12 +299,12 @@ class StreamState(Exchange):
             host.active -= 1
             if self._waiting:
                 self._waiting = False
-                self.cluster.stats.upstream_rq_cancelled.value += 1
+                self.upstream.stats.upstream_rq_cancelled.value += 1
                 host.pool.leave(self)
         if self._counted:
             self._counted = False
             self.budget.requests -= 1
-            self.cluster.stats.upstream_rq_active.value -= 1
+            self.upstream.stats.upstream_rq_active.value -= 1
         self.connection = None
         if self._permit is not None:
             self._give_back()
@@ -306,7 +312,7 @@ class StreamState(Exchange):
     def _give_back(self, outcome: int | str = "") -> None:
         """Returns the circuit breaker's permit: with the status of the response, why there is none, or nothing when
         that says nothing of the upstream."""
-        permit, circuit = self._permit, self.cluster.circuit
+        permit, circuit = self._permit, self.upstream.circuit
         self._permit = None
         if permit is None or circuit is not permit.circuit:
             return  # configured anew meanwhile
@@ -322,7 +328,7 @@ class StreamState(Exchange):
             self._retrying = False
             self.budget.retries -= 1
             if succeeded:
-                self.cluster.stats.upstream_rq_retry_success.value += 1
+                self.upstream.stats.upstream_rq_retry_success.value += 1
 
     def _end_delay(self) -> None:
         done, self._filter_done = self._filter_done, None

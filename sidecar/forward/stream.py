@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from sidecar.codec.headers import Headers, put
 from sidecar.codec.heads import RequestParser
-from sidecar.config.model import HASHING, Forward, Redirect
+from sidecar.config.model import HASHING, DirectResponse, Forward, Redirect
 from sidecar.exchange import Flag
 from sidecar.filters import Delay, Encode, Hold, Reply, Step, Wait
 from sidecar.forward.state import BAD_REQUEST
@@ -50,7 +50,9 @@ class Stream(Tunnels):
         if refusal is not None:
             self._answer(refusal)
             return
-        route = self.route = manager.routes.find(self)
+        route = manager.routes.find(self)
+        if route is not None:
+            self._take(route)
         if manager.tracer is not None:
             manager.tracer.begin(self)
         manager.active.add(self)
@@ -62,16 +64,8 @@ class Stream(Tunnels):
             self._set_deadline()
             self._run(manager.filters.unrouted.request, 0)
             return
-        self.virtual_host = route.virtual_host
-        action = route.action
-        if isinstance(action, Forward):
-            self._destination = destination = route.draw(self)
-            self.cluster_name = destination.cluster
-            self.cluster = manager.clusters.get(destination.cluster)
-            if action.idle_timeout is not None:
-                self._idle_timeout = action.idle_timeout
         special = self.special
-        if special and b"upgrade" in special and not self._may_upgrade(special[b"upgrade"], action):
+        if special and b"upgrade" in special and not self._may_upgrade(special[b"upgrade"], route.action):
             stats.downstream_rq_ws_on_non_ws_route.value += 1
             self.reply(403, b"", "upgrade_failed", 0, close=True)
         elif route.filters:
@@ -79,6 +73,19 @@ class Stream(Tunnels):
             self._run(route.filters, 0)
         else:
             self._act(route)
+
+    def _take(self, route: CompiledRoute) -> None:
+        """The request is on this route, and with it goes to a cluster."""
+        self.route = self.taken = route
+        self.virtual_host = route.virtual_host
+        if route.forward is not None:
+            self._destination = destination = route.draw(self)
+            self.cluster_name = destination.cluster
+            cluster = self.manager.clusters.get(destination.cluster)
+            if cluster is not None:
+                self.cluster = self.upstream = cluster
+            if route.idle_timeout >= 0.0:
+                self._idle_timeout = route.idle_timeout
 
     def _may_upgrade(self, upgrade: bytes, action: Any) -> bool:
         """Notes an upgrade that is enabled; False for one that is not (h2c is ignored, as in Envoy)."""
@@ -148,14 +155,15 @@ class Stream(Tunnels):
             self.manager.stats.no_route.value += 1
             self.reply(404, b"", "route_not_found", Flag.NR, close=self.method == b"CONNECT")
             return
+        if route.forward is not None:
+            self._forward(route, route.forward)
+            return
         action = route.action
-        if isinstance(action, Forward):
-            self._forward(route, action)
-        elif isinstance(action, Redirect):
+        if isinstance(action, Redirect):
             self.manager.stats.rq_direct_response.value += 1
             location = redirect_location(action, route.path_rewrite, self)
             self._direct(action.code, [(b"location", location)], b"", route)
-        else:
+        elif isinstance(action, DirectResponse):
             self.manager.stats.rq_direct_response.value += 1
             self._direct(action.status, [], action.body, route)
 
@@ -186,8 +194,8 @@ class Stream(Tunnels):
             manager.stats.no_cluster.value += 1
             self.reply(action.cluster_not_found_code, b"", "cluster_not_found", Flag.NC, close=bool(self._upgrade))
             return
-        self.budget = cluster.high_budget if action.high_priority else cluster.budget
-        self._timeout = action.timeout
+        self.budget = cluster.high_budget if route.high_priority else cluster.budget
+        self._timeout = route.timeout
         plan = route.retry
         elaborate = route.extras is not None or cluster.elaborate
         if not WISHES.isdisjoint(self.noted):
@@ -196,12 +204,10 @@ class Stream(Tunnels):
         if plan is not None:
             self._plan = plan = plan.of(self)
             self._retries_left = plan.policy.attempts
-        self._rewrite(route, action, destination)
+        self._rewrite(route, destination)
         if route.hash_policies is not None and cluster.config.balancing.policy in HASHING:
             self._choose_key(route.hash_policies, destination)
-        vhost = route.virtual_host.config
-        limit = route.config.retry_buffer if route.config.retry_buffer is not None else vhost.retry_buffer
-        self._body_limit = manager.buffer_limit if limit is None else limit
+        self._body_limit = manager.buffer_limit if route.body_limit < 0 else route.body_limit
         if self._body_size > self._body_limit:  # it came while a filter held the request up
             self._give_up_retries()
         stream = self._elaborate() if elaborate else self
@@ -236,7 +242,7 @@ class Stream(Tunnels):
         policy = with_client_wishes(plan.policy if plan is not None else None, self.noted)
         return RetryPlan(policy, self._timeout) if policy is not None else None
 
-    def _rewrite(self, route: CompiledRoute, action: Forward, destination: Destination) -> None:
+    def _rewrite(self, route: CompiledRoute, destination: Destination) -> None:
         """What the route makes of path, host and headers."""
         headers = self.headers
         if route.path_rewrite is not None:
@@ -245,8 +251,7 @@ class Stream(Tunnels):
             put(headers, b"x-envoy-original-path", self.original_path)
         host = destination.host_rewrite or route.host_rewrite
         if host:
-            append = action.rewrite is not None and action.rewrite.append_forwarded_host
-            rewrite_host(self, host, append_forwarded=append)
+            rewrite_host(self, host, append_forwarded=route.appends_forwarded_host)
         for mutate in destination.request_ops:
             mutate(self, headers)
         if self.manager.outbound:

@@ -31,7 +31,7 @@ class Tunnels(Responses):
             headers.append((b"connection", special.get(b"connection", b"upgrade")))
             headers.append((b"upgrade", special.get(b"upgrade", self._upgrade)))
         self.response_headers = headers
-        self.cluster.stats.complete(101, (monotonic() - self.upstream_started) * 1000)
+        self.upstream.stats.complete(101, (monotonic() - self.upstream_started) * 1000)
         self.downstream.switch(self.downstream.render(101, headers))
         connection.tunnel(self)
 

@@ -18,6 +18,7 @@ import re2
 from sidecar.codec.local_reply import is_grpc
 from sidecar.config.model import (
     MILLION,
+    NO_OPS,
     DirectResponse,
     Forward,
     HeaderOps,
@@ -84,7 +85,11 @@ class Destination:
 
 
 class CompiledRoute:
-    """A route, ready to use. `filters` and `response_filters` are the steps of the chain's filters on this route."""
+    """A route, ready to use. `filters` and `response_filters` are the steps of the chain's filters on this route.
+
+    What every forwarded request asks for stands here itself, wherever it was configured: a request that is not the first
+    on its route in a while reads one object, not five that have left the processor's caches meanwhile.
+    """
 
     __slots__ = (
         "_choose",
@@ -92,13 +97,19 @@ class CompiledRoute:
         "_limits",
         "_rng",
         "action",
+        "appends_forwarded_host",
+        "body_limit",
         "conditions",
         "config",
         "destination",
         "extras",
         "filters",
+        "forward",
         "hash_policies",
+        "high_priority",
+        "host_from_upstream",
         "host_rewrite",
+        "idle_timeout",
         "matches_path",
         "name",
         "order",
@@ -106,6 +117,9 @@ class CompiledRoute:
         "response_filters",
         "response_ops",
         "retry",
+        "tells_attempts",
+        "tells_client_attempts",
+        "timeout",
         "virtual_host",
     )
 
@@ -124,33 +138,55 @@ class CompiledRoute:
         self.host_rewrite = b""
         self.hash_policies: HashPolicies | None = None
         self.extras: Extras | None = None
+        self.forward = action if isinstance(action, Forward) else None
+        self.timeout = 0.0  # of the whole request; 0.0: none
+        self.idle_timeout = -1.0  # -1.0: the connection manager's
+        self.high_priority = False
+        self.host_from_upstream = self.appends_forwarded_host = False
+        limit = config.retry_buffer if config.retry_buffer is not None else vhost.retry_buffer
+        self.body_limit = (
+            -1 if limit is None else limit
+        )  # of the body kept for a retry; -1: the listener's buffer limit
+        self.tells_attempts = vhost.include_attempt_count
+        self.tells_client_attempts = vhost.include_attempt_count_in_response
         self._rng = table.rng
         request = [config.request_ops, vhost.request_ops, routes.request_ops]
         response = [config.response_ops, vhost.response_ops, routes.response_ops]
         in_order: Order = reversed if routes.specific_last else iter
-        self.response_ops = compile_ops(in_order(response))
+        self.response_ops = table.mutations(in_order(response))
         self._destinations: list[Destination] = []
         self._choose: Choice | None = None
         self.destination: Destination | None = None  # when there is no choice
         if isinstance(action, Forward):
             policy = action.retry or vhost.retry
             self.retry = table.retry_plan(policy, action.timeout) if policy is not None else None
-            self._compile_forward(action, request, response, in_order)
+            self._compile_forward(action, request, response, in_order, table)
             mirrors = action.mirrors or vhost.mirrors or routes.mirrors
             self.extras = Extras(action, mirrors, hedges=vhost.hedges) or None
         elif isinstance(action, Redirect):
             self.path_rewrite = path_rewrite(action, config.match)
 
     def _compile_forward(
-        self, action: Forward, request: list[HeaderOps], response: list[HeaderOps], in_order: Order
+        self,
+        action: Forward,
+        request: list[HeaderOps],
+        response: list[HeaderOps],
+        in_order: Order,
+        table: RouteTable,
     ) -> None:
+        self.timeout = action.timeout
+        if action.idle_timeout is not None:
+            self.idle_timeout = action.idle_timeout
+        self.high_priority = action.high_priority
         self.hash_policies = HashPolicies(action.hash_policies) if action.hash_policies else None
         if action.rewrite is not None:
+            self.host_from_upstream = action.rewrite.host_from_upstream
+            self.appends_forwarded_host = action.rewrite.append_forwarded_host
             self.path_rewrite = path_rewrite(action.rewrite, self.config.match)
             self.host_rewrite = action.rewrite.host.encode()
         late = late_rewrites(action.rewrite) if action.rewrite is not None else ()
         chosen = [cluster for cluster in action.clusters if cluster.weight or len(action.clusters) == 1]
-        self._destinations = [_destination(cluster, request, response, late, in_order) for cluster in chosen]
+        self._destinations = [_destination(cluster, request, response, late, in_order, table) for cluster in chosen]
         self._limits = list(accumulate(cluster.weight for cluster in chosen))
         self._choose = choice(action, self._destinations, self._limits, self._rng) if chosen else None
         if len(self._destinations) == 1 and self._choose is None:
@@ -176,9 +212,10 @@ def _destination(
     response: list[HeaderOps],
     late: tuple[Mutation, ...],
     in_order: Order,
+    table: RouteTable,
 ) -> Destination:
-    request_ops = compile_ops([cluster.request_ops, *in_order(request)])
-    response_ops = compile_ops([cluster.response_ops, *in_order(response)])
+    request_ops = table.mutations([cluster.request_ops, *in_order(request)])
+    response_ops = table.mutations([cluster.response_ops, *in_order(response)])
     return Destination(cluster, request_ops + late, response_ops, response_ops)
 
 
@@ -249,25 +286,40 @@ class CompiledVirtualHost:
 
     def find(self, exchange: Exchange, path: bytes) -> CompiledRoute | None:
         """The first route, in the order written, that accepts the request; `path` is without its query."""
-        candidates = self.routes if len(self.routes) <= _SMALL else self._candidates(path)
-        for route in candidates:
-            if route.matches_path(path) and (not route.conditions or route.accepts(exchange)):
-                return route
-        return None
-
-    def _candidates(self, path: bytes) -> list[CompiledRoute]:
-        found = list(self._exact.get(path, ()))
+        if len(self.routes) <= _SMALL:
+            return _first(self.routes, exchange, path, len(self.routes))
+        best, before = None, len(self.routes)
+        hit = self._exact.get(path)
+        if hit is not None and (found := _first_of_path(hit, exchange, before)) is not None:
+            best, before = found, found.order
         prefixes, size = self._prefixes, len(path)
         for length in self._lengths:
             if length > size:
                 break
             hit = prefixes.get(path[:length])
-            if hit is not None:
-                found += hit
-        found += self._others
-        if len(found) > 1:
-            found.sort(key=_order)
-        return found
+            if hit is not None and (found := _first_of_path(hit, exchange, before)) is not None:
+                best, before = found, found.order
+        return _first(self._others, exchange, path, before) or best
+
+
+def _first(routes: list[CompiledRoute], exchange: Exchange, path: bytes, before: int) -> CompiledRoute | None:
+    """The first of the routes (in the order written) that accepts the request and was written `before` that place."""
+    for route in routes:
+        if route.order >= before:
+            break
+        if route.matches_path(path) and (not route.conditions or route.accepts(exchange)):
+            return route
+    return None
+
+
+def _first_of_path(routes: list[CompiledRoute], exchange: Exchange, before: int) -> CompiledRoute | None:
+    """The same of routes whose path is known to match."""
+    for route in routes:
+        if route.order >= before:
+            break
+        if not route.conditions or route.accepts(exchange):
+            return route
+    return None
 
 
 class TlsVirtualHost(CompiledVirtualHost):
@@ -285,10 +337,6 @@ class TlsVirtualHost(CompiledVirtualHost):
         return super().find(exchange, path)
 
 
-def _order(route: CompiledRoute) -> int:
-    return route.order
-
-
 def _no_filters(_routes: RouteConfig, _vhost: VirtualHost, _route: Route) -> tuple[tuple[Any, ...], tuple[Any, ...]]:
     return (), ()
 
@@ -296,7 +344,7 @@ def _no_filters(_routes: RouteConfig, _vhost: VirtualHost, _route: Route) -> tup
 class RouteTable:
     """A compiled route configuration; immutable once made."""
 
-    __slots__ = ("_any", "_exact", "_plans", "_prefixes", "_suffixes", "bind_filters", "config", "rng")
+    __slots__ = ("_any", "_exact", "_mutations", "_plans", "_prefixes", "_suffixes", "bind_filters", "config", "rng")
 
     def __init__(
         self, config: RouteConfig, *, rng: random.Random | None = None, bind_filters: FilterBinder = _no_filters
@@ -309,6 +357,7 @@ class RouteTable:
         self._prefixes: list[tuple[bytes, CompiledVirtualHost]] = []
         self._any: CompiledVirtualHost | None = None
         self._plans: dict[tuple[int, float], RetryPlan] = {}
+        self._mutations: dict[tuple[HeaderOps, ...], tuple[Mutation, ...]] = {}
         for vhost in config.virtual_hosts:
             kind = CompiledVirtualHost if vhost.require_tls is RequireTls.NONE else TlsVirtualHost
             compiled = kind(vhost, self)
@@ -334,6 +383,16 @@ class RouteTable:
         if plan is None:
             plan = self._plans[key] = RetryPlan(policy, timeout)
         return plan
+
+    def mutations(self, levels: Iterable[HeaderOps]) -> tuple[Mutation, ...]:
+        """The operations, compiled; where they are equal, routes share them."""
+        key = tuple(ops for ops in levels if ops is not NO_OPS)
+        if not key:
+            return ()
+        found = self._mutations.get(key)
+        if found is None:
+            found = self._mutations[key] = compile_ops(key)
+        return found
 
     def virtual_host(self, authority: bytes) -> CompiledVirtualHost | None:
         """Exact name, then the longest suffix wildcard, then the longest prefix wildcard, then `*`."""
