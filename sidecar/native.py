@@ -80,6 +80,7 @@ MODULES: Final = (
     "sidecar.upstream.limits",
     "sidecar.upstream.outlier",
     "sidecar.upstream.pool",
+    "sidecar.workers.merged_stats",
 )
 
 

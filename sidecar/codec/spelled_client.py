@@ -28,17 +28,19 @@ class ProperClient(ClientConnection):
 
 
 class RememberingClient(ClientConnection):
-    """Keeps the spelling of responses for their way downstream; what is not among them is spelled by `rest`."""
+    """Keeps the spelling of responses for their way downstream; what is not among them is spelled by `_rest`."""
 
-    def __init__(self, pool: Any, **options: Any) -> None:
-        super().__init__(pool, **options)
+    def connection_made(self, transport: Any) -> None:
+        super().connection_made(transport)
         self.plain_heads = False
-        self.rest: Spelling | None = None
+
+    def _rest(self) -> Spelling | None:
+        return None
 
     def _new_head(self) -> ResponseParser:
         made = RememberingResponses()
         downstream, before = self.stream.downstream, self.stream.downstream.usual_head_of
-        spelling = as_sent(made.names, self.rest)
+        spelling = as_sent(made.names, self._rest())
 
         def head_of(status: int, headers: Headers) -> bytes:
             downstream.head_of = before  # this response only
@@ -49,9 +51,10 @@ class RememberingClient(ClientConnection):
 
 
 class RememberingOrProperClient(RememberingClient):
-    def __init__(self, pool: Any, **options: Any) -> None:
-        super().__init__(pool, **options)
-        self.rest = proper_case
+    """The same, with proper case for the rest."""
+
+    def _rest(self) -> Spelling | None:
+        return proper_case
 
 
 def client_type(spelling: str) -> type[ClientConnection]:

@@ -23,10 +23,10 @@ from sidecar.machine import memory
 from sidecar.runtime import Runtime
 from sidecar.settings import Settings
 from sidecar.telemetry.prometheus import CellMetric, Points, StatsCollector
-from sidecar.telemetry.registry import Cell, Family, Row, Stat, Stats, labels_text
 from sidecar.telemetry.station import BreakerEvent, selected_metrics
 from sidecar.telemetry.trace import Spans
 from sidecar.workers import merge
+from sidecar.workers.merged_stats import MergedStats
 from sidecar.workers.state import Breaker, HostState, MetricState, Outlier
 from sidecar.workers.supervisor import Supervisor
 
@@ -271,27 +271,6 @@ def _at(listener: FleetListener) -> model.Listener:
 
 
 # ── statistics ────────────────────────────────────────────────────────────────────────────────────────────────────────
-
-
-class MergedStats(Stats):
-    """The supervisor's own statistics, and those of its workers as they were last asked for."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.merged: list[Stat] = []
-
-    def parts(self) -> Iterator[Iterator[Stat]]:
-        yield from super().parts()
-        yield iter(self.merged)
-
-    def families(self, wanted: Callable[[str, Cell], bool] | None = None) -> Iterator[Family]:
-        found: dict[tuple[str, type[Cell]], Family] = {}
-        for stat in (stat for part in self.parts() for stat in part):
-            if wanted is None or wanted(stat.name, stat.cell):
-                key = stat.family, type(stat.cell)
-                row = Row(stat.cell, stat.labels, labels_text(stat.labels))
-                found.setdefault(key, Family(*key, [])).rows.append(row)
-        yield from found.values()
 
 
 class FleetTelemetry:

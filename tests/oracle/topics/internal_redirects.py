@@ -113,7 +113,7 @@ CASES = (
     redirected("redirect_only_once", [to(NEXT), to(NEXT), reply()], 2, logs=2),
     redirected("redirect_thrice", [to(NEXT)], 4, policy={"max_internal_redirects": 3}, logs=4),
     redirected("redirect_never", [to(NEXT)], 1, policy={"max_internal_redirects": 0}),
-    redirected("redirect_https", [to("https://%HOST%/y"), reply()], 1),
+    redirected("internal_redirect_https", [to("https://%HOST%/y"), reply()], 1),
     redirected(
         "redirect_https_allowed",
         [to("https://%HOST%/y"), reply()],
