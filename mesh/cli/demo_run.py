@@ -23,7 +23,7 @@ from mesh.cli.demo_metrics import METRICS_PAGE, LoadTotals, Window, parse
 from mesh.cli.demo_plan import DEFAULT_NETWORK, Plan, make_plan
 from mesh.cli.demo_stack import NETWORKING, ROOT, Stack, check_examples, check_free
 from mesh.cli.demo_view import Picture, commands_to_try, plain_line, render, summary
-from mesh.cli.errors import USAGE, CliError
+from mesh.cli.errors import USAGE, CliError, alone
 from mesh.cli.process import Process
 from mesh.cli.sidecar import ask, proxy_program
 
@@ -124,15 +124,13 @@ class _Demo:
         """Whether it serves; False when it was told to stop before."""
         began = time.monotonic()
         print("starting control plane, gateway, services and sidecars …", flush=True)
-        try:
+        with alone():
             async with asyncio.TaskGroup() as group:
                 starting = group.create_task(self.stack.start())
                 stopping = group.create_task(self._stop.wait())
                 await asyncio.wait((starting, stopping), return_when=asyncio.FIRST_COMPLETED)
                 starting.cancel()
                 stopping.cancel()
-        except* CliError as errors:
-            raise errors.exceptions[0] from None
         if self._stop.is_set():
             return False
         self._picture.events.clear()  # what was waited for is there

@@ -16,7 +16,7 @@ from mesh.bootstrap import bootstrap, render
 from mesh.cli.addresses import can_listen
 from mesh.cli.client import ControlPlane
 from mesh.cli.demo_plan import Member, Plan
-from mesh.cli.errors import CliError
+from mesh.cli.errors import CliError, alone
 from mesh.cli.process import Process
 from mesh.cli.sidecar import Sidecar, Start, ask, console_script, environment, write_bootstrap
 from mesh.cli.supervised import Report, Supervised
@@ -84,15 +84,13 @@ class Stack:
         parts: list[Supervised] = [self.control_plane, *self.sidecars.values(), *self.apps.values()]
         for part in parts:
             await part.start()
-        try:
+        with alone():
             async with asyncio.TaskGroup() as group:
                 group.create_task(self._configure(deadline))
                 for sidecar in self.sidecars.values():
                     group.create_task(self._sidecar_ready(sidecar, deadline))
                 for member in self.plan.workloads:
                     group.create_task(self._app_ready(member, deadline))
-        except* CliError as errors:
-            raise errors.exceptions[0] from None
         await self._until(self._joined, deadline, "all workloads in the registry")
         await self._until(self._serves, deadline, f"an answer from {self.plan.url}")
         for part in parts:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 from mesh.errors import MeshError
 
 FAILED = 1
@@ -36,3 +39,19 @@ class UnreachableError(CliError):
             "is it elsewhere?   --server URL, or set MESH_SERVER",
             code=UNREACHABLE,
         )
+
+
+@contextmanager
+def alone() -> Iterator[None]:
+    """Around a task group: the first CliError of its tasks, by itself. What `except*` raises stays in a group in Python's
+    before 3.11.4."""
+    try:
+        yield
+    except ExceptionGroup as group:
+        errors, others = group.split(CliError)
+        if errors is None or others is not None:
+            raise
+        first: Exception = errors
+        while isinstance(first, ExceptionGroup):
+            first = first.exceptions[0]
+        raise first from None

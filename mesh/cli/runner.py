@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from mesh.bootstrap import admin_address, bootstrap, render
-from mesh.cli.errors import CliError
+from mesh.cli.errors import CliError, alone
 from mesh.cli.process import Process
 from mesh.cli.sidecar import Sidecar, Start, environment, proxy_program, write_bootstrap
 from mesh.cli.workload import Described, Workload, describe
@@ -56,11 +56,12 @@ class _Runner:
         for number in FORWARDED:
             loop.add_signal_handler(number, self._signalled, number)
         try:
-            async with asyncio.TaskGroup() as group:
-                self._starting = group.create_task(self._prepare(ready_timeout))
-        except* CliError as errors:
+            with alone():
+                async with asyncio.TaskGroup() as group:
+                    self._starting = group.create_task(self._prepare(ready_timeout))
+        except CliError:
             await self._sidecar.stop()
-            raise errors.exceptions[0] from None
+            raise
         if self._early is not None:
             await self._sidecar.stop()
             return 128 + self._early
