@@ -56,7 +56,8 @@ class Elaborate(HedgedStream):
         if not known and isinstance(plain, ObservedStream):
             known = OBSERVED_STATE
         for name in (*EXCHANGE_STATE, *STREAM_STATE, *known):
-            setattr(elaborate, name, getattr(plain, name))
+            if (value := getattr(plain, name)) is not None:  # else it is not known yet, by neither
+                setattr(elaborate, name, value)
         elaborate._begun = True
         route = plain.route
         elaborate._extras = extras = (route.extras if route is not None else None) or NO_EXTRAS
