@@ -18,6 +18,7 @@ from sidecar.config.reader import Reader
 
 FILTERS: Final[Mapping[str, str]] = {
     "envoy.extensions.filters.http.buffer.v3.Buffer": "sidecar.config.filter_buffer",
+    "envoy.extensions.filters.http.compressor.v3.Compressor": "sidecar.config.filter_compressor",
     "envoy.extensions.filters.http.cors.v3.Cors": "sidecar.config.filter_cors",
     "envoy.extensions.filters.http.fault.v3.HTTPFault": "sidecar.config.filter_fault",
     "envoy.extensions.filters.http.header_mutation.v3.HeaderMutation": "sidecar.config.filter_header_mutation",
@@ -28,6 +29,7 @@ FILTERS: Final[Mapping[str, str]] = {
 # Types that only routes configure.
 ROUTE_ONLY: Final[Mapping[str, str]] = {
     "envoy.extensions.filters.http.buffer.v3.BufferPerRoute": "sidecar.config.filter_buffer",
+    "envoy.extensions.filters.http.compressor.v3.CompressorPerRoute": "sidecar.config.filter_compressor",
     "envoy.extensions.filters.http.cors.v3.CorsPolicy": "sidecar.config.filter_cors",
     "envoy.extensions.filters.http.header_mutation.v3.HeaderMutationPerRoute": "sidecar.config.filter_header_mutation",
 }

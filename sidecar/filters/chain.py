@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final, NamedTuple
 
+from sidecar.config.compression_model import Compressor
 from sidecar.config.filter_model import BufferBody, CorsFilterConfig, HeaderMutations, HealthCheck, LocalRateLimit
 from sidecar.config.model import FaultConfig, HttpFilter, Route, RouteConfig, VirtualHost
 from sidecar.exchange import Exchange
 from sidecar.filters import Decision, Encode, Filter, FilterContext, ResponseStep, Step, Steps
 from sidecar.filters.bodies import noted
 from sidecar.filters.buffer import BufferFilter
+from sidecar.filters.compressor import CompressorFilter
 from sidecar.filters.cors import CorsFilter
 from sidecar.filters.fault import FaultFilter
 from sidecar.filters.header_mutation import HeaderMutationFilter
@@ -20,6 +22,7 @@ from sidecar.filters.local_ratelimit import LocalRateLimitFilter
 # By the type of the compiled configuration: a filter's name is the user's to choose. The router has no steps.
 _FACTORIES: dict[type, Callable[[Any, FilterContext], Filter]] = {
     BufferBody: BufferFilter,
+    Compressor: CompressorFilter,
     CorsFilterConfig: CorsFilter,
     FaultConfig: FaultFilter,
     HeaderMutations: HeaderMutationFilter,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -88,7 +89,7 @@ def _response(flat: Flat, path: str, response: Response | None) -> None:
         return
     flat[f"{path}.reason"] = response.reason
     flat[f"{path}.version"] = response.version
-    flat[f"{path}.body"] = response.body
+    flat[f"{path}.body"] = _decoded(response)
     flat[f"{path}.framing"] = response.framing
     flat[f"{path}.complete"] = response.complete
     flat[f"{path}.trailers"] = tuple(response.trailers)
@@ -96,6 +97,16 @@ def _response(flat: Flat, path: str, response: Response | None) -> None:
     for number, interim in enumerate(response.interim):
         flat[f"{path}.interim[{number}].status"] = interim.status
         _headers(flat, f"{path}.interim[{number}].header", interim.headers)
+
+
+def _decoded(response: Response) -> bytes:
+    """The body, without a coding whose bytes depend on the library that wrote them."""
+    if response.header("content-encoding") != "gzip":
+        return response.body
+    try:
+        return gzip.decompress(response.body)
+    except (OSError, EOFError):
+        return response.body
 
 
 def _received(flat: Flat, number: int, received: Received) -> None:
