@@ -17,6 +17,8 @@ help:
 
 # The environment is remade whenever what it is made from changes.
 .venv/.made: pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit("$(PYTHON) is Python %d.%d, and 3.11 is needed: make PYTHON=python3.11 …" % \
+	    sys.version_info[:2] if sys.version_info < (3, 11) else 0)'
 	$(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev]'
 	@# Fourteen processes that compile the same files at the demo's first start get in each other's way.
