@@ -71,6 +71,7 @@ MODULES: Final = (
     "sidecar.telemetry.access_log",
     "sidecar.telemetry.cells",
     "sidecar.telemetry.istio_metrics",
+    "sidecar.telemetry.propagation",
     "sidecar.telemetry.registry",
     "sidecar.telemetry.stats",
     "sidecar.telemetry.trace",

@@ -13,6 +13,7 @@ from sidecar.codec.framing import CHUNKED, UNTIL_CLOSE, ChunkedDecoder, FramingE
 from sidecar.codec.heads import HeadError, ResponseParser
 
 if TYPE_CHECKING:
+    from sidecar.telemetry.cells import Counter
     from sidecar.timers import Deadlines
     from sidecar.upstream.limits import Budget
 
@@ -78,8 +79,8 @@ class ClientConnection:
         self.interim = False  # the host has sent a 1xx
         self.plain_heads = True
         self._unfinished = False  # we closed it in the middle of a request
-        self._received = pool.stats.upstream_cx_rx_bytes_total
-        self._sent = pool.stats.upstream_cx_tx_bytes_total
+        self._received: Counter = pool.stats.upstream_cx_rx_bytes_total
+        self._sent: Counter = pool.stats.upstream_cx_tx_bytes_total
         self._blocked = False  # the upstream does not take what we write
 
     # ── asyncio's side ────────────────────────────────────────────────────────────────────────────────────────────────

@@ -154,10 +154,12 @@ class IstioMetrics:
                 peer = exchange.endpoint.peer
             content = exchange.noted.get(b"content-type")
             grpc = content is not None and content.startswith(b"application/grpc")
-            key: Key = (peer, exchange.cluster_name, exchange.status, exchange.flags, grpc)
+            key: Key = (peer, exchange.cluster_name, exchange.status, exchange.flags)
+            if grpc or _service(exchange) is None:
+                key = (*key, *_request_says(exchange, grpc))
             series = known.get(key)
             if series is None:
-                series = self._find(known, key, exchange, outbound)
+                series = known[key] = self._find(known, exchange, outbound, grpc)
             series.requests += 1
             milliseconds = (now - exchange.started) * 1000
             series.duration[bisect_left(BUCKETS, milliseconds)] += 1
@@ -211,20 +213,13 @@ class IstioMetrics:
 
     # ── labels ────────────────────────────────────────────────────────────────────────────────────────────────────────
 
-    def _find(self, known: dict[Key, RequestSeries], key: Key, exchange: Exchange, outbound: bool) -> RequestSeries:
-        """The series of a request whose key is new, or whose labels depend on more than the key holds."""
-        grpc_status = b""
-        if _service(exchange) is None or key[-1]:
-            route = exchange.route.name if exchange.route is not None else ""
-            grpc_status = get(exchange.response_headers, b"grpc-status") or b"" if key[-1] else b""
-            key = (*key, exchange.authority, route, grpc_status)
-            if (series := known.get(key)) is not None:
-                return series
+    def _find(self, known: dict[Key, RequestSeries], exchange: Exchange, outbound: bool, grpc: bool) -> RequestSeries:
+        """The series of a request whose key is new; makes room for the key."""
         labels = (
             *self._labels(exchange, _peer(exchange, outbound), outbound),
-            "grpc" if key[4] else "http",
+            "grpc" if grpc else "http",
             str(exchange.status),
-            grpc_status.decode("ascii", "replace"),
+            _grpc_status(exchange).decode("ascii", "replace") if grpc else "",
             flags_text(exchange.flags),
             UNKNOWN if outbound else "none",
         )
@@ -235,7 +230,6 @@ class IstioMetrics:
             series = self.request_series[labels] = RequestSeries(labels)
         if len(known) >= MAX_KEYS:
             known.clear()
-        known[key] = series
         return series
 
     def _within_bounds(self, labels: tuple[str, ...]) -> tuple[str, ...]:
@@ -302,12 +296,28 @@ def _peer(exchange: Exchange, outbound: bool) -> Peer | None:
 
 
 def _service(exchange: Exchange) -> tuple[str, str] | None:
-    """Host and name of the service that a cluster's metadata names; None where the request itself has to tell."""
-    if exchange.cluster is None or exchange.cluster_name in _NAMED_AFTER_CLUSTER:
+    """Host and name of the service that the cluster is of; None where the request itself has to tell."""
+    cluster = exchange.cluster
+    return None if cluster is None else cluster.service
+
+
+def service_of(cluster: str, metadata: Mapping[str, Any]) -> tuple[str, str] | None:
+    """The same of a cluster, by its metadata; worked out once, when it is configured."""
+    if cluster in _NAMED_AFTER_CLUSTER:
         return None
-    istio = exchange.cluster.config.metadata.get("istio")
+    istio = metadata.get("istio")
     services = istio.get("services") if isinstance(istio, Mapping) else None
     if not isinstance(services, (list, tuple)) or not services:
         return None
     host = str(services[0].get("host", ""))
     return host, str(services[0].get("name", "")) or host.partition(".")[0]
+
+
+def _request_says(exchange: Exchange, grpc: bool) -> Key:
+    """What labels depend on beyond the usual key: of gRPC, and where no service is known."""
+    route = exchange.route.name if exchange.route is not None else ""
+    return grpc, exchange.authority, route, _grpc_status(exchange) if grpc else b""
+
+
+def _grpc_status(exchange: Exchange) -> bytes:
+    return get(exchange.response_headers, b"grpc-status") or b""

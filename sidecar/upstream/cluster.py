@@ -17,6 +17,7 @@ from sidecar.balancer.subsets import SubsetPicker
 from sidecar.codec.h1_client import ClientConnection
 from sidecar.codec.spelled_client import client_type
 from sidecar.config import model
+from sidecar.telemetry.istio_metrics import service_of
 from sidecar.telemetry.stats import CircuitStats, ClusterStats, HealthCheckStats, PoolStats, RemainingStats, Stats
 from sidecar.timers import Deadlines
 from sidecar.upstream.breaker import HostBreaker, StateListener
@@ -138,6 +139,7 @@ class ClusterRuntime:
     def _configure(self, config: model.Cluster) -> None:
         self.config = config
         self.elaborate = bool(config.max_stream_duration)
+        self.service = service_of(config.name, config.metadata)
         self._configure_checks(config)
         self._configure_circuit(config)
         if config.resend is not model.Resend.NEVER:

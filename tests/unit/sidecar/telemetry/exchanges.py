@@ -9,6 +9,7 @@ from mesh.clock import ManualClock
 from mesh.node import Node
 from sidecar.config.model import Address, Cluster, Discovery, Endpoint, Forward, PathMatch, Route, RouteMatch
 from sidecar.exchange import Exchange
+from sidecar.telemetry.istio_metrics import service_of
 from sidecar.telemetry.peer import Peer
 
 CLOCK_START = 1_000.0
@@ -28,6 +29,10 @@ class FakeCluster:
     @property
     def name(self) -> str:
         return self.config.name
+
+    @property
+    def service(self) -> tuple[str, str] | None:
+        return service_of(self.config.name, self.config.metadata)
 
 
 @dataclass
