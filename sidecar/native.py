@@ -72,6 +72,7 @@ MODULES: Final = (
     "sidecar.telemetry.cells",
     "sidecar.telemetry.istio_metrics",
     "sidecar.telemetry.propagation",
+    "sidecar.telemetry.quick_line",
     "sidecar.telemetry.registry",
     "sidecar.telemetry.stats",
     "sidecar.telemetry.trace",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import Enum
 from typing import Final
 
@@ -24,9 +24,14 @@ class Address:
 
     host: str
     port: int
+    text: str = field(init=False, repr=False, compare=False)  # every log line has two of them
+
+    def __post_init__(self) -> None:
+        text = f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+        object.__setattr__(self, "text", text)
 
     def __str__(self) -> str:
-        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+        return self.text
 
 
 class StringMatch(Enum):

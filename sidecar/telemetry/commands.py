@@ -45,7 +45,7 @@ _FLAG_NAMES = {
 }  # fmt: skip
 
 # Headers whose repetitions Envoy joins as it reads them; of any other header it logs the first.
-_JOINED = frozenset(
+JOINED = frozenset(
     (b"accept", b"content-type", b"forwarded", b"origin", b"referer", b"user-agent", b"via", b"x-forwarded-for")
 )
 _HEADER_NAME = re.compile(r":?[!#$&'*+.^_`|~0-9A-Za-z-]+")
@@ -59,7 +59,7 @@ def by_name(headers: Headers) -> Mapping[bytes, bytes]:
         for name, value in headers:
             if name not in found:
                 found[name] = value
-            elif name in _JOINED:
+            elif name in JOINED:
                 found[name] += b"," + value
     return found
 

