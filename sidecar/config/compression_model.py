@@ -1,4 +1,4 @@
-"""What the compressor is configured with (see `sidecar.config.model`)."""
+"""What compressor and decompressor are configured with (see `sidecar.config.model`)."""
 
 from __future__ import annotations
 
@@ -30,6 +30,8 @@ class Compressor:
     uncompressible_codes: frozenset[int] = frozenset()
     choose_first: bool = False
     has_response_direction: bool = False
+    request_min_length: int | None = None  # None: requests are not compressed
+    request_content_types: frozenset[bytes] = frozenset()
 
     def wants(self, content_type: bytes) -> bool:
         """Whether bodies of this type are to be compressed; a response that names none may be of any."""
@@ -43,3 +45,23 @@ class CompressorRoute:
     enabled: bool | None = None
     removes_accept_encoding: bool | None = None
     library: GzipLibrary | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Decompressed:
+    """Which bodies of one direction are decompressed."""
+
+    enabled: bool = True
+    ignores_no_transform: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Decompressor:
+    """envoy.filters.http.decompressor with zlib's parameters. `advertises`: upstreams are told that gzip is accepted."""
+
+    library_name: str
+    window_bits: int = 15
+    max_inflate_ratio: int = 100
+    request: Decompressed = Decompressed()
+    response: Decompressed = Decompressed()
+    advertises: bool = True

@@ -1,8 +1,8 @@
-"""envoy.filters.http.compressor with the gzip library, for responses."""
+"""envoy.filters.http.compressor with the gzip library."""
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Any, Final
 
 from envoy.extensions.compression.gzip.compressor.v3.gzip_pb2 import Gzip
 
@@ -42,7 +42,7 @@ _INSTEAD: Final = (*_LEGACY, "content_type", "disable_on_etag_header", "remove_a
 
 def compile(reader: Reader) -> Compressor:
     library = reader.child("compressor_library")
-    _no_requests(reader.child("request_direction_config"))
+    name = library.text("name") if library is not None else ""
     response = reader.child("response_direction_config")
     direction, common, names = reader, reader if response is None else response.child("common_config"), _LEGACY
     if response is not None:
@@ -51,7 +51,7 @@ def compile(reader: Reader) -> Compressor:
         response.only("status_header_enabled", False)
         direction, names = response, _COMMON
     return Compressor(
-        library_name=library.text("name") if library is not None else "",
+        library_name=name,
         library=_gzip(library) if library is not None else GzipLibrary(),
         enabled=common is None or feature_flag(common, names[0]),
         min_length=(common.number(names[1]) if common is not None else 0) or _MIN_LENGTH,
@@ -61,6 +61,7 @@ def compile(reader: Reader) -> Compressor:
         uncompressible_codes=frozenset(response.values("uncompressible_response_codes") if response else ()),
         choose_first=reader.flag("choose_first"),
         has_response_direction=response is not None,
+        **_requests(reader.child("request_direction_config")),
     )
 
 
@@ -87,12 +88,15 @@ def feature_flag(reader: Reader, field: str, default: bool = True) -> bool:
     return default if flag is None else flag.flag("default_value", default)
 
 
-def _no_requests(reader: Reader | None) -> None:
-    if reader is None:
-        return
-    common = reader.child("common_config")
-    if common is None or feature_flag(common, "enabled"):
-        reader.problem("compressing requests is not implemented; enabled has to be false")
+def _requests(reader: Reader | None) -> dict[str, Any]:
+    common = reader.child("common_config") if reader is not None else None
+    if reader is None or (common is not None and not feature_flag(common, "enabled")):
+        if common is not None:  # of what is not compressed
+            common.number("min_content_length")
+            common.values("content_type")
+        return {}
+    length = common.number("min_content_length") if common is not None else 0
+    return {"request_min_length": length or _MIN_LENGTH, "request_content_types": _content_types(common)}
 
 
 def _content_types(reader: Reader | None) -> frozenset[bytes]:

@@ -20,6 +20,7 @@ FILTERS: Final[Mapping[str, str]] = {
     "envoy.extensions.filters.http.buffer.v3.Buffer": "sidecar.config.filter_buffer",
     "envoy.extensions.filters.http.compressor.v3.Compressor": "sidecar.config.filter_compressor",
     "envoy.extensions.filters.http.cors.v3.Cors": "sidecar.config.filter_cors",
+    "envoy.extensions.filters.http.decompressor.v3.Decompressor": "sidecar.config.filter_decompressor",
     "envoy.extensions.filters.http.fault.v3.HTTPFault": "sidecar.config.filter_fault",
     "envoy.extensions.filters.http.header_mutation.v3.HeaderMutation": "sidecar.config.filter_header_mutation",
     "envoy.extensions.filters.http.health_check.v3.HealthCheck": "sidecar.config.filter_health_check",

@@ -88,6 +88,7 @@ REASONS: Final[dict[str, dict[str, str]]] = {
     "envoy.config.route.v3.RouteAction": {"early_data_policy": _TLS_ONLY},
     "envoy.config.core.v3.RuntimeFeatureFlag": {"runtime_key": "there is no runtime: the default value holds"},
     "envoy.extensions.compression.gzip.compressor.v3.Gzip": {"chunk_size": _BUFFERS},
+    "envoy.extensions.compression.gzip.decompressor.v3.Gzip": {"chunk_size": _BUFFERS},
     "envoy.config.core.v3.RuntimeFractionalPercent": {"runtime_key": "there is no runtime: the default value holds"},
     "envoy.config.core.v3.Metadata": {"typed_filter_metadata": _NOT_READ},
     "envoy.config.cluster.v3.Cluster": {

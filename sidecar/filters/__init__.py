@@ -28,7 +28,7 @@ from sidecar.codec.headers import Headers
 from sidecar.config.model import Route
 from sidecar.drain import ServerHealth
 from sidecar.exchange import Exchange
-from sidecar.filters.bodies import BodyStep
+from sidecar.filters.bodies import BodyChange, BodyStep
 from sidecar.telemetry.stats import HttpStats, Stats
 
 if TYPE_CHECKING:
@@ -73,8 +73,10 @@ class Wait:
 
 @dataclass(frozen=True, slots=True)
 class Encode:
-    """Go on as a request whose response's body may be changed: the chain's own decision, in front of all filters' where
-    one of them has body steps."""
+    """Go on with the request's body passing through `request`, from its first byte on; None leaves it alone. (The chain
+    itself decides so in front of all filters where one of them has body steps.)"""
+
+    request: BodyChange | None = None
 
 
 Decision = Reply | Delay | Hold | Wait | Encode

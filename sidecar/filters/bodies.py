@@ -1,4 +1,4 @@
-"""A response's body on its way through the filters: what a filter makes of it, piece by piece, and all of them in a row.
+"""A body on its way through the filters: what a filter makes of it, piece by piece, and all of them in a row.
 
 Pure: bytes in, bytes out; what is held back for a while says for how long, and the forwarder has the timer.
 """
@@ -14,8 +14,8 @@ if TYPE_CHECKING:
 
 
 class BodyChange:
-    """What one filter makes of one response's body. `held` counts the bytes that only wait for their time: some of them
-    are to be released every `interval` seconds."""
+    """What one filter makes of one body. `held` counts the bytes that only wait for their time: some of them
+    are to be released every `interval` seconds; only bodies of responses are held back."""
 
     __slots__ = ()
 
@@ -41,6 +41,12 @@ class BodyChange:
 # Asked with the response's head, which it may change; `present` is False where there is no body. A change of the body
 # that is not one of time only drops content-length.
 BodyStep = Callable[["Exchange", "Headers", bool], BodyChange | None]
+
+
+def request_has_body(exchange: Exchange) -> bool:
+    """Whether one is announced."""
+    special = exchange.special
+    return b"transfer-encoding" in special or special.get(b"content-length", b"0") != b"0"
 
 
 class ResponseBody:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final, NamedTuple
 
-from sidecar.config.compression_model import Compressor
+from sidecar.config.compression_model import Compressor, Decompressor
 from sidecar.config.filter_model import BufferBody, CorsFilterConfig, HeaderMutations, HealthCheck, LocalRateLimit
 from sidecar.config.model import FaultConfig, HttpFilter, Route, RouteConfig, VirtualHost
 from sidecar.exchange import Exchange
@@ -14,6 +14,7 @@ from sidecar.filters.bodies import noted
 from sidecar.filters.buffer import BufferFilter
 from sidecar.filters.compressor import CompressorFilter
 from sidecar.filters.cors import CorsFilter
+from sidecar.filters.decompressor import DecompressorFilter
 from sidecar.filters.fault import FaultFilter
 from sidecar.filters.header_mutation import HeaderMutationFilter
 from sidecar.filters.health_check import HealthCheckFilter
@@ -24,6 +25,7 @@ _FACTORIES: dict[type, Callable[[Any, FilterContext], Filter]] = {
     BufferBody: BufferFilter,
     Compressor: CompressorFilter,
     CorsFilterConfig: CorsFilter,
+    Decompressor: DecompressorFilter,
     FaultConfig: FaultFilter,
     HeaderMutations: HeaderMutationFilter,
     HealthCheck: HealthCheckFilter,

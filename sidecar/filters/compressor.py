@@ -1,4 +1,4 @@
-"""envoy.filters.http.compressor: gzip for the responses that are worth it, to the clients that take it."""
+"""envoy.filters.http.compressor: gzip for the bodies that are worth it, and of responses for the clients that take it."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from sidecar.codec.headers import Headers, drop, get, joined, put
 from sidecar.config.compression_model import Compressor, CompressorRoute, GzipLibrary
 from sidecar.config.model import Route
 from sidecar.exchange import Exchange
-from sidecar.filters import Decision, FilterContext, Step, Steps
-from sidecar.filters.bodies import BodyChange
+from sidecar.filters import Decision, Encode, FilterContext, Step, Steps
+from sidecar.filters.bodies import BodyChange, request_has_body
 from sidecar.telemetry.cells import Counter
 
 GZIP: Final = b"gzip"
@@ -82,6 +82,37 @@ def forbids_transformation(headers: Headers) -> bool:
     return value is not None and any(token.strip().lower() == b"no-transform" for token in value.split(b","))
 
 
+class _Requests:
+    """The way up, for those that are configured to compress on it."""
+
+    def __init__(self, config: Compressor, prefix: str, context: FilterContext) -> None:
+        self._config = config
+        counter = context.registry.counter
+        self._compressed = counter(prefix + "compressed")
+        self._not_compressed = counter(prefix + "not_compressed")
+        self._before = counter(prefix + "total_uncompressed_bytes")
+        self._after = counter(prefix + "total_compressed_bytes")
+        self._too_small = counter(prefix + "content_length_too_small")
+
+    def decide(self, exchange: Exchange, library: GzipLibrary) -> Decision | None:
+        if not self._compresses(exchange):
+            self._not_compressed.value += 1
+            return None
+        self._compressed.value += 1
+        put(exchange.headers, b"content-encoding", GZIP)
+        return Encode(Gzip(library, self._before, self._after))
+
+    def _compresses(self, exchange: Exchange) -> bool:
+        least, headers, special = self._config.request_min_length, exchange.headers, exchange.special
+        if least is None or b"upgrade" in special or not request_has_body(exchange):
+            return False
+        if int(special.get(b"content-length", least)) < least:
+            self._too_small.value += 1
+            return False
+        kind = _media_type(headers)
+        return (not kind or kind in self._config.request_content_types) and get(headers, b"content-encoding") is None
+
+
 class CompressorFilter:
     """One connection manager's filter of one place in the chain."""
 
@@ -90,7 +121,7 @@ class CompressorFilter:
         prefix = f"{context.stats.start}compressor.{config.library_name}.gzip."
         response = prefix + "response." * config.has_response_direction
         counter = context.registry.counter
-        self._request_not_compressed = counter(prefix + "request.not_compressed")
+        self._requests = _Requests(config, prefix + "request.", context)
         self._compressed = counter(response + "compressed")
         self._not_compressed = counter(response + "not_compressed")
         self._before = counter(response + "total_uncompressed_bytes")
@@ -105,14 +136,14 @@ class CompressorFilter:
         removes = config.removes_accept_encoding if own.removes_accept_encoding is None else own.removes_accept_encoding
         library = own.library or config.library
         if not (config.enabled if own.enabled is None else own.enabled):
-            return Steps((self._request_step(removes=False),), (self._pass,))
+            return Steps((self._request_step(library, removes=False),), (self._pass,))
 
         def body(exchange: Exchange, headers: Headers, present: bool) -> BodyChange | None:
             return self._respond(exchange, headers, present, library)
 
-        return Steps((self._request_step(removes=removes),), body=(body,))
+        return Steps((self._request_step(library, removes=removes),), body=(body,))
 
-    def _request_step(self, *, removes: bool) -> Step:
+    def _request_step(self, library: GzipLibrary, *, removes: bool) -> Step:
         def step(exchange: Exchange) -> Decision | None:
             accept = joined(exchange.headers, b"accept-encoding")
             exchange.keep(self, accept)
@@ -123,8 +154,7 @@ class CompressorFilter:
             chain.append(self._config)
             if removes:
                 drop(exchange.headers, b"accept-encoding")
-            self._request_not_compressed.value += 1
-            return None
+            return self._requests.decide(exchange, library)
 
         return step
 

@@ -1,8 +1,8 @@
-"""Requests whose response's body the filters may change or hold back (`sidecar.filters.bodies`).
+"""Requests whose bodies the filters may change, and those of their responses hold back (`sidecar.filters.bodies`).
 
-A request becomes one in front of the first filter of a route on which some filter has body steps; all others know
-nothing of it, and pay nothing for it. What is held back is bounded by the listener's buffer limit: beyond it the upstream
-is not read.
+A request becomes one in front of the first filter of a route on which some filter has body steps, or when a filter wants
+to change its body; all others know nothing of it, and pay nothing for it. What is held back is bounded by the listener's
+buffer limit: beyond it the upstream is not read.
 """
 
 from __future__ import annotations
@@ -12,11 +12,14 @@ from collections.abc import Sequence
 from time import monotonic
 from typing import Any
 
+from sidecar.codec.framing import CHUNKED
 from sidecar.codec.headers import Headers, get
 from sidecar.codec.heads import RequestParser, ResponseParser
-from sidecar.filters.bodies import BodyChanges, ResponseBody, ended
+from sidecar.filters import Encode
+from sidecar.filters.bodies import BodyChange, BodyChanges, ResponseBody, ended
 from sidecar.forward.elaborate import Elaborate
 from sidecar.forward.state import NEVER
+from sidecar.forward.stream import Stream
 
 _BODILESS = (204, 304)
 
@@ -24,7 +27,15 @@ _BODILESS = (204, 304)
 class EncodedStream(Elaborate):
     """Such a request. The response goes through `_changes`, which may have more to give when the upstream has given all."""
 
-    __slots__ = ("_changes", "_client_blocked", "_full", "_last_lines", "_pacer", "_received_whole")
+    __slots__ = (
+        "_changes",
+        "_client_blocked",
+        "_full",
+        "_last_lines",
+        "_pacer",
+        "_received_whole",
+        "_request_changes",
+    )
 
     def __init__(self, downstream: Any, manager: Any, parser: RequestParser, length: int, now: float) -> None:
         super().__init__(downstream, manager, parser, length, now)
@@ -34,8 +45,43 @@ class EncodedStream(Elaborate):
         self._last_lines: Sequence[bytes] = ()  # its trailers
         self._full = False  # more is held back than may be
         self._client_blocked = False
+        self._request_changes: list[BodyChange] = []  # of its own body, in the order of the chain
 
-    # ── the head ──────────────────────────────────────────────────────────────────────────────────────────────────────
+    # ── the request ───────────────────────────────────────────────────────────────────────────────────────────────────
+
+    def _encoded(self, decision: Encode) -> Stream:
+        if decision.request is not None:
+            self._change_request(decision.request)
+        return self
+
+    def _change_request(self, change: BodyChange) -> None:
+        """What has come of the body while filters before this one held the request up passes through the change, too."""
+        self._request_changes.append(change)
+        self.length = CHUNKED
+        self.special.pop(b"content-length", None)
+        if self._body or self.request_complete:
+            data = change.feed(b"".join(self._body), self.request_complete)
+            self._body = [data] if data else []
+            self._body_size = len(data)
+            if self.request_complete:
+                self.request_trailers = [*self.request_trailers, *change.trailers()]
+
+    def on_request_body(self, data: bytes, end: bool) -> None:
+        if self._received_whole:
+            self.bytes_received += len(data)  # too late: nobody waits for it
+            self.request_complete = self.request_complete or end
+            return
+        if self._request_changes and not self._tunneling:
+            self.bytes_received += len(data)
+            for change in self._request_changes:
+                if data or end:
+                    data = change.feed(data, end)
+                if end:
+                    self.request_trailers = [*self.request_trailers, *change.trailers()]
+            self.bytes_received -= len(data)  # counted as it came, once
+        super().on_request_body(data, end)
+
+    # ── the response's head ───────────────────────────────────────────────────────────────────────────────────────────
 
     def _deliver(
         self, head: ResponseParser, length: int, body: bytes, end: bool, now: float, trailers: Sequence[bytes]
@@ -154,14 +200,7 @@ class EncodedStream(Elaborate):
         if not self._full:
             super().on_client_ready()
 
-    # ── what else may happen meanwhile ────────────────────────────────────────────────────────────────────────────────
-
-    def on_request_body(self, data: bytes, end: bool) -> None:
-        if not self._received_whole:
-            super().on_request_body(data, end)
-            return
-        self.bytes_received += len(data)  # too late: nobody waits for it
-        self.request_complete = self.request_complete or end
+    # ── the end ───────────────────────────────────────────────────────────────────────────────────────────────────────
 
     def _finish(self, *, cut: bool = False) -> None:
         if self._done:

@@ -115,7 +115,7 @@ class Stream(Tunnels):
                 self._filter_done = decision.done
                 self._timer = self.manager.loop.call_later(decision.seconds, self._delayed, steps, index + 1)
             elif isinstance(decision, Encode):
-                self._encoded()._run(steps, index + 1)
+                self._encoded(decision)._run(steps, index + 1)
             else:
                 self.manager.tasks.start(self._wait(decision, steps, index + 1), "filter")
             return
@@ -221,11 +221,11 @@ class Stream(Tunnels):
 
         return Elaborate.take_over(self)
 
-    def _encoded(self) -> Stream:
-        """The same where filters may change the response's body."""
+    def _encoded(self, decision: Encode) -> Stream:
+        """The same where filters may change bodies."""
         from sidecar.forward.encoded import EncodedStream
 
-        return EncodedStream.take_over(self)
+        return EncodedStream.take_over(self)._encoded(decision)
 
     def _choose_key(self, policies: HashPolicies, destination: Destination) -> None:
         """What the host is picked by."""

@@ -99,20 +99,20 @@ def _response(flat: Flat, path: str, response: Response | None) -> None:
         _headers(flat, f"{path}.interim[{number}].header", interim.headers)
 
 
-def _decoded(response: Response) -> bytes:
+def _decoded(message: Response | Received) -> bytes:
     """The body, without a coding whose bytes depend on the library that wrote them."""
-    if response.header("content-encoding") != "gzip":
-        return response.body
+    if message.header("content-encoding") != "gzip":
+        return message.body
     try:
-        return gzip.decompress(response.body)
+        return gzip.decompress(message.body)
     except (OSError, EOFError):
-        return response.body
+        return message.body
 
 
 def _received(flat: Flat, number: int, received: Received) -> None:
     path = f"upstream[{number}]"
     flat[f"{path}.line"] = received.line
-    flat[f"{path}.body"] = received.body
+    flat[f"{path}.body"] = _decoded(received)
     flat[f"{path}.framing"] = received.framing
     flat[f"{path}.complete"] = received.complete
     flat[f"{path}.trailers"] = tuple(received.trailers)

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from tests.harness.upstream import Close, chunked, raw, reply
-from tests.oracle.case import Case, Read, Up, Write, request
+from tests.oracle.case import Case, Read, Up, Write, post, request
 from tests.oracle.topics.log_commands import WITH_TRAILERS
 
 NAME = "envoy.filters.http.compressor"
@@ -72,6 +72,15 @@ def overridden(**how: Any) -> dict[str, Any]:
     return {"typed_per_filter_config": {NAME: {"@type": PER_ROUTE, **how}}}
 
 
+OFF = {"enabled": {"default_value": False, "runtime_key": "none"}}
+DELAY = {
+    "name": "delay",
+    "typed_config": {
+        "@type": HTTP + "fault.v3.HTTPFault",
+        "delay": {"fixed_delay": "0.1s", "percentage": {"numerator": 100}},
+    },
+}
+BUFFER = {"name": "buffer", "typed_config": {"@type": HTTP + "buffer.v3.Buffer", "max_request_bytes": 10_000}}
 YES = {"client[0].header.content-encoding": ("gzip",), "client[0].framing": "chunked", "client[0].body": BODY}
 NO = {"client[0].header.content-encoding": None}
 
@@ -252,6 +261,73 @@ CASES = (
             compressor("plain", compressor_library=library("second"), content_type=["text/plain"]),
         ],
         expect=YES,
+    ),
+    # requests
+    *(
+        case(
+            f"request_{name}",
+            filters=[compressor(request_direction_config=how)],
+            accept=None,
+            request=sent,
+            expect={"upstream[0].framing": framing},
+        )
+        for name, how, sent, framing in (
+            ("usual", {}, post("/x", "Content-Type: text/plain", body=BODY), "chunked"),
+            ("of_no_type", {}, post("/x", body=BODY), "chunked"),
+            ("of_another_type", {}, post("/x", "Content-Type: image/png", body=BODY), "length"),
+            ("too_small", {}, post("/x", body=b"x" * 29), "length"),
+            ("of_30_bytes", {}, post("/x", body=b"x" * 30), "chunked"),
+            ("encoded", {}, post("/x", "Content-Encoding: br", body=BODY), "length"),
+            ("not_to_be_transformed", {}, post("/x", "Cache-Control: no-transform", body=BODY), "chunked"),
+            ("without_body", {}, request("/x"), "none"),
+            ("of_nothing", {}, post("/x", body=b""), "length"),
+            ("disabled", {"common_config": OFF}, post("/x", body=BODY), "length"),
+            ("by_length", {"common_config": {"min_content_length": 1000}}, post("/x", body=BODY), "length"),
+            (
+                "by_type",
+                {"common_config": {"content_type": ["a/b"]}},
+                post("/x", "Content-Type: a/b", body=BODY),
+                "chunked",
+            ),
+            (
+                "of_chunks",
+                {},
+                request("/x", "Transfer-Encoding: chunked", method="POST", body=b"3\r\nabc\r\n2\r\nde\r\n0\r\n\r\n"),
+                "chunked",
+            ),
+        )
+    ),
+    case(
+        "request_after_a_delay",
+        filters=[DELAY, compressor(request_direction_config={})],
+        accept=None,
+        request=post("/x", body=BODY),
+        expect={"upstream[0].body": BODY, "upstream[0].framing": "chunked"},
+    ),
+    case(
+        "request_before_a_buffer",
+        filters=[compressor(request_direction_config={}), BUFFER],
+        accept=None,
+        request=post("/x", body=BODY),
+        ignore=["upstream[0].header.content-length"],
+        expect={"upstream[0].body": BODY, "upstream[0].framing": "length"},
+    ),
+    case(
+        "request_after_a_buffer",
+        filters=[BUFFER, compressor(request_direction_config={})],
+        accept=None,
+        request=post("/x", body=BODY),
+        expect={"upstream[0].body": BODY},
+    ),
+    case(
+        "request_that_is_tried_again",
+        filters=[compressor(request_direction_config={})],
+        accept=None,
+        request=post("/x", body=BODY),
+        script=[reply(503), text()],
+        action={"retry_policy": {"retry_on": "5xx"}},
+        ignore=["upstream[1].connection"],  # as in retry_on_another_connection
+        expect={"upstream[1].body": BODY},
     ),
     # who else answers
     case(

@@ -65,6 +65,16 @@ def test_the_older_fields_and_those_by_direction() -> None:
     assert new == Compressor(*same, frozenset((206,)), choose_first=True, has_response_direction=True)
 
 
+def test_requests() -> None:
+    assert compiled().request_min_length is None
+    common = {"min_content_length": 7, "content_type": ["A/b"]}
+    assert compiled(request_direction_config={"common_config": {**common, **OFF}}) == compiled()
+    found = compiled(request_direction_config={"common_config": common})
+    assert (found.request_min_length, found.request_content_types) == (7, frozenset((b"a/b",)))
+    found = compiled(request_direction_config={})
+    assert (found.request_min_length, found.request_content_types) == (30, found.content_types)
+
+
 def test_the_library() -> None:
     found = compiled(
         compressor_library=library(
@@ -78,8 +88,6 @@ def test_what_is_refused() -> None:
     path = "typed_config: envoy.extensions.compression.brotli.compressor.v3.Brotli is not an"
     [found] = problems(chained(compressor_library=library(BROTLI)))
     assert found.startswith(path)
-    requests = "request_direction_config: compressing requests is not implemented; enabled has to be false"
-    assert problems(chained(request_direction_config={})) == [requests]
     [found] = problems(chained(response_direction_config={"status_header_enabled": True}))
     assert found.startswith("status_header_enabled: ")
     [found] = problems(chained(response_direction_config={}, content_length=5))

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from sidecar.codec.headers import Headers
 from sidecar.config.compression_model import Compressor, CompressorRoute, GzipLibrary
 from sidecar.exchange import Exchange
+from sidecar.filters import Encode
 from sidecar.filters.bodies import BodyChange
 from sidecar.filters.compressor import Choice, CompressorFilter, Gzip, choose
 from sidecar.telemetry.cells import Counter
@@ -141,3 +142,31 @@ def test_accept_encoding_is_kept_from_the_upstream() -> None:
     made = exchange([(b"accept-encoding", b"gzip"), (b"accept-encoding", b"br")])
     asked(steps, made)
     assert made.headers == [(b"accept-encoding", b"gzip,br")]
+
+
+# ── requests ──────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+UP = Compressor("lib", request_min_length=30, request_content_types=frozenset((b"a/b",)))
+
+
+@pytest.mark.parametrize(
+    ("config", "headers", "special", "compresses"),
+    [
+        (UP, [(b"content-type", b"A/b")], {b"content-length": b"30"}, True),
+        (UP, [], {b"transfer-encoding": b"chunked"}, True),
+        (UP, [], {b"content-length": b"29"}, False),
+        (UP, [], {b"content-length": b"0"}, False),
+        (UP, [], {}, False),
+        (UP, [(b"content-type", b"a/c")], {b"content-length": b"30"}, False),
+        (UP, [(b"content-encoding", b"br")], {b"content-length": b"30"}, False),
+        (UP, [], {b"content-length": b"30", b"upgrade": b"x"}, False),
+        (PLAIN, [], {b"content-length": b"30"}, False),
+    ],
+)
+def test_requests(config: Compressor, headers: Headers, special: dict[bytes, bytes], compresses: bool) -> None:
+    bench, made = Bench(), exchange(headers)
+    made.special = special
+    decision = asked(bench.steps(CompressorFilter, config), made)
+    assert isinstance(decision, Encode) == compresses
+    assert ((b"content-encoding", b"gzip") in made.headers) == compresses
+    assert count(bench, "request.compressed" if compresses else "request.not_compressed") == 1

@@ -44,5 +44,5 @@ def test_the_filter_of_the_page_decides(monkeypatch: Any) -> None:
 
 def test_the_page_names_every_decision() -> None:
     text = PAGE.read_text(encoding="utf-8")
-    for decision in ("Reply", "Delay", "Hold", Wait.__name__):
+    for decision in ("Reply", "Delay", "Hold", "Encode", Wait.__name__):
         assert f"| `{decision}(" in text

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import gzip
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
+from sidecar.config.compression_model import Compressor, Decompressor
+from sidecar.config.filter_model import BufferBody
 from sidecar.config.model import MILLION, AccessLog, DirectResponse, FaultConfig, HttpFilter, RetryPolicy
 from sidecar.forward.encoded import EncodedStream
 from sidecar.forward.stream import Stream
@@ -101,8 +105,6 @@ async def test_chunks_and_their_end(loop: ManualLoop) -> None:
 
 
 async def test_a_reply_of_our_own(loop: ManualLoop) -> None:
-    from dataclasses import replace
-
     stage = slow(loop, replace(ROUTE, action=DirectResponse(200, b"z" * 300)))
     client = stage.client()
     client.sends(GET)
@@ -114,8 +116,6 @@ async def test_a_reply_of_our_own(loop: ManualLoop) -> None:
 
 
 async def test_a_reply_to_a_request_that_still_comes(loop: ManualLoop) -> None:
-    from dataclasses import replace
-
     stage = slow(loop, replace(ROUTE, action=DirectResponse(200, b"z" * 300)), stream_idle_timeout=0.3)
     client = stage.client()
     client.sends(POST)
@@ -215,4 +215,87 @@ async def test_a_body_that_takes_too_long(loop: ManualLoop) -> None:
     await stage.advance(1.1)
     assert client.lost
     assert stage.finished[0].details == "max_duration_timeout"
+    await stage.leaves_nothing()
+
+
+# ── bodies of requests ────────────────────────────────────────────────────────────────────────────────────────────────
+
+PLAIN = b"plain " * 50
+PACKED = gzip.compress(PLAIN)
+UNPACK = HttpFilter("unpack", Decompressor("lib"))
+DELAY = HttpFilter("delay", FaultConfig(delay=0.5, delay_chance=MILLION))
+BUFFER = HttpFilter("buffer", BufferBody(100_000))
+
+
+def packed(data: bytes = PACKED) -> tuple[bytes, bytes]:
+    head = b"POST / HTTP/1.1\r\nhost: a\r\ncontent-encoding: gzip\r\ncontent-length: %d\r\n\r\n" % len(data)
+    return head + data[:10], data[10:]
+
+
+def unchunked(data: bytes) -> bytes:
+    out = b""
+    while True:
+        size, _, data = data.partition(b"\r\n")
+        if not int(size, 16):
+            return out
+        out, data = out + data[: int(size, 16)], data[int(size, 16) + 2 :]
+
+
+@pytest.mark.parametrize("filters", [(UNPACK,), (DELAY, UNPACK), (UNPACK, DELAY)])
+@pytest.mark.parametrize("waits", [0.0, 0.6])
+async def test_a_request_is_changed_whenever_it_comes(loop: ManualLoop, filters: Any, waits: float) -> None:
+    stage = Stage(loop, hcm(forward(), filters=filters))
+    client = stage.client()
+    first, rest = packed()
+    client.sends(first)
+    await stage.advance(waits)
+    client.sends(rest)
+    await stage.advance(0.6)
+    upstream = await stage.upstream()
+    head, _, body = upstream.received().partition(b"\r\n\r\n")
+    assert b"transfer-encoding: chunked" in head
+    assert b"content-encoding" not in head
+    assert b"content-length" not in head
+    assert unchunked(body) == PLAIN
+    upstream.sends(sized(b"ok"))
+    assert stage.finished[0].bytes_received == len(PACKED)
+    await stage.leaves_nothing()
+
+
+@pytest.mark.parametrize("filters", [(UNPACK, BUFFER), (BUFFER, UNPACK)])
+async def test_a_request_is_changed_and_buffered(loop: ManualLoop, filters: Any) -> None:
+    stage = Stage(loop, hcm(forward(), filters=filters))
+    client = stage.client()
+    for piece in packed():
+        client.sends(piece)
+    upstream = await stage.upstream()
+    head, _, body = upstream.received().partition(b"\r\n\r\n")
+    assert (body if b"content-length: 300" in head else unchunked(body)) == PLAIN
+    await stage.leaves_nothing()
+
+
+async def test_a_changed_request_is_tried_again(loop: ManualLoop) -> None:
+    stage = Stage(loop, hcm(forward(RetryPolicy(frozenset({"5xx"}), attempts=1)), filters=(UNPACK,)))
+    client = stage.client()
+    client.sends(*packed())
+    upstream = await stage.upstream()
+    upstream.received()
+    upstream.sends(b"HTTP/1.1 503 No\r\ncontent-length: 0\r\n\r\n")
+    await stage.advance(0.1)
+    assert unchunked(body_of(upstream.received())) == PLAIN
+    upstream.sends(sized(b"ok"))
+    assert client.received().endswith(b"ok")
+    await stage.leaves_nothing()
+
+
+async def test_a_compressed_response_is_chunked(loop: ManualLoop) -> None:
+    stage = Stage(loop, hcm(forward(), filters=(HttpFilter("gzip", Compressor("lib")),)))
+    client = stage.client()
+    client.sends(GET.replace(b"\r\n\r\n", b"\r\naccept-encoding: gzip\r\n\r\n"))
+    upstream = await stage.upstream()
+    upstream.sends(b"HTTP/1.1 200 OK\r\ncontent-length: 300\r\n\r\n" + PLAIN[:100], PLAIN[100:])
+    head, _, body = client.received().partition(b"\r\n\r\n")
+    assert b"transfer-encoding: chunked" in head
+    assert b"content-length" not in head
+    assert gzip.decompress(unchunked(body)) == PLAIN
     await stage.leaves_nothing()
