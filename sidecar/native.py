@@ -69,6 +69,7 @@ MODULES: Final = (
     "sidecar.router.rewrite",
     "sidecar.router.table",
     "sidecar.telemetry.access_log",
+    "sidecar.telemetry.account",
     "sidecar.telemetry.cells",
     "sidecar.telemetry.istio_metrics",
     "sidecar.telemetry.propagation",

@@ -129,13 +129,16 @@ class TcpSession(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         self._touched = monotonic()
-        self.exchange.bytes_received += len(data)
-        self._manager.stats.downstream_cx_rx_bytes_total.value += len(data)
         if self._upstream is not None:
-            self._upstream.write(data)
-        else:
+            self._pass_on(data, self._upstream)
+        else:  # it counts as not read yet, as with Envoy, which does not read before
             self._early.append(data)
             self._transport.pause_reading()  # one piece is enough to hold until the upstream is there
+
+    def _pass_on(self, data: bytes, upstream: _UpstreamSide) -> None:
+        self.exchange.bytes_received += len(data)
+        self._manager.stats.downstream_cx_rx_bytes_total.value += len(data)
+        upstream.write(data)
 
     def eof_received(self) -> bool:
         self._client_done = True
@@ -271,7 +274,7 @@ class TcpSession(asyncio.Protocol):
             manager.connected(self.exchange, now)
         early, self._early = self._early, []
         if early:
-            upstream.write(b"".join(early))
+            self._pass_on(b"".join(early), upstream)
             self._transport.resume_reading()
         if self._client_done:
             upstream.transport.write_eof()

@@ -20,6 +20,7 @@ from sidecar.config.model import Address, Direction, Hcm, TcpProxy, Tracing
 from sidecar.exchange import Exchange
 from sidecar.telemetry import peer
 from sidecar.telemetry.access_log import FLUSH_INTERVAL, Sinks, compile_access_log
+from sidecar.telemetry.account import Account, guarded
 from sidecar.telemetry.expression import Occasion
 from sidecar.telemetry.istio_metrics import IstioMetrics
 from sidecar.telemetry.otlp import OtlpExporter
@@ -28,8 +29,6 @@ from sidecar.telemetry.registry import Stats, labels_text
 from sidecar.telemetry.trace import Span, Spans, Tracer
 
 log = logging.getLogger(__name__)
-
-Account = Callable[[Exchange, float], None]
 
 # Seconds between two intervals of the histograms in /stats (Envoy's stats_flush_interval), and between two reports of
 # what TCP sessions have moved (Istio's).
@@ -107,22 +106,7 @@ class Telemetry:
         return self._guarded(self._logs(config, log_type))
 
     def _guarded(self, accounts: Sequence[Account]) -> Account:
-        """All of them as one. An exchange that one of them cannot digest is a fault of ours that is told of, not a reason
-        to leave the connection, or the other accounts, in the middle of it. (A `try` costs nothing until it is needed.)"""
-        errors = self.stats.counter("telemetry.account_errors")
-        told: set[tuple[Account, type[Exception]]] = set()
-
-        def account_all(exchange: Exchange, now: float) -> None:
-            for account in accounts:
-                try:
-                    account(exchange, now)
-                except Exception as error:
-                    errors.value += 1
-                    if (account, type(error)) not in told:
-                        told.add((account, type(error)))
-                        log.exception("an exchange could not be accounted; further errors like this are only counted")
-
-        return account_all
+        return guarded(accounts, self.stats.counter("telemetry.account_errors"))
 
     def tracer(self, config: Hcm, direction: Direction) -> Tracer | None:
         """The tracer of a connection manager, None when it does not trace."""
