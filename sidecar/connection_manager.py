@@ -38,6 +38,7 @@ from sidecar.timers import Deadlines
 from sidecar.upstream.cluster import ClusterRuntime
 
 if TYPE_CHECKING:
+    from sidecar.codec.h1_closing import ClosableConnection
     from sidecar.codec.h1_server import ServerConnection
 
 
@@ -124,7 +125,7 @@ class ConnectionManager:
         self._sequence: DrainSequence | None = None
         self._shed: LoadShed | None = None
         self._failing = False  # the server says that it is ill, and the listener heeds that
-        self.connections: set[ServerConnection] = set()
+        self.connections: set[ClosableConnection] = set()
         self._date = b""
         self._date_second = 0
 
@@ -136,7 +137,7 @@ class ConnectionManager:
 
     # ── connections ───────────────────────────────────────────────────────────────────────────────────────────────────
 
-    def opened(self, connection: ServerConnection) -> None:
+    def opened(self, connection: ClosableConnection) -> None:
         self.connections.add(connection)
         self.listener.opened()
         stats = self.stats
@@ -150,7 +151,7 @@ class ConnectionManager:
         if self._may_leave:
             connection.may_leave(True)
 
-    def closed(self, connection: ServerConnection, seconds: float, *, in_use: bool) -> None:
+    def closed(self, connection: ClosableConnection, seconds: float, *, in_use: bool) -> None:
         self.context.idle.remove(connection)
         self.connections.discard(connection)
         stats = self.stats

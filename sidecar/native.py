@@ -33,6 +33,7 @@ MODULES: Final = (
     "sidecar.balancer.pickers",
     "sidecar.codec.framing",
     "sidecar.codec.h1_client",
+    "sidecar.codec.h1_closing",
     "sidecar.codec.h1_server",
     "sidecar.codec.headers",
     "sidecar.codec.heads",

@@ -1,23 +1,23 @@
 """The HTTP/1.1 server side of the proxy: one downstream connection, requests in order (pipelined ones wait).
 
-Heads are found here, parsed by `heads`, and become a `Stream`; bodies are framed here and handed on piece by piece.
+Heads are found here, parsed by `heads`, and become a `Stream`; bodies are framed here and handed on piece by piece. How a
+connection ends is `h1_closing`'s.
 """
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable, Sequence
 from time import monotonic
 from typing import TYPE_CHECKING, Any, Final
 
 from sidecar.codec import lenient
 from sidecar.codec.framing import CHUNKED, ChunkedDecoder, FramingError, chunk, last_chunk, request_length
+from sidecar.codec.h1_closing import BODY, CHUNKS, CLOSING, HEAD, TUNNEL, WAIT, ClosableConnection
 from sidecar.codec.headers import Headers
 from sidecar.codec.heads import HeadError, RequestParser
 from sidecar.codec.render import response_head, status_line
 from sidecar.config.model import Address
 from sidecar.forward import Stream
-from sidecar.forward.state import NEVER
 
 if TYPE_CHECKING:
     from sidecar.connection_manager import ConnectionManager
@@ -30,65 +30,30 @@ HeadOf = Callable[[int, Headers], bytes]
 
 _CONTINUE: Final = b"HTTP/1.1 100 Continue\r\n\r\n"
 
-_HEAD: Final = 0
-_BODY: Final = 1
-_CHUNKS: Final = 2
-_WAIT: Final = 3
-_TUNNEL: Final = 4
-_CLOSING: Final = 5
-_READS_BODY: Final = (_BODY, _CHUNKS)
-
-# What a connection makes of a drain: nothing, asks at each response, has announced its end.
-_STAYS: Final = 0
-_MAY_LEAVE: Final = 1
-_LEAVES: Final = 2
-_ENDS: Final = 3
+_READS_BODY: Final = (BODY, CHUNKS)
 
 
-class ServerConnection:
+class ServerConnection(ClosableConnection):
     """A downstream connection: an asyncio.Protocol, though not by inheritance (`sidecar.native`). The stream in progress
     calls `respond`, `send_body`, `tunnel`, `cut`, `pause_reading` and `resume_reading`; it is told of body pieces, of flow
     control, and of the client's leaving."""
 
     def __init__(self, manager: ConnectionManager, destination: Address | None = None) -> None:
         """`destination` is where the client meant to go, if it was redirected; `local` is that, `own` our real address."""
-        self.manager = manager
+        super().__init__(manager)
         self._redirected = destination
-        self.transport: Any = None
         self.remote = Address("", 0)
         self.local = self.own = Address("", 0)
-        self.deadline = 0.0
-        self._parser = self._new_parser()
         self.head_of: HeadOf | None = None  # renders the next response's head, when that is not done as usual
         self.remembers = False  # how the client spells header names
         self.usual_head_of: HeadOf | None = None  # … and all others
-        self._state = _HEAD
-        self._buffer = b""
-        self._left = 0
-        self._decoder: ChunkedDecoder | None = None
-        self._stream: Stream | None = None
-        self._request_done = True  # the body of the current request has been read to its end
-        self._http10 = False
-        self._close_after = False
-        self._close_slowly = False
-        self._draining = _STAYS
-        self._drain_at = NEVER  # ends then, when its end was announced
-        self._chunked = False
-        self._requests = 0
-        self._opened = 0.0
-        self._idle_since = 0.0
-        self._paused = False
-        self._blocked = False  # the client does not take what we write
-        self._busy = False
-        self.ended_here = False  # we closed it, not the client
         self.kept: dict[Any, Any] = {}  # what filters note for as long as the connection lives, each under itself
-        self._gone = False
+        self._decoder: ChunkedDecoder | None = None
+        self._http10 = False
+        self._chunked = False
+        self._busy = False
         self._received = manager.stats.downstream_cx_rx_bytes_total
         self._sent = manager.stats.downstream_cx_tx_bytes_total
-        self._timer: asyncio.TimerHandle | None = None  # of a head that is not complete, or of the delayed close
-
-    def _new_parser(self) -> RequestParser:
-        return RequestParser()
 
     @property
     def names(self) -> dict[bytes, bytes]:
@@ -111,39 +76,23 @@ class ServerConnection:
 
     def _take(self, data: bytes) -> None:
         state = self._state
-        if state == _HEAD:
+        if state == HEAD:
             self._buffer = self._buffer + data if self._buffer else data
             if not self._busy:
                 self._next()
-        elif state == _BODY:
+        elif state == BODY:
             self._on_sized(data)
-        elif state == _CHUNKS:
+        elif state == CHUNKS:
             self._on_chunks(data)
-        elif state == _WAIT:
+        elif state == WAIT:
             self._buffer += data
             if len(self._buffer) > MAX_AHEAD:
                 self.pause_reading()
-        elif state == _TUNNEL and self._stream is not None:
+        elif state == TUNNEL and self._stream is not None:
             self._stream.on_request_body(data, False)
 
     def eof_received(self) -> bool:
         return False  # Envoy has no half-closed HTTP connections either, tunnels included
-
-    def connection_lost(self, error: Exception | None) -> None:
-        if not self._gone:
-            self._lost("downstream_remote_disconnect")
-
-    def _lost(self, detail: str) -> None:
-        self._gone = True
-        state, self._state = self._state, _CLOSING
-        self._cancel_timer()
-        self._parser.forget()
-        stream, self._stream = self._stream, None
-        if stream is None and self._buffer and state == _HEAD:  # in the middle of a head
-            stream = self.manager.stream.refused(self, self.manager, monotonic())
-        if stream is not None:
-            stream.on_client_gone(detail)
-        self.manager.closed(self, monotonic() - self._opened, in_use=stream is not None)
 
     def pause_writing(self) -> None:
         self._blocked = True
@@ -154,54 +103,16 @@ class ServerConnection:
         self._blocked = False
         if self._stream is not None:
             self._stream.on_client_ready()
-        elif self._state == _WAIT:
-            self._state = _HEAD
+        elif self._state == WAIT:
+            self._state = HEAD
             self._next()
-
-    def on_deadline(self, now: float) -> None:
-        """Looked at when the limit of an idle or old connection may have come."""
-        config = self.manager.config
-        if self._state == _CLOSING:
-            self._watch_flush(now)
-            return
-        if now >= self._drain_at:
-            self._end_of_drain(now)
-            return
-        if self._draining >= _LEAVES or self._close_after:
-            pass  # its end is near anyway
-        elif config.max_connection_duration and now - self._opened >= config.max_connection_duration:
-            self.manager.stats.downstream_cx_max_duration_reached.value += 1
-            if not self._requests and not self._buffer:
-                self._close()  # nobody has anything to lose
-                return
-            if config.ends_with_response:
-                self._draining = _ENDS
-            else:
-                self._announce_end(now)
-        elif self._stream is not None or self._buffer:
-            pass  # not idle
-        elif config.idle_timeout and now - self._idle_since >= config.idle_timeout:
-            self.manager.stats.downstream_cx_idle_timeout.value += 1
-            self._announce_end(now)
-        self.deadline = min(self.manager.next_look(now, self._opened, self._idle_since), self._drain_at)
-
-    def _end_of_drain(self, now: float) -> None:
-        """The announced end has come: of an idle connection at once, else with the response in flight."""
-        self.deadline = now  # looked at again, when a request is in flight
-        if self._stream is not None:
-            self._close_after = True
-        elif self._blocked:
-            self._close()
-        elif not self._buffer:
-            self.ended_here = True
-            self._close_later()
 
     # ── requests ──────────────────────────────────────────────────────────────────────────────────────────────────────
 
     def _next(self) -> None:
         """Begins as many requests as the buffer holds; each has to be answered before the next one begins."""
         self._busy = True
-        while self._buffer and self._state == _HEAD:
+        while self._buffer and self._state == HEAD:
             if not self._begin():
                 break
         self._busy = False
@@ -274,11 +185,6 @@ class ServerConnection:
         counter.value += 1
         self._refuse(408, body, detail, flags)
 
-    def _cancel_timer(self) -> None:
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
-
     def _start(self, parser: RequestParser, length: int) -> None:
         if self._timer is not None:
             self._cancel_timer()
@@ -300,15 +206,15 @@ class ServerConnection:
             self.transport.write(_CONTINUE)
         if length == 0:
             self._request_done = True
-            self._state = _WAIT
+            self._state = WAIT
             stream.start()
             return
         self._request_done = False
         if length == CHUNKED:
-            self._state = _CHUNKS
+            self._state = CHUNKS
             self._decoder = ChunkedDecoder()
         else:
-            self._state = _BODY
+            self._state = BODY
             self._left = length
         rest, self._buffer = self._buffer, b""
         if self._paused:  # from here on only the body's way upstream holds it up
@@ -331,7 +237,7 @@ class ServerConnection:
         self._close_after = True
         stream = self.manager.stream.refused(self, self.manager, monotonic())
         self._stream = stream
-        self._state = _WAIT
+        self._state = WAIT
         stream.reply(status, body, detail, flags)
 
     # ── request bodies ────────────────────────────────────────────────────────────────────────────────────────────────
@@ -356,7 +262,7 @@ class ServerConnection:
         except FramingError as error:
             if decoder.payload:
                 stream.on_request_body(decoder.payload, False)
-            self._state = _CLOSING
+            self._state = CLOSING
             self._close_after = True
             self.manager.stats.downstream_cx_protocol_error.value += 1
             stream.on_bad_body(str(error))
@@ -373,7 +279,7 @@ class ServerConnection:
 
     def _body_done(self) -> None:
         self._request_done = True
-        self._state = _WAIT
+        self._state = WAIT
 
     # ── the stream's side ─────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -452,7 +358,7 @@ class ServerConnection:
 
     def switch(self, head: bytes) -> None:
         """Answers with `head`; from here on bytes pass as they are."""
-        self._state = _TUNNEL
+        self._state = TUNNEL
         self.resume_reading()
         self._sent.value += len(head)
         self.transport.write(head)
@@ -464,74 +370,9 @@ class ServerConnection:
         self._sent.value += len(data)
         self.transport.write(data)
 
-    @property
-    def ends_after_this(self) -> bool:
-        """Whether the answer in progress says that the connection ends."""
-        return self._close_after or not self._request_done or self._leaves()
-
-    @property
-    def answer_is_last(self) -> bool:
-        """Whether it is known by now that the connection ends with the answer in progress."""
-        return self._close_after or not self._request_done or self._draining >= _LEAVES
-
-    def _leaves(self) -> bool:
-        """Whether a drain or an overload ends this connection: drawn anew for each response, until one announces it."""
-        if self._draining == _MAY_LEAVE and not self._close_after:
-            if self.manager.ends_keep_alive():
-                self._close_after = True
-            elif self.manager.gives_up():
-                self.manager.stats.downstream_cx_drain_close.value += 1
-                self._announce_end(monotonic())
-        if self._draining == _ENDS:  # with this very response
-            self._close_after = True
-        return self._close_after or self._draining >= _LEAVES
-
     def replace(self, stream: Stream) -> None:
         """Another stream has taken over the request in progress."""
         self._stream = stream
-
-    def end_after_this(self) -> None:
-        """The answer about to be sent is the connection's last; the client gets time to read it."""
-        self._close_after = self._close_slowly = True
-
-    def cut(self) -> None:
-        """The response cannot be completed: what was written goes out, then the connection ends."""
-        self._stream = None
-        self._close()
-
-    def pause_reading(self) -> None:
-        if not self._paused and not self.transport.is_closing():
-            self._paused = True
-            self.transport.pause_reading()
-
-    def resume_reading(self) -> None:
-        if self._paused and not self.transport.is_closing():
-            self._paused = False
-            self.transport.resume_reading()
-
-    def may_leave(self, may: bool) -> None:
-        """Whether the connection manager drains; one that announced its end does not take it back."""
-        if self._draining < _LEAVES:
-            self._draining = _MAY_LEAVE if may else _STAYS
-
-    def _announce_end(self, now: float) -> None:
-        """From here on every response says `connection: close`. What the client has sent without knowing is still
-        answered: the connection ends `drain_timeout` later."""
-        self._draining = _LEAVES
-        self._drain_at = now + self.manager.config.drain_timeout
-        self.deadline = min(self.deadline, self._drain_at)
-
-    def end_soon(self) -> None:
-        """Ends the connection as soon as nothing is in flight."""
-        self._close_after = True
-        if self._stream is None and self._state in (_HEAD, _WAIT):
-            self._close()
-
-    def cut_off(self, detail: str) -> None:
-        """Ends the connection whatever is in flight; `detail` is for the log."""
-        self.ended_here = True
-        self.transport.abort()
-        self._lost(detail)
 
     def _response_done(self) -> None:
         self._stream = None
@@ -546,44 +387,11 @@ class ServerConnection:
             return
         self._idle_since = monotonic()
         if self._blocked:  # the next response would only pile up on this one
-            self._state = _WAIT
+            self._state = WAIT
             return
-        self._state = _HEAD
+        self._state = HEAD
         if (self._buffer or self._paused) and not self._busy:
             self._next()
-
-    def _close(self) -> None:
-        """Ends the connection once the client has what was written; one that takes nothing is cut off."""
-        self.ended_here = True
-        self._state = _CLOSING
-        self._left = self.transport.get_write_buffer_size()
-        self._look_again(monotonic())
-        self.transport.close()
-
-    def _watch_flush(self, now: float) -> None:
-        left = self.transport.get_write_buffer_size()
-        if left and left == self._left:
-            self.manager.stats.downstream_cx_delayed_close_timeout.value += 1
-            self.transport.abort()
-        self._left = left
-        self._look_again(now)
-
-    def _look_again(self, now: float) -> None:
-        self.deadline = now + (self.manager.config.delayed_close_timeout or NEVER)
-
-    def _delay_over(self) -> None:
-        self.manager.stats.downstream_cx_delayed_close_timeout.value += 1
-        self._close()
-
-    def _close_later(self) -> None:
-        """Lets the client read the answer before the FIN: what it still sends is dropped meanwhile, for a RST on unread
-        bytes would take the answer with it."""
-        self._state = _CLOSING
-        self._buffer = b""
-        self._left = 0
-        self.resume_reading()
-        delay = self.manager.config.delayed_close_timeout
-        self._timer = self.manager.loop.call_later(delay, self._delay_over)
 
 
 def address_of(name: Any) -> Address:

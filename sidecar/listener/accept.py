@@ -15,7 +15,7 @@ from sidecar.listener.original_dst import original_destination
 from sidecar.listener.tcp import LINGER_NOT
 
 if TYPE_CHECKING:
-    from sidecar.listener.manager import ListenerRuntime
+    from sidecar.listener.runtime import ListenerRuntime
 
 # From a connection's facts to the asyncio.Protocol that serves it, None when it is to be closed.
 Handler = Callable[[Facts], Any]

@@ -1,4 +1,4 @@
-"""The server side: requests in order however they are cut, what is refused, and how a connection ends."""
+"""The server side: requests in order however they are cut, and what is refused."""
 
 from __future__ import annotations
 
@@ -94,7 +94,7 @@ async def test_expect_is_answered_at_once(loop: ManualLoop) -> None:
     await stage.leaves_nothing()
 
 
-# ── time, and the end ─────────────────────────────────────────────────────────────────────────────────────────────────
+# ── time, and what is ahead of its turn ───────────────────────────────────────────────────────────────────────────────
 
 
 @pytest.mark.parametrize(
@@ -109,56 +109,6 @@ async def test_a_head_has_its_time(loop: ManualLoop, fields: dict[str, float]) -
     assert client.received() == b""
     await stage.advance(0.2)
     assert refusal(408).fullmatch(client.received())
-    await stage.leaves_nothing()
-
-
-async def test_an_idle_connection_ends(loop: ManualLoop) -> None:
-    """The time-out announces the end, for whoever is just sending; it comes `drain_timeout` later, and its FIN after
-    the delayed close."""
-    stage = Stage(loop, direct(idle_timeout=5.0, drain_timeout=2.0))
-    client = stage.client()
-    await stage.advance(4.0)
-    client.sends(GET)
-    await stage.advance(4.0)
-    assert b"connection: close" not in client.received()
-    await stage.advance(1.2)
-    assert stage.counter("http.test.downstream_cx_idle_timeout") == 1
-    client.sends(GET)
-    assert b"connection: close\r\n" in client.received()
-    await stage.advance(2.1)
-    assert not client.closing
-    client.sends(GET)
-    assert client.received() == b""
-    await stage.advance(1.0)
-    assert client.lost
-    await stage.leaves_nothing()
-
-
-@pytest.mark.parametrize("busy", [True, False])
-async def test_an_old_connection_ends(loop: ManualLoop, busy: bool) -> None:
-    stage = Stage(loop, hcm(max_connection_duration=3.0, drain_timeout=1.0))
-    client = stage.client()
-    if busy:
-        client.sends(GET)
-        upstream = await stage.upstream()
-    await stage.advance(5.4)
-    assert client.lost is not busy
-    if busy:
-        upstream.sends(b"HTTP/1.1 204 No Content\r\n\r\n")
-        assert b"connection: close\r\n" in client.received()
-    await stage.settle()
-    assert client.lost
-    assert stage.counter("http.test.downstream_cx_max_duration_reached") == 1
-    await stage.leaves_nothing()
-
-
-async def test_so_many_requests_a_connection(loop: ManualLoop) -> None:
-    stage = Stage(loop, direct(max_requests_per_connection=2))
-    client = stage.client()
-    client.sends(GET * 3)
-    assert client.received().count(b"HTTP/1.1 200 ") == 2
-    await stage.settle()
-    assert client.lost
     await stage.leaves_nothing()
 
 

@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-import asyncio
 import socket
 from dataclasses import replace
-from typing import Any
 
 import pytest
 
-from mesh.errors import ConfigError, Problem
-from sidecar.codec.h1_server import ServerConnection
+from mesh.errors import ConfigError
 from sidecar.config.model import (
     Address,
-    DirectResponse,
     FilterChain,
     FilterChainMatch,
     Hcm,
@@ -24,80 +20,9 @@ from sidecar.config.model import (
     RouteMatch,
     TcpProxy,
     VirtualHost,
-    WeightedCluster,
 )
-from sidecar.connection_manager import ConnectionManager
-from sidecar.drain import DrainPolicy
-from sidecar.listener.accept import AcceptProtocol
-from sidecar.listener.manager import ListenerContext, ListenerManager, ListenerRuntime
-from sidecar.listener.match import Facts
-from sidecar.listener.tcp import TcpManager, TcpSession
+from tests.harness.listeners import GET, PROXY, Setting, http, listener, saying, says
 from tests.harness.ports import free_port
-from tests.harness.stage import ManualLoop, Stage, Wire
-
-GET = b"GET / HTTP/1.1\r\nhost: a\r\n\r\n"
-ANYWHERE = FilterChainMatch()
-PROXY = TcpProxy("tcp", (WeightedCluster("up", 1),))
-
-
-def saying(text: bytes, name: str = "local") -> RouteConfig:
-    route = Route(RouteMatch(PathMatch.PREFIX, "/"), DirectResponse(200, text))
-    return RouteConfig(name, (VirtualHost("any", ("*",), (route,)),))
-
-
-def http(text: bytes = b"one", **fields: Any) -> Hcm:
-    return replace(Hcm("test", (), routes=saying(text), generate_request_id=False), **fields)
-
-
-def listener(*networks: Hcm | TcpProxy, name: str = "http", port: int = 8080, **fields: Any) -> Listener:
-    chains = tuple(FilterChain(str(at), ANYWHERE, network) for at, network in enumerate(networks))
-    return replace(Listener(name, Address("127.0.0.1", port), chains, bind_to_port=False), **fields)
-
-
-class Setting:
-    """A listener manager over a stage."""
-
-    def __init__(self, loop: ManualLoop) -> None:
-        self.loop = loop
-        self.stage = Stage(loop)
-        self.fails = False
-        self.started: list[ListenerRuntime] = []
-        drains = DrainPolicy(10.0, immediate=True, clock=lambda: loop.now)
-        context = ListenerContext(loop, self.stage.stats, self.http, self.tcp, drains)  # type: ignore[arg-type]
-        self.manager = ListenerManager(context, self.started.append)
-
-    def http(self, config: Hcm, listener: Listener, *_more: Any) -> ConnectionManager:
-        if self.fails:
-            raise ConfigError(Problem("no access log there"))
-        return ConnectionManager(config, listener.direction, listener.buffer_limit, self.stage.manager.context)
-
-    def tcp(self, config: TcpProxy, _listener: Listener, *_more: Any) -> TcpManager:
-        return self.stage.tcp_manager(config)
-
-    def accept(self, name: str = "http") -> Wire:
-        protocol = self.manager.listeners[name]._accept()
-        wire = Wire(self.loop, protocol)
-        self.stage.wires.append(wire)
-        protocol.connection_made(wire)
-        return wire
-
-
-@pytest.fixture
-async def setting(loop: ManualLoop) -> Setting:
-    return Setting(loop)
-
-
-def says(wire: Wire) -> bytes:
-    wire.sends(GET)
-    return wire.received().rpartition(b"\r\n")[2]
-
-
-async def test_a_simple_listener_has_no_detour(setting: Setting) -> None:
-    setting.manager.set_listener(listener(http()))
-    wire = setting.accept()
-    assert isinstance(wire.protocol, ServerConnection)
-    assert says(wire) == b"one"
-    assert not wire.closing
 
 
 async def test_a_changed_listener_serves_new_connections_in_the_new_way(setting: Setting) -> None:
@@ -241,30 +166,6 @@ async def test_sockets_are_bound_and_given_back(setting: Setting) -> None:
         sock.bind(("127.0.0.1", port))
 
 
-async def test_a_listener_that_goes_while_it_starts_does_not_serve(setting: Setting) -> None:
-    class Server:
-        closed = False
-
-        def close(self) -> None:
-            self.closed = True
-
-    server, proceed = Server(), asyncio.Event()
-
-    async def create_server(_accept: Any, **_more: Any) -> Server:
-        await proceed.wait()
-        return server
-
-    setting.loop.create_server = create_server  # type: ignore[attr-defined]
-    setting.manager.set_listener(listener(http(), port=free_port(), bind_to_port=True))
-    [runtime] = setting.started
-    task = asyncio.get_running_loop().create_task(runtime.serve_forever())
-    await asyncio.sleep(0)
-    setting.manager.remove_listener("http")
-    proceed.set()
-    await task
-    assert server.closed
-
-
 async def test_the_listener_of_an_original_destination(setting: Setting) -> None:
     setting.manager.set_listener(listener(PROXY, name="all", port=15001, use_original_dst=True))
     setting.manager.set_listener(listener(http(), name="any", port=80, address=Address("0.0.0.0", 80)))
@@ -275,69 +176,3 @@ async def test_the_listener_of_an_original_destination(setting: Setting) -> None
     assert [each and each.config.name for each in found] == ["one", "any"]
     assert setting.manager.for_destination(Address("10.0.0.1", 15001)) is None
     await setting.stage.leaves_nothing()
-
-
-async def test_nobody_is_served_where_no_chain_matches(setting: Setting) -> None:
-    chain = FilterChain("tls", FilterChainMatch(transport="tls"), http())
-    setting.manager.set_listener(listener(http(), chains=(chain,)))
-    wire = setting.accept()
-    await setting.stage.settle()
-    assert wire.lost
-    assert setting.stage.counter("listener.127.0.0.1_8080.no_filter_chain_match") == 1
-
-
-# ── the first bytes ───────────────────────────────────────────────────────────────────────────────────────────────────
-
-
-def detecting(**fields: Any) -> Listener:
-    chains = (
-        FilterChain("http", FilterChainMatch(application_protocols=("http/1.1",)), http()),
-        FilterChain("rest", ANYWHERE, PROXY),
-    )
-    return listener(http(), chains=chains, detect_http=True, detect_timeout=2.0, **fields)
-
-
-async def test_http_is_told_from_other_things(setting: Setting) -> None:
-    setting.manager.set_listener(detecting())
-    web, other = setting.accept(), setting.accept()
-    web.sends(*(GET[at : at + 1] for at in range(len(GET))))
-    assert web.received().endswith(b"one")
-    other.sends(b"\x00binary")
-    assert isinstance(other.protocol, TcpSession)
-    assert setting.loop.timers == [] or not any("_too_slow" in repr(timer._act) for timer in setting.loop.timers)
-    await setting.stage.leaves_nothing()
-
-
-@pytest.mark.parametrize("goes_on", [True, False])
-async def test_who_says_nothing(setting: Setting, goes_on: bool) -> None:
-    setting.manager.set_listener(detecting(detect_continue=goes_on))
-    wire = setting.accept()
-    await setting.stage.advance(2.1)
-    assert isinstance(wire.protocol, TcpSession) is goes_on
-    assert wire.lost is not goes_on
-    assert setting.stage.counter("listener.127.0.0.1_8080.downstream_pre_cx_timeout") == 1
-    await setting.stage.leaves_nothing()
-
-
-async def test_who_leaves_before_it_says_anything(setting: Setting) -> None:
-    setting.manager.set_listener(detecting())
-    wire = setting.accept()
-    assert isinstance(wire.protocol, AcceptProtocol)
-    wire.resets()
-    assert setting.stage.counter("listener.127.0.0.1_8080.downstream_listener_filter_remote_close") == 1
-    await setting.stage.leaves_nothing()
-
-
-async def test_who_is_gone_already_when_accepted(setting: Setting) -> None:
-    setting.manager.set_listener(detecting())
-    protocol = setting.manager.listeners["http"]._accept()
-    wire = Wire(setting.loop, protocol)
-    wire._extra["peername"] = None  # as uvloop says it then
-    protocol.connection_made(wire)
-    wire.sends(GET)
-    assert wire.received().endswith(b"one")
-    wire.resets()
-
-
-def test_facts_of_nobody() -> None:
-    assert Facts(Address("10.0.0.1", 80), Address("", 0)).source.host == ""

@@ -10,8 +10,9 @@ import pytest
 from mesh.tasks import TaskOwner
 from sidecar.config.model import Address, FilterChain, FilterChainMatch, Hcm, Listener, TcpProxy, WeightedCluster
 from sidecar.connection_manager import ConnectionManager
-from sidecar.listener.manager import ListenerContext, ListenerManager, ListenerRuntime
+from sidecar.listener.manager import ListenerManager
 from sidecar.listener.match import Facts
+from sidecar.listener.runtime import ListenerContext, ListenerRuntime
 from sidecar.listener.tcp import TcpManager, TcpSession
 from sidecar.telemetry.formatter import compile_format
 from sidecar.telemetry.stats import ListenerStats, Stats

@@ -18,6 +18,7 @@ PLACES: tuple[tuple[str, tuple[type[Group], ...]], ...] = (
     ("listener/tcp.py", (TcpStats, ClusterStats)),
     ("listener/", (ListenerStats,)),
     ("codec/h1_client.py", (ClusterStats,)),
+    ("codec/h1_closing.py", (HttpStats,)),
     ("codec/h1_server.py", (HttpStats,)),
     ("connection_manager.py", (HttpStats,)),
     ("head_rules.py", (HttpStats,)),
