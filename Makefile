@@ -9,6 +9,7 @@ help:
 	@echo "make demo          run the mesh on this machine (ARGS=\"--duration 20\")"
 	@echo "make test          run the tests               (ARGS=\"-k retry\")"
 	@echo "make native        compile the data plane: half the CPU time (needs a C compiler)"
+	@echo "make test-native   the oracle and the fuzzer's corpus against the compiled data plane"
 	@echo "make check         ruff, mypy --strict, import-linter"
 	@echo "make bench         µs of CPU per request, beside Envoy's, in one run (ARGS=\"--case plain\")"
 	@echo "make fuzz          throw bytes at the codecs    (ARGS=\"--seconds 60\")"

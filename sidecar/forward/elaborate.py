@@ -133,7 +133,7 @@ class Elaborate(HedgedStream):
 
     def _mirror(self, headers: Headers, authority: bytes) -> None:
         manager = self.manager
-        if self.virtual_host.config.include_attempt_count:
+        if self.taken.tells_attempts:
             put(headers, b"x-envoy-attempt-count", b"1")
         for plan in self._extras.mirrors:
             cluster = manager.clusters.get(plan.cluster(self, manager.rng))

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from importlib import metadata
 from pathlib import Path
 
+from sidecar import native
 from tests.bench import tools
 from tests.bench.report import Goal, cpu_name, goals_table
 from tests.bench.run import Options
@@ -45,6 +46,7 @@ def _how(options: Options, names: Sequence[str]) -> list[tuple[str, str]]:
         ("sources", _revision()),
         (
             "ours",
+            f"data plane {'compiled (make native)' if native.active() else 'as Python'}, "
             f"Python {platform.python_version()}, {', '.join(f'{each} {metadata.version(each)}' for each in packages)}",
         ),
         ("Envoy", VERSION),
