@@ -101,7 +101,8 @@ class Case:
 
     `expect` pins what Envoy does, so that a case keeps testing what its name says; keys are paths of `observe`. `ignore`
     holds path prefixes that are not compared. `end` is `auto` (asks with another request whether the connection lives,
-    when the response does not end it), `wait` (watches for a while) or `skip`."""
+    when the response does not end it), `wait` (watches for a while) or `skip`. `faults` are the numbers in `tests/faults.md`
+    of those that the case keeps from coming back."""
 
     name: str
     request: bytes = b""
@@ -127,6 +128,7 @@ class Case:
     chains: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     listener: Mapping[str, Any] = field(default_factory=dict)
     local: bool = False
+    faults: Sequence[int] = ()
 
     @property
     def host(self) -> str:

@@ -54,7 +54,13 @@ def pairs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pairs]:
     running.close()
 
 
-@pytest.mark.parametrize(("topic", "case"), ALL, ids=[f"{topic}-{case.name}" for topic, case in ALL])
+MARKED = [
+    pytest.param(topic, case, id=f"{topic}-{case.name}", marks=[pytest.mark.fault(fault) for fault in case.faults])
+    for topic, case in ALL
+]
+
+
+@pytest.mark.parametrize(("topic", "case"), MARKED)
 def test_ours_behaves_as_envoy(pairs: Pairs, topic: str, case: Case) -> None:
     pair = pairs.of(topic)
     envoy, ours = pair.observe(case)
