@@ -34,7 +34,7 @@ test: .venv/.made
 
 # Optional: everything works without, and no old build is ever used for changed sources.
 native: .venv/.made
-	$(BIN)/python -m sidecar.native_build
+	$(BIN)/python -m sidecar.process.native_build
 
 # What shows from outside, of the compiled data plane.
 test-native: native
@@ -47,7 +47,7 @@ check: .venv/.made
 	$(BIN)/lint-imports --no-logo
 
 bench: .venv/.made
-	-@$(BIN)/python -m sidecar.native_build
+	-@$(BIN)/python -m sidecar.process.native_build
 	$(BIN)/python -m tests.bench $(ARGS)
 
 fuzz: .venv/.made

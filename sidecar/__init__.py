@@ -1,5 +1,5 @@
 """The proxy beside a service: see ARCHITECTURE.md for its stations."""
 
-from sidecar import native
+from sidecar.process import native
 
 native.activate()

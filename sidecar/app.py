@@ -17,13 +17,13 @@ import uvloop
 from mesh.errors import ConfigError
 from mesh.node import Locality, Node
 from sidecar import bootstrap as bootstraps
-from sidecar import settings as flags
 from sidecar.admin import process
 from sidecar.admin.server import AdminServer
 from sidecar.config.model import Bootstrap
-from sidecar.drain import DrainPolicy
+from sidecar.process import settings as flags
+from sidecar.process.drain import DrainPolicy
+from sidecar.process.settings import Settings
 from sidecar.runtime import Runtime
-from sidecar.settings import Settings
 from sidecar.xds.client import AdsClient
 
 if TYPE_CHECKING:

@@ -27,7 +27,7 @@ from sidecar.config.model import (
 from sidecar.config.overload import overload
 from sidecar.config.reader import Reader, plain
 from sidecar.config.references import clusters_of_listener, rds_names
-from sidecar.garbage import uncollected
+from sidecar.process.gc_tuning import uncollected
 
 _NO_ADS: Final = "comes over ADS, and dynamic_resources has no ads_config"
 _INLINE_FILE: Final = "--config-yaml"

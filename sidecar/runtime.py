@@ -14,19 +14,19 @@ from time import monotonic
 
 from mesh.node import Node
 from mesh.tasks import TaskOwner
-from sidecar import garbage
 from sidecar.admin import log_levels
 from sidecar.config import model
-from sidecar.connection_manager import ConnectionManager, ManagerContext
-from sidecar.drain import DrainPolicy, ServerHealth
+from sidecar.http.connection_manager import ConnectionManager, ManagerContext
 from sidecar.listener.manager import ListenerContext, ListenerManager, ListenerRuntime
 from sidecar.listener.tcp import TcpManager
-from sidecar.machine import memory
-from sidecar.overload import OverloadManager, per_process
+from sidecar.process import gc_tuning
+from sidecar.process.drain import DrainPolicy, ServerHealth
+from sidecar.process.hostinfo import memory
+from sidecar.process.overload import OverloadManager, per_process
+from sidecar.process.timers import Deadlines
 from sidecar.telemetry import peer
 from sidecar.telemetry.station import Telemetry
 from sidecar.telemetry.stats import ListenerStats, Stats
-from sidecar.timers import Deadlines
 from sidecar.upstream.breaker import StateListener, log_state
 from sidecar.upstream.cluster import ClusterRuntime, UpstreamContext
 from sidecar.upstream.manager import ClusterManager
@@ -170,16 +170,16 @@ class Runtime:
         """The first round of configuration is in effect."""
         self.ready = True
         self.ready_reason = ""
-        garbage.keep()
+        gc_tuning.keep()
 
     async def apply_static(self) -> None:
         """Brings the bootstrap's own resources into effect: listeners once each host that is checked had its first
         health check. Raises ConfigError."""
-        with garbage.uncollected():
+        with gc_tuning.uncollected():
             for cluster in self.bootstrap.clusters:
                 self.set_cluster(cluster)
         await self.wait_all_checked()
-        with garbage.uncollected():
+        with gc_tuning.uncollected():
             for listener in self.bootstrap.listeners:
                 self.set_listener(listener)
 

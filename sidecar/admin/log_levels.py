@@ -6,7 +6,7 @@ import logging
 from collections.abc import Iterator, Mapping
 
 from sidecar.admin.views import QueryError
-from sidecar.settings import LOG_LEVELS
+from sidecar.process.settings import LOG_LEVELS
 
 
 def levels() -> Iterator[tuple[str, str]]:

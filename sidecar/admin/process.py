@@ -9,7 +9,7 @@ from importlib.metadata import version as installed
 from time import monotonic
 
 from sidecar.admin.views import RuntimeView
-from sidecar.settings import LOG_LEVELS, Settings
+from sidecar.process.settings import LOG_LEVELS, Settings
 from sidecar.telemetry.registry import Stats
 
 

@@ -14,7 +14,7 @@ from typing import Any, Final
 
 from aiohttp import web
 
-from sidecar.admin import answers, config_dump, hosts, log_levels, minor, process, stats_page
+from sidecar.admin import answers, config_dump, hosts, log_levels, process, stats_page, unsupported
 from sidecar.admin.views import QueryError, RuntimeView, TelemetryView
 from sidecar.config.model import Address
 from sidecar.telemetry.prometheus import pieces
@@ -77,16 +77,22 @@ class AdminServer:
                 self._fail, "fail health checks, and let responses end their connections", mutates=True
             ),
             "/healthcheck/ok": Command(self._pass, "undo /healthcheck/fail", mutates=True),
-            "/contention": Command(minor.contention, "contention of mutexes (there are none)"),
+            "/contention": Command(unsupported.contention, "contention of mutexes (there are none)"),
             **{
-                path: Command(minor.not_here, "not here: the answer says what to do", mutates=path in minor.PROFILERS)
-                for path in minor.NOT_HERE
+                path: Command(
+                    unsupported.not_here, "not here: the answer says what to do", mutates=path in unsupported.PROFILERS
+                )
+                for path in unsupported.NOT_HERE
             },
-            "/hot_restart_version": Command(minor.hot_restart_version, "version of hot restart: disabled"),
+            "/hot_restart_version": Command(unsupported.hot_restart_version, "version of hot restart: disabled"),
             "/init_dump": Command(self._init_dump, "what the start is waiting for (mask)"),
-            "/runtime": Command(minor.runtime, "runtime values (there are none)"),
-            "/runtime_modify": Command(minor.runtime_modify, "change runtime values: no admin layer", mutates=True),
-            "/stats/recentlookups": Command(minor.recent_lookups, "look-ups of statistics by name (there are none)"),
+            "/runtime": Command(unsupported.runtime, "runtime values (there are none)"),
+            "/runtime_modify": Command(
+                unsupported.runtime_modify, "change runtime values: no admin layer", mutates=True
+            ),
+            "/stats/recentlookups": Command(
+                unsupported.recent_lookups, "look-ups of statistics by name (there are none)"
+            ),
             "/help": Command(self._help, "list of commands"),
             "/listeners": Command(self._listeners, "listeners and their addresses (format=text|json)"),
             "/logging": Command(self._logging, "show or change log levels (level, paths, NAME=LEVEL)", mutates=True),
@@ -201,7 +207,7 @@ class AdminServer:
         )
 
     async def _init_dump(self, request: web.Request) -> web.StreamResponse:
-        return answers.as_json(minor.unready(self._runtime.ready, self._runtime.ready_reason, request.query))
+        return answers.as_json(unsupported.unready(self._runtime.ready, self._runtime.ready_reason, request.query))
 
     async def _memory(self, _request: web.Request) -> web.StreamResponse:
         return answers.as_json(self._runtime.memory())

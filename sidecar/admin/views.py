@@ -9,7 +9,7 @@ import re2
 from prometheus_client.registry import Collector
 
 from sidecar.config import model
-from sidecar.drain import ServerHealth
+from sidecar.process.drain import ServerHealth
 from sidecar.telemetry.registry import Stats
 from sidecar.telemetry.station import BreakerEvent
 from sidecar.telemetry.trace import Spans

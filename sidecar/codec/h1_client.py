@@ -8,13 +8,13 @@ from __future__ import annotations
 from time import monotonic
 from typing import TYPE_CHECKING, Any, Final
 
-from sidecar.codec import lenient
+from sidecar.codec import fallback_parser
 from sidecar.codec.framing import CHUNKED, UNTIL_CLOSE, ChunkedDecoder, FramingError, check_bodiless, response_length
 from sidecar.codec.heads import HeadError, ResponseParser
 
 if TYPE_CHECKING:
+    from sidecar.process.timers import Deadlines
     from sidecar.telemetry.cells import Counter
-    from sidecar.timers import Deadlines
     from sidecar.upstream.limits import Budget
 
 # Envoy's defaults for a response's head.
@@ -37,7 +37,7 @@ PROTOCOL_ERROR: Final = "protocol error"
 
 
 class ClientConnection:
-    """A connection of a pool: an asyncio.Protocol, though not by inheritance (`sidecar.native`). The stream that holds it
+    """A connection of a pool: an asyncio.Protocol, though not by inheritance (`process.native`). The stream that holds it
     calls `send`, `write` and `abandon`; it calls the stream's `on_response`, `on_response_body`, `on_upstream_reset` and
     the flow-control pair."""
 
@@ -236,7 +236,7 @@ class ClientConnection:
         while True:
             end = data.find(b"\r\n\r\n", 0, self._max_head) + 4
             if end == 3:
-                end = lenient.head_end(data)
+                end = fallback_parser.head_end(data)
                 if end < 0 or end > self._max_head:
                     self._head_incomplete(data)
                     return
@@ -245,8 +245,10 @@ class ClientConnection:
                 try:
                     head.parse(data[:end])
                 except HeadError:
-                    end = lenient.head_end(data)  # with bare line feeds a head may end before the first CRLF CRLF
-                    lenient.parse_response(data[:end], head)
+                    end = fallback_parser.head_end(
+                        data
+                    )  # with bare line feeds a head may end before the first CRLF CRLF
+                    fallback_parser.parse_response(data[:end], head)
                 count = len(head.headers) + len(head.special)
                 if count > self._max_headers and count - (b"content-length" in head.special) > self._max_headers:
                     # a content-length is in both
@@ -281,7 +283,7 @@ class ClientConnection:
             self.stream.on_response(head, left, data[end:], False)
 
     def _head_incomplete(self, data: bytes) -> None:
-        if not lenient.plausible_response(data) or len(data) > self._max_head:
+        if not fallback_parser.plausible_response(data) or len(data) > self._max_head:
             self._fail(PROTOCOL_ERROR)
         else:
             self._buffer = data

@@ -14,8 +14,8 @@ from sidecar.codec.heads import RequestParser
 from sidecar.forward.state import NEVER
 
 if TYPE_CHECKING:
-    from sidecar.connection_manager import ConnectionManager
     from sidecar.forward import Stream
+    from sidecar.http.connection_manager import ConnectionManager
 
 # What bytes that arrive are to a connection: of a head, of a body of known length, of a chunked one, ahead of their turn, a
 # tunnel's, too late.

@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from time import monotonic
 from typing import TYPE_CHECKING, Any, Final
 
-from sidecar.codec import lenient
+from sidecar.codec import fallback_parser
 from sidecar.codec.framing import CHUNKED, ChunkedDecoder, FramingError, chunk, last_chunk, request_length
 from sidecar.codec.h1_closing import BODY, CHUNKS, CLOSING, HEAD, TUNNEL, WAIT, ClosableConnection
 from sidecar.codec.headers import Headers
@@ -20,7 +20,7 @@ from sidecar.config.model import Address
 from sidecar.forward import Stream
 
 if TYPE_CHECKING:
-    from sidecar.connection_manager import ConnectionManager
+    from sidecar.http.connection_manager import ConnectionManager
 
 # What a client may send ahead of its turn before its reading is paused. It is not paused for merely having a request in
 # flight: a paused transport sees neither FIN nor RST.
@@ -34,7 +34,7 @@ _READS_BODY: Final = (BODY, CHUNKS)
 
 
 class ServerConnection(ClosableConnection):
-    """A downstream connection: an asyncio.Protocol, though not by inheritance (`sidecar.native`). The stream in progress
+    """A downstream connection: an asyncio.Protocol, though not by inheritance (`process.native`). The stream in progress
     calls `respond`, `send_body`, `tunnel`, `cut`, `pause_reading` and `resume_reading`; it is told of body pieces, of flow
     control, and of the client's leaving."""
 
@@ -128,7 +128,7 @@ class ServerConnection(ClosableConnection):
                 return False
         end = data.find(b"\r\n\r\n") + 4
         if end == 3:
-            end = lenient.head_end(data)
+            end = fallback_parser.head_end(data)
             if end < 0:
                 return self._head_incomplete(data)
         parser = self._parser
@@ -143,9 +143,9 @@ class ServerConnection(ClosableConnection):
             try:
                 parser.parse(head)
             except HeadError:  # llhttp is stricter than Envoy in places: our own parser decides
-                end = lenient.head_end(head)  # with bare line feeds a head may end before the first CRLF CRLF
+                end = fallback_parser.head_end(head)  # with bare line feeds a head may end before the first CRLF CRLF
                 self._buffer = head[end:] + self._buffer
-                lenient.parse(head[:end], parser)
+                fallback_parser.parse(head[:end], parser)
             length = request_length(parser.special) if len(parser.special) > 1 else 0  # more than the host
         except (HeadError, FramingError) as error:
             self._refuse_head(str(error))
@@ -156,7 +156,7 @@ class ServerConnection(ClosableConnection):
     def _head_incomplete(self, data: bytes) -> bool:
         if len(data) > self.manager.max_head:
             self._refuse_head("http1.headers_too_large")
-        elif (detail := lenient.hopeless(data)) is not None:
+        elif (detail := fallback_parser.hopeless(data)) is not None:
             self._refuse_head(detail)
         elif self._timer is None:
             self._watch_head()
@@ -166,9 +166,14 @@ class ServerConnection(ClosableConnection):
         """A head has begun and has to be completed in time."""
         config = self.manager.config
         limits = (
-            (config.request_headers_timeout, b"request header timeout", "request_header_timeout", lenient.NO_FLAG),
-            (config.request_timeout, b"request timeout", "request_overall_timeout", lenient.NO_FLAG),
-            (config.stream_idle_timeout, b"stream timeout", "stream_idle_timeout", lenient.STREAM_IDLE),
+            (
+                config.request_headers_timeout,
+                b"request header timeout",
+                "request_header_timeout",
+                fallback_parser.NO_FLAG,
+            ),
+            (config.request_timeout, b"request timeout", "request_overall_timeout", fallback_parser.NO_FLAG),
+            (config.stream_idle_timeout, b"stream timeout", "stream_idle_timeout", fallback_parser.STREAM_IDLE),
         )
         set_limits = [limit for limit in limits if limit[0]]
         if set_limits:
@@ -225,11 +230,11 @@ class ServerConnection(ClosableConnection):
 
     def _refuse_head(self, detail: str) -> None:
         """A head that is not HTTP as Envoy knows it: answered, logged, and the connection ends."""
-        status, body = lenient.answer(detail)
+        status, body = fallback_parser.answer(detail)
         self.manager.stats.downstream_cx_protocol_error.value += 1
         self._refuse(status, body, detail)
 
-    def _refuse(self, status: int, body: bytes, detail: str, flags: int = lenient.PROTOCOL_ERROR) -> None:
+    def _refuse(self, status: int, body: bytes, detail: str, flags: int = fallback_parser.PROTOCOL_ERROR) -> None:
         self._cancel_timer()
         self._buffer = b""
         self._http10 = False

@@ -26,9 +26,9 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol
 
 from sidecar.codec.headers import Headers
 from sidecar.config.model import Route
-from sidecar.drain import ServerHealth
-from sidecar.exchange import Exchange
 from sidecar.filters.bodies import BodyChange, BodyStep
+from sidecar.http.exchange import Exchange
+from sidecar.process.drain import ServerHealth
 from sidecar.telemetry.stats import HttpStats, Stats
 
 if TYPE_CHECKING:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
     from sidecar.codec.headers import Headers
-    from sidecar.exchange import Exchange
+    from sidecar.http.exchange import Exchange
 
 
 class BodyChange:

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 
 from sidecar.config.filter_model import BufferBody
 from sidecar.config.model import Route
-from sidecar.exchange import Exchange
 from sidecar.filters import NO_STEPS, Decision, FilterContext, Hold, Reply, Steps
+from sidecar.http.exchange import Exchange
 
 TOO_LARGE = Reply(413, b"Payload Too Large", "request_payload_too_large", headers=((b"connection", b"close"),))
 

@@ -8,7 +8,6 @@ from typing import Any, Final, NamedTuple
 from sidecar.config.compression_model import Compressor, Decompressor
 from sidecar.config.filter_model import BufferBody, CorsFilterConfig, HeaderMutations, HealthCheck, LocalRateLimit
 from sidecar.config.model import FaultConfig, HttpFilter, Route, RouteConfig, VirtualHost
-from sidecar.exchange import Exchange
 from sidecar.filters import Decision, Encode, Filter, FilterContext, ResponseStep, Step, Steps
 from sidecar.filters.bodies import noted
 from sidecar.filters.buffer import BufferFilter
@@ -19,6 +18,7 @@ from sidecar.filters.fault import FaultFilter
 from sidecar.filters.header_mutation import HeaderMutationFilter
 from sidecar.filters.health_check import HealthCheckFilter
 from sidecar.filters.local_ratelimit import LocalRateLimitFilter
+from sidecar.http.exchange import Exchange
 
 # By the type of the compiled configuration: a filter's name is the user's to choose. The router has no steps.
 _FACTORIES: dict[type, Callable[[Any, FilterContext], Filter]] = {

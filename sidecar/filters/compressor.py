@@ -11,9 +11,9 @@ from typing import Final
 from sidecar.codec.headers import Headers, drop, get, joined, put
 from sidecar.config.compression_model import Compressor, CompressorRoute, GzipLibrary
 from sidecar.config.model import Route
-from sidecar.exchange import Exchange
 from sidecar.filters import Decision, Encode, FilterContext, Step, Steps
 from sidecar.filters.bodies import BodyChange, request_has_body
+from sidecar.http.exchange import Exchange
 from sidecar.telemetry.cells import Counter
 
 GZIP: Final = b"gzip"

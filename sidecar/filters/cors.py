@@ -8,8 +8,8 @@ from typing import Final, TypeVar
 from sidecar.codec.headers import Header, Headers, get, joined, put
 from sidecar.config.filter_model import CorsFilterConfig, CorsPolicy
 from sidecar.config.model import MILLION, Forward, Route
-from sidecar.exchange import Exchange
 from sidecar.filters import NO_STEPS, Decision, FilterContext, Reply, Steps
+from sidecar.http.exchange import Exchange
 from sidecar.router.match import string_test
 
 _DETAIL: Final = "cors_response"

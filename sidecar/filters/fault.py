@@ -11,10 +11,10 @@ from typing import Final
 
 from sidecar.codec.headers import Headers, get
 from sidecar.config.model import MILLION, FaultConfig, Route
-from sidecar.exchange import Exchange, Flag
 from sidecar.filters import Decision, Delay, FilterContext, Reply, Step, Steps
 from sidecar.filters.bodies import BodyChange, at_end
 from sidecar.filters.pace import Pace
+from sidecar.http.exchange import Exchange, Flag
 from sidecar.router.match import Predicate, header_predicate
 
 _MAX_DIGITS: Final = 11

@@ -8,9 +8,9 @@ from sidecar.codec.headers import Headers, drop, joined
 from sidecar.codec.heads import NOTED
 from sidecar.config.filter_model import HeaderMutations
 from sidecar.config.model import HeaderAdd, RemoveMatching, Route
-from sidecar.exchange import Exchange
 from sidecar.filters import FilterContext, ResponseStep, Step, Steps
-from sidecar.forwarded import WISHES
+from sidecar.http.exchange import Exchange
+from sidecar.http.forwarded import WISHES
 from sidecar.router.header_ops import Mutation, compile_mutations
 from sidecar.router.match import string_test
 

@@ -10,8 +10,8 @@ from weakref import WeakValueDictionary
 from sidecar.codec.headers import Headers, put
 from sidecar.config.filter_model import LocalRateLimit
 from sidecar.config.model import MILLION, Route
-from sidecar.exchange import Exchange, Flag
 from sidecar.filters import NO_STEPS, Decision, FilterContext, Reply, Step, Steps
+from sidecar.http.exchange import Exchange, Flag
 from sidecar.router.header_ops import compile_ops
 
 _TEXT: Final = "local_rate_limited"

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Final
 from sidecar.codec.framing import CHUNKED, chunk, last_chunk
 from sidecar.codec.headers import put
 from sidecar.codec.render import request_head
-from sidecar.exchange import Flag
 from sidecar.forward.failures import PRIORITIES
 from sidecar.forward.state import NEVER
 from sidecar.forward.timeouts import Timeouts
+from sidecar.http.exchange import Flag
 from sidecar.router.rewrite import rewrite_host
 
 if TYPE_CHECKING:

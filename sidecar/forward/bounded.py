@@ -11,7 +11,7 @@ from sidecar.forward.observed import OBSERVED_STATE, ObservedStream
 from sidecar.router.durations import limit, rendered
 
 if TYPE_CHECKING:
-    from sidecar.connection_manager import ConnectionManager
+    from sidecar.http.connection_manager import ConnectionManager
 
 TOO_LONG: Final = b"downstream duration timeout"
 BOUNDED_STATE: Final = (*OBSERVED_STATE, "_lifetime")

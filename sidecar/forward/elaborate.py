@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING, Any, Final, Self
 from sidecar.codec.headers import Headers, put
 from sidecar.codec.heads import RequestParser, ResponseParser
 from sidecar.config.model import InternalRedirects
-from sidecar.exchange import EXCHANGE_STATE, UNCOUNTED, Flag
 from sidecar.forward.bounded import BOUNDED_STATE, BoundedStream
 from sidecar.forward.hedging import HedgedStream
 from sidecar.forward.mirror import Mirror, Source
@@ -23,6 +22,7 @@ from sidecar.forward.observed import OBSERVED_STATE, ObservedStream
 from sidecar.forward.redirects import Redirection, Successor, refused
 from sidecar.forward.state import STREAM_STATE
 from sidecar.forward.stream import Stream
+from sidecar.http.exchange import EXCHANGE_STATE, UNCOUNTED, Flag
 from sidecar.router.extras import NO_EXTRAS
 from sidecar.router.internal_redirect import Refusal
 from sidecar.router.retry import Failure, number

@@ -9,8 +9,8 @@ from sidecar.codec.h1_client import CONNECTION_TERMINATION
 from sidecar.codec.headers import put
 from sidecar.codec.local_reply import reset_body
 from sidecar.config.model import Resend, RetryPolicy
-from sidecar.exchange import Flag
 from sidecar.forward.state import StreamState
+from sidecar.http.exchange import Flag
 from sidecar.router.retry import Failure, RetryPlan
 from sidecar.router.retry_hosts import PreviousPriorities
 from sidecar.upstream import outlier

@@ -11,8 +11,8 @@ from time import monotonic
 from typing import TYPE_CHECKING, Any
 
 from sidecar.codec.heads import RequestParser, ResponseParser
-from sidecar.exchange import Flag
 from sidecar.forward.bounded import BoundedStream
+from sidecar.http.exchange import Flag
 from sidecar.router.retry import Failure
 from sidecar.upstream import outlier
 

@@ -15,7 +15,7 @@ from sidecar.codec.heads import RequestParser, ResponseParser
 from sidecar.config.model import Forward, PathMatch, Route, RouteConfig, RouteMatch, VirtualHost
 from sidecar.forward.response import Responses
 from sidecar.forward.state import StreamState
-from sidecar.machine import own_address
+from sidecar.process.hostinfo import own_address
 from sidecar.router.extras import Mirroring
 from sidecar.router.table import RouteTable
 from sidecar.telemetry.propagation import unsample

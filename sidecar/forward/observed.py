@@ -14,14 +14,14 @@ from sidecar.codec.headers import Headers
 from sidecar.codec.heads import RequestParser, ResponseParser
 from sidecar.codec.key_case import PRESERVE_OR_PROPER, as_sent, proper_case, spell
 from sidecar.config.model import Hcm
-from sidecar.exchange import Exchange
 from sidecar.forward.stream import Stream
+from sidecar.http.exchange import Exchange
 from sidecar.telemetry.periodic import PeriodicLog
 
 if TYPE_CHECKING:
     from sidecar.codec.h1_client import ClientConnection
-    from sidecar.connection_manager import ConnectionManager
     from sidecar.filters import Step
+    from sidecar.http.connection_manager import ConnectionManager
     from sidecar.router.table import CompiledRoute
 
 Account = Callable[[Exchange, float], None]

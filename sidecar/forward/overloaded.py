@@ -1,4 +1,4 @@
-"""A request that is refused because the process has too much to do (`sidecar.overload`)."""
+"""A request that is refused because the process has too much to do (`sidecar.process.overload`)."""
 
 from __future__ import annotations
 

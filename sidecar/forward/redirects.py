@@ -13,7 +13,7 @@ from sidecar.codec.headers import Headers, get, put
 from sidecar.codec.heads import RequestParser, ResponseParser
 from sidecar.config.model import InternalRedirects
 from sidecar.forward.bounded import BoundedStream
-from sidecar.forwarded import WISHES
+from sidecar.http.forwarded import WISHES
 from sidecar.router.internal_redirect import Refusal, Target, Trail, accepts, refused_before
 from sidecar.router.retry import Answer
 

@@ -10,16 +10,16 @@ from typing import TYPE_CHECKING, Any, Final
 from sidecar.codec.headers import Header, Headers, get, put
 from sidecar.codec.heads import RequestParser
 from sidecar.codec.local_reply import is_grpc, reply_headers
-from sidecar.exchange import UNCOUNTED, Exchange, Flag
 from sidecar.filters import Hold, Reply, Step
+from sidecar.http.exchange import UNCOUNTED, Exchange, Flag
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from sidecar.codec.h1_client import ClientConnection
     from sidecar.config.model import MetadataMatch
-    from sidecar.connection_manager import ConnectionManager
-    from sidecar.reply_mapper import ReplyMapper
+    from sidecar.http.connection_manager import ConnectionManager
+    from sidecar.http.reply_mapper import ReplyMapper
     from sidecar.router.retry import RetryPlan
     from sidecar.router.table import CompiledRoute, Destination
     from sidecar.upstream.circuit import Permit

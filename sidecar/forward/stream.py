@@ -8,16 +8,16 @@ from typing import TYPE_CHECKING, Any, Final
 from sidecar.codec.headers import Headers, put
 from sidecar.codec.heads import RequestParser
 from sidecar.config.model import HASHING, DirectResponse, Forward, Redirect
-from sidecar.exchange import Flag
 from sidecar.filters import Delay, Encode, Hold, Reply, Step, Wait
 from sidecar.forward.state import BAD_REQUEST
 from sidecar.forward.tunnel import Tunnels
-from sidecar.forwarded import WISHES
+from sidecar.http.exchange import Flag
+from sidecar.http.forwarded import WISHES
 from sidecar.router.retry import RetryPlan, number, with_client_wishes
 from sidecar.router.rewrite import redirect_location, rewrite_host
 
 if TYPE_CHECKING:
-    from sidecar.connection_manager import ConnectionManager
+    from sidecar.http.connection_manager import ConnectionManager
     from sidecar.router.hash_policy import HashPolicies
     from sidecar.router.table import CompiledRoute, Destination
 
@@ -223,7 +223,7 @@ class Stream(Tunnels):
 
     def _encoded(self, decision: Encode) -> Stream:
         """The same where filters may change bodies."""
-        from sidecar.forward.encoded import EncodedStream
+        from sidecar.forward.body_filters import EncodedStream
 
         return EncodedStream.take_over(self)._encoded(decision)
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from time import monotonic
 from typing import TYPE_CHECKING, Final
 
-from sidecar.exchange import Flag
 from sidecar.forward.failures import Failures
 from sidecar.forward.state import NEVER
+from sidecar.http.exchange import Flag
 from sidecar.router.retry import Failure
 from sidecar.upstream import outlier
 

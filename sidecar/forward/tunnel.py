@@ -7,9 +7,9 @@ from time import monotonic
 from sidecar.codec.h1_client import ClientConnection
 from sidecar.codec.headers import Headers
 from sidecar.codec.heads import ResponseParser
-from sidecar.exchange import Flag
 from sidecar.forward.response import Responses
 from sidecar.forward.state import NEVER
+from sidecar.http.exchange import Flag
 
 
 class Tunnels(Responses):

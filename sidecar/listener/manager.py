@@ -8,11 +8,11 @@ from dataclasses import dataclass
 
 from mesh.errors import ConfigError
 from sidecar.config.model import Address, Listener, RouteConfig
-from sidecar.connection_manager import ConnectionManager
-from sidecar.drain import DrainSequence
+from sidecar.http.connection_manager import ConnectionManager
 from sidecar.listener.runtime import Chains, ListenerContext, ListenerRuntime, differs_in_chains_only
 from sidecar.listener.tcp import TcpManager
-from sidecar.overload import LoadShed
+from sidecar.process.drain import DrainSequence
+from sidecar.process.overload import LoadShed
 
 # Code details of requests that were in flight when the drain time was over, as Envoy words them.
 _LISTENER_GONE = "downstream_local_disconnect(purging_socket_that_have_not_progressed_to_connections)"

@@ -10,13 +10,13 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from sidecar.config.model import Address, FilterChain, FilterChainMatch, Hcm, Listener, RouteConfig, TcpProxy
-from sidecar.connection_manager import ConnectionManager
-from sidecar.drain import DrainPolicy, DrainSequence
+from sidecar.http.connection_manager import ConnectionManager
 from sidecar.listener.accept import AcceptProtocol
 from sidecar.listener.match import Facts, find_chain
 from sidecar.listener.sockets import Door, Doorkeeper, listening_socket
 from sidecar.listener.tcp import TcpManager, TcpSession
-from sidecar.overload import LoadShed
+from sidecar.process.drain import DrainPolicy, DrainSequence
+from sidecar.process.overload import LoadShed
 from sidecar.telemetry.stats import ListenerStats, Stats
 
 if TYPE_CHECKING:

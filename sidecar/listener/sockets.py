@@ -9,7 +9,7 @@ from typing import Any
 
 from mesh.errors import ConfigError, Problem
 from sidecar.config.model import Listener
-from sidecar.overload import LoadShed
+from sidecar.process.overload import LoadShed
 from sidecar.telemetry.stats import ListenerStats
 
 # Linux clamps it to net.core.somaxconn.

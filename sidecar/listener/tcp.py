@@ -16,11 +16,11 @@ from xxhash import xxh64_intdigest
 
 from mesh.tasks import TaskOwner
 from sidecar.config.model import HASHING, Address, TcpProxy, WeightedCluster
-from sidecar.drain import DrainSequence
-from sidecar.exchange import Exchange, Flag, TcpExchange
+from sidecar.http.exchange import Exchange, Flag, TcpExchange
+from sidecar.process.drain import DrainSequence
+from sidecar.process.timers import Deadlines
 from sidecar.telemetry.periodic import PeriodicLog
 from sidecar.telemetry.stats import ClusterStats, ListenerStats, Stats, TcpStats
-from sidecar.timers import Deadlines
 from sidecar.upstream import outlier
 from sidecar.upstream.cluster import ClusterRuntime
 from sidecar.upstream.dial import DialError, dial, hung_up

@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 from sidecar.config.model import Forward
-from sidecar.exchange import Exchange
+from sidecar.http.exchange import Exchange
 from sidecar.router.hash_policy import HashPolicies
 
 if TYPE_CHECKING:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from sidecar.config.model import MILLION, Forward, Mirror
-from sidecar.exchange import Exchange
+from sidecar.http.exchange import Exchange
 from sidecar.router.header_ops import compile_mutations
 
 

@@ -10,7 +10,7 @@ import re2
 from xxhash import xxh64_intdigest
 
 from sidecar.config.model import HashPolicy, HashSource
-from sidecar.exchange import Exchange
+from sidecar.http.exchange import Exchange
 
 _MASK = 2**64 - 1
 

@@ -7,7 +7,7 @@ from typing import Final
 
 from sidecar.codec.headers import Headers, drop, get, put
 from sidecar.config.model import NO_OPS, AppendAction, HeaderAdd, HeaderMutation, HeaderOps, RemoveMatching
-from sidecar.exchange import Exchange
+from sidecar.http.exchange import Exchange
 from sidecar.router.match import string_test
 from sidecar.telemetry.formatter import compile_format
 

@@ -8,7 +8,7 @@ from typing import Protocol
 import re2
 
 from sidecar.config.model import HeaderMatcher, QueryMatcher, StringMatch, StringMatcher
-from sidecar.exchange import Exchange
+from sidecar.http.exchange import Exchange
 
 Predicate = Callable[[Exchange], bool]
 

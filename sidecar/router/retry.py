@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final
 
 from sidecar.codec.headers import get
 from sidecar.config.model import HeaderMatcher, RetryPolicy
-from sidecar.exchange import Exchange
+from sidecar.http.exchange import Exchange
 from sidecar.router.match import header_predicate
 from sidecar.router.retry_hosts import HostTest, host_tests
 

@@ -10,7 +10,7 @@ import re2
 
 from sidecar.codec.headers import Headers, joined, put
 from sidecar.config.model import PathMatch, Redirect, Rewrite, RouteMatch
-from sidecar.exchange import Exchange
+from sidecar.http.exchange import Exchange
 from sidecar.router.header_ops import Mutation
 from sidecar.telemetry.formatter import compile_text
 

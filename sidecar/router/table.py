@@ -32,7 +32,7 @@ from sidecar.config.model import (
     VirtualHost,
     WeightedCluster,
 )
-from sidecar.exchange import Exchange
+from sidecar.http.exchange import Exchange
 from sidecar.router.choice import Choice, choice
 from sidecar.router.extras import Extras
 from sidecar.router.hash_policy import HashPolicies

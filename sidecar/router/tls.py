@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from sidecar.config.model import PathMatch, Redirect, RequireTls, Route, RouteMatch
-from sidecar.exchange import Exchange
+from sidecar.http.exchange import Exchange
 
 TO_HTTPS = Route(RouteMatch(PathMatch.PREFIX, ""), Redirect(https=True, keep_port=True))
 

@@ -25,7 +25,7 @@ from sidecar.telemetry.log_filter import Wanted, compile_filter
 from sidecar.telemetry.registry import Stats
 
 if TYPE_CHECKING:
-    from sidecar.exchange import Exchange
+    from sidecar.http.exchange import Exchange
 
 # A buffer that reaches this size is written at once (Istio's --file-flush-min-size-kb is 64).
 FLUSH_SIZE: Final = 64 * 1024

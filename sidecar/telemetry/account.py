@@ -6,7 +6,7 @@ import logging
 from collections.abc import Callable, Sequence
 from typing import Final
 
-from sidecar.exchange import Exchange
+from sidecar.http.exchange import Exchange
 from sidecar.telemetry.cells import Counter
 
 log: Final = logging.getLogger(__name__)

@@ -17,7 +17,7 @@ from typing import Any
 from mesh.clock import Clock
 from sidecar.codec.headers import Headers
 from sidecar.codec.heads import SPECIAL
-from sidecar.exchange import flags_text
+from sidecar.http.exchange import flags_text
 from sidecar.telemetry import measures
 from sidecar.telemetry.expression import (
     BYTES,

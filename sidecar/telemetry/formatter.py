@@ -17,14 +17,14 @@ from typing import TYPE_CHECKING, Any
 
 from mesh.clock import Clock, SystemClock
 from mesh.errors import ConfigError, Problem
-from sidecar import native
+from sidecar.process import native
 from sidecar.telemetry.commands import compile_command, namespace
 from sidecar.telemetry.expression import ANY_OCCASION, BYTES, NUMBER, PLAIN, TEXT, VALUE, Expression, Occasion, Scope
 from sidecar.telemetry.measures import METERED
 from sidecar.telemetry.quick_line import quick_json
 
 if TYPE_CHECKING:
-    from sidecar.exchange import Exchange
+    from sidecar.http.exchange import Exchange
 
 _SYSTEM_CLOCK = SystemClock()
 

@@ -15,13 +15,13 @@ from mesh.naming import BLACKHOLE_CLUSTER, INBOUND_PASSTHROUGH_CLUSTER, PASSTHRO
 from mesh.node import SIDECAR, Node
 from sidecar.codec.headers import get
 from sidecar.config.model import Direction
-from sidecar.exchange import flags_text
+from sidecar.http.exchange import flags_text
 from sidecar.telemetry.cells import BUCKETS, Counter
 from sidecar.telemetry.peer import Peer, from_node
 from sidecar.telemetry.registry import Labels, labels_text
 
 if TYPE_CHECKING:
-    from sidecar.exchange import Exchange
+    from sidecar.http.exchange import Exchange
 
 UNKNOWN: Final = "unknown"
 

@@ -22,12 +22,12 @@ from sidecar.config.log_filter_model import (
     Sampled,
     Traced,
 )
-from sidecar.exchange import UNCOUNTED, Flag
+from sidecar.http.exchange import UNCOUNTED, Flag
 from sidecar.router.match import header_predicate
 from sidecar.telemetry.measures import grpc_status
 
 if TYPE_CHECKING:
-    from sidecar.exchange import Exchange
+    from sidecar.http.exchange import Exchange
 
 Wanted = Callable[["Exchange", float], bool]
 

@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING, Any, Final
 
 from sidecar.codec.headers import Headers, get
 from sidecar.codec.local_reply import grpc_status_of, is_grpc
-from sidecar.exchange import LOCAL_REPLY_BODY
+from sidecar.http.exchange import LOCAL_REPLY_BODY
 from sidecar.telemetry.expression import BYTES, NUMBER, PLAIN, TEXT, Expression, Scope, refuse
 
 if TYPE_CHECKING:
-    from sidecar.exchange import Exchange
+    from sidecar.http.exchange import Exchange
 
 # ── durations ─────────────────────────────────────────────────────────────────────────────────────────────────────────
 

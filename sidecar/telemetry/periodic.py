@@ -6,10 +6,10 @@ from collections.abc import Callable
 from time import monotonic
 from typing import TYPE_CHECKING
 
-from sidecar.timers import Deadlines
+from sidecar.process.timers import Deadlines
 
 if TYPE_CHECKING:
-    from sidecar.exchange import Exchange
+    from sidecar.http.exchange import Exchange
 
 
 class PeriodicLog:

@@ -16,7 +16,7 @@ from typing import Final
 from mesh.clock import Clock
 from sidecar.codec.headers import Headers, joined
 from sidecar.codec.heads import SPECIAL
-from sidecar.exchange import Exchange, flags_text
+from sidecar.http.exchange import Exchange, flags_text
 from sidecar.telemetry.commands import JOINED, start_time
 
 Line = Callable[[Exchange, float], bytes]

@@ -207,7 +207,7 @@ def _slot(group: type[Group], attribute: str, kind: type[Cell], path: str) -> Sl
 _layouts: dict[type[Group], tuple[Slot, ...]] = {}
 
 
-# Class → annotations, of groups that were compiled: at run time those have none (`sidecar.native_build`).
+# Class → annotations, of groups that were compiled: at run time those have none (`sidecar.process.native_build`).
 COMPILED_NOTES: dict[str, dict[str, str]] = {}
 
 

@@ -17,7 +17,7 @@ from mesh.clock import Clock, SystemClock
 from mesh.node import Node
 from sidecar.codec.headers import Headers
 from sidecar.config.model import Address, Direction, Hcm, TcpProxy, Tracing
-from sidecar.exchange import Exchange
+from sidecar.http.exchange import Exchange
 from sidecar.telemetry import peer
 from sidecar.telemetry.access_log import FLUSH_INTERVAL, Sinks, compile_access_log
 from sidecar.telemetry.account import Account, guarded

@@ -16,11 +16,11 @@ from mesh.clock import Clock, SystemClock
 from mesh.node import Node
 from sidecar.codec.headers import Headers, drop, get, put
 from sidecar.config.model import MILLION, Direction, Tracing
-from sidecar.exchange import flags_text
+from sidecar.http.exchange import flags_text
 from sidecar.telemetry.propagation import Inherited, RandomIds, TraceContext, extract, go_on, inject, replace
 
 if TYPE_CHECKING:
-    from sidecar.exchange import Exchange
+    from sidecar.http.exchange import Exchange
 
 CLIENT: Final = "CLIENT"
 SERVER: Final = "SERVER"

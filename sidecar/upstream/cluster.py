@@ -15,11 +15,11 @@ from sidecar.balancer.pickers import Picker, nobody
 from sidecar.balancer.priorities import build
 from sidecar.balancer.subsets import SubsetPicker
 from sidecar.codec.h1_client import ClientConnection
-from sidecar.codec.spelled_client import client_type
+from sidecar.codec.preserve_case_client import client_type
 from sidecar.config import model
+from sidecar.process.timers import Deadlines
 from sidecar.telemetry.istio_metrics import service_of
 from sidecar.telemetry.stats import CircuitStats, ClusterStats, HealthCheckStats, PoolStats, RemainingStats, Stats
-from sidecar.timers import Deadlines
 from sidecar.upstream.breaker import HostBreaker, StateListener
 from sidecar.upstream.checker import HealthChecker
 from sidecar.upstream.circuit import Circuit

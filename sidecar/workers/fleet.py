@@ -17,11 +17,11 @@ from mesh.node import Node
 from mesh.tasks import TaskOwner
 from sidecar.admin import log_levels
 from sidecar.config import model
-from sidecar.drain import DrainPolicy, ServerHealth
 from sidecar.listener.sockets import bound_socket
-from sidecar.machine import memory
+from sidecar.process.drain import DrainPolicy, ServerHealth
+from sidecar.process.hostinfo import memory
+from sidecar.process.settings import Settings
 from sidecar.runtime import Runtime
-from sidecar.settings import Settings
 from sidecar.telemetry.prometheus import CellMetric, Points, StatsCollector
 from sidecar.telemetry.station import BreakerEvent, selected_metrics
 from sidecar.telemetry.trace import Spans

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, fields
 from typing import TYPE_CHECKING, Any
 
 from sidecar.config import model
-from sidecar.machine import memory
+from sidecar.process.hostinfo import memory
 from sidecar.telemetry.prometheus import CellMetric
 from sidecar.telemetry.registry import Labels, Stat
 from sidecar.telemetry.station import BreakerEvent

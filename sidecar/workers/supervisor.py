@@ -15,7 +15,7 @@ from typing import Any
 from mesh.backoff import Backoff
 from mesh.tasks import TaskOwner
 from sidecar.config.model import Bootstrap
-from sidecar.settings import Settings
+from sidecar.process.settings import Settings
 from sidecar.workers.channel import Channel, encode
 from sidecar.workers.state import WorkerState
 

@@ -15,8 +15,8 @@ import uvloop
 from mesh.errors import ConfigError
 from sidecar.app import drain_policy, node_of, start_logging
 from sidecar.config.model import Bootstrap
+from sidecar.process.settings import Settings
 from sidecar.runtime import Runtime
-from sidecar.settings import Settings
 from sidecar.workers.channel import Channel
 from sidecar.workers.state import take
 

@@ -20,7 +20,7 @@ from mesh.xds import CLUSTER, LISTENER, SHORT
 from sidecar.config.model import Bootstrap
 from sidecar.telemetry.stats import Stats
 from sidecar.xds import cache
-from sidecar.xds.intake import Intake
+from sidecar.xds.session import Intake
 from sidecar.xds.subscriptions import Request
 from sidecar.xds.target import ConfigTarget
 from sidecar.xds.wire import DELTA_METHOD, SOTW_METHOD, Incoming, read_response, request_message

@@ -16,7 +16,7 @@ from sidecar.config.listeners import compile_listener
 from sidecar.config.model import Assignment, Cluster, Listener, RouteConfig
 from sidecar.config.reader import unknown_fields
 from sidecar.config.routes import compile_route_config
-from sidecar.garbage import uncollected
+from sidecar.process.gc_tuning import uncollected
 
 Compiled = Cluster | Assignment | Listener | RouteConfig
 

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from importlib import metadata
 from pathlib import Path
 
-from sidecar import native
+from sidecar.process import native
 from tests.bench import tools
 from tests.bench.report import Goal, cpu_name, goals_table
 from tests.bench.run import Options

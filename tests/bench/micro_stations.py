@@ -13,7 +13,7 @@ from sidecar.codec import render as heads
 from sidecar.codec.headers import Headers
 from sidecar.codec.heads import RequestParser, ResponseParser
 from sidecar.config import model
-from sidecar.exchange import Exchange
+from sidecar.http.exchange import Exchange
 from sidecar.router.table import RouteTable
 from sidecar.telemetry.stats import ClusterStats, Stats
 from sidecar.upstream.host import Host

@@ -16,9 +16,9 @@ from tempfile import TemporaryDirectory
 from prometheus_client import CollectorRegistry, Histogram
 
 from mesh.access_log import ISTIO_JSON, ISTIO_TEXT
-from sidecar import request_id
 from sidecar.config.model import Direction, Tracing
-from sidecar.exchange import Exchange
+from sidecar.http import request_id
+from sidecar.http.exchange import Exchange
 from sidecar.telemetry import peer
 from sidecar.telemetry.access_log import Sinks
 from sidecar.telemetry.formatter import compile_format, compile_json, compile_text

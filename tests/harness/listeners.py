@@ -21,11 +21,11 @@ from sidecar.config.model import (
     VirtualHost,
     WeightedCluster,
 )
-from sidecar.connection_manager import ConnectionManager
-from sidecar.drain import DrainPolicy
+from sidecar.http.connection_manager import ConnectionManager
 from sidecar.listener.manager import ListenerManager
 from sidecar.listener.runtime import ListenerContext, ListenerRuntime
 from sidecar.listener.tcp import TcpManager
+from sidecar.process.drain import DrainPolicy
 from tests.harness.stage import ManualLoop, Stage, Wire
 
 GET = b"GET / HTTP/1.1\r\nhost: a\r\n\r\n"

@@ -49,12 +49,12 @@ from sidecar.config.model import (
     VirtualHost,
     WeightedCluster,
 )
-from sidecar.connection_manager import ConnectionManager, ManagerContext
-from sidecar.exchange import Exchange
+from sidecar.http.connection_manager import ConnectionManager, ManagerContext
+from sidecar.http.exchange import Exchange
 from sidecar.listener.tcp import TcpManager, TcpSession
+from sidecar.process.timers import Deadlines
 from sidecar.telemetry.cells import Gauge
 from sidecar.telemetry.stats import Stats
-from sidecar.timers import Deadlines
 from sidecar.upstream.cluster import ClusterRuntime, UpstreamContext
 from sidecar.upstream.manager import ClusterManager
 from tests.harness.playbook import FakeTransport

@@ -9,8 +9,8 @@ from typing import Any
 
 from sidecar.admin import log_levels
 from sidecar.config import model
-from sidecar.drain import ServerHealth
-from sidecar.machine import memory
+from sidecar.process.drain import ServerHealth
+from sidecar.process.hostinfo import memory
 
 
 @dataclass

@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 from sidecar.admin import process
-from sidecar.machine import memory
+from sidecar.process.hostinfo import memory
 from sidecar.telemetry.stats import Stats
 from tests.unit.sidecar.admin.fakes import FakeRuntime, reviews
 

@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from sidecar.codec.framing import CHUNKED, UNTIL_CLOSE
 from sidecar.codec.h1_client import ClientConnection
 from sidecar.codec.heads import ResponseParser
+from sidecar.process.timers import Deadlines
 from sidecar.telemetry.stats import ClusterStats, Stats
-from sidecar.timers import Deadlines
 from tests.harness.playbook import aborted, blocked, eof, got, lost, meanwhile, play, sent, unblocked
 from tests.harness.stage import ManualLoop
 

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sidecar.codec import lenient
+from sidecar.codec import fallback_parser
 from sidecar.codec.heads import HeadError, RequestParser, ResponseParser
 
 
@@ -78,7 +78,7 @@ def test_response_head() -> None:
 )
 def test_refusals_are_envoys(head: bytes, detail: str) -> None:
     with pytest.raises(HeadError, match=detail):
-        lenient.parse(head, RequestParser())
+        fallback_parser.parse(head, RequestParser())
 
 
 @pytest.mark.parametrize(
@@ -92,7 +92,7 @@ def test_refusals_are_envoys(head: bytes, detail: str) -> None:
 )
 def test_what_llhttp_refuses_and_envoy_does_not(head: bytes, headers: list[tuple[bytes, bytes]]) -> None:
     parser = RequestParser()
-    lenient.parse(head, parser)
+    fallback_parser.parse(head, parser)
     assert parser.headers == headers
     assert parser.special[b"host"] == b"a"
 
@@ -101,7 +101,7 @@ def test_what_llhttp_refuses_and_envoy_does_not(head: bytes, headers: list[tuple
 def test_the_second_opinion_decides_on_any_bytes(head: bytes) -> None:
     parser = RequestParser()
     try:
-        lenient.parse(head, parser)
+        fallback_parser.parse(head, parser)
     except HeadError:
         return
     assert parser.method and parser.target
@@ -110,5 +110,5 @@ def test_the_second_opinion_decides_on_any_bytes(head: bytes) -> None:
 @given(st.binary(max_size=100))
 def test_hopeless_never_condemns_the_beginning_of_a_good_head(data: bytes) -> None:
     good = b"GET /x HTTP/1.1\r\nHost: a\r\n\r\n"
-    assert all(lenient.hopeless(good[:size]) is None for size in range(len(good)))
-    lenient.hopeless(data)
+    assert all(fallback_parser.hopeless(good[:size]) is None for size in range(len(good)))
+    fallback_parser.hopeless(data)

@@ -11,10 +11,10 @@ from hypothesis import strategies as st
 
 from sidecar.codec.headers import Headers
 from sidecar.config.compression_model import Compressor, CompressorRoute, GzipLibrary
-from sidecar.exchange import Exchange
 from sidecar.filters import Encode
 from sidecar.filters.bodies import BodyChange
 from sidecar.filters.compressor import Choice, CompressorFilter, Gzip, choose
+from sidecar.http.exchange import Exchange
 from sidecar.telemetry.cells import Counter
 from tests.unit.sidecar.filters.support import Bench, answered, asked, exchange
 

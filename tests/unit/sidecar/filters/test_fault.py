@@ -5,11 +5,11 @@ from __future__ import annotations
 import pytest
 
 from sidecar.config.model import MILLION, FaultConfig
-from sidecar.exchange import Flag
 from sidecar.filters import NO_STEPS, Decision, Delay, Reply
 from sidecar.filters.bodies import ended
 from sidecar.filters.fault import FaultFilter
 from sidecar.filters.pace import Pace
+from sidecar.http.exchange import Flag
 from tests.unit.sidecar.filters.support import Bench, asked, exchange
 
 DELAY = FaultConfig(delay_by_header=True, delay_chance=MILLION)

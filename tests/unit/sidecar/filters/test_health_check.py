@@ -9,9 +9,9 @@ import pytest
 
 from sidecar.config.filter_model import HealthCheck
 from sidecar.config.model import HeaderMatcher, StringMatch, StringMatcher
-from sidecar.exchange import Exchange
 from sidecar.filters import Reply, Steps
 from sidecar.filters.health_check import HealthCheckFilter
+from sidecar.http.exchange import Exchange
 from tests.unit.sidecar.filters.support import Bench, answered, asked, exchange
 
 AT = (HeaderMatcher(b":path", StringMatcher(StringMatch.EXACT, "/healthz")),)

@@ -20,7 +20,7 @@ from sidecar.config.model import (
     Route,
     RouteMatch,
 )
-from sidecar.exchange import flags_text
+from sidecar.http.exchange import flags_text
 from tests.harness.stage import ManualLoop, Stage, assignment, cluster, forward, hcm
 
 GET = b"GET / HTTP/1.1\r\nhost: a\r\n\r\n"

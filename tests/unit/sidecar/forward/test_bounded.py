@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from sidecar.config.model import AccessLog, RetryPolicy, StreamDuration
-from sidecar.exchange import flags_text
 from sidecar.forward.bounded import BoundedStream
 from sidecar.forward.elaborate import Elaborate
+from sidecar.http.exchange import flags_text
 from tests.harness.stage import ManualLoop, Stage, cluster, forward, hcm
 
 GET = b"GET / HTTP/1.1\r\nhost: a\r\n\r\n"

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
 from sidecar.config.model import Limits, RetryPolicy
-from sidecar.drain import DrainPolicy
+from sidecar.process.drain import DrainPolicy
 from tests.harness.stage import Stage, Wire, cluster, forward, hcm, manual_clock
 
 ANSWER = re.compile(rb"HTTP/1\.1 (\d{3}) [^\r]*\r\n(.*?)\r\n\r\n", re.DOTALL)

@@ -9,14 +9,14 @@ import pytest
 
 from mesh.tasks import TaskOwner
 from sidecar.config.model import Address, FilterChain, FilterChainMatch, Hcm, Listener, TcpProxy, WeightedCluster
-from sidecar.connection_manager import ConnectionManager
+from sidecar.http.connection_manager import ConnectionManager
 from sidecar.listener.manager import ListenerManager
 from sidecar.listener.match import Facts
 from sidecar.listener.runtime import ListenerContext, ListenerRuntime
 from sidecar.listener.tcp import TcpManager, TcpSession
+from sidecar.process.timers import Deadlines
 from sidecar.telemetry.formatter import compile_format
 from sidecar.telemetry.stats import ListenerStats, Stats
-from sidecar.timers import Deadlines
 
 HERE, THERE = Address("10.0.0.1", 443), Address("10.0.0.9", 40000)
 

@@ -7,7 +7,7 @@ from collections import Counter
 import pytest
 
 from sidecar.config.model import Forward, HashPolicy, HashSource, PathMatch, Route, RouteMatch, WeightedCluster
-from sidecar.exchange import Exchange
+from sidecar.http.exchange import Exchange
 from sidecar.router.table import RouteTable
 from tests.unit.sidecar.router.test_table import exchange, table
 

@@ -16,7 +16,7 @@ from sidecar.config.model import (
     VirtualHost,
     WeightedCluster,
 )
-from sidecar.exchange import Exchange
+from sidecar.http.exchange import Exchange
 from sidecar.router.extras import Extras, Mirroring
 from sidecar.router.table import RouteTable
 

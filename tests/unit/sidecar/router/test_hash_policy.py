@@ -9,7 +9,7 @@ import pytest
 from xxhash import xxh64_intdigest
 
 from sidecar.config.model import Address, HashPolicy, HashSource
-from sidecar.exchange import Exchange
+from sidecar.http.exchange import Exchange
 from sidecar.router.hash_policy import HashPolicies, Key, cookie_value
 
 HEADER = HashPolicy(HashSource.HEADER, "x-a")

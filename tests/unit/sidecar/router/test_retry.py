@@ -6,7 +6,7 @@ import pytest
 
 from sidecar.codec.heads import ResponseParser
 from sidecar.config.model import HeaderMatcher, ResetHeader, RetryPolicy, StringMatch, StringMatcher
-from sidecar.exchange import Exchange
+from sidecar.http.exchange import Exchange
 from sidecar.router.retry import Answer, Failure, RetryPlan, with_client_wishes
 
 

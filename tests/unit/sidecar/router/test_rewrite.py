@@ -3,7 +3,7 @@
 import pytest
 
 from sidecar.config.model import PathMatch, Redirect, Rewrite, RouteMatch
-from sidecar.exchange import Exchange
+from sidecar.http.exchange import Exchange
 from sidecar.router.path import normalize
 from sidecar.router.rewrite import late_rewrites, path_rewrite, redirect_location
 

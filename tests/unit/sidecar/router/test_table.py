@@ -21,7 +21,7 @@ from sidecar.config.model import (
     VirtualHost,
     WeightedCluster,
 )
-from sidecar.exchange import Exchange
+from sidecar.http.exchange import Exchange
 from sidecar.router.table import RouteTable, path_test
 
 

@@ -8,7 +8,7 @@ from typing import Any
 from mesh.clock import ManualClock
 from mesh.node import Node
 from sidecar.config.model import Address, Cluster, Discovery, Endpoint, Forward, PathMatch, Route, RouteMatch
-from sidecar.exchange import Exchange
+from sidecar.http.exchange import Exchange
 from sidecar.telemetry.istio_metrics import service_of
 from sidecar.telemetry.peer import Peer
 

@@ -2,8 +2,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from sidecar.process.timers import Deadlines
 from sidecar.telemetry.periodic import PeriodicLog
-from sidecar.timers import Deadlines
 from tests.harness.stage import ManualLoop
 from tests.unit.sidecar.telemetry.exchanges import exchange
 

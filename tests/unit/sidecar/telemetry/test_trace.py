@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from sidecar.codec.headers import get
 from sidecar.config.model import MILLION, Direction, Tracing
-from sidecar.exchange import Exchange, Flag
+from sidecar.http.exchange import Exchange, Flag
 from sidecar.telemetry.trace import RING_SIZE, Chance, Span, Spans, Tracer
 from tests.unit.sidecar.telemetry.exchanges import CLOCK_START, clock, exchange, node, route
 

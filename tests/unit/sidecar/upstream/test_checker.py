@@ -23,8 +23,8 @@ from sidecar.config.model import (
     OutlierDetection,
     TcpProbe,
 )
+from sidecar.process.timers import Deadlines
 from sidecar.telemetry.stats import Stats
-from sidecar.timers import Deadlines
 from sidecar.upstream.cluster import ClusterRuntime, UpstreamContext
 from tests.harness.upstream import Hang, ReadBody, Upstream
 

@@ -21,8 +21,8 @@ from sidecar.config.model import (
     SubsetSelector,
     ZoneAware,
 )
+from sidecar.process.timers import Deadlines
 from sidecar.telemetry.stats import Stats
-from sidecar.timers import Deadlines
 from sidecar.upstream.cluster import ClusterRuntime, UpstreamContext
 from sidecar.upstream.manager import ClusterManager
 from tests.harness.stage import ManualLoop

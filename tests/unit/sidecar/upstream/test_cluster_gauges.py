@@ -6,8 +6,8 @@ import asyncio
 
 from mesh.tasks import TaskOwner
 from sidecar.config.model import Cluster, Discovery, Limits
+from sidecar.process.timers import Deadlines
 from sidecar.telemetry.stats import Stats
-from sidecar.timers import Deadlines
 from sidecar.upstream.cluster import ClusterRuntime, UpstreamContext
 
 

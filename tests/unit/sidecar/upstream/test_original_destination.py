@@ -11,8 +11,8 @@ import pytest
 
 from mesh.tasks import TaskOwner
 from sidecar.config.model import Address, Cluster, Discovery, OriginalDst
+from sidecar.process.timers import Deadlines
 from sidecar.telemetry.stats import ClusterStats, Stats
-from sidecar.timers import Deadlines
 from sidecar.upstream.cluster import ClusterRuntime, UpstreamContext
 from sidecar.upstream.original import destination
 

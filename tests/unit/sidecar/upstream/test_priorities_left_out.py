@@ -7,8 +7,8 @@ from dataclasses import replace
 
 from mesh.tasks import TaskOwner
 from sidecar.config.model import Address, Assignment, Cluster, Discovery, Endpoint, Health, LocalityEndpoints
+from sidecar.process.timers import Deadlines
 from sidecar.telemetry.stats import Stats
-from sidecar.timers import Deadlines
 from sidecar.upstream.cluster import ClusterRuntime, UpstreamContext
 
 

@@ -10,11 +10,11 @@ from __future__ import annotations
 import ipaddress
 from typing import Final
 
-from sidecar import request_id
 from sidecar.codec.headers import drop, put
 from sidecar.config.model import Address, Hcm
-from sidecar.exchange import Exchange
-from sidecar.machine import own_address
+from sidecar.http import request_id
+from sidecar.http.exchange import Exchange
+from sidecar.process.hostinfo import own_address
 
 # What clients may ask of the proxy when they are internal; it ends here in any case.
 WISHES: Final = frozenset(

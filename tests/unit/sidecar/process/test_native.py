@@ -7,13 +7,15 @@ from pathlib import Path
 
 import pytest
 
-from sidecar import native
+from sidecar.process import native
 
 
 def build(place: Path, digest: str) -> None:
     """What a build would leave, of nothing."""
     place.mkdir(exist_ok=True)
-    (place / native.MANIFEST).write_text(json.dumps({"digest": digest, "modules": {"sidecar.timers": "nothing.so"}}))
+    (place / native.MANIFEST).write_text(
+        json.dumps({"digest": digest, "modules": {"sidecar.process.timers": "nothing.so"}})
+    )
 
 
 @pytest.fixture
@@ -32,7 +34,7 @@ def test_a_build_of_these_sources_is_used(place: Path) -> None:
     build(place, native.digest())
     assert native.activate()
     assert native.active()
-    found = sys.meta_path[0].find_spec("sidecar.timers", None)
+    found = sys.meta_path[0].find_spec("sidecar.process.timers", None)
     assert found is not None
     assert found.origin == str(place / "nothing.so")
     assert sys.meta_path[0].find_spec("sidecar.app", None) is None
@@ -59,7 +61,7 @@ def test_every_module_is_there_and_every_subclass_of_one_that_is_compiled_is_com
     """An interpreted class cannot inherit from a compiled one: the whole sidecar is imported and looked through."""
     look = """
 import pkgutil, importlib, inspect, sidecar
-from sidecar.native import MODULES
+from sidecar.process.native import MODULES
 modules = [importlib.import_module(found.name) for found in pkgutil.walk_packages(sidecar.__path__, 'sidecar.')
            if not found.name.endswith('__main__')]
 for name in MODULES:

@@ -11,8 +11,8 @@ from collections.abc import Callable, Sequence
 from sidecar.codec.headers import drop, get, put
 from sidecar.codec.heads import NOTED
 from sidecar.config.model import Hcm, HeaderAdd, HeaderMutation, HeaderOps, RemoveMatching
-from sidecar.exchange import Exchange
 from sidecar.filters import Reply
+from sidecar.http.exchange import Exchange
 from sidecar.router.header_ops import compile_ops
 from sidecar.router.match import string_test
 from sidecar.router.path import normalize

@@ -5,8 +5,8 @@ from __future__ import annotations
 from sidecar.config.model import AccessLog, Hcm
 from sidecar.forward import Stream
 from sidecar.forward.bounded import BoundedStream
-from sidecar.forward.kinds import stream_type
 from sidecar.forward.observed import ObservedStream
+from sidecar.forward.stream_class import stream_type
 
 
 def test_only_what_is_asked_for_is_paid_for() -> None:

@@ -11,7 +11,7 @@ import pytest
 from sidecar.config.compression_model import Compressor, Decompressor
 from sidecar.config.filter_model import BufferBody
 from sidecar.config.model import MILLION, AccessLog, DirectResponse, FaultConfig, HttpFilter, RetryPolicy
-from sidecar.forward.encoded import EncodedStream
+from sidecar.forward.body_filters import EncodedStream
 from sidecar.forward.stream import Stream
 from tests.harness.stage import ROUTE, ManualLoop, Stage, cluster, forward, hcm
 

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sidecar.drain import DrainPolicy
+from sidecar.process.drain import DrainPolicy
 
 
 @dataclass

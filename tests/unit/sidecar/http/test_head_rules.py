@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sidecar.config.model import Address, Hcm, HeaderAdd, RemoveMatching, StringMatch, StringMatcher
-from sidecar.exchange import Exchange
-from sidecar.head_rules import (
+from sidecar.http.exchange import Exchange
+from sidecar.http.head_rules import (
     early_mutations,
     host_rule,
     identification,

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from sidecar.timers import Deadlines
+from sidecar.process.timers import Deadlines
 from tests.harness.stage import ManualLoop
 
 

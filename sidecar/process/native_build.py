@@ -1,4 +1,4 @@
-"""Compiles the data plane with mypyc: `python -m sidecar.native_build`, or `make native`. See `sidecar.native`.
+"""Compiles the data plane with mypyc: `python -m sidecar.process.native_build`, or `make native` (see `native`).
 
 What is compiled is a copy of the sources, in a temporary folder; only the extension modules are kept.
 """
@@ -17,7 +17,7 @@ import tempfile
 from pathlib import Path
 from typing import Final
 
-from sidecar.native import MANIFEST, MODULES, PACKAGES, ROOT, SWITCH, digest, folder, made_from
+from sidecar.process.native import MANIFEST, MODULES, PACKAGES, ROOT, SWITCH, digest, folder, made_from
 
 GROUPS: Final = "sidecar/telemetry/stats.py"
 _SLOTS_OF_A_DATACLASS: Final = re.compile(r"(, )?slots=True(?(1)|(, )?)")

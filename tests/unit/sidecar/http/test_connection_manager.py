@@ -6,11 +6,11 @@ from typing import Any
 
 import pytest
 
-from sidecar import forwarded
 from sidecar.config.model import Address, Direction, DirectResponse, PathMatch, Route, RouteMatch
-from sidecar.connection_manager import split_target
-from sidecar.drain import DrainPolicy
-from sidecar.exchange import Exchange, Flag
+from sidecar.http import forwarded
+from sidecar.http.connection_manager import split_target
+from sidecar.http.exchange import Exchange, Flag
+from sidecar.process.drain import DrainPolicy
 from tests.harness.stage import ManualLoop, Stage, hcm
 
 OK = b"HTTP/1.1 204 No Content\r\n\r\n"

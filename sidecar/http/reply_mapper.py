@@ -10,14 +10,14 @@ from typing import TYPE_CHECKING, NamedTuple
 from sidecar.codec.headers import Headers, drop, get, put
 from sidecar.codec.local_reply import grpc_headers
 from sidecar.config.model import LocalReplies, ReplyFormat, ReplyMapping
-from sidecar.exchange import LOCAL_REPLY_BODY
+from sidecar.http.exchange import LOCAL_REPLY_BODY
 from sidecar.router.header_ops import Mutation, compile_ops
 from sidecar.telemetry.expression import Occasion
 from sidecar.telemetry.formatter import compile_json, compile_text
 from sidecar.telemetry.log_filter import Wanted, compile_filter
 
 if TYPE_CHECKING:
-    from sidecar.exchange import Exchange
+    from sidecar.http.exchange import Exchange
 
 _LOG_TYPE = "NotSet"
 _JSON = b"application/json"

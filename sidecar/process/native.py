@@ -1,4 +1,4 @@
-"""The data plane as machine code, where it was compiled (`make native`, `sidecar.native_build`).
+"""The data plane as machine code, where it was compiled (`make native`, `sidecar.process.native_build`).
 
 mypyc turns the modules of a request's way, typed as they are, into extension modules: the same sources, the same behaviour,
 about half the CPU time (`tests/bench/HISTORY.md`). Nothing needs it: without it, or when a source has changed since, the
@@ -23,7 +23,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Final
 
-ROOT: Final = Path(__file__).parent.parent
+ROOT: Final = Path(__file__).parents[2]
 PACKAGES: Final = ("mesh", "sidecar")
 SWITCH: Final = "MESH_NATIVE"
 MANIFEST: Final = "manifest.json"
@@ -40,17 +40,17 @@ MODULES: Final = (
     "sidecar.codec.key_case",
     "sidecar.codec.local_reply",
     "sidecar.codec.render",
-    "sidecar.codec.spelled_client",
-    "sidecar.codec.spelled_server",
-    "sidecar.connection_manager",
-    "sidecar.exchange",
+    "sidecar.codec.preserve_case_client",
+    "sidecar.codec.preserve_case_server",
+    "sidecar.http.connection_manager",
+    "sidecar.http.exchange",
     "sidecar.forward.attempts",
     "sidecar.forward.bounded",
     "sidecar.forward.elaborate",
-    "sidecar.forward.encoded",
+    "sidecar.forward.body_filters",
     "sidecar.forward.failures",
     "sidecar.forward.hedging",
-    "sidecar.forward.kinds",
+    "sidecar.forward.stream_class",
     "sidecar.forward.mirror",
     "sidecar.forward.observed",
     "sidecar.forward.overloaded",
@@ -60,8 +60,8 @@ MODULES: Final = (
     "sidecar.forward.stream",
     "sidecar.forward.timeouts",
     "sidecar.forward.tunnel",
-    "sidecar.forwarded",
-    "sidecar.request_id",
+    "sidecar.http.forwarded",
+    "sidecar.http.request_id",
     "sidecar.router.extras",
     "sidecar.router.header_ops",
     "sidecar.router.match",
@@ -78,7 +78,7 @@ MODULES: Final = (
     "sidecar.telemetry.registry",
     "sidecar.telemetry.stats",
     "sidecar.telemetry.trace",
-    "sidecar.timers",
+    "sidecar.process.timers",
     "sidecar.upstream.cluster",
     "sidecar.upstream.host",
     "sidecar.upstream.limits",

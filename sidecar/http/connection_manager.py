@@ -16,25 +16,25 @@ from typing import TYPE_CHECKING, Any, Final
 
 from mesh.node import Node
 from mesh.tasks import TaskOwner
-from sidecar import head_rules
-from sidecar.codec import lenient
+from sidecar.codec import fallback_parser
 from sidecar.codec.headers import Headers, drop
-from sidecar.codec.spelled_server import server_type
+from sidecar.codec.preserve_case_server import server_type
 from sidecar.config.model import Direction, Hcm, RouteConfig
-from sidecar.drain import DrainSequence, ServerHealth
-from sidecar.exchange import Exchange, Flag
 from sidecar.filters import FilterContext, Reply
 from sidecar.filters.chain import FilterChain
-from sidecar.forward.kinds import stream_type
 from sidecar.forward.observed import Observers
 from sidecar.forward.overloaded import OverloadedStream
 from sidecar.forward.stream import Stream
-from sidecar.forwarded import Forwarded
-from sidecar.overload import LoadShed
-from sidecar.reply_mapper import ReplyMapper
+from sidecar.forward.stream_class import stream_type
+from sidecar.http import head_rules
+from sidecar.http.exchange import Exchange, Flag
+from sidecar.http.forwarded import Forwarded
+from sidecar.http.reply_mapper import ReplyMapper
+from sidecar.process.drain import DrainSequence, ServerHealth
+from sidecar.process.overload import LoadShed
+from sidecar.process.timers import Deadlines
 from sidecar.router.table import RouteTable
 from sidecar.telemetry.stats import HttpStats, ListenerStats, Stats
-from sidecar.timers import Deadlines
 from sidecar.upstream.cluster import ClusterRuntime
 
 if TYPE_CHECKING:
@@ -349,7 +349,7 @@ _CLOSE: Final = ((b"connection", b"close"),)
 
 
 def _refusal(detail: str) -> Reply:
-    status, body = lenient.answer(detail)
+    status, body = fallback_parser.answer(detail)
     return Reply(status, body, detail, int(Flag.DPE), headers=_CLOSE)
 
 
@@ -358,7 +358,7 @@ def split_target(exchange: Exchange, target: bytes) -> str:
     path; the code detail when it cannot be."""
     special = exchange.special
     if exchange.method == b"CONNECT":
-        if not lenient.names_a_port(target):
+        if not fallback_parser.names_a_port(target):
             return "http1.invalid_url"
         if special.get(b"content-length", b"0") != b"0":
             return "http1.body_disallowed"

@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from sidecar.native_build import with_notes, without_slots
+from sidecar.process.native_build import with_notes, without_slots
 
 SOURCE = '''
 class Plain:

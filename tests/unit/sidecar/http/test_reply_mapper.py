@@ -5,7 +5,7 @@ import random
 from sidecar.codec.headers import Headers
 from sidecar.config.log_filter_model import Compares, Measured
 from sidecar.config.model import HeaderAdd, HeaderOps, LocalReplies, ReplyFormat, ReplyMapping
-from sidecar.reply_mapper import ReplyMapper
+from sidecar.http.reply_mapper import ReplyMapper
 from tests.unit.sidecar.telemetry.exchanges import exchange
 
 NOT_FOUND = Compares(Measured.STATUS, "EQ", 404)

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from sidecar.config.overload_model import Overload, OverloadAction, ResourceMonitor, Trigger
-from sidecar.machine import memory
+from sidecar.process.hostinfo import memory
 from sidecar.telemetry.registry import Stats
 
 log = logging.getLogger(__name__)

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import uuid
 
-from sidecar import request_id
+from sidecar.http import request_id
 
 
 def test_ids_are_random_uuids() -> None:

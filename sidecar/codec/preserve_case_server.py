@@ -12,7 +12,7 @@ from sidecar.codec.render import response_head
 from sidecar.config.model import Address
 
 if TYPE_CHECKING:
-    from sidecar.connection_manager import ConnectionManager
+    from sidecar.http.connection_manager import ConnectionManager
 
 
 def proper_response_head(status: int, headers: Headers) -> bytes:

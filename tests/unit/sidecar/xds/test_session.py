@@ -9,8 +9,8 @@ import pytest
 from mesh.clock import ManualClock
 from mesh.xds import CLUSTER, ENDPOINT, LISTENER, ROUTE
 from sidecar.config.model import Address, AdsConfig, Bootstrap
-from sidecar.xds.intake import Intake
 from sidecar.xds.resources import Raw
+from sidecar.xds.session import Intake
 from sidecar.xds.subscriptions import DeltaRequest, Request
 from tests.integration.xds_client.resources import cluster, endpoints, listener, routes
 from tests.integration.xds_client.target import RecordingTarget

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from sidecar.settings import Settings, default_state_dir, parse, state_path
+from sidecar.process.settings import Settings, default_state_dir, parse, state_path
 
 
 def refused(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from sidecar.config.model import Address, Hcm
-from sidecar.forwarded import Forwarded
+from sidecar.http.forwarded import Forwarded
 
 PEER = Address("10.0.0.9", 40000)
 

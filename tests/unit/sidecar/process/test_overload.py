@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sidecar.config.overload_model import Overload, OverloadAction, ResourceMonitor, Trigger
-from sidecar.overload import LoadShed, OverloadManager, per_process, pressure_of, share_of
+from sidecar.process.overload import LoadShed, OverloadManager, per_process, pressure_of, share_of
 from sidecar.telemetry.stats import Stats
 
 HEAP = ResourceMonitor("heap", max_bytes=1000)

@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 
 from sidecar.codec.heads import HeadError, RequestParser, ResponseParser, keeps_alive
-from sidecar.exchange import Flag
+from sidecar.http.exchange import Flag
 
 PROTOCOL_ERROR = int(Flag.DPE)
 STREAM_IDLE = int(Flag.SI)
