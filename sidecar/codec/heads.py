@@ -59,6 +59,7 @@ NOTED: Final = frozenset(
         b"x-envoy-upstream-rq-timeout-alt-response",
         b"x-envoy-upstream-rq-timeout-ms",
         b"x-envoy-upstream-stream-duration-ms",
+        b"x-forwarded-client-cert",
         b"x-forwarded-for",
         b"x-forwarded-proto",
         b"x-request-id",

@@ -27,6 +27,8 @@ _PRESERVE_CASE: Final = {PreserveCaseFormatterConfig.DESCRIPTOR.full_name: None}
 _EARLY: Final = {EarlyHeaderMutation.DESCRIPTOR.full_name: None}
 _KEEPS_SLASHES: Final = ("IMPLEMENTATION_SPECIFIC_DEFAULT", "KEEP_UNCHANGED")
 _UUID: Final = {UuidRequestIdConfig.DESCRIPTOR.full_name: None}
+# An internal_address_config that names no ranges means these.
+_PRIVATE_RANGES: Final = ("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "127.0.0.1/32", "::1/128", "fd00::/8")
 _IDLE_TIMEOUT: Final = 3600.0
 _FETCH_TIMEOUT: Final = 15.0
 
@@ -47,6 +49,7 @@ def hcm(reader: Reader) -> Hcm:
         server_header=reader.enum("server_header_transformation"),
         use_remote_address=reader.flag("use_remote_address"),
         xff_num_trusted_hops=reader.number("xff_num_trusted_hops"),
+        forwards_client_cert=reader.enum("forward_client_cert_details") == "ALWAYS_FORWARD_ONLY",
         skip_xff_append=reader.flag("skip_xff_append"),
         internal_ranges=_internal(reader.child("internal_address_config")),
         via=reader.text("via"),
@@ -89,7 +92,6 @@ def _routes(reader: Reader) -> tuple[RouteConfig | None, str, float]:
 def _refusals(reader: Reader) -> None:
     """Fields of which the default is all there is."""
     reader.only("codec_type", "AUTO", "HTTP1")
-    reader.only("forward_client_cert_details", "SANITIZE")
     if (identity := reader.child("request_id_extension")) is not None:
         _, config = identity.unpacked()
         if config is None or config.type not in _UUID:
@@ -146,7 +148,7 @@ def _internal(reader: Reader | None) -> tuple[str, ...]:
     if reader is None:
         return ()
     reader.only("unix_sockets", False)
-    return tuple(cidr(each) for each in reader.children("cidr_ranges"))
+    return tuple(cidr(each) for each in reader.children("cidr_ranges")) or _PRIVATE_RANGES
 
 
 def _common_options(parent: Reader) -> dict[str, Any]:

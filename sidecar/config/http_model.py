@@ -112,6 +112,7 @@ class Hcm:
     server_name: str = "envoy"
     server_header: str = "OVERWRITE"  # OVERWRITE | APPEND_IF_ABSENT | PASS_THROUGH
     use_remote_address: bool = False
+    forwards_client_cert: bool = False  # whoever names a client certificate is believed
     xff_num_trusted_hops: int = 0
     skip_xff_append: bool = False
     internal_ranges: tuple[str, ...] = ()  # internal_address_config: CIDRs that count as internal; none by default

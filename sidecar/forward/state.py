@@ -12,6 +12,7 @@ from sidecar.codec.heads import RequestParser
 from sidecar.codec.local_reply import is_grpc, reply_headers
 from sidecar.filters import Hold, Reply, Step
 from sidecar.http.exchange import UNCOUNTED, Exchange, Flag
+from sidecar.http.forwarded import FORCE_TRACE
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -253,7 +254,11 @@ class StreamState(Exchange):
         manager = self.manager
         if manager.tracer is not None:
             manager.tracer.answer(self, headers)
-        if manager.adds_request_id and self.request_id:
+        if (
+            manager.may_add_request_id
+            and self.request_id
+            and (manager.config.always_set_request_id_in_response or FORCE_TRACE in self.noted)
+        ):
             put(headers, b"x-request-id", self.request_id)
         if manager.via:
             before = get(headers, b"via")

@@ -86,7 +86,8 @@ class ConnectionManager:
         )
         self.host_rule = head_rules.host_rule(config)
         self.via = config.via.encode()
-        self.adds_request_id = config.always_set_request_id_in_response
+        # who comes from an internal address may ask for it (x-envoy-force-trace)
+        self.may_add_request_id = config.always_set_request_id_in_response or bool(config.internal_ranges)
         self.direction = direction
         self.context = context
         self.loop = context.loop

@@ -33,13 +33,16 @@ WISHES: Final = frozenset(
     )
 )
 _CONSUMED: Final = WISHES | {b"x-envoy-internal", b"x-envoy-expected-rq-timeout-ms"}
+FORCE_TRACE: Final = b"x-envoy-force-trace"
 # What only internal requests may say, and what goes on with them.
-_NOT_FROM_STRANGERS: Final = frozenset((b"x-envoy-ip-tags", b"x-envoy-original-url"))
-_LOOKED_AT: Final = _CONSUMED | _NOT_FROM_STRANGERS
+_NOT_FROM_STRANGERS: Final = frozenset((FORCE_TRACE, b"x-envoy-ip-tags", b"x-envoy-original-url"))
+_CLIENT_CERT: Final = b"x-forwarded-client-cert"
+_LOOKED_AT: Final = _CONSUMED | _NOT_FROM_STRANGERS | {_CLIENT_CERT}
 _NOT_FROM_THE_EDGE: Final = (
     b"x-envoy-decorator-operation",
     b"x-envoy-downstream-service-cluster",
     b"x-envoy-downstream-service-node",
+    b"x-envoy-original-host",
     b"x-envoy-original-path",
 )
 
@@ -51,6 +54,10 @@ class Forwarded:
         self._config = config
         self._internal = tuple(ipaddress.ip_network(text, strict=False) for text in config.internal_ranges)
         self._via = config.via.encode()
+        # Nobody has shown us a certificate: who names one is believed only where the configuration says so.
+        claims = frozenset(() if config.forwards_client_cert else (_CLIENT_CERT,))
+        self._consumed = _CONSUMED | claims
+        self._not_for_strangers = self._consumed | _NOT_FROM_STRANGERS
 
     def apply(self, exchange: Exchange) -> None:
         """Brings the request's headers in order, and gives it its id."""
@@ -95,7 +102,7 @@ class Forwarded:
                 headers.append((b"x-forwarded-proto", exchange.scheme))
         internal = single and self._is_internal(client)
         wishes = {name: noted[name] for name in WISHES if name in noted} if internal else None
-        gone = _CONSUMED if internal else _LOOKED_AT
+        gone = self._consumed if internal else self._not_for_strangers
         headers[:] = [header for header in headers if header[0] not in gone]
         for name in gone:
             noted.pop(name, None)

@@ -43,6 +43,7 @@ from tests.oracle.topics import (
     subsets,
     tcp,
     timeouts,
+    trust,
     upgrades,
     zones,
 )
@@ -89,6 +90,7 @@ TOPICS: dict[str, tuple[Case, ...]] = {
     "subsets": subsets.CASES,
     "tcp": tcp.CASES,
     "timeouts": timeouts.CASES,
+    "trust": trust.CASES,
     "upgrades": upgrades.CASES,
     "zones": zones.CASES,
 }

@@ -185,3 +185,9 @@ PRESERVE_CASE = T + "envoy.extensions.http.header_formatters.preserve_case.v3.Pr
 )
 def test_how_header_names_are_spelled(header_key_format: Data, expected: str) -> None:
     assert changed(http_protocol_options={"header_key_format": header_key_format}).header_spelling == expected
+
+
+@pytest.mark.fault(1)
+def test_internal_addresses_without_ranges_are_the_private_ones() -> None:
+    assert changed(internal_address_config={}).internal_ranges[0] == "10.0.0.0/8"
+    assert changed().internal_ranges == ()
