@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 from sidecar.codec import fallback_parser
 from sidecar.codec.framing import CHUNKED, UNTIL_CLOSE, ChunkedDecoder, FramingError, check_bodiless, response_length
-from sidecar.codec.heads import HeadError, ResponseParser
+from sidecar.codec.headers import drop
+from sidecar.codec.heads import HeadError, ResponseParser, switches
 
 if TYPE_CHECKING:
     from sidecar.process.timers import Deadlines
@@ -245,9 +246,8 @@ class ClientConnection:
                 try:
                     head.parse(data[:end])
                 except HeadError:
-                    end = fallback_parser.head_end(
-                        data
-                    )  # with bare line feeds a head may end before the first CRLF CRLF
+                    # with bare line feeds a head may end before the first CRLF CRLF
+                    end = fallback_parser.head_end(data)
                     fallback_parser.parse_response(data[:end], head)
                 count = len(head.headers) + len(head.special)
                 if count > self._max_headers and count - (b"content-length" in head.special) > self._max_headers:
@@ -259,12 +259,11 @@ class ClientConnection:
             except (HeadError, FramingError):
                 self._fail(PROTOCOL_ERROR)
                 return
+            if head.status == 101:  # a switch of protocols is the response
+                self._on_switching(head, data[end:])
+                return
             data = data[end:]
             self.interim = True
-            if head.status == 101:  # a switch of protocols is the response
-                self._buffer = data
-                self.stream.on_switching(head)
-                return
             self.stream.on_interim(head)  # the others only precede it
             if not data:
                 return
@@ -281,6 +280,18 @@ class ClientConnection:
         else:
             self._state = _UNTIL_CLOSE
             self.stream.on_response(head, left, data[end:], False)
+
+    def _on_switching(self, head: ResponseParser, rest: bytes) -> None:
+        """The host speaks another protocol from here on. Where none was asked for, that is an answer without a body, and
+        the connection is of no more use."""
+        drop(head.headers, b"content-length")
+        if self.stream.asks_upgrade and switches(head):
+            self.interim = True
+            self._buffer = rest
+            self.stream.on_switching(head)
+            return
+        self._keep_alive = False
+        self._sized(head, 0, rest)
 
     def _head_incomplete(self, data: bytes) -> None:
         if not fallback_parser.plausible_response(data) or len(data) > self._max_head:

@@ -173,6 +173,12 @@ def keeps_alive(special: dict[bytes, bytes], http10: bool) -> bool:
     return b"close" not in names and (not http10 or b"keep-alive" in names)
 
 
+def switches(head: ResponseParser) -> bool:
+    """Whether a 101 says what it switches to."""
+    special = head.special
+    return b"upgrade" in special and b"upgrade" in special.get(b"connection", b"").lower()
+
+
 class ResponseParser:
     """Parses one response head; make a new one for each."""
 

@@ -47,6 +47,10 @@ class Straggler:
     ) -> None:
         self.request.on_late_response(self, head, length, body, end, trailers)
 
+    @property
+    def asks_upgrade(self) -> bool:
+        return self.request.asks_upgrade
+
     def on_switching(self, head: ResponseParser) -> None:
         self.request.on_late_reset(self, "protocol error")
 

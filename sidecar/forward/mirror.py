@@ -135,10 +135,6 @@ class Mirror(Responses):
             self._detach()
             self._finish()
 
-    def on_switching(self, head: ResponseParser) -> None:
-        """Nobody asked for another protocol."""
-        self.cancel()
-
     def on_upstream_blocked(self) -> None:
         self.upstream.stats.upstream_flow_control_backed_up_total.value += 1
         self.downstream.pause_reading()

@@ -11,7 +11,7 @@ from sidecar.codec.heads import ResponseParser
 from sidecar.forward.attempts import Attempts
 from sidecar.forward.state import NEVER
 
-_BODILESS: Final = (204, 304)
+_BODILESS: Final = (101, 204, 304)
 # What nearly every Connection field says: no field of the response is for this hop only.
 _NOMINATES_NOTHING: Final = frozenset((b"close", b"keep-alive", b"Keep-Alive", b"Close"))
 
@@ -86,7 +86,7 @@ class Responses(Attempts):
     ) -> None:
         """The upstream answers an upgrade as if it were none: a success is not passed on, and the connection ends."""
         self.downstream.end_after_this()
-        if head.status < 300:
+        if 200 <= head.status < 300:
             if not end:
                 self._leave_upstream()
             self.reply(head.status, b"", "websocket_handshake_unsuccessful", 0)

@@ -130,6 +130,11 @@ class StreamState(Exchange):
         return remote if forwarded_for is None else self.manager.forwarded.client(forwarded_for, remote)
 
     @property
+    def asks_upgrade(self) -> bool:
+        """Whether the host may switch protocols: the client asked for it, and it is enabled."""
+        return bool(self._upgrade)
+
+    @property
     def timeout(self) -> float:
         """Of the whole request, 0.0 when there is none."""
         return self._timeout

@@ -11,6 +11,7 @@ from sidecar.config import model
 from sidecar.config.model import HeaderOps
 from sidecar.upstream.health import PASSED, Failure, Verdict
 
+_SWITCHING: Final = 101  # nobody asked to: all that follows is of no interest
 _HEAD_LIMIT: Final = 60 * 1024
 _PIECE: Final = 64 * 1024
 
@@ -220,12 +221,12 @@ class Response:
 
     def on_headers_complete(self) -> None:
         status = self._parser.get_status_code()
-        if status < 200:
+        if status < 200 and status != _SWITCHING:  # it only precedes the response
             self.headers.clear()
             return
         self.status = status
-        self.keep_alive = self._parser.should_keep_alive()
-        if self._without_body:
+        self.keep_alive = self._parser.should_keep_alive() and status != _SWITCHING
+        if self._without_body or status == _SWITCHING:
             self.complete = True
             self.keep_alive = self.keep_alive and b"transfer-encoding" not in self.headers
 

@@ -30,12 +30,23 @@ def hexadecimal(text: str) -> dict[str, str]:
 
 
 def checked(
-    name: str, check: Mapping[str, Any], expect: Mapping[str, Any], endpoints: Sequence[str] = ("up",), **up: Any
+    name: str,
+    check: Mapping[str, Any],
+    expect: Mapping[str, Any],
+    endpoints: Sequence[str] = ("up",),
+    *,
+    faults: Sequence[int] = (),
+    **up: Any,
 ) -> Case:
     """One request to a cluster whose health check is `check` over ONCE."""
     fields = {"health_checks": [{**ONCE, **check}], "common_lb_config": NO_PANIC, **up.pop("fields", {})}
     return Case(
-        name, request("/x"), clusters={"": Up(endpoints, fields=fields, **up)}, expect=expect, ignore=["upstream"]
+        name,
+        request("/x"),
+        clusters={"": Up(endpoints, fields=fields, **up)},
+        expect=expect,
+        ignore=["upstream"],
+        faults=faults,
     )
 
 
@@ -54,6 +65,13 @@ CASES = (
     checked("check_http", http(), HEALTHY),
     checked("check_http_unexpected", http("/status/503"), UNHEALTHY),
     checked("check_http_another_success", http("/status/204"), UNHEALTHY),
+    checked("check_http_switching", http("/status/101"), UNHEALTHY, faults=(2,)),
+    checked(
+        "check_http_switching_expected",
+        http("/status/101", expected_statuses=[{"start": 100, "end": 102}]),
+        HEALTHY,
+        faults=(2,),
+    ),
     checked("check_http_expected", http("/status/503", expected_statuses=[{"start": 500, "end": 504}]), HEALTHY),
     checked("check_http_end_of_range", http("/status/503", expected_statuses=[{"start": 500, "end": 503}]), UNHEALTHY),
     checked("check_http_body", http("/hello", receive=[hexadecimal("he"), hexadecimal("o")]), HEALTHY),
