@@ -11,6 +11,7 @@ from mesh.cli import (
     config_commands,
     demo_command,
     iptables_command,
+    load_command,
     proxy_commands,
     run_command,
 )
@@ -43,7 +44,7 @@ for panel, commands in {
         config_commands.rollback,
     ),
     LOOK: (proxy_commands.proxy_status, proxy_commands.proxy_config, proxy_commands.workloads),
-    RUN: (demo_command.demo, run_command.bootstrap, iptables_command.iptables),
+    RUN: (demo_command.demo, load_command.load, run_command.bootstrap, iptables_command.iptables),
 }.items():
     for command in commands:
         app.command(rich_help_panel=panel)(command)
