@@ -79,7 +79,7 @@ def parse(head: bytes, into: RequestParser) -> None:
     for name, value in _fields(lines[1:]):
         into.on_header(name, value)
     into.method, into.target, into.http10 = method, target, version == b"HTTP/1.0"
-    into.keep_alive = keeps_alive(into.special, into.http10)
+    into.keep_alive = keeps_alive(into.hop_headers, into.http10)
 
 
 _STATUS_LINE = re.compile(rb"HTTP/\d\.(\d) (\d{3})(?: .*)?")
@@ -103,7 +103,7 @@ def parse_response(head: bytes, into: ResponseParser) -> None:
     for name, value in _fields(lines[1:]):
         into.on_header(name, value)
     into.status = int(found[2])
-    into.keep_alive = keeps_alive(into.special, found[1] == b"0")
+    into.keep_alive = keeps_alive(into.hop_headers, found[1] == b"0")
 
 
 def _request_line(line: bytes) -> tuple[bytes, bytes, bytes]:

@@ -24,10 +24,10 @@ class FramingError(Exception):
     """A body that cannot be delimited; the message is Envoy's code detail (`http1.…`)."""
 
 
-def request_length(special: Mapping[bytes, bytes]) -> int:
+def request_length(hop_headers: Mapping[bytes, bytes]) -> int:
     """The body length of a request with these framing headers. Raises FramingError as Envoy's codec would."""
-    coding = special.get(b"transfer-encoding")
-    length = special.get(b"content-length")
+    coding = hop_headers.get(b"transfer-encoding")
+    length = hop_headers.get(b"content-length")
     if coding is None:
         return 0 if length is None else _content_length(length)
     if length is not None:
@@ -37,15 +37,15 @@ def request_length(special: Mapping[bytes, bytes]) -> int:
     return CHUNKED
 
 
-def response_length(status: int, method: bytes, special: Mapping[bytes, bytes]) -> int:
+def response_length(status: int, method: bytes, hop_headers: Mapping[bytes, bytes]) -> int:
     """The body length of a final response to `method`. Raises FramingError."""
     if status == 204:
-        check_bodiless(special)
+        check_bodiless(hop_headers)
         return 0
     if method == b"HEAD" or status == 304:
         return 0
-    coding = special.get(b"transfer-encoding")
-    length = special.get(b"content-length")
+    coding = hop_headers.get(b"transfer-encoding")
+    length = hop_headers.get(b"content-length")
     if coding is not None:
         if length is not None:
             raise FramingError("http1.content_length_and_chunked_not_allowed")
@@ -55,9 +55,9 @@ def response_length(status: int, method: bytes, special: Mapping[bytes, bytes]) 
     return UNTIL_CLOSE if length is None else _content_length(length)
 
 
-def check_bodiless(special: Mapping[bytes, bytes]) -> None:
+def check_bodiless(hop_headers: Mapping[bytes, bytes]) -> None:
     """What 1xx and 204 must not say. Raises FramingError."""
-    if b"transfer-encoding" in special or special.get(b"content-length", b"0") != b"0":
+    if b"transfer-encoding" in hop_headers or hop_headers.get(b"content-length", b"0") != b"0":
         raise FramingError("http1.body_disallowed")
 
 

@@ -249,13 +249,13 @@ class ClientConnection:
                     # with bare line feeds a head may end before the first CRLF CRLF
                     end = fallback_parser.head_end(data)
                     fallback_parser.parse_response(data[:end], head)
-                count = len(head.headers) + len(head.special)
-                if count > self._max_headers and count - (b"content-length" in head.special) > self._max_headers:
+                count = len(head.headers) + len(head.hop_headers)
+                if count > self._max_headers and count - (b"content-length" in head.hop_headers) > self._max_headers:
                     # a content-length is in both
                     raise HeadError("http1.too_many_headers")
                 if head.status >= 200:
                     break
-                check_bodiless(head.special)
+                check_bodiless(head.hop_headers)
             except (HeadError, FramingError):
                 self._fail(PROTOCOL_ERROR)
                 return
@@ -268,7 +268,7 @@ class ClientConnection:
             if not data:
                 return
         try:
-            left = response_length(head.status, self.stream.method, head.special)
+            left = response_length(head.status, self.stream.method, head.hop_headers)
         except FramingError:
             self._fail(PROTOCOL_ERROR)
             return

@@ -13,11 +13,11 @@ from typing import TYPE_CHECKING, Any, Final
 from sidecar.codec import fallback_parser
 from sidecar.codec.framing import CHUNKED, ChunkedDecoder, FramingError, chunk, last_chunk, request_length
 from sidecar.codec.h1_closing import BODY, CHUNKS, CLOSING, HEAD, TUNNEL, WAIT, ClosableConnection
-from sidecar.codec.headers import Headers
 from sidecar.codec.heads import HeadError, RequestParser
 from sidecar.codec.render import response_head, status_line
 from sidecar.config.model import Address
 from sidecar.forward import Stream
+from sidecar.http.headers import Headers
 
 if TYPE_CHECKING:
     from sidecar.http.connection_manager import ConnectionManager
@@ -146,7 +146,7 @@ class ServerConnection(ClosableConnection):
                 end = fallback_parser.head_end(head)  # with bare line feeds a head may end before the first CRLF CRLF
                 self._buffer = head[end:] + self._buffer
                 fallback_parser.parse(head[:end], parser)
-            length = request_length(parser.special) if len(parser.special) > 1 else 0  # more than the host
+            length = request_length(parser.hop_headers) if len(parser.hop_headers) > 1 else 0  # more than the host
         except (HeadError, FramingError) as error:
             self._refuse_head(str(error))
             return False
@@ -205,8 +205,8 @@ class ServerConnection(ClosableConnection):
         else:
             stream = manager.kind()(self, manager, parser, length, monotonic())
         self._stream = stream
-        special = parser.special
-        if b"expect" in special and self.manager.answers_continue(special[b"expect"]):
+        hop_headers = parser.hop_headers
+        if b"expect" in hop_headers and self.manager.answers_continue(hop_headers[b"expect"]):
             self._sent.value += len(_CONTINUE)
             self.transport.write(_CONTINUE)
         if length == 0:

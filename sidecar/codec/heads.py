@@ -2,8 +2,8 @@
 
 httptools (llhttp) parses; it is fed exactly one head, because it cannot pause and because bodies are framed by
 `sidecar.codec.framing`. Names are lower-cased on the way. Headers that the proxy itself acts on, and that never travel
-on as they came (framing, connection management, host), go to `special`; all others to `headers`, in order. `noted` has
-the values of those that some station will look for.
+on as they came (framing, connection management, host), go to `hop_headers`; all others to `headers`, in order.
+`indexed_headers` has the values of those that some station will look for.
 """
 
 from __future__ import annotations
@@ -12,10 +12,10 @@ from typing import Any, Final
 
 import httptools
 
-from sidecar.codec.headers import Headers
+from sidecar.http.headers import Headers
 
 # Request fields that never travel on as they came: hop-by-hop ones (RFC 9110 §7.6.1) and those that the proxy renders.
-SPECIAL: Final = frozenset(
+HOP_HEADERS: Final = frozenset(
     (
         b"connection",
         b"content-length",
@@ -32,7 +32,7 @@ SPECIAL: Final = frozenset(
 )
 
 # Request fields that travel on and that some station asks for: found here without a walk through the list.
-NOTED: Final = frozenset(
+INDEXED_HEADERS: Final = frozenset(
     (
         b"b3",
         b"content-type",
@@ -65,9 +65,9 @@ NOTED: Final = frozenset(
         b"x-request-id",
     )
 )
-_INTEREST: Final = SPECIAL | NOTED
+_INTEREST: Final = HOP_HEADERS | INDEXED_HEADERS
 
-RESPONSE_SPECIAL: Final = frozenset(
+RESPONSE_HOP_HEADERS: Final = frozenset(
     (
         b"connection",
         b"content-length",
@@ -91,13 +91,13 @@ class HeadError(Exception):
 class RequestParser:
     """Parses request heads, one `parse` each; the results stand in the attributes until the next one."""
 
-    __slots__ = ("_llhttp", "headers", "http10", "keep_alive", "method", "noted", "special", "target")
+    __slots__ = ("_llhttp", "headers", "hop_headers", "http10", "indexed_headers", "keep_alive", "method", "target")
 
     def __init__(self) -> None:
         self._llhttp: Any = None
         self.headers: Headers = []
-        self.special: dict[bytes, bytes] = {}
-        self.noted: dict[bytes, bytes] = {}
+        self.hop_headers: dict[bytes, bytes] = {}
+        self.indexed_headers: dict[bytes, bytes] = {}
         self.target = b""
         self.method = b""
         self.http10 = False
@@ -105,8 +105,8 @@ class RequestParser:
 
     def reset(self) -> None:
         self.headers = []
-        self.special = {}
-        self.noted = {}
+        self.hop_headers = {}
+        self.indexed_headers = {}
         self.target = b""
 
     def forget(self) -> None:
@@ -120,19 +120,19 @@ class RequestParser:
         name = name.lower()
         value = value.rstrip()  # white space behind it is no part of it (RFC 9110 §5.5); llhttp leaves it on
         if name in _INTEREST:
-            found = self.special if name in SPECIAL else self.noted
+            found = self.hop_headers if name in HOP_HEADERS else self.indexed_headers
             if name in found:
                 found[name] += b"," + value  # repeated fields read as one (RFC 9110 §5.3)
             else:
                 found[name] = value
-            if found is self.special:
+            if found is self.hop_headers:
                 return
         self.headers.append((name, value))
 
     def parse(self, head: bytes) -> None:
         """Raises HeadError."""
         self.reset()
-        special = self.special
+        hop_headers = self.hop_headers
         llhttp = self._llhttp
         if llhttp is None:
             llhttp = httptools.HttpRequestParser(self)
@@ -149,12 +149,12 @@ class RequestParser:
         if version not in ("1.1", "1.0"):
             raise HeadError("http1.codec_error")
         # The field is mostly absent, or one of two words: 0.4 µs cheaper than reading it.
-        keeps = _KEEPS.get(special.get(b"connection", b""))
-        if keeps is None or self.http10 or b"proxy-connection" in special:
-            keeps = keeps_alive(special, self.http10)
+        keeps = _KEEPS.get(hop_headers.get(b"connection", b""))
+        if keeps is None or self.http10 or b"proxy-connection" in hop_headers:
+            keeps = keeps_alive(hop_headers, self.http10)
         self.keep_alive = keeps
         # llhttp now waits for a body that it will never see: the next head needs a new one (0.35 µs).
-        ends_here = not special or special.keys().isdisjoint(_LEAVES_LLHTTP_WAITING)
+        ends_here = not hop_headers or hop_headers.keys().isdisjoint(_LEAVES_LLHTTP_WAITING)
         self._llhttp = llhttp if ends_here else None
 
 
@@ -162,11 +162,11 @@ _KEEPS: Final = {b"": True, b"keep-alive": True, b"Keep-Alive": True, b"close": 
 _LEAVES_LLHTTP_WAITING: Final = frozenset((b"content-length", b"transfer-encoding", b"upgrade", b"connection"))
 
 
-def keeps_alive(special: dict[bytes, bytes], http10: bool) -> bool:
+def keeps_alive(hop_headers: dict[bytes, bytes], http10: bool) -> bool:
     """Whether the sender lets the connection live (RFC 9112 §9.3); Proxy-Connection counts too, as in Envoy."""
-    options = special.get(b"connection", b"").lower()
-    if b"proxy-connection" in special:
-        options += b"," + special[b"proxy-connection"].lower()
+    options = hop_headers.get(b"connection", b"").lower()
+    if b"proxy-connection" in hop_headers:
+        options += b"," + hop_headers[b"proxy-connection"].lower()
     if not options:
         return not http10
     names = [name.strip() for name in options.split(b",")]
@@ -182,27 +182,27 @@ def switches(head: ResponseParser) -> bool:
 class ResponseParser:
     """Parses one response head; make a new one for each."""
 
-    __slots__ = ("headers", "keep_alive", "special", "status")
+    __slots__ = ("headers", "hop_headers", "keep_alive", "status")
 
     def __init__(self) -> None:
         self.headers: Headers = []
-        self.special: dict[bytes, bytes] = {}
+        self.hop_headers: dict[bytes, bytes] = {}
         self.status = 0
         self.keep_alive = True
 
     def on_header(self, name: bytes, value: bytes) -> None:
         name = name.lower()
         value = value.rstrip()  # white space behind it is no part of it (RFC 9110 §5.5); llhttp leaves it on
-        if name in RESPONSE_SPECIAL:
-            special = self.special
-            special[name] = special[name] + b"," + value if name in special else value
+        if name in RESPONSE_HOP_HEADERS:
+            hop_headers = self.hop_headers
+            hop_headers[name] = hop_headers[name] + b"," + value if name in hop_headers else value
             if name != b"content-length":  # it travels on, in its place
                 return
         self.headers.append((name, value))
 
     def reset(self) -> None:
         self.headers = []
-        self.special = {}
+        self.hop_headers = {}
 
     def parse(self, head: bytes) -> None:
         """Raises HeadError."""
@@ -214,8 +214,8 @@ class ResponseParser:
         except httptools.HttpParserError as error:
             raise HeadError("http1.codec_error") from error
         self.status = llhttp.get_status_code()
-        special = self.special
-        keeps = _KEEPS.get(special.get(b"connection", b""))
-        if keeps is None or b"proxy-connection" in special or llhttp.get_http_version() != "1.1":
-            keeps = keeps_alive(special, llhttp.get_http_version() != "1.1")
+        hop_headers = self.hop_headers
+        keeps = _KEEPS.get(hop_headers.get(b"connection", b""))
+        if keeps is None or b"proxy-connection" in hop_headers or llhttp.get_http_version() != "1.1":
+            keeps = keeps_alive(hop_headers, llhttp.get_http_version() != "1.1")
         self.keep_alive = keeps

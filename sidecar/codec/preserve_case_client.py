@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any
 
 from sidecar.codec.h1_client import ClientConnection
-from sidecar.codec.headers import Headers
 from sidecar.codec.heads import ResponseParser
 from sidecar.codec.key_case import (
     PRESERVE_OR_PROPER,
@@ -17,6 +16,7 @@ from sidecar.codec.key_case import (
     spell,
 )
 from sidecar.codec.render import response_head
+from sidecar.http.headers import Headers
 
 
 class ProperClient(ClientConnection):

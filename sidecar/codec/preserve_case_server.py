@@ -5,11 +5,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from sidecar.codec.h1_server import ServerConnection
-from sidecar.codec.headers import Headers
 from sidecar.codec.heads import RequestParser
 from sidecar.codec.key_case import PROPER, RememberingRequests, proper_case, spell
 from sidecar.codec.render import response_head
 from sidecar.config.model import Address
+from sidecar.http.headers import Headers
 
 if TYPE_CHECKING:
     from sidecar.http.connection_manager import ConnectionManager

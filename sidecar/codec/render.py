@@ -5,7 +5,7 @@ from __future__ import annotations
 from http import HTTPStatus
 from typing import Final
 
-from sidecar.codec.headers import Headers
+from sidecar.http.headers import Headers
 
 # The phrases that Envoy knows; for others it writes Unknown.
 _SPANS: Final = (range(100, 103), range(200, 209), range(300, 306), range(400, 418), range(421, 427), range(500, 509))

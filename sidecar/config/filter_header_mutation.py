@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import Final
 
-from sidecar.codec.heads import RESPONSE_SPECIAL, SPECIAL
+from sidecar.codec.heads import HOP_HEADERS, RESPONSE_HOP_HEADERS
 from sidecar.config.common import header_add, string_matcher
 from sidecar.config.filter_model import HeaderMutations
 from sidecar.config.model import HeaderMutation, RemoveMatching
 from sidecar.config.reader import Reader
 
-_RESPONSE_FIXED: Final = RESPONSE_SPECIAL - {b"x-envoy-upstream-service-time"}
+_RESPONSE_FIXED: Final = RESPONSE_HOP_HEADERS - {b"x-envoy-upstream-service-time"}
 _ACTIONS: Final = ("append", "remove", "remove_on_match")
 
 
@@ -25,7 +25,7 @@ def compile_route(reader: Reader) -> HeaderMutations:
 def _mutations(reader: Reader | None, *, specific_last: bool = False) -> HeaderMutations:
     if reader is None:
         return HeaderMutations(specific_last=specific_last)
-    request = tuple(header_mutation(each, SPECIAL) for each in reader.children("request_mutations"))
+    request = tuple(header_mutation(each, HOP_HEADERS) for each in reader.children("request_mutations"))
     response = tuple(header_mutation(each, _RESPONSE_FIXED) for each in reader.children("response_mutations"))
     return HeaderMutations(request, response, specific_last)
 

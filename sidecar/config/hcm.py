@@ -10,7 +10,7 @@ from envoy.extensions.http.early_header_mutation.header_mutation.v3.header_mutat
 from envoy.extensions.http.header_formatters.preserve_case.v3.preserve_case_pb2 import PreserveCaseFormatterConfig
 from envoy.extensions.request_id.uuid.v3.uuid_pb2 import UuidRequestIdConfig
 
-from sidecar.codec.heads import SPECIAL
+from sidecar.codec.heads import HOP_HEADERS
 from sidecar.codec.key_case import PRESERVE, PRESERVE_OR_PROPER, PROPER
 from sidecar.config.access_log import access_logs
 from sidecar.config.common import cidr, typed
@@ -127,7 +127,7 @@ def _early_mutations(reader: Reader) -> tuple[HeaderMutation, ...]:
     for each in reader.children("early_header_mutation_extensions"):
         _, config = typed(each, _EARLY, "early header mutation")
         if config is not None:
-            mutations += (header_mutation(mutation, SPECIAL) for mutation in config.children("mutations"))
+            mutations += (header_mutation(mutation, HOP_HEADERS) for mutation in config.children("mutations"))
     return tuple(mutations)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sidecar.codec.heads import SPECIAL
+from sidecar.codec.heads import HOP_HEADERS
 from sidecar.config.filter_header_mutation import header_mutation
 from sidecar.config.match import runtime_fraction
 from sidecar.config.model import MILLION, Mirror
@@ -26,5 +26,5 @@ def _mirror(reader: Reader) -> Mirror:
         sampled=reader.flag("trace_sampled", True),
         same_host=reader.flag("disable_shadow_host_suffix_append"),
         host=host,
-        mutations=tuple(header_mutation(each, SPECIAL) for each in reader.children("request_headers_mutations")),
+        mutations=tuple(header_mutation(each, HOP_HEADERS) for each in reader.children("request_headers_mutations")),
     )

@@ -24,10 +24,10 @@ from dataclasses import dataclass, field
 from time import monotonic
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol
 
-from sidecar.codec.headers import Headers
 from sidecar.config.model import Route
 from sidecar.filters.bodies import BodyChange, BodyStep
 from sidecar.http.exchange import Exchange
+from sidecar.http.headers import Headers
 from sidecar.process.drain import ServerHealth
 from sidecar.telemetry.stats import HttpStats, Stats
 

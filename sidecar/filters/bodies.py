@@ -9,8 +9,8 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
-    from sidecar.codec.headers import Headers
     from sidecar.http.exchange import Exchange
+    from sidecar.http.headers import Headers
 
 
 class BodyChange:
@@ -45,8 +45,8 @@ BodyStep = Callable[["Exchange", "Headers", bool], BodyChange | None]
 
 def request_has_body(exchange: Exchange) -> bool:
     """Whether one is announced."""
-    special = exchange.special
-    return b"transfer-encoding" in special or special.get(b"content-length", b"0") != b"0"
+    hop_headers = exchange.hop_headers
+    return b"transfer-encoding" in hop_headers or hop_headers.get(b"content-length", b"0") != b"0"
 
 
 class ResponseBody:
@@ -59,7 +59,7 @@ class ResponseBody:
         self.changes: list[BodyChange] = []
 
 
-def noted(step: BodyStep) -> Callable[[Exchange, Headers], None]:
+def as_response_step(step: BodyStep) -> Callable[[Exchange, Headers], None]:
     """The step as one on the headers, in its place among the others. Where nobody changes bodies it is not asked."""
 
     def respond(exchange: Exchange, headers: Headers) -> None:

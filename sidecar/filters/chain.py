@@ -9,7 +9,7 @@ from sidecar.config.compression_model import Compressor, Decompressor
 from sidecar.config.filter_model import BufferBody, CorsFilterConfig, HeaderMutations, HealthCheck, LocalRateLimit
 from sidecar.config.model import FaultConfig, HttpFilter, Route, RouteConfig, VirtualHost
 from sidecar.filters import Decision, Encode, Filter, FilterContext, ResponseStep, Step, Steps
-from sidecar.filters.bodies import noted
+from sidecar.filters.bodies import as_response_step
 from sidecar.filters.buffer import BufferFilter
 from sidecar.filters.compressor import CompressorFilter
 from sidecar.filters.cors import CorsFilter
@@ -71,5 +71,7 @@ class FilterChain:
             if not disabled:
                 bound.append(filter_.bind([override for override in named if override is not None], route))
         request = tuple(step for steps in bound for step in steps.request)
-        response = tuple(step for steps in reversed(bound) for step in (*steps.response, *map(noted, steps.body)))
+        response = tuple(
+            step for steps in reversed(bound) for step in (*steps.response, *map(as_response_step, steps.body))
+        )
         return RouteSteps((_encode, *request) if any(steps.body for steps in bound) else request, response)

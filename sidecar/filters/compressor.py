@@ -8,12 +8,12 @@ from collections.abc import Sequence
 from enum import Enum
 from typing import Final
 
-from sidecar.codec.headers import Headers, drop, get, joined, put
 from sidecar.config.compression_model import Compressor, CompressorRoute, GzipLibrary
 from sidecar.config.model import Route
 from sidecar.filters import Decision, Encode, FilterContext, Step, Steps
 from sidecar.filters.bodies import BodyChange, request_has_body
 from sidecar.http.exchange import Exchange
+from sidecar.http.headers import Headers, drop, get, joined, put
 from sidecar.telemetry.cells import Counter
 
 GZIP: Final = b"gzip"
@@ -103,10 +103,10 @@ class _Requests:
         return Encode(Gzip(library, self._before, self._after))
 
     def _compresses(self, exchange: Exchange) -> bool:
-        least, headers, special = self._config.request_min_length, exchange.headers, exchange.special
-        if least is None or b"upgrade" in special or not request_has_body(exchange):
+        least, headers, hop_headers = self._config.request_min_length, exchange.headers, exchange.hop_headers
+        if least is None or b"upgrade" in hop_headers or not request_has_body(exchange):
             return False
-        if int(special.get(b"content-length", least)) < least:
+        if int(hop_headers.get(b"content-length", least)) < least:
             self._too_small.value += 1
             return False
         kind = _media_type(headers)

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from typing import Final, TypeVar
 
-from sidecar.codec.headers import Header, Headers, get, joined, put
 from sidecar.config.filter_model import CorsFilterConfig, CorsPolicy
 from sidecar.config.model import MILLION, Forward, Route
 from sidecar.filters import NO_STEPS, Decision, FilterContext, Reply, Steps
 from sidecar.http.exchange import Exchange
+from sidecar.http.headers import Header, Headers, get, joined, put
 from sidecar.router.match import string_test
 
 _DETAIL: Final = "cors_response"

@@ -6,13 +6,13 @@ import zlib
 from collections.abc import Sequence
 from typing import Any, Final
 
-from sidecar.codec.headers import Headers, drop, joined, put
 from sidecar.config.compression_model import Decompressed, Decompressor
 from sidecar.config.model import Route
 from sidecar.filters import Decision, Encode, FilterContext, Steps
 from sidecar.filters.bodies import BodyChange, request_has_body
 from sidecar.filters.compressor import GZIP, forbids_transformation
 from sidecar.http.exchange import Exchange
+from sidecar.http.headers import Headers, drop, joined, put
 
 _GZIP_WRAPPER: Final = 16  # zlib's window bits with a gzip header around the data
 

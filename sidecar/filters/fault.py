@@ -9,12 +9,12 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Final
 
-from sidecar.codec.headers import Headers, get
 from sidecar.config.model import MILLION, FaultConfig, Route
 from sidecar.filters import Decision, Delay, FilterContext, Reply, Step, Steps
 from sidecar.filters.bodies import BodyChange, at_end
 from sidecar.filters.pace import Pace
 from sidecar.http.exchange import Exchange, Flag
+from sidecar.http.headers import Headers, get
 from sidecar.router.match import Predicate, header_predicate
 
 _MAX_DIGITS: Final = 11

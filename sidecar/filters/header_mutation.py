@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from sidecar.codec.headers import Headers, drop, joined
-from sidecar.codec.heads import NOTED
+from sidecar.codec.heads import INDEXED_HEADERS
 from sidecar.config.filter_model import HeaderMutations
 from sidecar.config.model import HeaderAdd, RemoveMatching, Route
 from sidecar.filters import FilterContext, ResponseStep, Step, Steps
 from sidecar.http.exchange import Exchange
 from sidecar.http.forwarded import WISHES
+from sidecar.http.headers import Headers, drop, joined
 from sidecar.router.header_ops import Mutation, compile_mutations
 from sidecar.router.match import string_test
 
@@ -40,27 +40,27 @@ def _noted(levels: Iterable[HeaderMutations]) -> tuple[frozenset[bytes], frozens
         if isinstance(part, HeaderAdd):
             written.add(part.name)
         elif isinstance(part, RemoveMatching):
-            removed.update(filter(string_test(part.name), NOTED))
+            removed.update(filter(string_test(part.name), INDEXED_HEADERS))
         else:
             removed.add(part)
-    return NOTED & written, NOTED & removed
+    return INDEXED_HEADERS & written, INDEXED_HEADERS & removed
 
 
 def _request_step(mutations: tuple[Mutation, ...], written: frozenset[bytes], removed: frozenset[bytes]) -> Step:
     touched = written | removed
 
     def step(exchange: Exchange) -> None:
-        headers, noted = exchange.headers, exchange.noted
+        headers, indexed = exchange.headers, exchange.indexed_headers
         for mutate in mutations:
             mutate(exchange, headers)
         for name in touched:
             value = joined(headers, name)
             if value is not None:
-                noted[name] = value
+                indexed[name] = value
                 if name in WISHES:  # they end with the router
                     drop(headers, name)
             elif name in removed:
-                noted.pop(name, None)
+                indexed.pop(name, None)
 
     return step
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Final
 
-from sidecar.codec.headers import Headers, put
 from sidecar.config.filter_model import HealthCheck
 from sidecar.config.model import Route
 from sidecar.filters import Decision, FilterContext, Reply, Steps
 from sidecar.http.exchange import UNCOUNTED, Exchange, Flag
+from sidecar.http.headers import Headers, put
 from sidecar.router.match import header_predicate
 
 _OK: Final = Reply(200, b"", "health_check_ok")

@@ -7,11 +7,11 @@ from collections.abc import Callable, Sequence
 from typing import Any, Final
 from weakref import WeakValueDictionary
 
-from sidecar.codec.headers import Headers, put
 from sidecar.config.filter_model import LocalRateLimit
 from sidecar.config.model import MILLION, Route
 from sidecar.filters import NO_STEPS, Decision, FilterContext, Reply, Step, Steps
 from sidecar.http.exchange import Exchange, Flag
+from sidecar.http.headers import Headers, put
 from sidecar.router.header_ops import compile_ops
 
 _TEXT: Final = "local_rate_limited"

@@ -6,12 +6,12 @@ from time import monotonic
 from typing import TYPE_CHECKING, Final
 
 from sidecar.codec.framing import CHUNKED, chunk, last_chunk
-from sidecar.codec.headers import put
 from sidecar.codec.render import request_head
 from sidecar.forward.failures import PRIORITIES
 from sidecar.forward.state import NEVER
 from sidecar.forward.timeouts import Timeouts
 from sidecar.http.exchange import Flag
+from sidecar.http.headers import put
 from sidecar.router.rewrite import rewrite_host
 
 if TYPE_CHECKING:
@@ -38,7 +38,7 @@ class Attempts(Timeouts):
 
     def _attempt(self) -> None:
         """Picks a host and asks for a connection to it."""
-        cluster = self.upstream
+        cluster = self.cluster
         self.attempts += 1
         if cluster.circuit is not None and not self._admitted(cluster.circuit):
             return
@@ -68,7 +68,7 @@ class Attempts(Timeouts):
         if self._permit is not None:
             return True
         self._end_retry(succeeded=False)
-        self.upstream.stats.complete(503, 0.0)
+        self.cluster.stats.complete(503, 0.0)
         overloaded = ((b"x-envoy-overloaded", b"true"),)
         self.reply(503, b"circuit breaker open", "mesh_circuit_breaker_open", Flag.UO, headers=overloaded)
         return False
@@ -121,7 +121,7 @@ class Attempts(Timeouts):
         self._counted = True
         if self._host is not None:
             self._host.rq_total += 1
-        stats = self.upstream.stats
+        stats = self.cluster.stats
         stats.upstream_rq_total.value += 1
         stats.upstream_rq_active.value += 1
         if not self.upstream_started:
@@ -132,22 +132,22 @@ class Attempts(Timeouts):
         headers = self.headers
         timeout = self._expected_timeout()
         if timeout:
-            if self.attempts == 1 and b"x-envoy-expected-rq-timeout-ms" not in self.noted:  # the usual case
+            if self.attempts == 1 and b"x-envoy-expected-rq-timeout-ms" not in self.indexed_headers:  # the usual case
                 headers.append((b"x-envoy-expected-rq-timeout-ms", timeout))
             else:
                 put(headers, b"x-envoy-expected-rq-timeout-ms", timeout)
-        if self.taken.tells_attempts:
+        if self.route.tells_attempts:
             put(headers, b"x-envoy-attempt-count", b"%d" % self.attempts)
         if first:
             if self.length == CHUNKED:
                 headers.append((b"transfer-encoding", b"chunked"))
-            elif self.length or b"content-length" in self.special or self.method not in _BODILESS_METHODS:
+            elif self.length or b"content-length" in self.hop_headers or self.method not in _BODILESS_METHODS:
                 headers.append((b"content-length", b"%d" % self.length))
             if self._upgrade:
-                headers += [(b"connection", self.special[b"connection"]), (b"upgrade", self._upgrade)]
-        if self.taken.host_from_upstream and self._host is not None and self._host.endpoint.hostname:
+                headers += [(b"connection", self.hop_headers[b"connection"]), (b"upgrade", self._upgrade)]
+        if self.route.host_from_upstream and self._host is not None and self._host.endpoint.hostname:
             name = self._host.endpoint.hostname.encode()
-            rewrite_host(self, name, append_forwarded=self.taken.appends_forwarded_host)
+            rewrite_host(self, name, append_forwarded=self.route.appends_forwarded_host)
         return request_head(self.method, self.path, self.authority, headers)
 
     def _expected_timeout(self) -> bytes:
@@ -214,11 +214,11 @@ class Attempts(Timeouts):
     def _give_up_retries(self) -> None:
         """More of the body than may be kept."""
         if self._plan is not None and self._plan.enabled:
-            self.upstream.stats.retry_or_shadow_abandoned.value += 1
+            self.cluster.stats.retry_or_shadow_abandoned.value += 1
             self._plan = self._plan.barred()
 
     def _last_chunk(self) -> bytes:
-        return last_chunk(self.request_trailers if self.upstream.config.enable_trailers else ())
+        return last_chunk(self.request_trailers if self.cluster.config.enable_trailers else ())
 
     def _framed(self, data: bytes) -> bytes:
         return chunk(data) if self.length == CHUNKED else data

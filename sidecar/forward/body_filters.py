@@ -13,13 +13,13 @@ from time import monotonic
 from typing import Any
 
 from sidecar.codec.framing import CHUNKED
-from sidecar.codec.headers import Headers, get
 from sidecar.codec.heads import RequestParser, ResponseParser
 from sidecar.filters import Encode
 from sidecar.filters.bodies import BodyChange, BodyChanges, ResponseBody, ended
 from sidecar.forward.elaborate import Elaborate
 from sidecar.forward.state import NEVER
 from sidecar.forward.stream import Stream
+from sidecar.http.headers import Headers, get
 
 _BODILESS = (204, 304)
 
@@ -58,7 +58,7 @@ class EncodedStream(Elaborate):
         """What has come of the body while filters before this one held the request up passes through the change, too."""
         self._request_changes.append(change)
         self.length = CHUNKED
-        self.special.pop(b"content-length", None)
+        self.hop_headers.pop(b"content-length", None)
         if self._body or self.request_complete:
             data = change.feed(b"".join(self._body), self.request_complete)
             self._body = [data] if data else []
@@ -87,7 +87,7 @@ class EncodedStream(Elaborate):
         self, head: ResponseParser, length: int, body: bytes, end: bool, now: float, trailers: Sequence[bytes]
     ) -> None:
         status, bodiless = head.status, length == 0 or self.method == b"HEAD" or head.status in _BODILESS
-        noted = self._ask_filters(not bodiless)
+        asked = self._ask_filters(not bodiless)
         headers = self._finish_head(head, now)
         if bodiless:
             self._finish()
@@ -97,27 +97,27 @@ class EncodedStream(Elaborate):
             else:
                 self.downstream.respond(status, headers, True, b"", True)
             return
-        self._begin_body(noted, status, headers, body, end, trailers)
+        self._begin_body(asked, status, headers, body, end, trailers)
 
     def _send_local(self, status: int, headers: Headers, body: bytes) -> None:
-        noted = self._ask_filters(bool(body) and self.method != b"HEAD")
+        asked = self._ask_filters(bool(body) and self.method != b"HEAD")
         self._finish_own_head(status, headers)
-        if noted.changes:
-            self._begin_body(noted, status, headers, body, True, ())
+        if asked.changes:
+            self._begin_body(asked, status, headers, body, True, ())
         else:
             self._respond(status, headers, body)
 
     def _ask_filters(self, present: bool) -> ResponseBody:
         """What is returned knows, once the filters have seen the head, which of them change the body."""
-        noted = ResponseBody(present)
-        self.keep(ResponseBody, noted)
-        return noted
+        asked = ResponseBody(present)
+        self.keep(ResponseBody, asked)
+        return asked
 
     def _begin_body(
-        self, noted: ResponseBody, status: int, headers: Headers, body: bytes, end: bool, trailers: Sequence[bytes]
+        self, asked: ResponseBody, status: int, headers: Headers, body: bytes, end: bool, trailers: Sequence[bytes]
     ) -> None:
         framed = get(headers, b"content-length") is not None
-        self._changes = BodyChanges(noted.changes)
+        self._changes = BodyChanges(asked.changes)
         data, over, lines = self._change(self._changes, body, end, trailers)
         self.downstream.respond(status, headers, framed, data, over, lines)
         self._pace()

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-from sidecar.codec.headers import put
 from sidecar.codec.heads import RequestParser
-from sidecar.codec.local_reply import is_grpc
 from sidecar.forward.observed import OBSERVED_STATE, ObservedStream
+from sidecar.http.headers import put
+from sidecar.http.local_reply import is_grpc
 from sidecar.router.durations import limit, rendered
 
 if TYPE_CHECKING:
@@ -53,7 +53,7 @@ class BoundedStream(ObservedStream):
         seconds = limit(of_route, self.manager.config.max_stream_duration, self.header(b"grpc-timeout"))
         if seconds is None:
             return
-        if is_grpc(self.noted.get(b"content-type")):
+        if is_grpc(self.indexed_headers.get(b"content-type")):
             put(self.headers, b"grpc-timeout", rendered(seconds))
         self._lifetime = Lifetime(self, self.started + seconds)
         self.manager.active.add(self._lifetime)

@@ -12,7 +12,6 @@ from collections.abc import Sequence
 from time import monotonic
 from typing import TYPE_CHECKING, Any, Final, Self
 
-from sidecar.codec.headers import Headers, put
 from sidecar.codec.heads import RequestParser, ResponseParser
 from sidecar.config.model import InternalRedirects
 from sidecar.forward.bounded import BOUNDED_STATE, BoundedStream
@@ -23,6 +22,7 @@ from sidecar.forward.redirects import Redirection, Successor, refused
 from sidecar.forward.state import STREAM_STATE
 from sidecar.forward.stream import Stream
 from sidecar.http.exchange import EXCHANGE_STATE, UNCOUNTED, Flag
+from sidecar.http.headers import Headers, put
 from sidecar.router.extras import NO_EXTRAS
 from sidecar.router.internal_redirect import Refusal
 from sidecar.router.retry import Failure, number
@@ -62,7 +62,7 @@ class Elaborate(HedgedStream):
         route = plain.route
         elaborate._extras = extras = (route.extras if route is not None else None) or NO_EXTRAS
         elaborate._redirects = extras.redirects
-        wish = plain.noted.get(b"x-envoy-hedge-on-per-try-timeout", b"")
+        wish = plain.indexed_headers.get(b"x-envoy-hedge-on-per-try-timeout", b"")
         elaborate._hedges = wish == b"true" if wish in (b"true", b"false") else extras.hedges
         elaborate._whole = plain._body_size <= plain._body_limit
         plain._done = True
@@ -100,8 +100,8 @@ class Elaborate(HedgedStream):
 
     def _in_flight(self, connection: ClientConnection) -> None:
         super()._in_flight(connection)
-        wish = number(self.noted.get(_DURATION))
-        seconds = self.upstream.config.max_stream_duration if wish is None else wish / 1000
+        wish = number(self.indexed_headers.get(_DURATION))
+        seconds = self.cluster.config.max_stream_duration if wish is None else wish / 1000
         if seconds:
             self._time_of_attempt = self.manager.loop.call_later(seconds, self._attempt_too_long)
 
@@ -113,7 +113,7 @@ class Elaborate(HedgedStream):
 
     def _attempt_too_long(self) -> None:
         self._time_of_attempt = None
-        self.upstream.stats.upstream_rq_max_duration_reached.value += 1
+        self.cluster.stats.upstream_rq_max_duration_reached.value += 1
         if self._permit is not None:
             self._give_back("timed out")
         self._leave_upstream()
@@ -133,7 +133,7 @@ class Elaborate(HedgedStream):
 
     def _mirror(self, headers: Headers, authority: bytes) -> None:
         manager = self.manager
-        if self.taken.tells_attempts:
+        if self.route.tells_attempts:
             put(headers, b"x-envoy-attempt-count", b"1")
         for plan in self._extras.mirrors:
             cluster = manager.clusters.get(plan.cluster(self, manager.rng))
@@ -181,12 +181,12 @@ class Elaborate(HedgedStream):
         redirection = Redirection(self, policy)
         found = redirection.find(head) if self._whole else None
         if found is None or isinstance(found, Refusal):
-            self.upstream.stats.upstream_internal_redirect_failed_total.value += 1
+            self.cluster.stats.upstream_internal_redirect_failed_total.value += 1
             if found is not None:
                 refused(self.manager.stats, found).value += 1
             return False
         target, route = found
-        self.upstream.stats.upstream_internal_redirect_succeeded_total.value += 1
+        self.cluster.stats.upstream_internal_redirect_succeeded_total.value += 1
         self._note_answer(head)
         if end:
             self._detach()
@@ -201,7 +201,7 @@ class Elaborate(HedgedStream):
 
     def _note_answer(self, head: ResponseParser) -> None:
         """What a response says of the host, whatever becomes of it."""
-        host, cluster = self._host, self.upstream
+        host, cluster = self._host, self.cluster
         if host is not None and cluster.outlier is not None:
             cluster.outlier.on_status(host, head.status, monotonic())
         if self._permit is not None:
@@ -223,6 +223,6 @@ class Elaborate(HedgedStream):
 
     def _give_up_retries(self) -> None:
         if self._redirects is not None and self._whole and (self._plan is None or not self._plan.enabled):
-            self.upstream.stats.retry_or_shadow_abandoned.value += 1
+            self.cluster.stats.retry_or_shadow_abandoned.value += 1
         self._whole = False
         super()._give_up_retries()

@@ -6,11 +6,11 @@ from time import monotonic
 from typing import TYPE_CHECKING, Final
 
 from sidecar.codec.h1_client import CONNECTION_TERMINATION
-from sidecar.codec.headers import put
-from sidecar.codec.local_reply import reset_body
 from sidecar.config.model import Resend, RetryPolicy
 from sidecar.forward.state import StreamState
 from sidecar.http.exchange import Flag
+from sidecar.http.headers import put
+from sidecar.http.local_reply import reset_body
 from sidecar.router.retry import Failure, RetryPlan
 from sidecar.router.retry_hosts import PreviousPriorities
 from sidecar.upstream import outlier
@@ -70,8 +70,8 @@ class Failures(StreamState):
         """The connection ended, or what came over it is not HTTP."""
         if self._done:
             return
-        if self.upstream.pool_stats is not None and self._may_resend(reason, connection):
-            self._resend(self.upstream.pool_stats)
+        if self.cluster.pool_stats is not None and self._may_resend(reason, connection):
+            self._resend(self.cluster.pool_stats)
             return
         host = self._host
         if self._permit is not None:
@@ -97,7 +97,7 @@ class Failures(StreamState):
     def _may_resend(self, reason: str, connection: ClientConnection) -> bool:
         """Whether the host had closed the connection before it saw the request, as far as can be told, and it is
         whole, and may be sent once more than needed."""
-        resend = self.upstream.config.resend
+        resend = self.cluster.config.resend
         return (
             reason == CONNECTION_TERMINATION
             and connection.stale
@@ -129,18 +129,18 @@ class Failures(StreamState):
         if self.upstream_failure:
             why += "|" + self.upstream_failure
         headers = ((b"x-envoy-overloaded", b"true"),) if failure is Failure.OVERFLOW else ()
-        self.upstream.stats.complete(status, 0.0)
+        self.cluster.stats.complete(status, 0.0)
         details = f"upstream_reset_before_response_started{{{why}}}"
         self.reply(status, reset_body(reason, retried), details, flag, headers=headers)
 
     def _blame(self, host: Host, status: int, *, connected: bool) -> None:
-        detector = self.upstream.outlier
+        detector = self.cluster.outlier
         if detector is not None:
             detector.on_local_failure(host, status, monotonic(), connected=connected)
 
     def _again(self, status: int) -> bool:
         """Whether one more attempt is allowed; counts it when it is."""
-        stats = self.upstream.stats
+        stats = self.cluster.stats
         if self.responding or not self._keep_body:
             return False
         if self._retries_left <= 0:
@@ -163,7 +163,7 @@ class Failures(StreamState):
 
     def _schedule_retry(self, told: float = 0.0, *, timed_out: bool = False) -> None:
         """After the back-off, or after the time that the response `told`."""
-        plan, stats = self._plan, self.upstream.stats
+        plan, stats = self._plan, self.cluster.stats
         assert plan is not None  # noqa: S101  # only a plan schedules
         if self.endpoint is not None and (plan.rejects or plan.policy.priority_frequency):
             self._tried.append(self.endpoint)

@@ -116,12 +116,12 @@ class HedgedStream(BoundedStream):
         elif plan is not None and plan.wants_failure(failure) and self._again(0):
             self._schedule_retry()
         else:
-            self.upstream.stats.complete(status, 0.0)
+            self.cluster.stats.complete(status, 0.0)
 
     def _timed_out(self) -> None:
         for straggler in self._stragglers:
-            self.upstream.stats.upstream_rq_timeout.value += 1
-            self.upstream.stats.complete(504, 0.0)
+            self.cluster.stats.upstream_rq_timeout.value += 1
+            self.cluster.stats.complete(504, 0.0)
             straggler.host.rq_timeout += 1
         super()._timed_out()
 
@@ -170,7 +170,7 @@ class HedgedStream(BoundedStream):
             self._plan = None
             self._failed(Failure.RESET, reason, flag, status)
         else:
-            self.upstream.stats.complete(status, 0.0)
+            self.cluster.stats.complete(status, 0.0)
 
     def _has_other_than(self, straggler: Straggler) -> bool:
         """Whether an answer may come from somewhere else: an attempt in progress, or one that is about to be made."""
@@ -187,8 +187,8 @@ class HedgedStream(BoundedStream):
         straggler.host.active -= 1
         if straggler.counted:
             self.budget.requests -= 1
-            self.upstream.stats.upstream_rq_active.value -= 1
-        permit, circuit = straggler.permit, self.upstream.circuit
+            self.cluster.stats.upstream_rq_active.value -= 1
+        permit, circuit = straggler.permit, self.cluster.circuit
         if permit is not None and circuit is permit.circuit:
             circuit.failed(permit, "timed out", monotonic())
         if not ended:

@@ -10,11 +10,11 @@ from collections.abc import Callable, Iterable, Sequence
 from time import monotonic
 from typing import Any, Final
 
-from sidecar.codec.headers import Header, Headers, get, put
 from sidecar.codec.heads import RequestParser, ResponseParser
 from sidecar.config.model import Forward, PathMatch, Route, RouteConfig, RouteMatch, VirtualHost
 from sidecar.forward.response import Responses
 from sidecar.forward.state import StreamState
+from sidecar.http.headers import Header, Headers, get, put
 from sidecar.process.hostinfo import own_address
 from sidecar.router.extras import Mirroring
 from sidecar.router.table import RouteTable
@@ -65,13 +65,18 @@ class Mirror(Responses):
         source: Source,
     ) -> None:
         parser = RequestParser()
-        parser.method, parser.target, parser.special, parser.noted = of.method, of.path, of.special, of.noted
+        parser.method, parser.target, parser.hop_headers, parser.indexed_headers = (
+            of.method,
+            of.path,
+            of.hop_headers,
+            of.indexed_headers,
+        )
         parser.headers = list(headers)
         super().__init__(source, of.manager, parser, of.length, monotonic())
         assert _VIRTUAL_HOST is not None  # noqa: S101  # it serves every name
         self.virtual_host = _VIRTUAL_HOST
-        self.route = self.taken = _VIRTUAL_HOST.routes[0]
-        self.cluster = self.upstream = cluster
+        self.route = _VIRTUAL_HOST.routes[0]
+        self.cluster = cluster
         self.cluster_name = cluster.name
         self.budget = cluster.budget
         self.scheme = of.scheme
@@ -136,11 +141,11 @@ class Mirror(Responses):
             self._finish()
 
     def on_upstream_blocked(self) -> None:
-        self.upstream.stats.upstream_flow_control_backed_up_total.value += 1
+        self.cluster.stats.upstream_flow_control_backed_up_total.value += 1
         self.downstream.pause_reading()
 
     def on_upstream_ready(self) -> None:
-        self.upstream.stats.upstream_flow_control_drained_total.value += 1
+        self.cluster.stats.upstream_flow_control_drained_total.value += 1
         self.downstream.resume_reading()
 
     def _finish(self, *, cut: bool = False) -> None:

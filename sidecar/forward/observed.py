@@ -10,12 +10,12 @@ from collections.abc import Callable, Sequence
 from time import monotonic
 from typing import TYPE_CHECKING, Any, Final
 
-from sidecar.codec.headers import Headers
 from sidecar.codec.heads import RequestParser, ResponseParser
 from sidecar.codec.key_case import PRESERVE_OR_PROPER, as_sent, proper_case, spell
 from sidecar.config.model import Hcm
 from sidecar.forward.stream import Stream
 from sidecar.http.exchange import Exchange
+from sidecar.http.headers import Headers
 from sidecar.telemetry.periodic import PeriodicLog
 
 if TYPE_CHECKING:
@@ -133,7 +133,7 @@ class ObservedStream(Stream):
     def _answered(self, end: bool, trailers: Sequence[bytes]) -> None:
         if end:
             self.answered_all = monotonic()
-            if self.upstream.config.enable_trailers:
+            if self.cluster.config.enable_trailers:
                 self.response_trailers = [_field(line) for line in trailers]
 
     def _finish(self, *, cut: bool = False) -> None:

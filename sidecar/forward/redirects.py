@@ -9,11 +9,11 @@ from __future__ import annotations
 from time import monotonic
 from typing import TYPE_CHECKING, Final
 
-from sidecar.codec.headers import Headers, get, put
 from sidecar.codec.heads import RequestParser, ResponseParser
 from sidecar.config.model import InternalRedirects
 from sidecar.forward.bounded import BoundedStream
 from sidecar.http.forwarded import WISHES
+from sidecar.http.headers import Headers, get, put
 from sidecar.router.internal_redirect import Refusal, Target, Trail, accepts, refused_before
 from sidecar.router.retry import Answer
 
@@ -92,13 +92,15 @@ class Redirection:
         of = self._of
         headers = self._headers(of.headers, head)
         put(headers, b"x-envoy-original-url", of.scheme + b"://" + of.authority + of.path)
-        special, method, length = dict(of.special), of.method, of.length
+        hop_headers, method, length = dict(of.hop_headers), of.method, of.length
         if head.status == _SEE_OTHER and method not in (b"GET", b"HEAD"):
             method, length = b"GET", 0
-            special.pop(b"content-length", None)
+            hop_headers.pop(b"content-length", None)
         parser = RequestParser()
-        parser.method, parser.target, parser.headers, parser.special = method, target.path, headers, special
-        parser.noted = {name: value for name, value in of.noted.items() if name not in WISHES} | {_EXPECTED: b""}
+        parser.method, parser.target, parser.headers, parser.hop_headers = method, target.path, headers, hop_headers
+        parser.indexed_headers = {name: value for name, value in of.indexed_headers.items() if name not in WISHES} | {
+            _EXPECTED: b""
+        }
         stream = Successor(of.downstream, of.manager, parser, length, monotonic())
         stream.authority, stream.scheme, stream.protocol = target.authority, target.scheme, of.protocol
         stream.request_id, stream.peer = of.request_id, of.peer

@@ -6,10 +6,10 @@ from collections.abc import Sequence
 from time import monotonic, time
 from typing import Final
 
-from sidecar.codec.headers import Headers, drop, get
 from sidecar.codec.heads import ResponseParser
 from sidecar.forward.attempts import Attempts
 from sidecar.forward.state import NEVER
+from sidecar.http.headers import Headers, drop, get
 
 _BODILESS: Final = (101, 204, 304)
 # What nearly every Connection field says: no field of the response is for this hop only.
@@ -33,12 +33,12 @@ class Responses(Attempts):
                 host.rq_success += 1
             else:
                 host.rq_error += 1
-            detector = self.upstream.outlier
+            detector = self.cluster.outlier
             if detector is not None:
                 detector.on_status(host, status, now)
             if self._permit is not None:
                 self._give_back(status)
-            checker = self.upstream.checker
+            checker = self.cluster.checker
             if checker is not None and get(headers, b"x-envoy-immediate-health-check-fail") is not None:
                 checker.fail_now(host)
         plan = self._plan
@@ -59,11 +59,11 @@ class Responses(Attempts):
                 self._touched = now
                 self._watch_attempt(plan, NEVER, now)
         self._end_retry(succeeded=good)
-        self.upstream.stats.complete(status, (now - self.upstream_started) * 1000)
+        self.cluster.stats.complete(status, (now - self.upstream_started) * 1000)
         self._forget_body()
         self.details = "via_upstream"
         self._touched = now
-        if trailers and not self.upstream.config.enable_trailers:
+        if trailers and not self.cluster.config.enable_trailers:
             trailers = ()
         if self._upgrade:
             self._refused_upgrade(head, length, body, end, now, trailers)
@@ -103,39 +103,39 @@ class Responses(Attempts):
             self._finish()
         downstream, status = self.downstream, head.status
         if self.method == b"HEAD":
-            framed = b"content-length" in head.special or status in _BODILESS
+            framed = b"content-length" in head.hop_headers or status in _BODILESS
             downstream.respond_without_body(status, headers, framed)
         else:
             downstream.respond(status, headers, length >= 0, body, end, trailers)
 
     def _finish_head(self, head: ResponseParser, now: float) -> Headers:
         """The response's headers as the client gets them, but for the framing."""
-        manager, special, headers = self.manager, head.special, head.headers
+        manager, hop_headers, headers = self.manager, head.hop_headers, head.headers
         self.status = status = head.status
         self.responding = True
         self.response_headers = headers
         if status == 204:
             drop(headers, b"content-length")
-        if b"connection" in special and special[b"connection"] not in _NOMINATES_NOTHING:
-            _drop_nominated(headers, special[b"connection"])
+        if b"connection" in hop_headers and hop_headers[b"connection"] not in _NOMINATES_NOTHING:
+            _drop_nominated(headers, hop_headers[b"connection"])
         if self.request_complete and not self._upgrade:
             headers.append((b"x-envoy-upstream-service-time", b"%d" % ((now - self.upstream_started) * 1000)))
-        if self.taken.tells_client_attempts:
+        if self.route.tells_client_attempts:
             headers.append((b"x-envoy-attempt-count", b"%d" % self.attempts))
         destination = self._destination
         if destination is not None and destination.response_ops:
             for mutate in destination.response_ops:
                 mutate(self, headers)
-        if self.taken.response_filters:
+        if self.route.response_filters:
             self._filter_response(headers)
         if manager.outbound:
-            peer = special.get(b"x-envoy-peer-metadata")
+            peer = hop_headers.get(b"x-envoy-peer-metadata")
             if peer is not None:
                 self.peer = manager.decode_peer(peer)
-        elif manager.inbound and b"x-envoy-peer-metadata-id" in self.special:
+        elif manager.inbound and b"x-envoy-peer-metadata-id" in self.hop_headers:
             headers += manager.peer_headers
-        headers.append((b"date", special.get(b"date") or manager.date()))
-        self._server(headers, special.get(b"server"))
+        headers.append((b"date", hop_headers.get(b"date") or manager.date()))
+        self._server(headers, hop_headers.get(b"server"))
         return headers
 
     def on_response_body(self, data: bytes, end: bool, trailers: Sequence[bytes] = ()) -> None:
@@ -148,7 +148,7 @@ class Responses(Attempts):
         if end:
             self._detach()
             self._finish()
-            self.downstream.send_body(data, True, trailers if self.upstream.config.enable_trailers else ())
+            self.downstream.send_body(data, True, trailers if self.cluster.config.enable_trailers else ())
         else:
             self.downstream.send_body(data, False)
 
@@ -156,22 +156,22 @@ class Responses(Attempts):
 
     def on_client_blocked(self) -> None:
         if self.connection is not None:
-            self.upstream.stats.upstream_flow_control_paused_reading_total.value += 1
+            self.cluster.stats.upstream_flow_control_paused_reading_total.value += 1
             self.connection.transport.pause_reading()
 
     def on_client_ready(self) -> None:
         if self.connection is not None:
-            self.upstream.stats.upstream_flow_control_resumed_reading_total.value += 1
+            self.cluster.stats.upstream_flow_control_resumed_reading_total.value += 1
             self.connection.transport.resume_reading()
 
     def on_upstream_blocked(self) -> None:
         self.manager.stats.downstream_flow_control_paused_reading_total.value += 1
-        self.upstream.stats.upstream_flow_control_backed_up_total.value += 1
+        self.cluster.stats.upstream_flow_control_backed_up_total.value += 1
         self.downstream.pause_reading()
 
     def on_upstream_ready(self) -> None:
         self.manager.stats.downstream_flow_control_resumed_reading_total.value += 1
-        self.upstream.stats.upstream_flow_control_drained_total.value += 1
+        self.cluster.stats.upstream_flow_control_drained_total.value += 1
         self.downstream.resume_reading()
 
 

@@ -7,12 +7,12 @@ from collections.abc import Callable
 from time import monotonic
 from typing import TYPE_CHECKING, Any, Final
 
-from sidecar.codec.headers import Header, Headers, get, put
 from sidecar.codec.heads import RequestParser
-from sidecar.codec.local_reply import is_grpc, reply_headers
 from sidecar.filters import Hold, Reply, Step
 from sidecar.http.exchange import UNCOUNTED, Exchange, Flag
 from sidecar.http.forwarded import FORCE_TRACE
+from sidecar.http.headers import Header, Headers, get, put
+from sidecar.http.local_reply import is_grpc, reply_headers
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -22,9 +22,8 @@ if TYPE_CHECKING:
     from sidecar.http.connection_manager import ConnectionManager
     from sidecar.http.reply_mapper import ReplyMapper
     from sidecar.router.retry import RetryPlan
-    from sidecar.router.table import CompiledRoute, Destination
+    from sidecar.router.table import Destination
     from sidecar.upstream.circuit import Permit
-    from sidecar.upstream.cluster import ClusterRuntime
     from sidecar.upstream.host import Host
     from sidecar.upstream.limits import Budget
 
@@ -66,8 +65,6 @@ STREAM_STATE: Final = (
     "request_complete",
     "request_trailers",
     "responding",
-    "taken",
-    "upstream",
 )
 
 
@@ -83,8 +80,8 @@ class StreamState(Exchange):
     ) -> None:
         super().__init__(downstream, parser.method, parser.target, parser.headers, now)
         self.manager = manager
-        self.special = parser.special
-        self.noted = parser.noted
+        self.hop_headers = parser.hop_headers
+        self.indexed_headers = parser.indexed_headers
         if parser.http10:
             self.protocol = "HTTP/1.0"
         self.length = length
@@ -92,10 +89,7 @@ class StreamState(Exchange):
         self.request_trailers: list[bytes] = []  # raw lines, when they are to be passed on
         self.responding = False  # the response's head has been sent
         self.connection: ClientConnection | None = None
-        # What forwarding works with, set when it is known where to; typed as what it is by then.
-        self.taken: CompiledRoute = None  # type: ignore[assignment]  # `route`
-        self.upstream: ClusterRuntime = None  # type: ignore[assignment]  # `cluster`
-        self.budget: Budget = None  # type: ignore[assignment]  # of the cluster
+        self.budget: Budget = None  # type: ignore[assignment]  # of the cluster, set with it
         self.deadline = NEVER
         self._touched = now
         self._deadline_at = NEVER  # of the whole request
@@ -125,7 +119,7 @@ class StreamState(Exchange):
 
     @property
     def client(self) -> Any:
-        forwarded_for = self.noted.get(b"x-forwarded-for")
+        forwarded_for = self.indexed_headers.get(b"x-forwarded-for")
         remote = self.downstream.remote
         return remote if forwarded_for is None else self.manager.forwarded.client(forwarded_for, remote)
 
@@ -188,7 +182,7 @@ class StreamState(Exchange):
             self.flags &= ~(flags & Flag.DPE)  # in Envoy the codec says so after its reply
             self._map_reply(self.manager.reply_mapper, status, list(headers), body, grpc_status, flags)
             return
-        status, own, body = reply_headers(status, body, is_grpc(self.noted.get(b"content-type")), grpc_status)
+        status, own, body = reply_headers(status, body, is_grpc(self.indexed_headers.get(b"content-type")), grpc_status)
         own += headers
         self._local(status, own, body)
 
@@ -203,7 +197,7 @@ class StreamState(Exchange):
     ) -> None:
         """Lets `local_reply_config` have a word."""
         self._change_reply(headers)
-        grpc = is_grpc(self.noted.get(b"content-type"))
+        grpc = is_grpc(self.indexed_headers.get(b"content-type"))
         rewritten = mapper.rewrite(self, status, headers, body, grpc, grpc_status)
         self.flags |= flags
         self._send_local(*rewritten)
@@ -227,7 +221,7 @@ class StreamState(Exchange):
         self.status = status
         self.responding = True
         self._filter_response(headers)
-        if self.manager.inbound and b"x-envoy-peer-metadata-id" in self.special:
+        if self.manager.inbound and b"x-envoy-peer-metadata-id" in self.hop_headers:
             headers += self.manager.peer_headers
         headers.append((b"date", self.manager.date()))
         self._server(headers, None)
@@ -309,12 +303,12 @@ class StreamState(Exchange):
             host.active -= 1
             if self._waiting:
                 self._waiting = False
-                self.upstream.stats.upstream_rq_cancelled.value += 1
+                self.cluster.stats.upstream_rq_cancelled.value += 1
                 host.pool.leave(self)
         if self._counted:
             self._counted = False
             self.budget.requests -= 1
-            self.upstream.stats.upstream_rq_active.value -= 1
+            self.cluster.stats.upstream_rq_active.value -= 1
         self.connection = None
         if self._permit is not None:
             self._give_back()
@@ -322,7 +316,7 @@ class StreamState(Exchange):
     def _give_back(self, outcome: int | str = "") -> None:
         """Returns the circuit breaker's permit: with the status of the response, why there is none, or nothing when
         that says nothing of the upstream."""
-        permit, circuit = self._permit, self.upstream.circuit
+        permit, circuit = self._permit, self.cluster.circuit
         self._permit = None
         if permit is None or circuit is not permit.circuit:
             return  # configured anew meanwhile
@@ -338,7 +332,7 @@ class StreamState(Exchange):
             self._retrying = False
             self.budget.retries -= 1
             if succeeded:
-                self.upstream.stats.upstream_rq_retry_success.value += 1
+                self.cluster.stats.upstream_rq_retry_success.value += 1
 
     def _end_delay(self) -> None:
         done, self._filter_done = self._filter_done, None

@@ -5,7 +5,6 @@ from __future__ import annotations
 from time import monotonic
 from typing import TYPE_CHECKING, Any, Final
 
-from sidecar.codec.headers import Headers, put
 from sidecar.codec.heads import RequestParser
 from sidecar.config.model import HASHING, DirectResponse, Forward, Redirect
 from sidecar.filters import Delay, Encode, Hold, Reply, Step, Wait
@@ -13,6 +12,7 @@ from sidecar.forward.state import BAD_REQUEST
 from sidecar.forward.tunnel import Tunnels
 from sidecar.http.exchange import Flag
 from sidecar.http.forwarded import WISHES
+from sidecar.http.headers import Headers, put
 from sidecar.router.retry import RetryPlan, number, with_client_wishes
 from sidecar.router.rewrite import redirect_location, rewrite_host
 
@@ -64,8 +64,8 @@ class Stream(Tunnels):
             self._set_deadline()
             self._run(manager.filters.unrouted.request, 0)
             return
-        special = self.special
-        if special and b"upgrade" in special and not self._may_upgrade(special[b"upgrade"], route.action):
+        hop_headers = self.hop_headers
+        if hop_headers and b"upgrade" in hop_headers and not self._may_upgrade(hop_headers[b"upgrade"], route.action):
             stats.downstream_rq_ws_on_non_ws_route.value += 1
             self.reply(403, b"", "upgrade_failed", 0, close=True)
         elif route.filters:
@@ -76,20 +76,20 @@ class Stream(Tunnels):
 
     def _take(self, route: CompiledRoute) -> None:
         """The request is on this route, and with it goes to a cluster."""
-        self.route = self.taken = route
+        self.route = route
         self.virtual_host = route.virtual_host
         if route.forward is not None:
             self._destination = destination = route.draw(self)
             self.cluster_name = destination.cluster
             cluster = self.manager.clusters.get(destination.cluster)
             if cluster is not None:
-                self.cluster = self.upstream = cluster
+                self.cluster = cluster
             if route.idle_timeout >= 0.0:
                 self._idle_timeout = route.idle_timeout
 
     def _may_upgrade(self, upgrade: bytes, action: Any) -> bool:
         """Notes an upgrade that is enabled; False for one that is not (h2c is ignored, as in Envoy)."""
-        if b"upgrade" not in self.special.get(b"connection", b"").lower():
+        if b"upgrade" not in self.hop_headers.get(b"connection", b"").lower():
             return True
         protocol = upgrade.lower().decode("latin-1")
         enabled = protocol in self.manager.config.upgrades
@@ -198,9 +198,9 @@ class Stream(Tunnels):
         self._timeout = route.timeout
         plan = route.retry
         elaborate = route.extras is not None or cluster.elaborate
-        if not WISHES.isdisjoint(self.noted):
+        if not WISHES.isdisjoint(self.indexed_headers):
             plan = self._client_wishes(plan)
-            elaborate = elaborate or not _ELABORATE.isdisjoint(self.noted)
+            elaborate = elaborate or not _ELABORATE.isdisjoint(self.indexed_headers)
         if plan is not None:
             self._plan = plan = plan.of(self)
             self._retries_left = plan.policy.attempts
@@ -236,10 +236,10 @@ class Stream(Tunnels):
 
     def _client_wishes(self, plan: RetryPlan | None) -> RetryPlan | None:
         """x-envoy-* request headers change time-out and retries."""
-        timeout = number(self.noted.get(b"x-envoy-upstream-rq-timeout-ms"))
+        timeout = number(self.indexed_headers.get(b"x-envoy-upstream-rq-timeout-ms"))
         if timeout is not None:
             self._timeout = timeout / 1000
-        policy = with_client_wishes(plan.policy if plan is not None else None, self.noted)
+        policy = with_client_wishes(plan.policy if plan is not None else None, self.indexed_headers)
         return RetryPlan(policy, self._timeout) if policy is not None else None
 
     def _rewrite(self, route: CompiledRoute, destination: Destination) -> None:

@@ -53,7 +53,7 @@ class Timeouts(Failures):
             self._set_deadline()
 
     def _timed_out(self) -> None:
-        stats, host = self.upstream.stats, self._host
+        stats, host = self.cluster.stats, self._host
         stats.upstream_rq_timeout.value += 1
         if self._permit is not None:
             self._give_back("timed out")
@@ -100,7 +100,7 @@ class Timeouts(Failures):
         if self._done:
             return
         now, idle = monotonic() + _EARLY, plan.policy.per_try_idle_timeout
-        stats = self.upstream.stats
+        stats = self.cluster.stats
         if now >= ends and not self.responding:
             self._attempt_timed_out("upstream_per_try_timeout", stats.upstream_rq_per_try_timeout)
         elif idle and now - self._touched >= idle:
@@ -131,6 +131,6 @@ class Timeouts(Failures):
             self.details = details
             self._finish(cut=True)
             return
-        status, body = (204, b"") if _ALTERNATIVE in self.noted else (504, TIMEOUT_BODY)
-        self.upstream.stats.complete(status, 0.0)
+        status, body = (204, b"") if _ALTERNATIVE in self.indexed_headers else (504, TIMEOUT_BODY)
+        self.cluster.stats.complete(status, 0.0)
         self.reply(status, body, details, Flag.UT)

@@ -5,11 +5,11 @@ from __future__ import annotations
 from time import monotonic
 
 from sidecar.codec.h1_client import ClientConnection
-from sidecar.codec.headers import Headers
 from sidecar.codec.heads import ResponseParser
 from sidecar.forward.response import Responses
 from sidecar.forward.state import NEVER
 from sidecar.http.exchange import Flag
+from sidecar.http.headers import Headers
 
 
 class Tunnels(Responses):
@@ -23,15 +23,15 @@ class Tunnels(Responses):
         if connection is None:
             return
         self._begin_tunnel(101)
-        headers, special = head.headers, head.special
+        headers, hop_headers = head.headers, head.hop_headers
         self._filter_response(headers)
-        headers.append((b"date", special.get(b"date") or self.manager.date()))
-        self._server(headers, special.get(b"server"))
+        headers.append((b"date", hop_headers.get(b"date") or self.manager.date()))
+        self._server(headers, hop_headers.get(b"server"))
         if self._upgrade:
-            headers.append((b"connection", special.get(b"connection", b"upgrade")))
-            headers.append((b"upgrade", special.get(b"upgrade", self._upgrade)))
+            headers.append((b"connection", hop_headers.get(b"connection", b"upgrade")))
+            headers.append((b"upgrade", hop_headers.get(b"upgrade", self._upgrade)))
         self.response_headers = headers
-        self.upstream.stats.complete(101, (monotonic() - self.upstream_started) * 1000)
+        self.cluster.stats.complete(101, (monotonic() - self.upstream_started) * 1000)
         self.downstream.switch(self.downstream.render(101, headers))
         connection.tunnel(self)
 

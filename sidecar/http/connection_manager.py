@@ -17,7 +17,6 @@ from typing import TYPE_CHECKING, Any, Final
 from mesh.node import Node
 from mesh.tasks import TaskOwner
 from sidecar.codec import fallback_parser
-from sidecar.codec.headers import Headers, drop
 from sidecar.codec.preserve_case_server import server_type
 from sidecar.config.model import Direction, Hcm, RouteConfig
 from sidecar.filters import FilterContext, Reply
@@ -29,6 +28,7 @@ from sidecar.forward.stream_class import stream_type
 from sidecar.http import head_rules
 from sidecar.http.exchange import Exchange, Flag
 from sidecar.http.forwarded import Forwarded
+from sidecar.http.headers import Headers, drop
 from sidecar.http.reply_mapper import ReplyMapper
 from sidecar.process.drain import DrainSequence, ServerHealth
 from sidecar.process.overload import LoadShed
@@ -260,11 +260,11 @@ class ConnectionManager:
         refusal = self.refuse_head(exchange)
         if refusal is not None:
             return refusal
-        config, special = self.config, exchange.special
+        config, hop_headers = self.config, exchange.hop_headers
         if exchange.path[:1] != b"/" and exchange.method != b"CONNECT":
             self.stats.downstream_rq_non_relative_path.value += 1
             return Reply(404, b"", "absolute_path_rejected")
-        if b"host" not in special and not exchange.authority:
+        if b"host" not in hop_headers and not exchange.authority:
             if exchange.protocol == "HTTP/1.1" or not config.default_host:
                 return self._bad_request("missing_host_header")
             exchange.authority = config.default_host.encode()
@@ -275,8 +275,8 @@ class ConnectionManager:
             return answer
         if self.host_rule is not None:
             self.host_rule(exchange)
-        if len(special) > 1:  # more than the host
-            self._hop_by_hop(exchange, special)
+        if len(hop_headers) > 1:  # more than the host
+            self._hop_by_hop(exchange, hop_headers)
         if self.identify is None:
             self.forwarded.apply(exchange)
         else:
@@ -293,22 +293,22 @@ class ConnectionManager:
             self.stats.downstream_cx_protocol_error.value += 1
             # Envoy's codec refuses before there is a request: the log knows none of it.
             exchange.method = exchange.path = exchange.authority = b""
-            exchange.special = {}
+            exchange.hop_headers = {}
             exchange.protocol = "HTTP/1.1"
         return refusal
 
     def _check_codec(self, exchange: Exchange) -> Reply | None:
         """What Envoy's codec refuses: it splits the target and looks at the fields."""
-        config, special = self.config, exchange.special
+        config, hop_headers = self.config, exchange.hop_headers
         if exchange.protocol != "HTTP/1.1" and not config.accept_http_10:
             return _refusal("low_version")
-        if len(exchange.headers) + len(special) > config.max_headers_count:
+        if len(exchange.headers) + len(hop_headers) > config.max_headers_count:
             return _refusal("http1.too_many_headers")
         if config.underscores != "ALLOW" and (detail := self._underscores(exchange)):
             return _refusal(detail)
         target = exchange.path
         if target[:1] == b"/" and exchange.method != b"CONNECT":
-            exchange.authority = special.get(b"host", b"")
+            exchange.authority = hop_headers.get(b"host", b"")
         else:
             detail = split_target(exchange, target)
             if detail:
@@ -325,22 +325,24 @@ class ConnectionManager:
         exchange.headers[:] = [header for header in exchange.headers if b"_" not in header[0]]
         return ""
 
-    def _hop_by_hop(self, exchange: Exchange, special: dict[bytes, bytes]) -> None:
+    def _hop_by_hop(self, exchange: Exchange, hop_headers: dict[bytes, bytes]) -> None:
         """What is for this hop only, and what of it is not."""
         headers = exchange.headers
-        if b"connection" in special:
-            _drop_nominated(headers, special[b"connection"])
-        if b"te" in special and b"trailers" in special[b"te"]:
+        if b"connection" in hop_headers:
+            _drop_nominated(headers, hop_headers[b"connection"])
+        if b"te" in hop_headers and b"trailers" in hop_headers[b"te"]:
             headers.append((b"te", b"trailers"))
-        if b"expect" in special and (self.config.proxies_continue or special[b"expect"].lower() != b"100-continue"):
-            headers.append((b"expect", special[b"expect"]))
-        peer = special.get(b"x-envoy-peer-metadata")
+        if b"expect" in hop_headers and (
+            self.config.proxies_continue or hop_headers[b"expect"].lower() != b"100-continue"
+        ):
+            headers.append((b"expect", hop_headers[b"expect"]))
+        peer = hop_headers.get(b"x-envoy-peer-metadata")
         if peer is not None:
             if self.inbound:
                 exchange.peer = self.decode_peer(peer)
             elif not self.outbound:
                 headers.append((b"x-envoy-peer-metadata", peer))
-                headers.append((b"x-envoy-peer-metadata-id", special.get(b"x-envoy-peer-metadata-id", b"")))
+                headers.append((b"x-envoy-peer-metadata-id", hop_headers.get(b"x-envoy-peer-metadata-id", b"")))
 
 
 _AUTHORITY_BYTES: Final = b"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-._~%!$&'()*+,;=:[]@"
@@ -357,11 +359,11 @@ def _refusal(detail: str) -> Reply:
 def split_target(exchange: Exchange, target: bytes) -> str:
     """Takes apart a target that is not a path (CONNECT's authority, an absolute URL, an asterisk) into authority and
     path; the code detail when it cannot be."""
-    special = exchange.special
+    hop_headers = exchange.hop_headers
     if exchange.method == b"CONNECT":
         if not fallback_parser.names_a_port(target):
             return "http1.invalid_url"
-        if special.get(b"content-length", b"0") != b"0":
+        if hop_headers.get(b"content-length", b"0") != b"0":
             return "http1.body_disallowed"
         exchange.authority, exchange.path = target, b""
         return ""
@@ -373,7 +375,7 @@ def split_target(exchange: Exchange, target: bytes) -> str:
         exchange.authority = rest[:cut].rpartition(b"@")[2]
         exchange.path = rest[cut:] or b"/"
         return ""
-    exchange.authority = special.get(b"host", b"")
+    exchange.authority = hop_headers.get(b"host", b"")
     if target == b"*":
         return "" if exchange.method == b"OPTIONS" else "http1.invalid_url"
     return "http1.codec_error"

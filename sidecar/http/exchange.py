@@ -6,8 +6,10 @@ from enum import IntFlag
 from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
-    from sidecar.codec.headers import Headers
     from sidecar.config.model import MetadataMatch
+    from sidecar.http.headers import Headers
+    from sidecar.router.table import CompiledRoute
+    from sidecar.upstream.cluster import ClusterRuntime
 
 
 class Flag(IntFlag):
@@ -80,7 +82,7 @@ EXCHANGE_STATE: Final = (
     "hash_key",
     "headers",
     "method",
-    "noted",
+    "indexed_headers",
     "original_authority",
     "original_path",
     "path",
@@ -92,7 +94,7 @@ EXCHANGE_STATE: Final = (
     "route",
     "scheme",
     "span",
-    "special",
+    "hop_headers",
     "started",
     "status",
     "termination",
@@ -122,16 +124,16 @@ class Exchange:
         self.original_authority = b""
         self.scheme = b"http"
         self.protocol = "HTTP/1.1"
-        self.headers = headers  # request headers, lower-case names, in order; without those in `special`
-        self.special: dict[bytes, bytes] = {}  # codec.heads.SPECIAL fields, as the client sent them
-        self.noted: dict[bytes, bytes] = {}  # codec.heads.NOTED fields, as the client sent them
+        self.headers = headers  # request headers, lower-case names, in order; without those in `hop_headers`
+        self.hop_headers: dict[bytes, bytes] = {}  # codec.heads.HOP_HEADERS fields, as the client sent them
+        self.indexed_headers: dict[bytes, bytes] = {}  # codec.heads.INDEXED_HEADERS fields, as the client sent them
         self.request_id = b""
         self.started = started
         self.bytes_received = 0
         self.bytes_sent = 0
         self.virtual_host: Any = None  # router.table.CompiledVirtualHost
-        self.route: Any = None  # router.table.CompiledRoute: .name, .config (model.Route), .metadata
-        self.cluster: Any = None  # upstream.cluster.ClusterRuntime: .name, .config
+        self.route: CompiledRoute = None  # type: ignore[assignment]  # until it is found
+        self.cluster: ClusterRuntime = None  # type: ignore[assignment]  # until it is known; None where there is none
         self.cluster_name = ""  # what the route asked for, known even when there is no such cluster
         self.endpoint: Any = None  # upstream.host.Host: .address (model.Address), .metadata, .peer
         self.upstream_local = ""
@@ -180,7 +182,7 @@ class Exchange:
         found = [value for key, value in self.headers if key == name]
         if found:
             return found
-        value = self._pseudo(name) if name[:1] == b":" or name == b"host" else self.special.get(name)
+        value = self._pseudo(name) if name[:1] == b":" or name == b"host" else self.hop_headers.get(name)
         return [] if value is None else [value]
 
     def _pseudo(self, name: bytes) -> bytes | None:

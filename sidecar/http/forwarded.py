@@ -10,10 +10,10 @@ from __future__ import annotations
 import ipaddress
 from typing import Final
 
-from sidecar.codec.headers import drop, put
 from sidecar.config.model import Address, Hcm
 from sidecar.http import request_id
 from sidecar.http.exchange import Exchange
+from sidecar.http.headers import drop, put
 from sidecar.process.hostinfo import own_address
 
 # What clients may ask of the proxy when they are internal; it ends here in any case.
@@ -61,14 +61,18 @@ class Forwarded:
 
     def apply(self, exchange: Exchange) -> None:
         """Brings the request's headers in order, and gives it its id."""
-        headers, noted, config = exchange.headers, exchange.noted, self._config
-        if not config.use_remote_address and not self._internal and (not noted or noted.keys().isdisjoint(_LOOKED_AT)):
-            if b"x-forwarded-proto" not in noted:
+        headers, indexed, config = exchange.headers, exchange.indexed_headers, self._config
+        if (
+            not config.use_remote_address
+            and not self._internal
+            and (not indexed or indexed.keys().isdisjoint(_LOOKED_AT))
+        ):
+            if b"x-forwarded-proto" not in indexed:
                 headers.append((b"x-forwarded-proto", exchange.scheme))
             edge = False
         else:
             edge = self._identify(exchange)
-        identity = noted.get(b"x-request-id")
+        identity = indexed.get(b"x-request-id")
         if identity and not (edge and not config.preserve_external_request_id):
             exchange.request_id = identity
         elif config.generate_request_id:
@@ -83,8 +87,8 @@ class Forwarded:
 
     def _identify(self, exchange: Exchange) -> bool:
         """x-forwarded-for and what depends on it; True for a request from the edge."""
-        headers, noted, config = exchange.headers, exchange.noted, self._config
-        addresses = [part.strip() for part in noted.get(b"x-forwarded-for", b"").split(b",") if part.strip()]
+        headers, indexed, config = exchange.headers, exchange.indexed_headers, self._config
+        addresses = [part.strip() for part in indexed.get(b"x-forwarded-for", b"").split(b",") if part.strip()]
         hops = config.xff_num_trusted_hops
         remote: str = exchange.downstream.remote.host
         if config.use_remote_address:
@@ -93,27 +97,27 @@ class Forwarded:
             client = client or remote.encode()
             if not config.skip_xff_append:
                 self._append(exchange, addresses, remote)
-            if not hops or b"x-forwarded-proto" not in noted:
+            if not hops or b"x-forwarded-proto" not in indexed:
                 put(headers, b"x-forwarded-proto", exchange.scheme)
         else:
             single = len(addresses) == 1
             client = _nth_from_the_end(addresses, hops) or b""
-            if b"x-forwarded-proto" not in noted:
+            if b"x-forwarded-proto" not in indexed:
                 headers.append((b"x-forwarded-proto", exchange.scheme))
         internal = single and self._is_internal(client)
-        wishes = {name: noted[name] for name in WISHES if name in noted} if internal else None
+        wishes = {name: indexed[name] for name in WISHES if name in indexed} if internal else None
         gone = self._consumed if internal else self._not_for_strangers
         headers[:] = [header for header in headers if header[0] not in gone]
         for name in gone:
-            noted.pop(name, None)
+            indexed.pop(name, None)
         if wishes:
-            noted.update(wishes)
+            indexed.update(wishes)
         edge = config.use_remote_address and not internal
         if internal:
             headers.append((b"x-envoy-internal", b"true"))
         elif edge:
             for name in _NOT_FROM_THE_EDGE:
-                noted.pop(name, None)
+                indexed.pop(name, None)
                 drop(headers, name)
             put(headers, b"x-envoy-external-address", client)
         return edge
@@ -138,7 +142,7 @@ class Forwarded:
     def _append(self, exchange: Exchange, addresses: list[bytes], remote: str) -> None:
         """The peer's address at the end of x-forwarded-for; for a local peer this machine's, which others can use."""
         address = own_address() if remote.startswith("127.") or remote == "::1" else remote
-        before = exchange.noted.get(b"x-forwarded-for")
+        before = exchange.indexed_headers.get(b"x-forwarded-for")
         if before is None or not addresses:
             put(exchange.headers, b"x-forwarded-for", address.encode())
         else:

@@ -8,11 +8,11 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Sequence
 
-from sidecar.codec.headers import drop, get, put
-from sidecar.codec.heads import NOTED
+from sidecar.codec.heads import INDEXED_HEADERS
 from sidecar.config.model import Hcm, HeaderAdd, HeaderMutation, HeaderOps, RemoveMatching
 from sidecar.filters import Reply
 from sidecar.http.exchange import Exchange
+from sidecar.http.headers import drop, get, put
 from sidecar.router.header_ops import compile_ops
 from sidecar.router.match import string_test
 from sidecar.router.path import normalize
@@ -149,7 +149,7 @@ def _scheme(scheme: bytes) -> Rule:
     def rule(exchange: Exchange) -> None:
         exchange.scheme = scheme
         put(exchange.headers, b"x-forwarded-proto", scheme)
-        exchange.noted[b"x-forwarded-proto"] = scheme
+        exchange.indexed_headers[b"x-forwarded-proto"] = scheme
 
     return rule
 
@@ -197,8 +197,8 @@ def _note(exchange: Exchange, name: bytes) -> None:
     """Keeps what stations look up in step with the headers."""
     value = exchange.header(name)
     if value is None:
-        exchange.noted.pop(name, None)
-    elif name in NOTED:
-        exchange.noted[name] = value
+        exchange.indexed_headers.pop(name, None)
+    elif name in INDEXED_HEADERS:
+        exchange.indexed_headers[name] = value
     if name == b"x-request-id":
         exchange.request_id = value or b""

@@ -7,10 +7,10 @@ from collections.abc import Callable
 from time import monotonic
 from typing import TYPE_CHECKING, NamedTuple
 
-from sidecar.codec.headers import Headers, drop, get, put
-from sidecar.codec.local_reply import grpc_headers
 from sidecar.config.model import LocalReplies, ReplyFormat, ReplyMapping
 from sidecar.http.exchange import LOCAL_REPLY_BODY
+from sidecar.http.headers import Headers, drop, get, put
+from sidecar.http.local_reply import grpc_headers
 from sidecar.router.header_ops import Mutation, compile_ops
 from sidecar.telemetry.expression import Occasion
 from sidecar.telemetry.formatter import compile_json, compile_text

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import Final
 
-from sidecar.codec.headers import Headers, drop, get, put
 from sidecar.config.model import NO_OPS, AppendAction, HeaderAdd, HeaderMutation, HeaderOps, RemoveMatching
 from sidecar.http.exchange import Exchange
+from sidecar.http.headers import Headers, drop, get, put
 from sidecar.router.match import string_test
 from sidecar.telemetry.formatter import compile_format
 

@@ -7,9 +7,9 @@ from dataclasses import replace
 from enum import Enum
 from typing import TYPE_CHECKING, Final
 
-from sidecar.codec.headers import get
 from sidecar.config.model import HeaderMatcher, RetryPolicy
 from sidecar.http.exchange import Exchange
+from sidecar.http.headers import get
 from sidecar.router.match import header_predicate
 from sidecar.router.retry_hosts import HostTest, host_tests
 
@@ -50,7 +50,7 @@ class Answer:
         if name == b":status":
             return [b"%d" % head.status]
         found = [value for key, value in head.headers if key == name]
-        return found or ([head.special[name]] if name in head.special else [])
+        return found or ([head.hop_headers[name]] if name in head.hop_headers else [])
 
     def header(self, name: bytes) -> bytes | None:
         values = self.header_values(name)
@@ -153,18 +153,18 @@ class RetryPlan:
         return 0.0
 
 
-def with_client_wishes(policy: RetryPolicy | None, noted: dict[bytes, bytes]) -> RetryPolicy | None:
+def with_client_wishes(policy: RetryPolicy | None, indexed: dict[bytes, bytes]) -> RetryPolicy | None:
     """The policy as the request's x-envoy-* headers change it: more conditions, another number of retries, a per-try
     time-out. None when neither route nor client wants any of it."""
-    conditions = _words(noted, b"x-envoy-retry-on") | _words(noted, b"x-envoy-retry-grpc-on")
-    per_try = number(noted.get(b"x-envoy-upstream-rq-per-try-timeout-ms"))
+    conditions = _words(indexed, b"x-envoy-retry-on") | _words(indexed, b"x-envoy-retry-grpc-on")
+    per_try = number(indexed.get(b"x-envoy-upstream-rq-per-try-timeout-ms"))
     if policy is None:
         if not conditions and not per_try:
             return None
         policy = RetryPolicy(frozenset())
-    codes = frozenset(int(code) for code in _words(noted, b"x-envoy-retriable-status-codes") if code.isdigit())
-    names = sorted(_words(noted, b"x-envoy-retriable-header-names"))
-    attempts = number(noted.get(b"x-envoy-max-retries"))
+    codes = frozenset(int(code) for code in _words(indexed, b"x-envoy-retriable-status-codes") if code.isdigit())
+    names = sorted(_words(indexed, b"x-envoy-retriable-header-names"))
+    attempts = number(indexed.get(b"x-envoy-max-retries"))
     return replace(
         policy,
         conditions=policy.conditions | conditions,
@@ -175,8 +175,8 @@ def with_client_wishes(policy: RetryPolicy | None, noted: dict[bytes, bytes]) ->
     )
 
 
-def _words(noted: dict[bytes, bytes], header: bytes) -> frozenset[str]:
-    return frozenset(word.strip().decode("latin-1") for word in noted.get(header, b"").split(b",") if word.strip())
+def _words(indexed: dict[bytes, bytes], header: bytes) -> frozenset[str]:
+    return frozenset(word.strip().decode("latin-1") for word in indexed.get(header, b"").split(b",") if word.strip())
 
 
 def number(value: bytes | None) -> int | None:

@@ -8,9 +8,9 @@ from typing import Final
 
 import re2
 
-from sidecar.codec.headers import Headers, joined, put
 from sidecar.config.model import PathMatch, Redirect, Rewrite, RouteMatch
 from sidecar.http.exchange import Exchange
+from sidecar.http.headers import Headers, joined, put
 from sidecar.router.header_ops import Mutation
 from sidecar.telemetry.formatter import compile_text
 

@@ -15,7 +15,6 @@ from typing import Any, Final
 
 import re2
 
-from sidecar.codec.local_reply import is_grpc
 from sidecar.config.model import (
     MILLION,
     NO_OPS,
@@ -33,6 +32,7 @@ from sidecar.config.model import (
     WeightedCluster,
 )
 from sidecar.http.exchange import Exchange
+from sidecar.http.local_reply import is_grpc
 from sidecar.router.choice import Choice, choice
 from sidecar.router.extras import Extras
 from sidecar.router.hash_policy import HashPolicies

@@ -15,9 +15,9 @@ from json import dumps
 from typing import Any
 
 from mesh.clock import Clock
-from sidecar.codec.headers import Headers
-from sidecar.codec.heads import SPECIAL
+from sidecar.codec.heads import HOP_HEADERS
 from sidecar.http.exchange import flags_text
+from sidecar.http.headers import Headers
 from sidecar.telemetry import measures
 from sidecar.telemetry.expression import (
     BYTES,
@@ -183,8 +183,8 @@ for _name, _source in _DOWNSTREAM.items():
 _REQUEST_PSEUDO = {
     ":method": "x.method or None",
     ":path": "x.path or None",
-    ":authority": 'x.authority if x.authority or b"host" in x.special else None',
-    "host": 'x.authority if x.authority or b"host" in x.special else None',
+    ":authority": 'x.authority if x.authority or b"host" in x.hop_headers else None',
+    "host": 'x.authority if x.authority or b"host" in x.hop_headers else None',
     ":scheme": "x.scheme if x.method else None",
     # Both live in the exchange: the headers that go upstream hold them only from the rewrite on.
     "x-envoy-original-path": "x.original_path or {lookup}",
@@ -266,8 +266,8 @@ def _one_header(scope: Scope, name: str, which: str) -> str:
     if pseudo and "{lookup}" not in pseudo:
         return f"({pseudo})"
     lookup = scope.header(which, name.encode())
-    if which == REQUEST and name.encode() in SPECIAL:
-        lookup = f"{lookup} or x.special.get({scope.constant(name.encode())})"
+    if which == REQUEST and name.encode() in HOP_HEADERS:
+        lookup = f"{lookup} or x.hop_headers.get({scope.constant(name.encode())})"
     return f"({pseudo.format(lookup=lookup)})" if pseudo else lookup
 
 

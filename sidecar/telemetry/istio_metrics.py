@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING, Any, Final
 
 from mesh.naming import BLACKHOLE_CLUSTER, INBOUND_PASSTHROUGH_CLUSTER, PASSTHROUGH_CLUSTER
 from mesh.node import SIDECAR, Node
-from sidecar.codec.headers import get
 from sidecar.config.model import Direction
 from sidecar.http.exchange import flags_text
+from sidecar.http.headers import get
 from sidecar.telemetry.cells import BUCKETS, Counter
 from sidecar.telemetry.peer import Peer, from_node
 from sidecar.telemetry.registry import Labels, labels_text
@@ -152,7 +152,7 @@ class IstioMetrics:
             peer = exchange.peer
             if peer is None and outbound and exchange.endpoint is not None:
                 peer = exchange.endpoint.peer
-            content = exchange.noted.get(b"content-type")
+            content = exchange.indexed_headers.get(b"content-type")
             grpc = content is not None and content.startswith(b"application/grpc")
             key: Key = (peer, exchange.cluster_name, exchange.status, exchange.flags)
             if grpc or _service(exchange) is None:

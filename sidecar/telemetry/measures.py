@@ -9,9 +9,9 @@ from __future__ import annotations
 import uuid
 from typing import TYPE_CHECKING, Any, Final
 
-from sidecar.codec.headers import Headers, get
-from sidecar.codec.local_reply import grpc_status_of, is_grpc
 from sidecar.http.exchange import LOCAL_REPLY_BODY
+from sidecar.http.headers import Headers, get
+from sidecar.http.local_reply import grpc_status_of, is_grpc
 from sidecar.telemetry.expression import BYTES, NUMBER, PLAIN, TEXT, Expression, Scope, refuse
 
 if TYPE_CHECKING:
@@ -129,7 +129,7 @@ def grpc_status(exchange: Exchange) -> int:
 
 def grpc_status_number(exchange: Exchange) -> int | None:
     """The same, None for a request that is not gRPC's."""
-    return grpc_status(exchange) if is_grpc(exchange.noted.get(b"content-type")) else None
+    return grpc_status(exchange) if is_grpc(exchange.indexed_headers.get(b"content-type")) else None
 
 
 def grpc_status_name(exchange: Exchange, names: tuple[str, ...]) -> str | None:

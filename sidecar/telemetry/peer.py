@@ -17,8 +17,8 @@ from google.protobuf.message import DecodeError
 from google.protobuf.struct_pb2 import Struct
 
 from mesh.node import Node
-from sidecar.codec.headers import Headers
 from sidecar.config.model import Endpoint
+from sidecar.http.headers import Headers
 
 METADATA_HEADER = b"x-envoy-peer-metadata"
 ID_HEADER = b"x-envoy-peer-metadata-id"

@@ -11,7 +11,7 @@ import re
 from collections.abc import Mapping
 from copy import copy
 
-from sidecar.codec.headers import Headers, drop, get, put
+from sidecar.http.headers import Headers, drop, get, put
 
 _TRACEPARENT = re.compile(rb"([0-9a-f]{2})-([0-9a-f]{32})-([0-9a-f]{16})-([0-9a-f]{2})(-.*)?")
 _B3 = re.compile(rb"([0-9a-f]{16}|[0-9a-f]{32})-([0-9a-f]{16})(?:-([01d])(?:-([0-9a-f]{16}))?)?")
@@ -143,20 +143,20 @@ def _b3_ids(trace_id: bytes, span_id: bytes) -> Inherited | None:
     return Inherited(trace_id, span_id)
 
 
-def extract(noted: Mapping[bytes, bytes], headers: Headers) -> Inherited | None:
+def extract(indexed: Mapping[bytes, bytes], headers: Headers) -> Inherited | None:
     """What the request brought; None when it brought nothing."""
     found = None
     formats = 0
-    traceparent = noted.get(b"traceparent")
+    traceparent = indexed.get(b"traceparent")
     if traceparent is not None:
         found = parse_traceparent(traceparent)
         if found is None:
             drop(headers, b"tracestate")  # it belongs to a trace that cannot be gone on with
-    single = noted.get(b"b3")
+    single = indexed.get(b"b3")
     if single is not None:
         formats |= B3_SINGLE
         found = found or parse_b3(single)
-    if b"x-b3-traceid" in noted or b"x-b3-sampled" in noted:
+    if b"x-b3-traceid" in indexed or b"x-b3-sampled" in indexed:
         formats |= B3_MULTI
         found = found or parse_b3_headers(headers)
     if formats and found is None:

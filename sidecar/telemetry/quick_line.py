@@ -14,9 +14,9 @@ from json.encoder import encode_basestring
 from typing import Final
 
 from mesh.clock import Clock
-from sidecar.codec.headers import Headers, joined
-from sidecar.codec.heads import SPECIAL
+from sidecar.codec.heads import HOP_HEADERS
 from sidecar.http.exchange import Exchange, flags_text
+from sidecar.http.headers import Headers, joined
 from sidecar.telemetry.commands import JOINED, start_time
 
 Line = Callable[[Exchange, float], bytes]
@@ -105,7 +105,7 @@ def _field(command: str, clock: Clock) -> tuple[Field, int] | None:
 
 
 def _header(name: bytes, request: bool) -> tuple[Field, int] | None:
-    if name in SPECIAL:
+    if name in HOP_HEADERS:
         return None
     if name in JOINED:
         return (
@@ -136,7 +136,7 @@ def _joined(headers: Headers, name: bytes) -> str | None:
 
 
 def _authority(exchange: Exchange, _now: float) -> str | None:
-    return exchange.authority.decode() if exchange.authority or b"host" in exchange.special else None
+    return exchange.authority.decode() if exchange.authority or b"host" in exchange.hop_headers else None
 
 
 def _method(exchange: Exchange, _now: float) -> str | None:

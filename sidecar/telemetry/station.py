@@ -15,9 +15,9 @@ from prometheus_client.registry import Collector
 
 from mesh.clock import Clock, SystemClock
 from mesh.node import Node
-from sidecar.codec.headers import Headers
 from sidecar.config.model import Address, Direction, Hcm, TcpProxy, Tracing
 from sidecar.http.exchange import Exchange
+from sidecar.http.headers import Headers
 from sidecar.telemetry import peer
 from sidecar.telemetry.access_log import FLUSH_INTERVAL, Sinks, compile_access_log
 from sidecar.telemetry.account import Account, guarded

@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 from mesh.clock import Clock, SystemClock
 from mesh.node import Node
-from sidecar.codec.headers import Headers, drop, get, put
 from sidecar.config.model import MILLION, Direction, Tracing
 from sidecar.http.exchange import flags_text
+from sidecar.http.headers import Headers, drop, get, put
 from sidecar.telemetry.propagation import Inherited, RandomIds, TraceContext, extract, go_on, inject, replace
 
 if TYPE_CHECKING:
@@ -111,13 +111,13 @@ class Tracer:
 
     def begin(self, exchange: Exchange) -> None:
         """Decides, and writes the context that goes on. `exchange.request_id` and its header are there already."""
-        noted, headers = exchange.noted, exchange.headers
+        indexed, headers = exchange.indexed_headers, exchange.headers
         traced = self._decide(exchange)
         span_id = self._ids.digits(16)
-        before = noted.get(b"traceparent")
-        context = go_on(before, span_id) if before is not None and _B3.isdisjoint(noted) else None
+        before = indexed.get(b"traceparent")
+        context = go_on(before, span_id) if before is not None and _B3.isdisjoint(indexed) else None
         if context is None:
-            context = self._context(extract(noted, headers), span_id, traced)
+            context = self._context(extract(indexed, headers), span_id, traced)
         exchange.trace = context
         self._decorate(exchange, context)
         inject(context, headers, before)
@@ -125,7 +125,7 @@ class Tracer:
     def _decorate(self, exchange: Exchange, context: TraceContext) -> None:
         """Tells the next hop what our route calls the request, or hears what the one before us called it."""
         own = self._decorator(exchange)
-        theirs = exchange.noted.get(_OPERATION)
+        theirs = exchange.indexed_headers.get(_OPERATION)
         if not self._inbound:
             if own:
                 replace(exchange.headers, _OPERATION, theirs, own)
@@ -190,10 +190,10 @@ class Tracer:
         return reason is not _UNDECIDED
 
     def _reason(self, exchange: Exchange, number: int) -> bytes:
-        noted = exchange.noted
-        if b"x-client-trace-id" in noted and self._rng.random() * MILLION < self._client_chance:
+        indexed = exchange.indexed_headers
+        if b"x-client-trace-id" in indexed and self._rng.random() * MILLION < self._client_chance:
             return _CLIENT_FORCED
-        if b"x-envoy-force-trace" in noted:
+        if b"x-envoy-force-trace" in indexed:
             return _FORCED
         return _SAMPLED if self._random.drawn(number) else _UNDECIDED
 
@@ -255,7 +255,7 @@ class Tracer:
             attributes["retry.count"] = exchange.attempts - 1
         if exchange.status == 0 or exchange.status >= 500:
             attributes["error"] = True
-        if (client_id := exchange.noted.get(b"x-client-trace-id")) is not None:
+        if (client_id := exchange.indexed_headers.get(b"x-client-trace-id")) is not None:
             attributes["guid:x-client-trace-id"] = _text(client_id)
         for tag, name in self._header_tags:
             if (value := get(headers, name)) is not None:

@@ -10,10 +10,10 @@ from types import SimpleNamespace
 from sidecar.balancer.levels import Level, Rules
 from sidecar.balancer.priorities import build
 from sidecar.codec import render as heads
-from sidecar.codec.headers import Headers
 from sidecar.codec.heads import RequestParser, ResponseParser
 from sidecar.config import model
 from sidecar.http.exchange import Exchange
+from sidecar.http.headers import Headers
 from sidecar.router.table import RouteTable
 from sidecar.telemetry.stats import ClusterStats, Stats
 from sidecar.upstream.host import Host

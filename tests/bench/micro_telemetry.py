@@ -101,7 +101,7 @@ def measure_traces(rounds: int) -> None:
             tracer.begin(made)
 
         report(f"trace context, goes on, {what}", begin)
-        made.noted = dict(without)
+        made.indexed_headers = dict(without)
         report(f"trace context, begins, {what}", lambda: begin(headers=without))  # noqa: B023  # runs at once
     tracer = Tracer(Tracing(), node(), Direction.OUTBOUND, spans)
     made, now = request(), time.monotonic()

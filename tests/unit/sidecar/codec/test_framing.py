@@ -41,10 +41,10 @@ def test_chunked_is_case_insensitive() -> None:
     assert request_length({b"transfer-encoding": b"Chunked"}) == CHUNKED
 
 
-@pytest.mark.parametrize("special", [{b"content-length": b"5"}, {b"transfer-encoding": b"chunked"}])
-def test_204_announces_no_body(special: dict[bytes, bytes]) -> None:
+@pytest.mark.parametrize("hop_headers", [{b"content-length": b"5"}, {b"transfer-encoding": b"chunked"}])
+def test_204_announces_no_body(hop_headers: dict[bytes, bytes]) -> None:
     with pytest.raises(FramingError):
-        response_length(204, b"GET", special)
+        response_length(204, b"GET", hop_headers)
 
 
 @pytest.mark.parametrize(("status", "method"), [(304, b"GET"), (200, b"HEAD")])

@@ -13,8 +13,8 @@ def test_headers_are_sorted_into_those_that_travel_and_those_that_do_not() -> No
     parser.parse(b"POST /p?q HTTP/1.1\r\nHost: a\r\nX-A: 1\r\nContent-Length: 3\r\nX-Request-Id: r\r\n\r\n")
     assert (parser.method, parser.target, parser.keep_alive) == (b"POST", b"/p?q", True)
     assert parser.headers == [(b"x-a", b"1"), (b"x-request-id", b"r")]
-    assert parser.special == {b"host": b"a", b"content-length": b"3"}
-    assert parser.noted == {b"x-request-id": b"r"}
+    assert parser.hop_headers == {b"host": b"a", b"content-length": b"3"}
+    assert parser.indexed_headers == {b"x-request-id": b"r"}
 
 
 def test_a_parser_serves_one_request_after_another() -> None:
@@ -28,7 +28,7 @@ def test_a_parser_serves_one_request_after_another() -> None:
 def test_repeated_special_fields_join() -> None:
     parser = RequestParser()
     parser.parse(b"GET / HTTP/1.1\r\nHost: a\r\nConnection: x\r\nConnection: close\r\n\r\n")
-    assert parser.special[b"connection"] == b"x,close"
+    assert parser.hop_headers[b"connection"] == b"x,close"
     assert not parser.keep_alive
 
 
@@ -36,8 +36,8 @@ def test_white_space_behind_a_value_is_no_part_of_it() -> None:
     parser = RequestParser()
     parser.parse(b"GET / HTTP/1.1\r\nHost: a \r\nX-A:  b c \t\r\nX-Request-Id: r \r\n\r\n")
     assert parser.headers == [(b"x-a", b"b c"), (b"x-request-id", b"r")]
-    assert parser.special == {b"host": b"a"}
-    assert parser.noted == {b"x-request-id": b"r"}
+    assert parser.hop_headers == {b"host": b"a"}
+    assert parser.indexed_headers == {b"x-request-id": b"r"}
     response = ResponseParser()
     response.parse(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\nX-A: b \r\n\r\n")
     assert (b"x-a", b"b") in response.headers
@@ -56,7 +56,7 @@ def test_response_head() -> None:
     parser.parse(b"HTTP/1.1 404 Nope\r\nServer: s\r\nX-A: 1\r\nContent-Length: 0\r\n\r\n")
     assert parser.status == 404
     assert parser.headers == [(b"x-a", b"1"), (b"content-length", b"0")]
-    assert parser.special == {b"server": b"s", b"content-length": b"0"}
+    assert parser.hop_headers == {b"server": b"s", b"content-length": b"0"}
 
 
 # What Envoy 1.40 answers, seen on the real one.
@@ -94,7 +94,7 @@ def test_what_llhttp_refuses_and_envoy_does_not(head: bytes, headers: list[tuple
     parser = RequestParser()
     fallback_parser.parse(head, parser)
     assert parser.headers == headers
-    assert parser.special[b"host"] == b"a"
+    assert parser.hop_headers[b"host"] == b"a"
 
 
 @given(st.binary(max_size=300))

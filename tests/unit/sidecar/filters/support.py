@@ -8,10 +8,10 @@ from dataclasses import dataclass, field
 from types import SimpleNamespace
 from typing import Any
 
-from sidecar.codec.headers import Header, Headers
 from sidecar.config.model import Forward, PathMatch, Route, RouteMatch, WeightedCluster
 from sidecar.filters import Decision, Filter, FilterContext, Steps
 from sidecar.http.exchange import Exchange
+from sidecar.http.headers import Header, Headers
 from sidecar.telemetry.stats import HttpStats, Stats
 
 ROUTE = Route(RouteMatch(PathMatch.PREFIX, "/"), Forward((WeightedCluster("up", 1),)))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sidecar.filters.bodies import BodyChange, BodyChanges, ResponseBody, at_end, ended, noted
+from sidecar.filters.bodies import BodyChange, BodyChanges, ResponseBody, as_response_step, at_end, ended
 from tests.unit.sidecar.filters.support import exchange
 
 
@@ -79,12 +79,12 @@ def test_a_step_is_asked_only_where_bodies_are_changed() -> None:
         return Upper() if present else None
 
     made = exchange()
-    noted(step)(made, [])
+    as_response_step(step)(made, [])
     assert not asked
     for present in (True, False):
         body = ResponseBody(present)
         made.keep(ResponseBody, body)
-        noted(step)(made, [])
+        as_response_step(step)(made, [])
         assert len(body.changes) == present
     assert asked == [True, False]
 

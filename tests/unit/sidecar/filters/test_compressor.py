@@ -9,12 +9,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sidecar.codec.headers import Headers
 from sidecar.config.compression_model import Compressor, CompressorRoute, GzipLibrary
 from sidecar.filters import Encode
 from sidecar.filters.bodies import BodyChange
 from sidecar.filters.compressor import Choice, CompressorFilter, Gzip, choose
 from sidecar.http.exchange import Exchange
+from sidecar.http.headers import Headers
 from sidecar.telemetry.cells import Counter
 from tests.unit.sidecar.filters.support import Bench, answered, asked, exchange
 
@@ -150,7 +150,7 @@ UP = Compressor("lib", request_min_length=30, request_content_types=frozenset((b
 
 
 @pytest.mark.parametrize(
-    ("config", "headers", "special", "compresses"),
+    ("config", "headers", "hop_headers", "compresses"),
     [
         (UP, [(b"content-type", b"A/b")], {b"content-length": b"30"}, True),
         (UP, [], {b"transfer-encoding": b"chunked"}, True),
@@ -163,9 +163,9 @@ UP = Compressor("lib", request_min_length=30, request_content_types=frozenset((b
         (PLAIN, [], {b"content-length": b"30"}, False),
     ],
 )
-def test_requests(config: Compressor, headers: Headers, special: dict[bytes, bytes], compresses: bool) -> None:
+def test_requests(config: Compressor, headers: Headers, hop_headers: dict[bytes, bytes], compresses: bool) -> None:
     bench, made = Bench(), exchange(headers)
-    made.special = special
+    made.hop_headers = hop_headers
     decision = asked(bench.steps(CompressorFilter, config), made)
     assert isinstance(decision, Encode) == compresses
     assert ((b"content-encoding", b"gzip") in made.headers) == compresses

@@ -8,11 +8,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sidecar.codec.headers import Headers
 from sidecar.config.compression_model import Decompressed, Decompressor
 from sidecar.filters import Encode
 from sidecar.filters.bodies import BodyChange
 from sidecar.filters.decompressor import DecompressorFilter, advertised
+from sidecar.http.headers import Headers
 from tests.unit.sidecar.filters.support import Bench, asked, exchange
 
 CONFIG = Decompressor("lib")
@@ -84,7 +84,7 @@ def test_no_transform_may_be_ignored_and_a_direction_disabled() -> None:
 def test_requests() -> None:
     steps = Bench().steps(DecompressorFilter, CONFIG)
     made = exchange([(b"content-encoding", b"gzip")])
-    made.special = {b"content-length": b"9"}
+    made.hop_headers = {b"content-length": b"9"}
     assert isinstance(asked(steps, made), Encode)
     assert made.headers == [(b"accept-encoding", b"gzip")]
     assert asked(steps, exchange([(b"content-encoding", b"gzip")])) is None  # it has no body

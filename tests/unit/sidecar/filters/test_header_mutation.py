@@ -47,7 +47,7 @@ def test_other_stations_see_what_was_changed() -> None:
         )
     )
     request = exchange([(b"traceparent", b"t"), (b"x-b3-sampled", b"1")])
-    request.noted = {b"traceparent": b"t", b"x-b3-sampled": b"1", b"x-envoy-max-retries": b"3"}
+    request.indexed_headers = {b"traceparent": b"t", b"x-b3-sampled": b"1", b"x-envoy-max-retries": b"3"}
     asked(Bench().steps(HeaderMutationFilter, config), request)
-    assert request.noted == {b"x-envoy-retry-on": b"5xx", b"b3": b"1", b"x-envoy-max-retries": b"3"}
+    assert request.indexed_headers == {b"x-envoy-retry-on": b"5xx", b"b3": b"1", b"x-envoy-max-retries": b"3"}
     assert request.headers == [(b"b3", b"1")]  # a wish goes no further than the router

@@ -25,7 +25,7 @@ STATS = HttpStats(Stats(), "test")
 def exchange(path: bytes = b"/", headers: list[tuple[bytes, bytes]] | None = None, **fields: Any) -> Exchange:
     downstream = SimpleNamespace(local=Address("127.0.0.1", 81))
     made = Exchange(downstream, b"GET", path, headers or [], 0.0)
-    made.noted = dict(headers or [])
+    made.indexed_headers = dict(headers or [])
     for name, value in fields.items():
         setattr(made, name, value)
     return made
@@ -114,7 +114,7 @@ def test_early_mutations_are_seen_by_all() -> None:
         )
     )(made)
     assert made.headers == [(b"x-request-id", b"theirs"), (b"x-request-id", b"mine"), (b"x-b", b"1")]
-    assert made.noted == {b"x-request-id": b"theirs,mine"}
+    assert made.indexed_headers == {b"x-request-id": b"theirs,mine"}
 
 
 def test_who_we_are() -> None:

@@ -2,9 +2,9 @@ from __future__ import annotations
 
 import random
 
-from sidecar.codec.headers import Headers
 from sidecar.config.log_filter_model import Compares, Measured
 from sidecar.config.model import HeaderAdd, HeaderOps, LocalReplies, ReplyFormat, ReplyMapping
+from sidecar.http.headers import Headers
 from sidecar.http.reply_mapper import ReplyMapper
 from tests.unit.sidecar.telemetry.exchanges import exchange
 

@@ -4,9 +4,9 @@ from types import SimpleNamespace
 
 import pytest
 
-from sidecar.codec.headers import Headers
 from sidecar.config.model import AppendAction, HeaderAdd, HeaderOps
 from sidecar.http.exchange import Exchange
+from sidecar.http.headers import Headers
 from sidecar.router.header_ops import compile_ops
 
 BEFORE: Headers = [(b"a", b"1"), (b"b", b"2"), (b"a", b"3")]

@@ -93,7 +93,7 @@ def exchange(
     """A request that was answered with 200 by 10.0.0.7:9080."""
     headers = [(b"user-agent", b"curl/8"), (b"x-forwarded-for", b"10.1.1.1")] if headers is None else headers
     made = Exchange(FakeConnection(), method, path, headers, CLOCK_START)
-    made.noted = dict(headers)
+    made.indexed_headers = dict(headers)
     made.authority = b"reviews:9080"
     made.request_id = b"11111111-2222-4333-8444-555555555555"
     made.status = 200

@@ -160,7 +160,7 @@ def test_repeated_headers_read_as_envoy_reads_them() -> None:
 
 
 def test_headers_that_the_codec_keeps_apart_are_found() -> None:
-    assert text("%REQ(upgrade)%", special={b"upgrade": b"websocket"}) == "websocket"
+    assert text("%REQ(upgrade)%", hop_headers={b"upgrade": b"websocket"}) == "websocket"
 
 
 def test_ipv6_addresses_are_bracketed() -> None:

@@ -12,7 +12,7 @@ from sidecar.telemetry.formatter import commands_of, compile_format, compile_jso
 from sidecar.telemetry.measures import METERED, NOT_IMPLEMENTED, between
 from tests.unit.sidecar.telemetry.exchanges import CLOCK_START, clock, exchange
 
-GRPC = {"noted": {b"content-type": b"application/grpc"}}
+GRPC = {"indexed_headers": {b"content-type": b"application/grpc"}}
 
 
 def text(format_string: str, occasion: Occasion | None = None, **fields: Any) -> str:

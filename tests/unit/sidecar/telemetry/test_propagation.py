@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sidecar.codec.headers import Headers, get
+from sidecar.http.headers import Headers, get
 from sidecar.telemetry.propagation import (
     B3_MULTI,
     B3_SINGLE,

@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import Final
 from urllib.parse import quote
 
-from sidecar.codec.headers import Headers
+from sidecar.http.headers import Headers
 
 # Envoy's mapping of HTTP statuses to gRPC codes for local replies; everything else is 2 (unknown).
 _GRPC_STATUS: Final = {400: 13, 401: 16, 403: 7, 404: 12, 429: 14, 502: 14, 503: 14, 504: 14}
