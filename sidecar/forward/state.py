@@ -256,7 +256,7 @@ class StreamState(Exchange):
         if (
             manager.may_add_request_id
             and self.request_id
-            and (manager.config.always_set_request_id_in_response or FORCE_TRACE in self.noted)
+            and (manager.config.always_set_request_id_in_response or FORCE_TRACE in self.indexed_headers)
         ):
             put(headers, b"x-request-id", self.request_id)
         if manager.via:
