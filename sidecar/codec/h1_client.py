@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 from sidecar.codec import fallback_parser
 from sidecar.codec.framing import CHUNKED, UNTIL_CLOSE, ChunkedDecoder, FramingError, check_bodiless, response_length
-from sidecar.codec.headers import drop
 from sidecar.codec.heads import HeadError, ResponseParser, switches
+from sidecar.http.headers import drop
 
 if TYPE_CHECKING:
     from sidecar.process.timers import Deadlines

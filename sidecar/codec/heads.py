@@ -175,8 +175,8 @@ def keeps_alive(hop_headers: dict[bytes, bytes], http10: bool) -> bool:
 
 def switches(head: ResponseParser) -> bool:
     """Whether a 101 says what it switches to."""
-    special = head.special
-    return b"upgrade" in special and b"upgrade" in special.get(b"connection", b"").lower()
+    hop_headers = head.hop_headers
+    return b"upgrade" in hop_headers and b"upgrade" in hop_headers.get(b"connection", b"").lower()
 
 
 class ResponseParser:
