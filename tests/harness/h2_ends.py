@@ -1,0 +1,119 @@
+"""Both ends of an HTTP/2 connection without sockets: a session of ours that notes what it is told, for `h2` to talk to."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sidecar.codec import h2_heads
+from sidecar.codec.h2_frames import PROTOCOL_ERROR, STREAM_CLOSED, ProtocolViolation
+from sidecar.codec.h2_session import Session
+from sidecar.codec.h2_stream import H2Stream
+from sidecar.codec.hpack_decoder import Field
+from sidecar.config.http2_model import Http2
+from sidecar.http.headers import Headers
+
+MAX_HEAD = 60 * 1024
+
+
+class NotingStream(H2Stream):
+    """Keeps what it is told."""
+
+    def __init__(self, session: NotingSession, number: int) -> None:
+        super().__init__(session, number)
+        self.head: Any = None
+        self.body = b""
+        self.trailers: Headers | None = None
+        self.ended = False
+        self.reset_by: tuple[int, str] | None = None
+        self.held_up: list[bool] = []
+
+    def on_body(self, data: bytes, end: bool) -> None:
+        self.body += data
+        self.ended = end
+
+    def on_trailers(self, trailers: Headers) -> None:
+        self.trailers = trailers
+        self.ended = True
+
+    def on_reset(self, code: int, detail: str) -> None:
+        self.reset_by = code, detail
+
+    def on_blocked(self) -> None:
+        self.held_up.append(True)
+
+    def on_ready(self) -> None:
+        self.held_up.append(False)
+
+
+class NotingSession(Session):
+    """Keeps every stream that it ever had in `seen`."""
+
+    def __init__(self, options: Http2 | None = None, *, server: bool) -> None:
+        static = h2_heads.REQUEST_STATIC if server else h2_heads.RESPONSE_STATIC
+        super().__init__(options or Http2(), static, server=server, max_head=MAX_HEAD)
+        self.seen: dict[int, NotingStream] = {}
+        self.violation: ProtocolViolation | None = None
+        self.goaways: list[tuple[int, int]] = []
+        self.pongs: list[bytes] = []
+        self.refused_heads = 0
+
+    def open(self, number: int) -> NotingStream:
+        stream = NotingStream(self, number)
+        self.streams[number] = self.seen[number] = stream
+        self.floods.streams += 1
+        return stream
+
+    def take(self) -> bytes:
+        """What is to be sent; as if the peer had taken it."""
+        data = b"".join(self.out)
+        self.out.clear()
+        self.floods.flushed()
+        return data
+
+    def on_head(self, number: int, fields: list[Field], end: bool) -> None:
+        if self.server:
+            self._on_request(number, fields, end)
+        else:
+            stream = self.seen[number]
+            stream.head = h2_heads.response(fields)
+            self._ended(stream, end)
+
+    def _on_request(self, number: int, fields: list[Field], end: bool) -> None:
+        if not number % 2:
+            raise ProtocolViolation(PROTOCOL_ERROR, "http2.invalid_stream_id")
+        if number <= self.last_peer_stream:
+            if self.was_reset(number):
+                return
+            raise ProtocolViolation(STREAM_CLOSED, "http2.stream_closed")
+        self.last_peer_stream = number
+        stream = self.open(number)
+        if self.decoder.oversized:
+            self.refused_heads += 1
+            stream.reset(PROTOCOL_ERROR)
+            return
+        try:
+            stream.head = h2_heads.request(fields)
+        except h2_heads.MalformedError as error:
+            raise self.malformed(stream, str(error)) from error
+        stream.body_left = stream.head.length
+        self._ended(stream, end)
+
+    def _ended(self, stream: NotingStream, end: bool) -> None:
+        if end:
+            stream.remote_end()
+            stream.ended = True
+
+    def awaits_head(self, stream: H2Stream) -> bool:
+        return not self.server and self.seen[stream.number].head is None
+
+    def is_known(self, number: int) -> bool:
+        return bool(number % 2) and number <= (self.last_peer_stream if self.server else max(self.seen, default=0))
+
+    def on_goaway(self, last_stream: int, code: int) -> None:
+        self.goaways.append((last_stream, code))
+
+    def on_pong(self, data: bytes) -> None:
+        self.pongs.append(data)
+
+    def on_violation(self, violation: ProtocolViolation) -> None:
+        self.violation = violation
