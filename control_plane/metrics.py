@@ -9,9 +9,17 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Final
 
-from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, Gauge, Histogram, generate_latest
+from prometheus_client import (
+    CONTENT_TYPE_LATEST,
+    CollectorRegistry,
+    Gauge,
+    Histogram,
+    ProcessCollector,
+    generate_latest,
+)
 from prometheus_client.metrics_core import Metric
 
+from control_plane.route_weights import RouteWeights
 from control_plane.sources.source import Action, Commit
 from control_plane.world import World
 from mesh.errors import Problem
@@ -81,6 +89,9 @@ class ControlMetrics:
         self._problems = Gauge(
             "mesh_config_problems", "Problems that keep stored configuration out of effect.", registry=registry
         )
+        self._weights = RouteWeights()
+        registry.register(self._weights)
+        ProcessCollector(registry=registry)
         self._waiting: set[str] = set()
 
     def _histogram(self, name: str, text: str, buckets: Sequence[float]) -> Histogram:
@@ -138,6 +149,7 @@ class ControlMetrics:
     def published(self, world: World, seconds: float) -> None:
         """A new World, and how long it took to make."""
         self._build.observe(seconds)
+        self._weights.show(world)
         self._services.set(len(world.services))
         self._virtual_services.set(len(world.resources.get("VirtualService", ())))
         rules = world.resources.get("DestinationRule", ())

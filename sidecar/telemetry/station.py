@@ -24,6 +24,7 @@ from sidecar.telemetry.account import Account, guarded
 from sidecar.telemetry.expression import Occasion
 from sidecar.telemetry.istio_metrics import IstioMetrics
 from sidecar.telemetry.otlp import OtlpExporter
+from sidecar.telemetry.process_metrics import ProcessMetrics
 from sidecar.telemetry.prometheus import CellMetric, IstioCollector, Points, StatsCollector
 from sidecar.telemetry.registry import Stats, labels_text
 from sidecar.telemetry.trace import Span, Spans, Tracer
@@ -70,7 +71,8 @@ class Telemetry:
         self.spans = Spans()
         self.breaker_events: deque[BreakerEvent] = deque(maxlen=BREAKER_EVENTS)
         self.registry = CollectorRegistry()
-        for collector in (IstioCollector(self.istio), BreakerCollector(self), StatsCollector(stats)):
+        self._process = ProcessMetrics()
+        for collector in (IstioCollector(self.istio), BreakerCollector(self), self._process, StatsCollector(stats)):
             self.registry.register(collector)
         self.breaker_changes: dict[tuple[str, str], int] = {}
         self._address_of = address_of
@@ -160,6 +162,7 @@ class Telemetry:
         """The metrics that are not Envoy's statistics."""
         yield from IstioCollector(self.istio).collect()
         yield from BreakerCollector(self).collect()
+        yield from self._process.collect()
 
     # ── the end ───────────────────────────────────────────────────────────────────────────────────────────────────────
 

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import fields
 
 from sidecar.telemetry.cells import Counter, Histogram
+from sidecar.telemetry.process_metrics import SHARED
 from sidecar.telemetry.registry import Stat
 from sidecar.workers.state import Averages, Breaker, ClusterState, HostState, MetricState, Outlier, Series
 
@@ -107,7 +108,7 @@ def metrics(workers: Sequence[Iterable[MetricState]]) -> list[MetricState]:
     for worker in workers:
         for metric in worker:
             known = found.setdefault(metric.name, metric)
-            if known is not metric:
+            if known is not metric and metric.name not in SHARED:
                 _add_series(known, metric.series)
     return list(found.values())
 

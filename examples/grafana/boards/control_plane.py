@@ -83,7 +83,7 @@ def _configuration() -> tuple[object, ...]:
 
 
 def _cost() -> tuple[object, ...]:
-    build = f"rate(pilot_pushcontext_init_seconds_sum[{WINDOW}]) / (rate(pilot_pushcontext_init_seconds_count[{WINDOW}]) > 0) or vector(0)"
+    spent, made = (f"rate(pilot_pushcontext_init_seconds_{what}[{WINDOW}])" for what in ("sum", "count"))
     return (
         panels.lines(
             "CPU",
@@ -97,7 +97,12 @@ def _cost() -> tuple[object, ...]:
             Query(f"sum(process_resident_memory_bytes{{{JOB}}})", "resident"),
             unit=BYTES,
         ),
-        panels.lines("Making a world", "What does it cost to take a change in?", Query(build, "mean"), unit=SECONDS),
+        panels.lines(
+            "Making a world",
+            "What does it cost to take a change in?",
+            Query(zero(f"{spent} / ({made} > 0)"), "mean"),
+            unit=SECONDS,
+        ),
         panels.lines(
             "Open files", "Does it leak descriptors?", Query(f"sum(process_open_fds{{{JOB}}})", "open"), unit=COUNT
         ),

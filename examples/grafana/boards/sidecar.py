@@ -10,6 +10,7 @@ from examples.grafana.boards.queries import WINDOW, zero
 
 HERE = 'job="envoy-stats", pod=~"$proxy"'
 POD = "{{pod}}"
+CONNECTING = "envoy_cluster_upstream_cx_connect_ms_bucket"
 
 
 def build() -> Dashboard:
@@ -97,7 +98,7 @@ def _courses() -> tuple[object, ...]:
             "Connecting",
             "How long does it take to reach hosts?",
             Query(
-                f"histogram_quantile(0.99, sum by (pod, le) (rate(envoy_cluster_upstream_cx_connect_ms_bucket{{{HERE}}}[$__range])))",
+                f"histogram_quantile(0.99, sum by (pod, le) (rate({CONNECTING}{{{HERE}}}[$__range])))",
                 f"{POD} p99",
             ),
             unit=MILLISECONDS,

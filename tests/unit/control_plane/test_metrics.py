@@ -54,3 +54,11 @@ def test_a_trigger_counts_once_a_push() -> None:
     text = metrics.exposition().decode()
     assert 'pilot_inbound_updates{type="eds"} 6.0' in text
     assert 'pilot_push_triggers{type="endpoint"} 2.0' in text
+
+
+def test_the_split_of_each_route_is_told() -> None:
+    metrics = ControlMetrics(CollectorRegistry(), "1.0")
+    metrics.published(World(resources={"VirtualService": tuple(resources(route()))}), 0.0)
+    text = metrics.exposition().decode()
+    shares = [float(line.rsplit(" ", 1)[1]) for line in text.splitlines() if line.startswith("mesh_route_weight{")]
+    assert shares and sum(shares) == 1
