@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 STREAM_SECONDS = 0.2  # for proxies' streams to end in peace
+STOP_SECONDS = 5.0
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -95,8 +96,8 @@ class ControlPlane:
         self._xds = AdsServer(self._hub, str(settings.xds))
 
         subject = Plane(self._store, self._hub, self._registry.workloads, self._metrics, version, clock.wall())
-        self._api = HttpServer(api(subject), *settings.http)
-        self._exposition = HttpServer(metrics_app(self._metrics), *settings.metrics)
+        self._api = HttpServer(api(subject, settings.allowed_hosts), *settings.http)
+        self._exposition = HttpServer(metrics_app(self._metrics, settings.allowed_hosts), *settings.metrics)
 
     async def start(self) -> None:
         """MeshError when it cannot. The first World is there before the first proxy can ask for it, and everything else
@@ -124,8 +125,12 @@ class ControlPlane:
 
     async def stop(self) -> None:
         """What was opened is closed, from the outside in: no more changes, then no more proxies (none of which counts as
-        lost), then the disk."""
-        await self._open.aclose()
+        lost), then the disk. What takes too long is left."""
+        try:
+            async with asyncio.timeout(STOP_SECONDS):
+                await self._open.aclose()
+        except TimeoutError:
+            log.error("not everything has ended within %g s", STOP_SECONDS)
 
     def places(self) -> str:
         """Where everything is served, with the ports that were found for port 0."""

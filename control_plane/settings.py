@@ -41,6 +41,7 @@ class Settings:
     xds: Address
     http: Address
     metrics: Address
+    allowed_hosts: tuple[str, ...]
     grace: Grace
     mesh: MeshConfig
     log_level: str
@@ -55,6 +56,7 @@ def parse(arguments: Sequence[str] | None = None) -> Settings:
         xds=given.xds_address,
         http=given.http_address,
         metrics=given.metrics_address,
+        allowed_hosts=tuple(given.allowed_host),
         grace=Grace(given.lost_grace, given.removal_grace, given.restart_grace),
         mesh=MeshConfig(
             access_log_file=given.access_log_file,
@@ -142,6 +144,14 @@ def _add_places(parser: argparse.ArgumentParser) -> None:
         default = Address("127.0.0.1", port)
         parsed = {"type": address, "default": default, "metavar": "HOST:PORT"}
         places.add_argument(name, help=f"{what} (default: {default})", **parsed)  # type: ignore[arg-type]
+    places.add_argument(
+        "--allowed-host",
+        metavar="NAME",
+        action="append",
+        default=[],
+        help="a name with dots under which the HTTP API and the metrics are asked for, *.NAME for all below it; "
+        "addresses, localhost and names without a dot always are (may be repeated)",
+    )
 
 
 def _add_grace(parser: argparse.ArgumentParser) -> None:

@@ -4,20 +4,26 @@ from __future__ import annotations
 
 import json
 import math
-from typing import Any
+from typing import Any, Final
 
 from aiohttp import web
 
-from control_plane.console.errors import bad_request
+from control_plane.console.errors import bad_request, unsupported
 from control_plane.sources.source import Selection
 from control_plane.store.texts import File
 
+UTF_8: Final = "utf-8"
+MAX_FILES: Final = 10_000  # in one request
+
 
 async def read_object(request: web.Request, known: set[str]) -> dict[str, Any]:
-    """The body, a JSON object with no other fields than `known`."""
+    """The body, a JSON object with no other fields than `known`. It is UTF-8 whatever it says, as JSON has to be between
+    strangers (RFC 8259, 8.1); Python's other codecs are no code to run on a stranger's bytes."""
+    if (request.charset or UTF_8).lower() not in (UTF_8, "utf8"):
+        raise unsupported(f"send UTF-8: charset {request.charset[:40] if request.charset else ''} is not read")
     try:
-        data = json.loads(await request.text())
-    except (ValueError, LookupError, RecursionError) as error:
+        data = json.loads((await request.read()).decode(UTF_8))
+    except (ValueError, RecursionError) as error:
         raise bad_request(f"the body is not JSON: {error}") from error
     if not isinstance(data, dict):
         raise bad_request("the body must be a JSON object")
@@ -32,6 +38,8 @@ def files_of(data: dict[str, Any]) -> list[File]:
     rows = data.get("files")
     if not isinstance(rows, list) or not rows:
         raise bad_request('must be a list of {"name": …, "text": …}', "files")
+    if len(rows) > MAX_FILES:
+        raise bad_request(f"there are {len(rows):,} files; {MAX_FILES:,} is the limit of one request", "files")
     files = []
     for index, row in enumerate(rows):
         if not isinstance(row, dict) or not isinstance(row.get("text"), str):

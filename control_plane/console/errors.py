@@ -5,9 +5,10 @@ from __future__ import annotations
 import ipaddress
 import logging
 import secrets
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable, Iterator
 
 from aiohttp import web
+from aiohttp.typedefs import Middleware
 
 from control_plane.ads.hub import UnknownProxyError
 from control_plane.sources.source import RefusedError, SourceError
@@ -15,6 +16,8 @@ from control_plane.store.store import UnknownRevisionError
 from mesh.errors import ConfigError, Problem
 
 log = logging.getLogger(__name__)
+
+CLIENT_CLOSED_REQUEST = 499
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
@@ -32,6 +35,16 @@ def bad_request(message: str, field: str = "") -> web.HTTPException:
 
 def not_found(message: str) -> web.HTTPException:
     return _Refused(404, Problem(message))
+
+
+def unavailable(message: str) -> web.HTTPException:
+    """To be raised where there is too much to do."""
+    return _Refused(503, Problem(message))
+
+
+def unsupported(message: str) -> web.HTTPException:
+    """To be raised for a body that is of no type that is read here."""
+    return _Refused(415, Problem(message))
 
 
 class _Refused(web.HTTPException):
@@ -56,6 +69,8 @@ async def answer_errors(request: web.Request, handler: Handler) -> web.StreamRes
     except SourceError as error:
         log.error("%s %s: the config store failed: %s", request.method, request.path, error)
         return refusal(503, [Problem(str(error))])
+    except ConnectionError:  # the client is gone: an answer that nobody reads, but no error of ours
+        return web.Response(status=CLIENT_CLOSED_REQUEST)
     except web.HTTPException as error:
         return refusal(error.status, [Problem(_explained(request, error))])
     except Exception:  # the rim: whatever it is, the process goes on and the client gets an answer
@@ -64,14 +79,57 @@ async def answer_errors(request: web.Request, handler: Handler) -> web.StreamRes
         return refusal(500, [Problem(f"something is wrong in the control plane; its log has it under {reference}")])
 
 
-@web.middleware
-async def only_ours(request: web.Request, handler: Handler) -> web.StreamResponse:
-    """Keeps web pages out: a browser can be made to ask a loopback address, but not with these words."""
-    if request.method in ("POST", "PUT", "PATCH") and request.content_type != "application/json":
-        return refusal(415, [Problem("send JSON: content-type: application/json")])
-    if _is_loopback(_local_address(request)) and not _names_this_machine(request.host):
-        return refusal(421, [Problem(f"{request.host} is not this server: it listens on a loopback address only")])
-    return await handler(request)
+class AllowedHosts:
+    """The names that this server answers to. A browser can be made to ask any address that it reaches under a name of a
+    page's own choice (DNS rebinding), so that they are those to which a stranger cannot point: addresses, `localhost`,
+    names without a dot, and those that are `allowed` by configuration (`*.example.com` means all below)."""
+
+    def __init__(self, allowed: Iterable[str] = ()) -> None:
+        self._allowed = frozenset(name.lower().rstrip(".") for name in allowed)
+
+    def includes(self, host: str) -> bool:
+        """Whether a Host header names this server."""
+        name = host_name(host)
+        if name is None:
+            return False
+        if "." not in name or name.endswith(".localhost") or name in self._allowed or _is_address(name):
+            return True
+        return any(f"*.{rest}" in self._allowed for rest in _parents(name))
+
+
+def only_ours(hosts: AllowedHosts) -> Middleware:
+    """Middleware that keeps web pages out."""
+
+    @web.middleware
+    async def check(request: web.Request, handler: Handler) -> web.StreamResponse:
+        if request.method in ("POST", "PUT", "PATCH") and request.content_type != "application/json":
+            return refusal(415, [Problem("send JSON: content-type: application/json")])
+        host = request.headers.get("host")
+        if host is not None and not hosts.includes(host):  # every browser sends it
+            return refusal(421, [Problem(f"{host[:100]} is no name of this server; --allowed-host makes it one")])
+        return await handler(request)
+
+    return check
+
+
+def host_name(authority: str) -> str | None:
+    """The name or address in HOST[:PORT], in lower case; None for what is neither."""
+    if authority.startswith("["):
+        name, bracket, rest = authority[1:].partition("]")
+        if not bracket or not _is_address(name):
+            return None
+    else:
+        name, colon, port = authority.partition(":")
+        rest = colon + port
+    if rest and not (rest[0] == ":" and (rest[1:].isascii() and rest[1:].isdigit())):
+        return None
+    return name.lower().rstrip(".") or None
+
+
+def _parents(name: str) -> Iterator[str]:
+    while "." in name:
+        name = name.partition(".")[2]
+        yield name
 
 
 def _explained(request: web.Request, error: web.HTTPException) -> str:
@@ -84,23 +142,7 @@ def _explained(request: web.Request, error: web.HTTPException) -> str:
     return error.reason or "refused"
 
 
-def _local_address(request: web.Request) -> str:
-    transport = request.transport
-    name = transport.get_extra_info("sockname") if transport is not None else None
-    return str(name[0]) if name else ""
-
-
-def _is_loopback(address: str) -> bool:
-    try:
-        return ipaddress.ip_address(address).is_loopback
-    except ValueError:
-        return False
-
-
-def _names_this_machine(host: str) -> bool:
-    name = host.rpartition("]")[0].lstrip("[") if host.startswith("[") else host.partition(":")[0]
-    if name == "localhost" or name.endswith(".localhost"):
-        return True
+def _is_address(name: str) -> bool:
     try:
         ipaddress.ip_address(name)
     except ValueError:

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
 from typing import Any, Final, Protocol
 
 from aiohttp import web
 
 from control_plane.ads.status import Convergence, ProxyStatus
+from control_plane.console.errors import unavailable
 from control_plane.registry.workload import Workload
 from control_plane.store.store import ConfigStore
+
+MOST_WATCHERS: Final = 500
 
 
 class Hub(Protocol):
@@ -26,6 +30,25 @@ class Metrics(Protocol):
     def refused(self, problems: int) -> None: ...
 
 
+class Watchers:
+    """Clients whose requests have no end of their own, so many at once and no more."""
+
+    def __init__(self, most: int = MOST_WATCHERS) -> None:
+        self._most = most
+        self._count = 0
+
+    @contextmanager
+    def place(self) -> Iterator[None]:
+        """Around one such request; 503 when all places are taken."""
+        if self._count >= self._most:
+            raise unavailable(f"{self._most} clients are watching or waiting already; try again later")
+        self._count += 1
+        try:
+            yield
+        finally:
+            self._count -= 1
+
+
 @dataclass(frozen=True, slots=True)
 class Plane:
     """`version` is that of this program, `started` the Unix time of its start."""
@@ -36,6 +59,7 @@ class Plane:
     metrics: Metrics
     version: str
     started: float
+    watchers: Watchers = field(default_factory=Watchers)
 
 
 PLANE: Final = web.AppKey("plane", Plane)

@@ -33,7 +33,8 @@ async def convergence(request: web.Request) -> web.Response:
     latest = plane(request).store.source.revision
     if revision > latest:
         raise bad_request(f"there is no revision {revision} yet; the latest is {latest}", "revision")
-    return web.json_response(asdict(await plane(request).hub.convergence(revision, patience)))
+    with plane(request).watchers.place():
+        return web.json_response(asdict(await plane(request).hub.convergence(revision, patience)))
 
 
 async def proxies(request: web.Request) -> web.Response:

@@ -13,7 +13,7 @@ from control_plane.sources.source import Event
 
 HISTORY_LIMIT = 50
 MOST_HISTORY = 10_000
-WATCH_PAGE = 500  # events that are in memory at a time for one watcher
+WATCH_PAGE = 100  # changes that are in memory at a time for one watcher
 
 
 def routes() -> list[web.RouteDef]:
@@ -58,15 +58,18 @@ async def watch(request: web.Request) -> web.StreamResponse:
     client is not given more than it reads: nothing is queued for it."""
     store = plane(request).store
     since = integer(request, "since", store.source.revision, least=0, most=store.source.revision)
-    response = web.StreamResponse(headers={"content-type": "application/x-ndjson", "cache-control": "no-store"})
-    await response.prepare(request)
-    while True:
-        events = await store.source.changes(since, WATCH_PAGE) if since < store.source.revision else []
-        if events:
-            await response.write("".join(map(_line, events)).encode())
-            since = events[-1].revision
-        elif since >= store.source.revision:
-            await store.changed()
+    with plane(request).watchers.place():
+        response = web.StreamResponse(headers={"content-type": "application/x-ndjson", "cache-control": "no-store"})
+        await response.prepare(request)
+        last = 0
+        while True:
+            news = store.news
+            events = await store.source.changes(since, WATCH_PAGE, last)
+            if events:
+                await response.write("".join(map(_line, events)).encode())
+                last = events[-1].id
+            if len(events) < WATCH_PAGE:
+                await news.wait()
 
 
 def _line(event: Event) -> str:

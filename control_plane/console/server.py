@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any, Final
 
 from aiohttp import web
 
 from control_plane.console import apply, proxies, resources
-from control_plane.console.errors import answer_errors, only_ours
+from control_plane.console.errors import AllowedHosts, answer_errors, only_ours
 from control_plane.console.plane import PLANE, Plane, plane
 from control_plane.metrics import ControlMetrics
 
@@ -15,9 +16,9 @@ MAX_BODY: Final = 32 * 1024 * 1024  # 10,000 routes are 3 MB
 SHUTDOWN_SECONDS: Final = 0.5  # for answers under way; watchers and long polls have no end of their own
 
 
-def api(subject: Plane) -> web.Application:
-    """The HTTP API on `subject`."""
-    app = web.Application(client_max_size=MAX_BODY, middlewares=[answer_errors, only_ours])
+def api(subject: Plane, hosts: Iterable[str] = ()) -> web.Application:
+    """The HTTP API on `subject`, under the names `hosts` besides its addresses."""
+    app = web.Application(client_max_size=MAX_BODY, middlewares=[answer_errors, only_ours(AllowedHosts(hosts))])
     app[PLANE] = subject
     app.add_routes(
         [
@@ -32,13 +33,13 @@ def api(subject: Plane) -> web.Application:
     return app
 
 
-def metrics_app(metrics: ControlMetrics) -> web.Application:
+def metrics_app(metrics: ControlMetrics, hosts: Iterable[str] = ()) -> web.Application:
     """`/metrics`, for Prometheus."""
 
     async def exposition(_request: web.Request) -> web.Response:
         return web.Response(body=metrics.exposition(), headers={"content-type": metrics.content_type})
 
-    app = web.Application(middlewares=[answer_errors])
+    app = web.Application(middlewares=[answer_errors, only_ours(AllowedHosts(hosts))])
     app.add_routes([web.get("/metrics", exposition)])
     return app
 
@@ -47,7 +48,8 @@ class HttpServer:
     """An application on an address; port 0 takes a free one, `port` tells which."""
 
     def __init__(self, app: web.Application, host: str, port: int) -> None:
-        self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=SHUTDOWN_SECONDS)
+        # A handler whose client is gone is cancelled: a watcher ends, and what nobody waits for is not done.
+        self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=SHUTDOWN_SECONDS, handler_cancellation=True)
         self._host = host
         self.port = port
 

@@ -11,14 +11,13 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import os
-import secrets
-import shutil
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
+from control_plane.sources import intent
 from control_plane.sources.database import MEMORY
+from control_plane.sources.database_file import FOLDER_MODE
 from control_plane.sources.edit import edit
 from control_plane.sources.folder import Folder
 from control_plane.sources.source import (
@@ -33,7 +32,7 @@ from control_plane.sources.source import (
     Stored,
     plan,
 )
-from control_plane.sources.sqlite import SqliteSource
+from control_plane.sources.sqlite import SqliteSource, Wanted
 from mesh.clock import Clock
 from mesh.errors import Problem
 from mesh.istio.resource import Key, Resource
@@ -74,8 +73,10 @@ class DirectorySource:
         self._memory = SqliteSource(self._state_file(), self._clock)
         await self._memory.open()
         try:
+            await asyncio.to_thread(intent.finish, self._root, self._root / STATE)
             await self._follow()
         except OSError as error:
+            await self._memory.close()
             raise SourceError(f"{self._root} cannot be read: {error.strerror}") from error
         self._tasks.start(self._watch(), "watch")
 
@@ -90,11 +91,16 @@ class DirectorySource:
         return await self._memory.current()
 
     async def apply(self, changes: Sequence[Change]) -> Commit:
-        """Writes the files, each in one step, and follows them. RefusedError when that cannot be."""
-        # A client that goes away must not leave half of it.
-        return await asyncio.shield(self._tasks.start(self._apply(changes), "apply"))
+        """Writes the files, all or none, and follows them. RefusedError when that cannot be."""
+        # A client that goes away before the first file is written has changed nothing, later everything.
+        wanted = Wanted()
+        try:
+            return await asyncio.shield(self._tasks.start(self._apply(changes, wanted), "apply"))
+        except asyncio.CancelledError:
+            wanted.no_more = True
+            raise
 
-    async def _apply(self, changes: Sequence[Change]) -> Commit:
+    async def _apply(self, changes: Sequence[Change], wanted: Wanted) -> Commit:
         async with self._one_at_a_time:
             try:
                 await self._follow()  # what somebody else has just written counts
@@ -102,7 +108,9 @@ class DirectorySource:
                 planned = [change for _, change in plan({k: each.document for k, each in stored.items()}, changes)]
                 places = {key: each.file for key, each in stored.items()}
                 texts = await asyncio.to_thread(edit, planned, places, self._text)
-                await asyncio.to_thread(self._write, texts)
+                if wanted.no_more:
+                    return Commit(self.revision)
+                await asyncio.to_thread(intent.write, self._root, self._root / STATE, texts)
                 return await self._follow({change.key: change for change in planned})
             except (OSError, UnicodeDecodeError) as error:
                 reason = getattr(error, "strerror", None) or str(error)
@@ -112,14 +120,14 @@ class DirectorySource:
     async def history(self, selection: Selection, limit: int, since: int = 0) -> list[Event]:
         return await self._memory.history(selection, limit, since)
 
-    async def changes(self, since: int, limit: int) -> list[Event]:
-        return await self._memory.changes(since, limit)
+    async def changes(self, since: int, limit: int, after: int = 0) -> list[Event]:
+        return await self._memory.changes(since, limit, after)
 
     async def at(self, revision: int) -> list[Stored]:
         return await self._memory.at(revision)
 
     def problems(self) -> Sequence[Problem]:
-        return self._problems
+        return (*self._problems, *self._memory.problems())
 
     async def registrations(self) -> dict[str, Document]:
         return await self._memory.registrations()
@@ -191,7 +199,7 @@ class DirectorySource:
         """Where the memory is; in the process when the folder cannot be written."""
         state = self._root / STATE
         try:
-            state.mkdir(exist_ok=True)
+            state.mkdir(mode=FOLDER_MODE, exist_ok=True)
             (state / ".gitignore").write_text("*\n", encoding="utf-8")
         except OSError as error:
             log.warning("%s: %s: history and workloads are forgotten with this process", state, error.strerror)
@@ -201,43 +209,7 @@ class DirectorySource:
     # ── into the folder ───────────────────────────────────────────────────────────────────────────────────────────────
 
     def _text(self, name: str) -> str | None:
-        try:
-            return (self._root / name).read_text(encoding="utf-8")
-        except FileNotFoundError:
-            return None
-
-    def _write(self, texts: Mapping[str, str | None]) -> None:
-        """All files, or, when one of them cannot be written, none. Each changes in one step."""
-        before = {name: self._text(name) for name in texts}
-        done: list[str] = []
-        try:
-            for name, text in texts.items():
-                done.append(name)
-                _put(self._root / name, text)
-        except OSError:
-            for name in done:
-                if self._text(name) != before[name]:
-                    _put(self._root / name, before[name])
-            raise
-
-
-def _put(path: Path, text: str | None) -> None:
-    """Replaces a file as a whole (or removes it), so that whoever reads it sees the old or the new one."""
-    target = path.resolve()
-    if text is None:
-        target.unlink(missing_ok=True)
-        return
-    temporary = target.with_name(f".{target.name}.{secrets.token_hex(4)}.tmp")
-    try:
-        with temporary.open("x", encoding="utf-8") as file:
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
-        if target.exists():
-            shutil.copymode(target, temporary)
-        temporary.replace(target)
-    finally:
-        temporary.unlink(missing_ok=True)
+        return intent.text_of(self._root / name)
 
 
 def _change(resource: Resource, hint: Change | None) -> Change:

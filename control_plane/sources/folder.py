@@ -5,19 +5,22 @@ Synchronous, and without memory of its own but the files that have not changed s
 
 from __future__ import annotations
 
+import errno
 import os
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import Final
 
+from control_plane.sources import regular_file
+from control_plane.sources.regular_file import Signature
 from mesh.errors import ConfigError, Problem
 from mesh.istio.load import load
 from mesh.istio.resource import Key, Resource
 
 SUFFIXES: Final = (".yaml", ".yml", ".json")
-
-Signature = tuple[int, int, int]  # changes whenever a file does: time, size, inode
+MAX_FILES: Final = 100_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,9 +50,12 @@ class Folder:
         self._loaded: dict[str, Loaded] = {}
 
     def read(self) -> Wish:
-        """Reads what has changed. Raises OSError when the folder itself cannot be read."""
+        """Reads what has changed. Raises OSError when the folder itself cannot be read, or holds too many files."""
         present: dict[str, Loaded] = {}
-        for name, path in sorted(self._files()):
+        files = sorted(islice(self._files(), MAX_FILES + 1))
+        if len(files) > MAX_FILES:
+            raise OSError(errno.EFBIG, f"it holds more than {MAX_FILES:,} files of configuration")
+        for name, path in files:
             present[name] = self._load(name, path)
         self._loaded = present
         return wish(present)
@@ -67,11 +73,9 @@ class Folder:
     def _load(self, name: str, path: Path) -> Loaded:
         before = self._loaded.get(name)
         try:
-            status = path.stat()
-            signature = (status.st_mtime_ns, status.st_size, status.st_ino)
-            if before is not None and before.signature == signature:
+            if before is not None and before.signature == regular_file.signature_of(path.stat()):
                 return before
-            text = path.read_text(encoding="utf-8")
+            signature, text = regular_file.read(path)
         except (OSError, UnicodeDecodeError) as error:
             return Loaded((0, 0, 0), problems=(Problem(_reason(error), file=name),))
         try:

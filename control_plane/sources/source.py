@@ -31,6 +31,10 @@ class RefusedError(SourceError):
         super().__init__("\n".join(str(problem) for problem in problems))
 
 
+class AbandonedError(SourceError):
+    """A change that nobody waits for any more, and that was therefore not made."""
+
+
 @dataclass(frozen=True, slots=True)
 class Change:
     """A resource as it should be, or with `document` None its end. `created` is set where a resource is to keep its age
@@ -57,7 +61,8 @@ class Stored:
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """One resource changed. `document` is None when it was deleted; `resource` as in `Change`."""
+    """One resource changed. `document` is None when it was deleted; `resource` as in `Change`; `id` grows from one change
+    to the next, 0 where it is not known."""
 
     revision: int
     time: float
@@ -66,6 +71,7 @@ class Event:
     document: Document | None
     created: float
     resource: Resource | None = None
+    id: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,13 +116,15 @@ class Source(Protocol):
         """Every resource, by kind, namespace and name."""
 
     async def apply(self, changes: Sequence[Change]) -> Commit:
-        """All of them or none, durably; what changes nothing is left out. Raises RefusedError."""
+        """All of them or none, durably; what changes nothing is left out. Raises RefusedError. Whoever stops waiting for
+        it (a cancelled task) has changed nothing, unless the commit had begun."""
 
     async def history(self, selection: Selection, limit: int, since: int = 0) -> list[Event]:
         """The latest changes, newest first, of revisions after `since`."""
 
-    async def changes(self, since: int, limit: int) -> list[Event]:
-        """The first changes after revision `since`, oldest first; a revision is never cut in two."""
+    async def changes(self, since: int, limit: int, after: int = 0) -> list[Event]:
+        """At most `limit` of the changes of revisions after `since`, oldest first; `after` is the id of the last one that
+        is known already."""
 
     async def at(self, revision: int) -> list[Stored]:
         """Every resource as it was at `revision`."""

@@ -6,16 +6,36 @@ import asyncio
 import sqlite3
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 from typing import TypeVar
 
-from control_plane.sources.database import MEMORY, Database
-from control_plane.sources.source import Change, Commit, Document, Event, Listener, Selection, SourceError, Stored
+from control_plane.sources.database import Database
+from control_plane.sources.database_file import reason_of
+from control_plane.sources.source import (
+    AbandonedError,
+    Change,
+    Commit,
+    Document,
+    Event,
+    Listener,
+    Selection,
+    SourceError,
+    Stored,
+)
 from mesh.clock import Clock, SystemClock
 from mesh.errors import Problem
 from mesh.tasks import TaskOwner
 
 T = TypeVar("T")
+
+
+class Wanted:
+    """Whether somebody still waits for a change; asked in the store's thread right before its commit."""
+
+    def __init__(self) -> None:
+        self.no_more = False
+
+    def __call__(self) -> bool:
+        return not self.no_more
 
 
 class SqliteSource:
@@ -39,11 +59,6 @@ class SqliteSource:
         return self._revision
 
     async def open(self) -> None:
-        if self._path != MEMORY:
-            try:
-                Path(self._path).parent.mkdir(parents=True, exist_ok=True)
-            except OSError as error:
-                raise SourceError(f"{self._path}: its folder cannot be made: {error.strerror}") from error
         loop = asyncio.get_running_loop()
         self._database = await loop.run_in_executor(self._thread, Database, self._path)
         self._revision = await self._do(self._database.revision)
@@ -63,11 +78,19 @@ class SqliteSource:
         return await self._do(self._opened.current)
 
     async def apply(self, changes: Sequence[Change]) -> Commit:
-        # A client that goes away must not leave a commit behind that nobody was told about.
-        return await asyncio.shield(self._tasks.start(self._apply(changes), "apply"))
+        # A client that goes away before the commit leaves none; one that goes away during it none that nobody was told of.
+        wanted = Wanted()
+        try:
+            return await asyncio.shield(self._tasks.start(self._apply(changes, wanted), "apply"))
+        except asyncio.CancelledError:
+            wanted.no_more = True
+            raise
 
-    async def _apply(self, changes: Sequence[Change]) -> Commit:
-        commit = await self._do(lambda: self._opened.apply(changes, self._clock.wall()))
+    async def _apply(self, changes: Sequence[Change], wanted: Wanted) -> Commit:
+        try:
+            commit = await self._do(lambda: self._opened.apply(changes, self._clock.wall(), wanted))
+        except AbandonedError:
+            return Commit(self._revision)
         self._revision = commit.revision
         if commit.events:
             for listener in self._listeners:
@@ -77,14 +100,14 @@ class SqliteSource:
     async def history(self, selection: Selection, limit: int, since: int = 0) -> list[Event]:
         return await self._do(lambda: self._opened.history(selection, limit, since))
 
-    async def changes(self, since: int, limit: int) -> list[Event]:
-        return await self._do(lambda: self._opened.changes(since, limit))
+    async def changes(self, since: int, limit: int, after: int = 0) -> list[Event]:
+        return await self._do(lambda: self._opened.changes(since, limit, after))
 
     async def at(self, revision: int) -> list[Stored]:
         return await self._do(lambda: self._opened.at(revision))
 
     def problems(self) -> Sequence[Problem]:
-        return ()
+        return () if self._database is None else self._database.problems()
 
     async def registrations(self) -> dict[str, Document]:
         return await self._do(self._opened.registrations)
@@ -103,4 +126,4 @@ class SqliteSource:
         try:
             return await asyncio.get_running_loop().run_in_executor(self._thread, work)
         except sqlite3.Error as error:
-            raise SourceError(f"{self._path}: {error}") from error
+            raise SourceError(f"{self._path}: {reason_of(error)}") from error

@@ -13,14 +13,16 @@ from control_plane.registry.workload import Workload
 from control_plane.sources.source import Action, Change, Commit, Selection, Source, Stored, plan
 from control_plane.store.accepted import Accepted
 from control_plane.store.debounce import Debounce
-from control_plane.store.texts import File, changes_to, difference, load_files
+from control_plane.store.texts import File, changes_to, differences, load_files
+from control_plane.store.workers import Workers
 from control_plane.world import MeshConfig, World
 from mesh.clock import Clock
 from mesh.errors import MeshError, Problem
-from mesh.istio.resource import Key
+from mesh.istio.resource import Key, Resource
 
 log = logging.getLogger(__name__)
 
+CHECKS_AT_ONCE = 2  # each in a thread
 UNCHANGED = "unchanged"
 NOT_FOUND = "not found"
 
@@ -78,6 +80,7 @@ class ConfigStore:
         self._debounce = debounce or Debounce()
         self._timer: asyncio.TimerHandle | None = None
         self._one_at_a_time = asyncio.Lock()
+        self._workers = Workers(CHECKS_AT_ONCE)
         self._news = asyncio.Event()
 
     async def start(self) -> None:
@@ -96,8 +99,7 @@ class ConfigStore:
 
     async def apply(self, files: Sequence[File], dry_run: bool = False) -> Outcome:
         """ConfigError with every problem, and nothing is changed."""
-        # A file of ten thousand routes takes seconds to check: the proxies' streams must not wait for that.
-        resources = await asyncio.to_thread(load_files, files)
+        resources = await self._load(files)
         async with self._one_at_a_time:
             return await self._change(changes_to(resources), dry_run)
 
@@ -108,7 +110,7 @@ class ConfigStore:
 
     async def delete_files(self, files: Sequence[File]) -> Outcome:
         """ConfigError when the files cannot be understood."""
-        return await self.delete([resource.key for resource in await asyncio.to_thread(load_files, files)])
+        return await self.delete([resource.key for resource in await self._load(files)])
 
     async def rollback(self, revision: int) -> Outcome:
         """Makes everything as it was at `revision`. Raises UnknownRevisionError, and ConfigError where something of then
@@ -124,9 +126,11 @@ class ConfigStore:
 
     async def diff(self, files: Sequence[File]) -> list[tuple[Key, str]]:
         """What an apply of `files` would change, as unified texts; ConfigError if it would be refused."""
-        resources = await asyncio.to_thread(load_files, files)
-        current = self.accepted.current()
-        return [(r.key, difference(r.key, current.get(r.key), r.document)) for r in resources]
+        return await self._workers.run(differences, await self._load(files), self.accepted.current())
+
+    async def _load(self, files: Sequence[File]) -> list[Resource]:
+        """A file of ten thousand routes takes seconds to check: the proxies' streams must not wait for that."""
+        return await self._workers.run(load_files, files)
 
     async def _change(self, changes: Sequence[Change], dry_run: bool = False) -> Outcome:
         if dry_run:
@@ -154,9 +158,10 @@ class ConfigStore:
         ]
         return [*self.source.problems(), *skipped]
 
-    async def changed(self) -> None:
-        """Waits for the next commit."""
-        await self._news.wait()
+    @property
+    def news(self) -> asyncio.Event:
+        """Is set by the next commit. (Take it before you look, so that nothing is missed in between.)"""
+        return self._news
 
     # ── worlds out ────────────────────────────────────────────────────────────────────────────────────────────────────
 

@@ -10,11 +10,12 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 from urllib.parse import quote, urlencode, urlsplit
 
-from mesh.cli.errors import USAGE, CliError, RefusedError, UnreachableError
+from mesh.cli.errors import USAGE, CliError, NoAnswerError, RefusedError, UnreachableError
 from mesh.errors import Problem
 from mesh.naming import CONSOLE_PORT
 
 TIMEOUT_SECONDS = 30.0
+CHANGE_SECONDS = 300.0  # tens of thousands of resources in one file take minutes to check
 CONNECT_SECONDS = 3.0
 REFUSED_FILES = 422
 Json = Any
@@ -33,20 +34,20 @@ def parse_server(server: str) -> tuple[str, int]:
 
 
 class ControlPlane:
-    """One connection's worth of questions. Raises UnreachableError, RefusedError (4xx) or CliError."""
+    """One connection's worth of questions. Raises UnreachableError, NoAnswerError, RefusedError (4xx) or CliError."""
 
     def __init__(self, server: str) -> None:
         self._host, self._port = parse_server(server)
         self.url = f"http://{self._host}:{self._port}"
 
     def apply(self, files: Sequence[Mapping[str, str]], dry_run: bool = False) -> Json:
-        return self._send("POST", "/api/v1/apply", {"files": list(files), "dry_run": dry_run})
+        return self._send("POST", "/api/v1/apply", {"files": list(files), "dry_run": dry_run}, CHANGE_SECONDS)
 
     def diff(self, files: Sequence[Mapping[str, str]]) -> list[Json]:
-        return self._items(self._send("POST", "/api/v1/diff", {"files": list(files)}), "diffs")
+        return self._items(self._send("POST", "/api/v1/diff", {"files": list(files)}, CHANGE_SECONDS), "diffs")
 
     def delete_files(self, files: Sequence[Mapping[str, str]]) -> Json:
-        return self._send("POST", "/api/v1/delete", {"files": list(files)})
+        return self._send("POST", "/api/v1/delete", {"files": list(files)}, CHANGE_SECONDS)
 
     def delete(self, kind: str, namespace: str, name: str) -> Json:
         return self._send("DELETE", f"/api/v1/resources/{quote(kind)}/{quote(namespace)}/{quote(name)}")
@@ -58,7 +59,7 @@ class ControlPlane:
         return self._items(self._get("/api/v1/history", kind=kind, namespace=namespace, name=name, limit=str(limit)))
 
     def rollback(self, revision: int) -> Json:
-        return self._send("POST", "/api/v1/rollback", {"revision": revision})
+        return self._send("POST", "/api/v1/rollback", {"revision": revision}, CHANGE_SECONDS)
 
     def convergence(self, revision: int, timeout: float) -> Json:
         """How far the proxies are with `revision`: asks until all have it, one refuses it, or the time is over."""
@@ -94,14 +95,19 @@ class ControlPlane:
     def _send(self, method: str, path: str, body: Json = None, timeout: float = TIMEOUT_SECONDS) -> Json:
         connection = http.client.HTTPConnection(self._host, self._port, timeout=CONNECT_SECONDS)
         try:
-            connection.connect()
+            try:
+                connection.connect()
+            except OSError as error:
+                raise UnreachableError(self.url, _reason(error)) from error
             connection.sock.settimeout(timeout)
             content = None if body is None else json.dumps(body).encode()
-            connection.request(method, path, content, {"content-type": "application/json"} if content else {})
-            response = connection.getresponse()
-            status, text = response.status, response.read().decode(errors="replace")
-        except (OSError, http.client.HTTPException) as error:
-            raise UnreachableError(self.url, _reason(error)) from error
+            try:
+                connection.request(method, path, content, {"content-type": "application/json"} if content else {})
+                response = connection.getresponse()
+                status, text = response.status, response.read().decode(errors="replace")
+            except (OSError, http.client.HTTPException) as error:
+                reason = f"after {timeout:g} s" if isinstance(error, TimeoutError) else _reason(error)
+                raise NoAnswerError(self.url, reason, changes=method != "GET") from error
         finally:
             connection.close()
         return self._checked(status, text, path)

@@ -10,6 +10,7 @@ from mesh.errors import MeshError
 FAILED = 1
 USAGE = 2
 UNREACHABLE = 3
+NO_ANSWER = 4
 
 
 class CliError(MeshError):
@@ -39,6 +40,21 @@ class UnreachableError(CliError):
             "is it elsewhere?   --server URL, or set MESH_SERVER",
             code=UNREACHABLE,
         )
+
+
+class NoAnswerError(CliError):
+    """The control plane was reached and did not answer, in time or at all."""
+
+    def __init__(self, server: str, reason: str, changes: bool) -> None:
+        hints = (
+            (
+                "the request is withdrawn: what it asked for is not done, unless that was just happening",
+                "what is in effect:  mesh history",
+            )
+            if changes
+            else ()
+        )
+        super().__init__(f"the control plane at {server} gave no answer: {reason}", *hints, code=NO_ANSWER)
 
 
 @contextmanager

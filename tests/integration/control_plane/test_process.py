@@ -14,7 +14,7 @@ from tests.harness.process import http_get
 from tests.integration.control_plane.support import ControlPlane, run
 from tests.unit.control_plane.samples import route, text
 
-STOP_SECONDS = 2.0
+STOP_SECONDS = 6.0  # it takes half a second where nothing else runs
 
 
 @pytest.fixture

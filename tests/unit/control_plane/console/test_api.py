@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import io
 import json
+import threading
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -13,13 +15,15 @@ from prometheus_client import CollectorRegistry
 
 from control_plane.ads.hub import UnknownProxyError
 from control_plane.ads.status import Convergence, Nack, ProxyStatus, TypeStatus
-from control_plane.console import server
+from control_plane.console import body, server
 from control_plane.console.plane import Plane
 from control_plane.console.server import api, metrics_app
 from control_plane.metrics import ControlMetrics
 from control_plane.registry.workload import Workload
 from control_plane.sources.database import MEMORY
+from control_plane.sources.source import Event
 from control_plane.sources.sqlite import SqliteSource
+from control_plane.store import texts
 from control_plane.store.store import ConfigStore
 from control_plane.world import MeshConfig
 from mesh.clock import SystemClock
@@ -303,6 +307,90 @@ async def test_metrics() -> None:
     async with TestClient(TestServer(metrics_app(metrics))) as client:
         response = await client.get("/metrics")
         text = await response.text()
+    assert response.status == 200
     assert 'pilot_xds_pushes{type="cds"} 2.0' in text
     assert 'pilot_total_xds_rejects{type="lds"} 1.0' in text
     assert 'pilot_xds{version="1.0"} 3.0' in text
+
+
+@pytest.mark.fault(5)
+async def test_the_metrics_are_kept_from_web_pages_as_well() -> None:
+    metrics = ControlMetrics(CollectorRegistry(), "1.0")
+    async with TestClient(TestServer(metrics_app(metrics, ["metrics.example.com"]))) as client:
+        for host, status in (("evil.example:15014", 421), ("metrics.example.com", 200), ("control-plane:15014", 200)):
+            async with client.get("/metrics", headers={"host": host}) as response:
+                assert response.status == status
+
+
+@pytest.mark.fault(8)
+@pytest.mark.parametrize("charset", ["punycode", "utf-16", "utf-7", "idna", "no-such", "latin-1"])
+async def test_bodies_in_other_codecs_are_refused_unread(console: Api, charset: str) -> None:
+    data = io.BytesIO(("é" * 1_100_000).encode())
+    headers = {"content-type": f"application/json; charset={charset}"}
+    async with asyncio.timeout(5), console.client.post("/api/v1/apply", data=data, headers=headers) as response:
+        assert response.status == 415
+        assert "send UTF-8" in (await response.json())["errors"][0]["message"]
+
+
+@pytest.mark.parametrize("charset", ["utf-8", "UTF-8", "utf8"])
+async def test_bodies_that_say_that_they_are_utf_8(console: Api, charset: str) -> None:
+    data = json.dumps({"files": [{"name": "a.yaml", "text": text(route("a"))}]}).encode()
+    headers = {"content-type": f"application/json; charset={charset}"}
+    async with console.client.post("/api/v1/apply", data=data, headers=headers) as response:
+        assert response.status == 200
+
+
+async def test_too_many_files_in_one_request(console: Api, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(body, "MAX_FILES", 1)
+    answer = await console.call("POST", "/api/v1/diff", {"files": [{"text": ""}, {"text": ""}]})
+    assert (answer.status, answer.errors) == (400, ["there are 2 files; 1 is the limit of one request"])
+
+
+@pytest.mark.fault(10)
+async def test_others_are_answered_during_a_large_diff(console: Api, monkeypatch: pytest.MonkeyPatch) -> None:
+    entered, release = threading.Event(), threading.Event()
+    real = texts.as_yaml
+
+    def slow(document: Any) -> str:
+        entered.set()
+        assert release.wait(10)
+        return real(document)
+
+    monkeypatch.setattr(texts, "as_yaml", slow)
+    files = {"files": [{"name": "a.yaml", "text": text(route("a"))}]}
+    asking = asyncio.get_running_loop().create_task(console.call("POST", "/api/v1/diff", files))
+    try:
+        async with asyncio.timeout(5):
+            assert await asyncio.to_thread(entered.wait, 5)
+            async with console.client.get("/readyz") as response:
+                assert response.status == 200
+    finally:
+        release.set()
+    assert (await asking).status == 200
+
+
+@pytest.mark.fault(11)
+async def test_watchers_are_bounded(console: Api, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(console.subject.watchers, "_most", 1)
+    async with console.client.get("/api/v1/watch") as first:
+        assert first.status == 200
+        answer = await console.call("GET", "/api/v1/watch")
+        assert (answer.status, answer.errors) == (503, ["1 clients are watching or waiting already; try again later"])
+
+
+@pytest.mark.fault(11)
+async def test_a_watcher_is_given_a_large_revision_in_pages(console: Api, monkeypatch: pytest.MonkeyPatch) -> None:
+    await console.apply(*(route(f"r{n}") for n in range(250)))
+    source, asked = console.subject.store.source, []
+    real = source.changes
+
+    async def changes(since: int, limit: int, after: int = 0) -> list[Event]:
+        found = await real(since, limit, after)
+        asked.append(len(found))
+        return found
+
+    monkeypatch.setattr(source, "changes", changes)
+    async with console.client.get("/api/v1/watch?since=0") as response, asyncio.timeout(10):
+        seen = [json.loads(await response.content.readline())["document"]["metadata"]["name"] for _ in range(250)]
+    assert len(set(seen)) == 250
+    assert asked[:3] == [100, 100, 50]

@@ -1,9 +1,12 @@
 from __future__ import annotations
 
+import os
+import socket
 from pathlib import Path
 
 import pytest
 
+from control_plane.sources import folder as folder_module
 from control_plane.sources.folder import Folder
 from tests.unit.control_plane.samples import key, route, text
 
@@ -69,3 +72,37 @@ def test_files_that_cannot_be_read_are_problems(tmp_path: Path) -> None:
 def test_a_folder_that_is_not_there(tmp_path: Path) -> None:
     with pytest.raises(OSError, match="nowhere"):
         Folder(tmp_path / "nowhere").read()
+
+
+@pytest.mark.fault(9)
+def test_what_is_no_regular_file_holds_nobody_up(tmp_path: Path) -> None:
+    write(tmp_path, "good.yaml", text(route("a")))
+    os.mkfifo(tmp_path / "pipe.yaml")
+    (tmp_path / "device.yaml").symlink_to("/dev/zero")
+    (tmp_path / "one.yaml").symlink_to(tmp_path / "other.yaml")
+    (tmp_path / "other.yaml").symlink_to(tmp_path / "one.yaml")
+    (tmp_path / "loop").symlink_to(tmp_path)
+    (tmp_path / "to_folder.yaml").symlink_to(tmp_path)
+    with socket.socket(socket.AF_UNIX) as listening:
+        listening.bind(str(tmp_path / "socket.yaml"))
+        wish = Folder(tmp_path).read()
+    assert [k.name for k in wish.resources] == ["a"]
+    assert {p.file: p.message.partition(": ")[2] for p in wish.problems} == {
+        "device.yaml": "it is a device, not a regular file",
+        "one.yaml": "Too many levels of symbolic links",
+        "other.yaml": "Too many levels of symbolic links",
+        "pipe.yaml": "it is a pipe, not a regular file",
+        "socket.yaml": "it is a socket, not a regular file",
+    }
+
+
+@pytest.mark.fault(9)
+def test_the_size_and_the_number_of_files_are_bounded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write(tmp_path, "a.yaml", text(route("a")))
+    with (tmp_path / "large.yaml").open("wb") as file:
+        file.truncate(100 * 1024 * 1024)
+    (problem,) = Folder(tmp_path).read().problems
+    assert "it has 104,857,600 bytes; 33,554,432 is the limit" in problem.message
+    monkeypatch.setattr(folder_module, "MAX_FILES", 1)
+    with pytest.raises(OSError, match="more than 1 files"):
+        Folder(tmp_path).read()

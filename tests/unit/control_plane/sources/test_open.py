@@ -45,5 +45,5 @@ async def test_files_that_are_no_store_of_ours(tmp_path: Path) -> None:
     text.write_text("this is no database, whatever its name says\n" * 100)
     with pytest.raises(SourceError, match="not a SQLite database"):
         await SqliteSource(str(text)).open()
-    with pytest.raises(SourceError, match="cannot be made"):
+    with pytest.raises(SourceError, match="cannot be opened for writing: Not a directory"):
         await SqliteSource(str(text / "below.db")).open()

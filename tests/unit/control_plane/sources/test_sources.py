@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -120,11 +121,13 @@ async def test_history_is_newest_first_and_can_be_narrowed(source: Source) -> No
     assert await source.history(Selection("Gateway"), 10) == []
 
 
-async def test_changes_are_oldest_first_and_cut_no_revision_in_two(source: Source) -> None:
+@pytest.mark.fault(11)
+async def test_changes_are_oldest_first_and_come_in_pages(source: Source) -> None:
     await source.apply(put(route("a"), route("b"), route("c")))
     await source.apply(put(route("d")))
-    assert [e.key.name for e in await source.changes(0, 1)] == ["a", "b", "c"]
-    assert [e.key.name for e in await source.changes(0, 4)] == ["a", "b", "c", "d"]
+    first = await source.changes(0, 2)
+    assert [e.key.name for e in first] == ["a", "b"]
+    assert [e.key.name for e in await source.changes(0, 2, after=first[-1].id)] == ["c", "d"]
     assert [e.key.name for e in await source.changes(1, 10)] == ["d"]
     assert await source.changes(2, 10) == []
 
@@ -184,7 +187,8 @@ async def test_batches_at_the_same_time_come_one_after_the_other(source: Source)
     assert sorted(commit.revision for commit in commits) == heard == list(range(1, 11))
 
 
-async def test_a_client_that_goes_away_leaves_no_half_commit(source: Source) -> None:
+@pytest.mark.fault(15)
+async def test_a_client_that_goes_away_before_the_commit_leaves_none(source: Source) -> None:
     heard: list[int] = []
     source.listen(lambda commit: heard.append(commit.revision))
     caller = asyncio.get_running_loop().create_task(source.apply(put(route())))
@@ -193,7 +197,34 @@ async def test_a_client_that_goes_away_leaves_no_half_commit(source: Source) -> 
     with pytest.raises(asyncio.CancelledError):
         await caller
     await source.apply(put(route("other")))  # waits for its turn
-    assert heard == [1, 2]
+    assert [stored.key.name for stored in await source.current()] == ["other"]
+    assert heard == [1]
+
+
+@pytest.mark.fault(14)
+async def test_what_an_apply_costs_grows_with_what_it_changes(source: Source) -> None:
+    """Counted in look-ups of keys and statements, not in time."""
+
+    def counted(number: int) -> tuple[list[Change], list[int]]:
+        counts = [0]
+
+        class CountedKey(Key):
+            __slots__ = ()
+
+            def __hash__(self) -> int:
+                counts[0] += 1
+                return hash(tuple(self))
+
+            __eq__ = Key.__eq__
+
+        changes = put(*(route(f"r{n}") for n in range(number)))
+        return [replace(change, key=CountedKey(*change.key)) for change in changes], counts
+
+    small, small_counts = counted(50)
+    await source.apply(small)
+    large, large_counts = counted(200)
+    await source.apply(large)
+    assert 0 < large_counts[0] < 6 * small_counts[0]
 
 
 async def test_names_that_look_like_code_are_names(source: Source) -> None:

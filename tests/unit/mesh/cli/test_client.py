@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import socket
+import threading
+
 import pytest
 
+from mesh.cli import client
 from mesh.cli.client import ControlPlane, parse_server
-from mesh.cli.errors import CliError, UnreachableError
+from mesh.cli.errors import NO_ANSWER, UNREACHABLE, CliError, NoAnswerError, UnreachableError
 from tests.harness.ports import free_port
 from tests.unit.mesh.cli.conftest import Mesh
 from tests.unit.mesh.cli.fake_server import FakeControlPlane
@@ -66,3 +70,27 @@ def test_ready(plane: FakeControlPlane) -> None:
 def test_a_name_that_nobody_has() -> None:
     with pytest.raises(UnreachableError, match=r"unknown host|no answer|Temporary failure"):
         ControlPlane("http://nobody.invalid:1").workloads()
+
+
+@pytest.mark.fault(15)
+def test_nobody_there_and_no_answer_are_two_messages(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(client, "CHANGE_SECONDS", 0.2)
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        port = silent.getsockname()[1]
+        with pytest.raises(NoAnswerError, match=r"gave no answer: after 0\.2 s") as caught:
+            ControlPlane(f"http://127.0.0.1:{port}").apply([{"name": "a", "text": ""}])
+        assert caught.value.code == NO_ANSWER
+        assert any("mesh history" in hint for hint in caught.value.hints)
+    with pytest.raises(UnreachableError, match="connection refused") as refused:
+        ControlPlane(f"http://127.0.0.1:{port}").apply([{"name": "a", "text": ""}])
+    assert refused.value.code == UNREACHABLE
+
+
+@pytest.mark.fault(15)
+def test_an_answer_that_breaks_off_is_no_answer() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        closing = threading.Thread(target=lambda: server.accept()[0].close())
+        closing.start()
+        with pytest.raises(NoAnswerError):
+            ControlPlane(f"http://127.0.0.1:{server.getsockname()[1]}").workloads()
+        closing.join()
