@@ -9,8 +9,8 @@ from control_plane.console.errors import bad_request, not_found
 from control_plane.console.plane import plane
 from control_plane.store.store import NOT_FOUND, Outcome
 from mesh.errors import ConfigError
+from mesh.istio.kinds import KINDS
 from mesh.istio.resource import Key
-from mesh.istio.schema import KINDS
 
 
 def routes() -> list[web.RouteDef]:

@@ -22,16 +22,16 @@ from mesh.cli.options import (
     WaitSeconds,
 )
 from mesh.cli.output import Format, age, print_data, print_diff, print_table
+from mesh.istio.kinds import KINDS
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Mapping
 
 WAIT_SECONDS = 10.0
 DIFF_FAILED = 2  # as kubectl's and diff's: 1 means that there are differences
 
-Target = Annotated[
-    list[str], typer.Argument(metavar="KIND [NAME]", help="As kubectl: vs, dr, gw, se, we, svc, or all.")
-]
+_SHORT = ", ".join(kind.short[0] for kind in KINDS.values())
+Target = Annotated[list[str], typer.Argument(metavar="KIND [NAME]", help=f"As kubectl: {_SHORT}, or all.")]
 
 
 def apply(
@@ -205,42 +205,7 @@ def _row(item: Mapping[str, Any], with_kind: bool) -> list[str]:
         *((kind,) if with_kind else ()),
         metadata.get("name", ""),
         metadata.get("namespace", DEFAULT_NAMESPACE),
-        summary(kind, document.get("spec", {})),
+        KINDS[kind].summary(document.get("spec", {})) if kind in KINDS else "",
         str(item["revision"]),
         age(item["created"]),
     ]
-
-
-def summary(kind: str, spec: Mapping[str, Any]) -> str:
-    """A line about what a resource does."""
-    if kind == "VirtualService":
-        gateways = spec.get("gateways", [])
-        return _listed(spec.get("hosts", [])) + (f" via {_listed(gateways)}" if gateways else "") + _split(spec)
-    if kind == "DestinationRule":
-        subsets = [subset.get("name", "") for subset in spec.get("subsets", [])]
-        return str(spec.get("host", "")) + (f" subsets {_listed(subsets)}" if subsets else "")
-    if kind == "Gateway":
-        servers = spec.get("servers", [])
-        return _listed([f"{s.get('port', {}).get('number')}/{s.get('port', {}).get('protocol')}" for s in servers])
-    if kind == "ServiceEntry":
-        return f"{_listed(spec.get('hosts', []))} {spec.get('resolution', 'NONE')}"
-    if kind == "WorkloadEntry":
-        return str(spec.get("address", ""))
-    if kind == "Service":
-        return _listed([f"{p.get('port')}/{p.get('name', p.get('protocol', 'TCP'))}" for p in spec.get("ports", [])])
-    return ""
-
-
-def _split(spec: Mapping[str, Any]) -> str:
-    """Where the last http route, the one without conditions, sends requests: ` → v1 90 %, v2 10 %`."""
-    routes = spec.get("http") or []
-    targets = routes[-1].get("route", []) if routes else []
-    names = [t.get("destination", {}).get("subset") or t.get("destination", {}).get("host", "") for t in targets]
-    if len(targets) > 1:
-        names = [f"{name} {target.get('weight', 0)} %" for name, target in zip(names, targets, strict=True)]
-    more = f" (+{len(routes) - 1} more)" if len(routes) > 1 else ""
-    return f" → {', '.join(names)}{more}" if names else ""
-
-
-def _listed(names: Sequence[str]) -> str:
-    return ", ".join(map(str, names))

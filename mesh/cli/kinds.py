@@ -5,29 +5,12 @@ from __future__ import annotations
 import difflib
 
 from mesh.cli.errors import USAGE, CliError
+from mesh.istio.kinds import KINDS
 
-# kind → its short names; the lower-case kind and its plural are understood too.
-KINDS: dict[str, tuple[str, ...]] = {
-    "VirtualService": ("vs",),
-    "DestinationRule": ("dr",),
-    "Gateway": ("gw",),
-    "ServiceEntry": ("se",),
-    "WorkloadEntry": ("we",),
-    "Service": ("svc",),
-}
 ALL = "all"
 
-
-def _names() -> dict[str, str]:
-    names: dict[str, str] = {}
-    for kind, aliases in KINDS.items():
-        lower = kind.lower()
-        plural = f"{lower[:-1]}ies" if lower.endswith("try") else f"{lower}s"
-        names |= dict.fromkeys((lower, plural, *aliases), kind)
-    return names
-
-
-NAMES = _names()
+# Every word that means a kind.
+NAMES = {word: kind.name for kind in KINDS.values() for word in (kind.name.lower(), kind.plural, *kind.short)}
 
 
 def parse_kind(text: str) -> str:
@@ -39,7 +22,7 @@ def parse_kind(text: str) -> str:
         return NAMES[word]
     near = difflib.get_close_matches(word, NAMES, n=1)
     hints = [f"did you mean {near[0]}?"] if near else []
-    known = ", ".join(f"{kind.lower()} ({', '.join(aliases)})" for kind, aliases in KINDS.items())
+    known = ", ".join(f"{kind.name.lower()} ({', '.join(kind.short)})" for kind in KINDS.values())
     raise CliError(f"unknown kind {text!r}", *hints, f"known: {known}, all", code=USAGE)
 
 

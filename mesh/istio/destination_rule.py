@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from enum import StrEnum
-from typing import Annotated
+from typing import Annotated, Any
 
 from pydantic import Field
 
@@ -201,3 +201,9 @@ class DestinationRule(Message):
     def rules(self) -> Iterator[Found]:
         for index, name in repeated(subset.name for subset in self.subsets):
             yield Found(("subsets", index, "name"), f'there is a subset "{name}" already')
+
+
+def summary(spec: Mapping[str, Any]) -> str:
+    """The host and the names of its subsets."""
+    subsets = ", ".join(str(subset.get("name", "")) for subset in spec.get("subsets", []))
+    return str(spec.get("host", "")) + (f" subsets {subsets}" if subsets else "")

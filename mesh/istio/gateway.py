@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from enum import StrEnum
-from typing import Annotated
+from typing import Annotated, Any
 
 from pydantic import AfterValidator, BeforeValidator, Field
 
@@ -60,3 +60,9 @@ class Gateway(Message):
             yield Found(("servers",), "must have at least one server")
         for index, name in repeated(server.port.name for server in self.servers):
             yield Found(("servers", index, "port", "name"), f'there is a port "{name}" already')
+
+
+def summary(spec: Mapping[str, Any]) -> str:
+    """The ports."""
+    ports = [server.get("port", {}) for server in spec.get("servers", [])]
+    return ", ".join(f"{port.get('number')}/{port.get('protocol')}" for port in ports)

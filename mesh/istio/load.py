@@ -7,9 +7,10 @@ from collections.abc import Iterable, Iterator
 from typing import Any
 
 from mesh.errors import ConfigError, Problem
+from mesh.istio.kinds import KINDS
 from mesh.istio.model import Path, shown
 from mesh.istio.resource import Key, Resource
-from mesh.istio.schema import KINDS, parse
+from mesh.istio.schema import parse
 from mesh.istio.yaml_nodes import Node, YamlError, compose
 
 _SIMPLE_KEY = re.compile(r"[A-Za-z0-9_-]{1,100}", re.ASCII)

@@ -6,9 +6,9 @@ from collections.abc import Iterator
 from enum import Enum
 from typing import Any, get_args
 
+from mesh.istio.kinds import KINDS, Kind
 from mesh.istio.model import Message
 from mesh.istio.refused import NARROWED, NO_EFFECT, REFUSED, REFUSED_KINDS
-from mesh.istio.schema import KINDS, Kind
 
 
 def markdown() -> str:

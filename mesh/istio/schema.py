@@ -4,56 +4,18 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Annotated, Any, Final
 
 from pydantic import AfterValidator, Field, ValidationError
 
 from mesh.istio import circuit_breaker
-from mesh.istio.destination_rule import DestinationRule
-from mesh.istio.gateway import Gateway
+from mesh.istio.kinds import KINDS, Kind
 from mesh.istio.model import Found, Message, explain, shown, suggestion
 from mesh.istio.refused import REFUSED_KINDS
 from mesh.istio.resource import Key, Resource
 from mesh.istio.scalars import DnsLabel, Labels, wrong
-from mesh.istio.service_entry import ServiceEntry
-from mesh.istio.virtual_service import VirtualService
-from mesh.istio.workload_entry import WorkloadEntry
-from mesh.kubernetes.service import ServiceSpec
 
-ISTIO_VERSIONS: Final = ("v1", "v1beta1", "v1alpha3")
 DEFAULT_NAMESPACE: Final = "default"
-
-
-@dataclass(frozen=True, slots=True)
-class Kind:
-    """A kind that can be applied. `group` is empty for Kubernetes' core; `model` is the type of its `spec`."""
-
-    name: str
-    group: str
-    versions: tuple[str, ...]
-    model: type[Message]
-
-    @property
-    def api_versions(self) -> tuple[str, ...]:
-        return tuple(f"{self.group}/{version}" if self.group else version for version in self.versions)
-
-
-def _istio(name: str, model: type[Message]) -> Kind:
-    return Kind(name, "networking.istio.io", ISTIO_VERSIONS, model)
-
-
-KINDS: Final[Mapping[str, Kind]] = {
-    kind.name: kind
-    for kind in (
-        _istio("VirtualService", VirtualService),
-        _istio("DestinationRule", DestinationRule),
-        _istio("Gateway", Gateway),
-        _istio("ServiceEntry", ServiceEntry),
-        _istio("WorkloadEntry", WorkloadEntry),
-        Kind("Service", "", ("v1",), ServiceSpec),
-    )
-}
 
 _TOP_LEVEL: Final = ("apiVersion", "kind", "metadata", "spec", "status")
 

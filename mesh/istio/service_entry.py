@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import ipaddress
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from enum import StrEnum
-from typing import Annotated
+from typing import Annotated, Any
 
 from pydantic import AfterValidator, BeforeValidator
 
@@ -135,3 +135,8 @@ class ServiceEntry(Message):
             for name in endpoint.ports:
                 if name not in names:
                     yield Found(("endpoints", index, "ports", name), "is no port of this service entry")
+
+
+def summary(spec: Mapping[str, Any]) -> str:
+    """The hosts, and how their endpoints are found."""
+    return f"{', '.join(map(str, spec.get('hosts', [])))} {spec.get('resolution', 'NONE')}"

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from typing import Any
 
 from pydantic import Field
 
@@ -156,3 +157,21 @@ __all__ = [
     "StringMatch",
     "VirtualService",
 ]
+
+
+def summary(spec: Mapping[str, Any]) -> str:
+    """Hosts, gateways, and where the last http route, the one without conditions, sends requests."""
+    gateways = spec.get("gateways", [])
+    via = f" via {', '.join(map(str, gateways))}" if gateways else ""
+    return ", ".join(map(str, spec.get("hosts", []))) + via + _split(spec)
+
+
+def _split(spec: Mapping[str, Any]) -> str:
+    """` → v1 90 %, v2 10 %`."""
+    routes = spec.get("http") or []
+    targets = routes[-1].get("route", []) if routes else []
+    names = [t.get("destination", {}).get("subset") or t.get("destination", {}).get("host", "") for t in targets]
+    if len(targets) > 1:
+        names = [f"{name} {target.get('weight', 0)} %" for name, target in zip(names, targets, strict=True)]
+    more = f" (+{len(routes) - 1} more)" if len(routes) > 1 else ""
+    return f" → {', '.join(names)}{more}" if names else ""

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import Annotated
+from collections.abc import Iterator, Mapping
+from typing import Annotated, Any
 
 from pydantic import AfterValidator, Field
 
@@ -42,3 +42,8 @@ class WorkloadEntry(Message):
         for name in self.ports:
             if not is_dns_label(name):
                 yield Found(("ports", name), f"{shown(name)} is not the name of a port (letters, digits and -)")
+
+
+def summary(spec: Mapping[str, Any]) -> str:
+    """The address."""
+    return str(spec.get("address", ""))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from enum import StrEnum
 from typing import Annotated, Any, Final
 
@@ -93,3 +93,8 @@ class ServiceSpec(Message):
                 yield Found(("ports", index, "name"), f'there is a port "{name}" already')
         for index, number in repeated(port.port for port in self.ports):
             yield Found(("ports", index, "port"), f"there is a port {number} already")
+
+
+def summary(spec: Mapping[str, Any]) -> str:
+    """The ports."""
+    return ", ".join(f"{p.get('port')}/{p.get('name', p.get('protocol', 'TCP'))}" for p in spec.get("ports", []))

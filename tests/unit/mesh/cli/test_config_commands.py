@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from mesh.cli.config_commands import summary
+from mesh.istio.kinds import KINDS
 from tests.unit.mesh.cli.conftest import Mesh
 from tests.unit.mesh.cli.fake_server import FakeControlPlane
 
@@ -218,8 +218,7 @@ def test_history_and_rollback(mesh: Mesh, plane: FakeControlPlane) -> None:
             {"hosts": ["a"], "http": [{}, {"route": [{"destination": {"host": "b"}}]}]},
             "a → b (+1 more)",
         ),
-        ("Unheard", {}, ""),
     ],
 )
 def test_summary(kind: str, spec: dict[str, object], expected: str) -> None:
-    assert summary(kind, spec) == expected
+    assert KINDS[kind].summary(spec) == expected

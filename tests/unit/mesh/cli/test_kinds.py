@@ -5,14 +5,15 @@ from __future__ import annotations
 import pytest
 
 from mesh.cli.errors import CliError
-from mesh.cli.kinds import KINDS, parse_kind, parse_target
+from mesh.cli.kinds import parse_kind, parse_target
+from mesh.istio.kinds import KINDS
 
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_every_spelling(kind: str) -> None:
     lower = kind.lower()
     plural = {"serviceentry": "serviceentries", "workloadentry": "workloadentries"}.get(lower, f"{lower}s")
-    for word in (kind, lower, plural, *KINDS[kind], f"{plural}.networking.istio.io"):
+    for word in (kind, lower, plural, *KINDS[kind].short, f"{plural}.networking.istio.io"):
         assert parse_kind(word) == kind
 
 

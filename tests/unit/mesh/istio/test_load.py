@@ -8,10 +8,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mesh.errors import ConfigError
+from mesh.istio.kinds import KINDS
 from mesh.istio.load import field_path, load, load_documents
 from mesh.istio.reference import messages
 from mesh.istio.resource import Key
-from mesh.istio.schema import KINDS
 from tests.unit.mesh.istio.documents import document, problems, route
 
 SAMPLES = sorted((Path(__file__).parent / "samples").glob("*.yaml"))

@@ -3,8 +3,8 @@ from __future__ import annotations
 import subprocess
 import sys
 
+from mesh.istio.kinds import KINDS
 from mesh.istio.reference import markdown, messages
-from mesh.istio.schema import KINDS
 
 BY_NAME = {message.__name__: message for kind in KINDS.values() for message in messages(kind.model)}
 

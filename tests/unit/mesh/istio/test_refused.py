@@ -1,8 +1,8 @@
 from __future__ import annotations
 
+from mesh.istio.kinds import KINDS
 from mesh.istio.reference import messages
 from mesh.istio.refused import NARROWED, NO_EFFECT, REFUSED, refused_field, refused_values
-from mesh.istio.schema import KINDS
 
 BY_NAME = {message.__name__: message for kind in KINDS.values() for message in messages(kind.model)}
 

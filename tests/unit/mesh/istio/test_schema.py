@@ -4,8 +4,9 @@ from typing import Any
 
 import pytest
 
+from mesh.istio.kinds import ISTIO_VERSIONS, KINDS
 from mesh.istio.resource import Key
-from mesh.istio.schema import ISTIO_VERSIONS, KINDS, normalise, parse
+from mesh.istio.schema import normalise, parse
 from tests.unit.mesh.istio.documents import document, route
 
 

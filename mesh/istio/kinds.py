@@ -1,0 +1,65 @@
+"""The registry of kinds: one line each. What a kind is stands in the module that the line names.
+
+Light to import: a kind's module, and with it pydantic, is loaded when its model is first asked for.
+"""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+if TYPE_CHECKING:
+    from mesh.istio.model import Message
+
+NETWORKING: Final = "networking.istio.io"
+ISTIO_VERSIONS: Final = ("v1", "v1beta1", "v1alpha3")
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """A kind that can be applied. `group` is empty for Kubernetes' core; `place` is `module:class` of its model, whose
+    module may have a `summary` of a spec; `short` are kubectl's short names."""
+
+    name: str
+    place: str
+    short: tuple[str, ...]
+    group: str = NETWORKING
+    versions: tuple[str, ...] = ISTIO_VERSIONS
+
+    @property
+    def api_versions(self) -> tuple[str, ...]:
+        return tuple(f"{self.group}/{version}" if self.group else version for version in self.versions)
+
+    @property
+    def plural(self) -> str:
+        """As in `kubectl get virtualservices`, in lower case."""
+        lower = self.name.lower()
+        return f"{lower[:-1]}ies" if lower.endswith("try") else f"{lower}s"
+
+    @property
+    def model(self) -> type[Message]:
+        """The type of the kind's `spec`."""
+        module, _, name = self.place.partition(":")
+        found: type[Message] = getattr(importlib.import_module(module), name)
+        return found
+
+    def summary(self, spec: Mapping[str, Any]) -> str:
+        """A line about what a resource with this spec does, as `mesh get` shows it; empty if the kind has none."""
+        module = importlib.import_module(self.place.partition(":")[0])
+        summarise: Callable[[Mapping[str, Any]], str] | None = getattr(module, "summary", None)
+        return summarise(spec) if summarise is not None else ""
+
+
+KINDS: Final[Mapping[str, Kind]] = {
+    kind.name: kind
+    for kind in (
+        Kind("VirtualService", "mesh.istio.virtual_service:VirtualService", ("vs",)),
+        Kind("DestinationRule", "mesh.istio.destination_rule:DestinationRule", ("dr",)),
+        Kind("Gateway", "mesh.istio.gateway:Gateway", ("gw",)),
+        Kind("ServiceEntry", "mesh.istio.service_entry:ServiceEntry", ("se",)),
+        Kind("WorkloadEntry", "mesh.istio.workload_entry:WorkloadEntry", ("we",)),
+        Kind("Service", "mesh.kubernetes.service:ServiceSpec", ("svc",), "", ("v1",)),
+    )
+}
