@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -24,7 +24,7 @@ class File:
     text: str
 
 
-def load_files(files: Iterable[File]) -> list[Resource]:
+def load_files(files: Sequence[File]) -> list[Resource]:
     """The resources of all files. Raises ConfigError with the problems of all of them; a resource that two of them hold
     is one."""
     found: dict[Key, Resource] = {}
@@ -41,6 +41,9 @@ def load_files(files: Iterable[File]) -> list[Resource]:
                 where = f"{first.file}:{first.line}"
                 message = f"{resource.key} is there twice, first in {where}"
                 problems.append(Problem(message, "metadata.name", resource.file, resource.line))
+    if not problems and not found:
+        names = ", ".join(file.name for file in files)
+        problems.append(Problem("there is no resource in it: nothing but blanks and comments", file=names))
     if problems:
         raise ConfigError(*problems)
     return list(found.values())

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import socket
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
 from mesh.bootstrap import Ports, is_loopback
 from mesh.cli.errors import USAGE, CliError
@@ -34,8 +34,7 @@ def has_network(network: str = NETWORK) -> bool:
 
 
 def all_free(address: str, ports: Ports) -> bool:
-    wanted = (ports.admin, ports.outbound, ports.inbound, ports.health, ports.prometheus)
-    return all(can_listen(address, port) for port in wanted)
+    return all(can_listen(address, port) for port in ports.all)
 
 
 class Reservation:
@@ -60,7 +59,14 @@ def reserve_local(network: str = NETWORK) -> Reservation:
                 return Reservation(address, ports, lock)
             if lock is not None:
                 lock.close()
-    raise CliError("no loopback address is free for a sidecar", "name one with --address")
+    raise CliError("no loopback address is free for a sidecar", *_taken_everywhere(), "name one with --address")
+
+
+def _taken_everywhere() -> Iterator[str]:
+    """Hints for the ports that somebody holds on all addresses at once."""
+    for port in Ports().all:
+        if not can_listen("0.0.0.0", port) and not can_listen(f"{NETWORK}.{MOST_LOCAL}", port):  # noqa: S104
+            yield f"port {port} is taken on every address (0.0.0.0:{port}); who has it: ss -ltnp sport = :{port}"
 
 
 def _candidates(network: str) -> Iterable[tuple[str, Ports]]:

@@ -54,8 +54,11 @@ class Metadata(Message):
 
 def parse(document: Mapping[str, Any], file: str = "", line: int = 0) -> tuple[Resource | None, list[Found]]:
     """The resource that a document describes, or what is wrong with it; paths are relative to the document."""
-    found = [Found((key,), f"unknown field{suggestion(key, _TOP_LEVEL)}") for key in document if key not in _TOP_LEVEL]
+    found: list[Found] = []
     kind = _kind_of(document, found)
+    if kind is None and found and found[0].path == ("kind",) and "kind" in document:
+        return None, found  # nothing is known of what else such a document may have
+    found += [Found((key,), f"unknown field{suggestion(key, _TOP_LEVEL)}") for key in document if key not in _TOP_LEVEL]
     metadata = _validate(Metadata, "metadata", _own_metadata(document.get("metadata")), found)
     if kind is not None and metadata is not None:
         extra = circuit_breaker.problems(kind.name, metadata.annotations)

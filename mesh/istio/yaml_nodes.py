@@ -8,11 +8,14 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
+from itertools import islice
 from typing import Any, Final
 
 import yaml
+
+from mesh.istio.yaml_flow import flow_events, worth_another_look
 
 try:
     from yaml import CSafeLoader as SafeLoader
@@ -35,6 +38,8 @@ _WORDS: Final[dict[str, Any]] = {
 }
 _TAG = "tag:yaml.org,2002:"
 _TAG_TYPES: Final[dict[str, type]] = {"int": int, "float": float, "bool": bool, "null": type(None)}
+_TEMPLATE: Final = "{{"
+NOT_RENDERED: Final = "a template ({{ … }}) that nobody has rendered: run `helm template` (or whatever it is for) first"
 _SURROGATES = re.compile(r"\\u([dD][89abAB][0-9a-fA-F]{2})\\u([dD][c-fC-F][0-9a-fA-F]{2})")
 
 
@@ -87,16 +92,33 @@ def compose(text: str) -> Iterator[Node]:
         raise YamlError(f"broken YAML: the character U+{ord(bad.group()):04X} is not allowed", line)
     if text.lstrip()[:1] in ("{", "["):
         text = _SURROGATES.sub(_joined, text)
-    composer = _Composer()
+    done = 0
     try:
-        for event in yaml.parse(text, Loader=SafeLoader):
-            root = composer.take(event)
-            if root is not None:
-                yield root
+        for root in _roots(yaml.parse(text, Loader=SafeLoader)):
+            done += 1
+            yield root
     except yaml.MarkedYAMLError as error:
-        raise _broken(error, text.rstrip().count("\n") + 1) from None
+        if not worth_another_look(text, error):
+            raise _broken(error, text) from None
+        yield from _read_again(text, done, error)
     except (yaml.YAMLError, ValueError, OverflowError) as error:  # the pure-Python scanner's chr() and int()
         raise YamlError(f"broken YAML: {error}", 0) from None
+
+
+def _roots(events: Iterable[yaml.Event]) -> Iterator[Node]:
+    composer = _Composer()
+    for event in events:
+        root = composer.take(event)
+        if root is not None:
+            yield root
+
+
+def _read_again(text: str, done: int, refused: yaml.MarkedYAMLError) -> Iterator[Node]:
+    """The documents after the first `done`, flow collections read as in YAML 1.2."""
+    try:
+        yield from islice(_roots(flow_events(text)), done, None)
+    except (yaml.YAMLError, ValueError, OverflowError):
+        raise _broken(refused, text) from None
 
 
 def _joined(pair: re.Match[str]) -> str:
@@ -105,13 +127,28 @@ def _joined(pair: re.Match[str]) -> str:
     return f"\\U{0x10000 + ((high - 0xD800) << 10) + (low - 0xDC00):08X}"
 
 
-def _broken(error: yaml.MarkedYAMLError, last_line: int) -> YamlError:
+def _broken(error: yaml.MarkedYAMLError, text: str) -> YamlError:
     mark = error.problem_mark or error.context_mark
+    line = min(mark.line + 1, text.rstrip().count("\n") + 1) if mark else 0
+    if plain := _plain_word(error, text, line):
+        return YamlError(plain, line)
     context = error.context or ""
     if context and error.context_mark and mark and error.context_mark.line != mark.line:
         context += f" that begins on line {error.context_mark.line + 1}"
     reason = ", ".join(part for part in (context, error.problem) if part)
-    return YamlError(f"broken YAML: {reason}", min(mark.line + 1, last_line) if mark else 0)
+    return YamlError(f"broken YAML: {reason}", line)
+
+
+def _plain_word(error: yaml.MarkedYAMLError, text: str, line: int) -> str:
+    """What the slip is when it is one of the common ones, else an empty string."""
+    written = text.split("\n", line)[line - 1] if line else ""
+    if "\t" in written[: len(written) - len(written.lstrip())]:
+        return "a tab: YAML is indented with spaces only"
+    if _TEMPLATE in written:
+        return NOT_RENDERED
+    if error.problem and error.problem.startswith("mapping values are not allowed"):
+        return 'a ": " within a value (put the value in quotes), or a line that is indented further than it should be'
+    return ""
 
 
 class _Composer:
@@ -190,7 +227,8 @@ class _Composer:
             parent.data.append(node.data)
         elif parent.key is None:
             if node.children is not None:
-                raise YamlError("a key must be a string", line)
+                template = isinstance(node.children, dict)
+                raise YamlError(NOT_RENDERED if template else "a key must be a string", line)
             # An alias as a key stands where the alias is.
             parent.key = node if node.line == line else Node(line, node.data, plain=node.plain)
         else:
