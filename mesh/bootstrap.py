@@ -39,6 +39,10 @@ class Ports:
     health: int = HEALTH_PORT
     prometheus: int = PROMETHEUS_PORT
 
+    @property
+    def all(self) -> tuple[int, ...]:
+        return (self.admin, self.outbound, self.inbound, self.health, self.prometheus)
+
     @classmethod
     def shared(cls, index: int) -> Ports:
         """The ports of the index-th proxy on one address: Istio's for the first, a thousand apart for the next ones."""

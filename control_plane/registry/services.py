@@ -1,7 +1,8 @@
 """(declared resources, workloads) → services and their endpoints. Pure.
 
 Of one host, a Kubernetes Service comes before ServiceEntries, the older before the younger, and all of them before the
-implicit service that workloads make by naming it when they connect.
+implicit service that workloads make by naming it when they connect. ServiceEntries of one host, namespace and resolution
+are one service with the ports of all.
 """
 
 from __future__ import annotations
@@ -35,12 +36,13 @@ _RESOLUTIONS = {
 
 class _Declared(NamedTuple):
     """A service with its endpoints, as far as they do not come from workloads that name it. With `selects` there are no
-    such: its selector says who belongs to it."""
+    such: its selector says who belongs to it. `merges` says that others of its host may add to it."""
 
     service: Service
     wanted: tuple[Wanted, ...]
     instances: list[Instance]
     selects: bool
+    merges: bool = False
 
 
 class Members:
@@ -65,7 +67,7 @@ def discover(
     declared: dict[str, list[_Declared]] = {}
     for each in _declared(resources, workloads):
         declared.setdefault(each.service.host, []).append(each)
-    services = {host: found[0].service for host, found in declared.items()}
+    services = {host: _joined(found) for host, found in declared.items()}
     instances: dict[str, list[Instance]] = {}
     for host, joined in _by_service(workloads).items():
         if host not in services:
@@ -74,7 +76,7 @@ def discover(
         elif any(each.selects for each in declared[host]):
             continue
         else:
-            wanted = declared[host][0].wanted
+            wanted = _all_wanted(declared[host])
         instances[host] = _registered(joined, wanted)
     for host, found in declared.items():
         instances.setdefault(host, []).extend(instance for each in found for instance in each.instances)
@@ -88,6 +90,36 @@ def _declared(resources: Kinds, workloads: Sequence[Workload]) -> Iterator[_Decl
     for resource in resources.get("ServiceEntry", ()):
         for host in resource.spec.hosts:
             yield _service_entry(resource, host.lower(), members)
+
+
+def _joined(declared: Sequence[_Declared]) -> Service:
+    """The first; a ServiceEntry with the ports, addresses and names to look up of those that may add to it: of the same
+    namespace, found in the same way (so Istio merges them). Of two ports with one number the first counts."""
+    first, *others = (each.service for each in declared)
+    if not others or not declared[0].merges:
+        return first
+    ports = {port.number: port for port in first.ports}
+    addresses, endpoints = list(first.addresses), list(first.endpoints)
+    for other in others:
+        if (other.namespace, other.resolution) == (first.namespace, first.resolution):
+            for port in other.ports:
+                ports.setdefault(port.number, port)
+            addresses += other.addresses
+            endpoints += other.endpoints
+    return replace(
+        first,
+        ports=tuple(ports.values()),
+        addresses=tuple(dict.fromkeys(addresses)),
+        endpoints=tuple({instance.key: instance for instance in endpoints}.values()),
+    )
+
+
+def _all_wanted(declared: Sequence[_Declared]) -> tuple[Wanted, ...]:
+    found: dict[int, Wanted] = {}
+    for each in declared:
+        for wanted in each.wanted:
+            found.setdefault(wanted.number, wanted)
+    return tuple(found.values())
 
 
 def _known(service: Service) -> bool:
@@ -148,7 +180,7 @@ def _service_entry(resource: Resource, host: str, members: Members) -> _Declared
             own = {port.number: port.app_port for port in service.ports}
             found = [Instance(host, own, namespace=service.namespace)]
         service = replace(service, endpoints=tuple(found))
-    return _Declared(service, wanted, found, selects)
+    return _Declared(service, wanted, found, selects, merges=True)
 
 
 # ── who serves it ─────────────────────────────────────────────────────────────────────────────────────────────────────

@@ -12,7 +12,7 @@ from control_plane.translate.hash_policy import hash_policy
 from control_plane.translate.headers import apply_headers
 from control_plane.translate.messages import duration
 from control_plane.translate.retry import DEFAULT, retry_policy
-from mesh.istio.destination_rule import ConsistentHashLB
+from mesh.istio.load_balancing import ConsistentHashLB
 from mesh.istio.virtual_service import (
     Destination,
     HTTPDirectResponse,

@@ -10,17 +10,13 @@ from envoy.extensions.load_balancing_policies.ring_hash.v3.ring_hash_pb2 import 
 from envoy.extensions.load_balancing_policies.round_robin.v3.round_robin_pb2 import RoundRobin
 from envoy.extensions.upstreams.http.v3.http_protocol_options_pb2 import HttpProtocolOptions
 
+from control_plane.translate.locality import weighted
 from control_plane.translate.messages import duration
 from control_plane.translate.policy import Policy
 from control_plane.translate.viewer import Audience
 from control_plane.world import MeshConfig
-from mesh.istio.destination_rule import (
-    ConnectionPoolSettings,
-    ConsistentHashLB,
-    LoadBalancerSettings,
-    OutlierDetection,
-    SimpleLB,
-)
+from mesh.istio.destination_rule import ConnectionPoolSettings, OutlierDetection, RetryBudget, TcpKeepalive
+from mesh.istio.load_balancing import ConsistentHashLB, LoadBalancerSettings, SimpleLB
 from mesh.xds import any_of
 
 UNLIMITED: Final = 2**32 - 1
@@ -34,7 +30,12 @@ _LB: Final = {
     SimpleLB.LEAST_CONN: Cluster.LEAST_REQUEST,
     SimpleLB.ROUND_ROBIN: Cluster.ROUND_ROBIN,
     SimpleLB.RANDOM: Cluster.RANDOM,
+    SimpleLB.PASSTHROUGH: Cluster.LEAST_REQUEST,  # of those who name hosts; others' clusters are ORIGINAL_DST
 }
+_GRADUAL: Final = (SimpleLB.UNSPECIFIED, SimpleLB.LEAST_REQUEST, SimpleLB.LEAST_CONN, SimpleLB.ROUND_ROBIN)
+WARMUP_MINIMUM: Final = 10.0  # percent
+RETRY_BUDGET: Final = 20.0  # percent
+MIN_RETRIES: Final = 3
 _LEAST_REQUEST: Final = ("envoy.load_balancing_policies.least_request", LeastRequest())
 _ROUND_ROBIN: Final = ("envoy.load_balancing_policies.round_robin", RoundRobin())
 
@@ -43,6 +44,10 @@ def apply_policy(cluster: Any, policy: Policy, mesh: MeshConfig, audience: Audie
     """Completes a cluster whose discovery type is set."""
     _balancing(cluster, policy.load_balancer, audience)
     _pool(cluster, policy.connection_pool, mesh)
+    if policy.retry_budget is not None:
+        _budget(cluster, policy.retry_budget)
+    if weighted(policy) and cluster.type != Cluster.ORIGINAL_DST:
+        cluster.common_lb_config.locality_weighted_lb_config.SetInParent()
     if policy.outlier_detection is not None:
         _outlier(cluster, policy.outlier_detection)
 
@@ -59,9 +64,27 @@ def _balancing(cluster: Any, settings: LoadBalancerSettings | None, audience: Au
     wanted = settings.simple if settings is not None else SimpleLB.UNSPECIFIED
     if audience is not Audience.GRPC:
         cluster.lb_policy = _LB[wanted]
+        if settings is not None:
+            _slow_start(cluster, settings)
         return
     # gRPC rejects lb_policy LEAST_REQUEST; of a list it takes the first policy that it has.
     _offer(cluster, *((_ROUND_ROBIN,) if _LB[wanted] != Cluster.LEAST_REQUEST else (_LEAST_REQUEST, _ROUND_ROBIN)))
+
+
+def _slow_start(cluster: Any, settings: LoadBalancerSettings) -> None:
+    """A new endpoint gets its share gradually. Istio's defaults: from 10 % of it, linearly."""
+    warmup = settings.warmup
+    seconds = warmup.duration if warmup is not None else settings.warmup_duration_secs
+    if seconds is None or settings.simple not in _GRADUAL:
+        return
+    by_round = cluster.lb_policy == Cluster.ROUND_ROBIN
+    slow = (cluster.round_robin_lb_config if by_round else cluster.least_request_lb_config).slow_start_config
+    slow.slow_start_window.CopyFrom(duration(seconds))
+    minimum = warmup.minimum_percent if warmup is not None else None
+    slow.min_weight_percent.value = WARMUP_MINIMUM if minimum is None else minimum
+    aggression = warmup.aggression if warmup is not None else None
+    slow.aggression.default_value = 1.0 if aggression is None else aggression
+    slow.aggression.runtime_key = ""
 
 
 def _offer(cluster: Any, *offered: tuple[str, Any]) -> None:
@@ -97,13 +120,42 @@ def _pool(cluster: Any, settings: ConnectionPoolSettings | None, mesh: MeshConfi
     limits.max_pending_requests.value = (http.http1_max_pending_requests if http is not None else 0) or UNLIMITED
     limits.max_requests.value = (http.http2_max_requests if http is not None else 0) or UNLIMITED
     limits.max_retries.value = (http.max_retries if http is not None else 0) or UNLIMITED
-    if http is not None:
-        set_http_options(cluster, http.idle_timeout, http.max_requests_per_connection)
+    idle = http.idle_timeout if http is not None else None
+    if tcp is not None and tcp.tcp_keepalive is not None:
+        _keepalive(cluster, tcp.tcp_keepalive)
+    set_http_options(
+        cluster,
+        idle if idle is not None or tcp is None else tcp.idle_timeout,
+        http.max_requests_per_connection if http is not None else 0,
+        tcp.max_connection_duration if tcp is not None else None,
+    )
 
 
-def set_http_options(cluster: Any, idle_timeout: float | None = None, max_requests_per_connection: int = 0) -> None:
+def _keepalive(cluster: Any, settings: TcpKeepalive) -> None:
+    keepalive = cluster.upstream_connection_options.tcp_keepalive
+    keepalive.SetInParent()
+    if settings.probes:
+        keepalive.keepalive_probes.value = settings.probes
+    if settings.time is not None:
+        keepalive.keepalive_time.value = max(1, round(settings.time))
+    if settings.interval is not None:
+        keepalive.keepalive_interval.value = max(1, round(settings.interval))
+
+
+def _budget(cluster: Any, settings: RetryBudget) -> None:
+    budget = cluster.circuit_breakers.thresholds[0].retry_budget
+    budget.budget_percent.value = RETRY_BUDGET if settings.percent is None else settings.percent
+    budget.min_retry_concurrency.value = settings.min_retry_concurrency or MIN_RETRIES
+
+
+def set_http_options(
+    cluster: Any,
+    idle_timeout: float | None = None,
+    max_requests_per_connection: int = 0,
+    max_connection_duration: float | None = None,
+) -> None:
     """How connections to the cluster are reused, when anything about that is said."""
-    if idle_timeout is None and not max_requests_per_connection:
+    if idle_timeout is None and not max_requests_per_connection and max_connection_duration is None:
         return
     options = HttpProtocolOptions()
     options.explicit_http_config.http_protocol_options.SetInParent()
@@ -112,6 +164,8 @@ def set_http_options(cluster: Any, idle_timeout: float | None = None, max_reques
         common.idle_timeout.CopyFrom(duration(idle_timeout))
     if max_requests_per_connection:
         common.max_requests_per_connection.value = max_requests_per_connection
+    if max_connection_duration is not None:
+        common.max_connection_duration.CopyFrom(duration(max_connection_duration))
     cluster.typed_extension_protocol_options[HTTP_OPTIONS].CopyFrom(any_of(options))
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, Final
 
@@ -13,12 +13,14 @@ from control_plane.translate.cluster_policy import apply_policy
 from control_plane.translate.endpoints import assignment, dns_assignment, selected
 from control_plane.translate.hosts import is_wildcard
 from control_plane.translate.index import HostRule, Index
+from control_plane.translate.locality import Preference, preference
 from control_plane.translate.messages import address, ads, config_path, duration, istio_metadata
 from control_plane.translate.policy import DEFAULT, Policy, port_policy, subset_policy
 from control_plane.translate.viewer import Audience, Viewer
 from control_plane.world import Instance, Resolution, Service
 from mesh.istio import circuit_breaker
 from mesh.istio.destination_rule import Subset
+from mesh.istio.load_balancing import SimpleLB
 from mesh.naming import BLACKHOLE_CLUSTER, INBOUND_PASSTHROUGH_CLUSTER, PASSTHROUGH_CLUSTER, outbound_cluster
 from mesh.node import ServicePort
 
@@ -42,25 +44,26 @@ class Outbound:
 
 def outbound(index: Index, viewer: Viewer) -> Outbound:
     """The clusters of all services. They are the same for all clients of one kind in one namespace (which decides which
-    DestinationRule holds)."""
-    key = ("outbound", viewer.namespace, viewer.audience)
-    return index.once(key, lambda: _outbound(index, viewer.namespace, viewer.audience))
+    DestinationRule holds) and one place."""
+    client = replace(viewer, labels=())
+    return index.once(("outbound", client), lambda: _outbound(index, client))
 
 
-def _outbound(index: Index, namespace: str, audience: Audience) -> Outbound:
+def _outbound(index: Index, viewer: Viewer) -> Outbound:
     clusters: dict[str, Any] = {}
     endpoints: dict[str, Any] = {}
     for service in index.services:
-        rule = index.rule(service.host, service.namespace, namespace)
+        rule = index.rule(service.host, service.namespace, viewer.namespace)
         for port in service.ports:
             for each in _variants(service, port, rule):
-                # Namespaces share the clusters for which they have the same rule.
-                key = ("cluster", each.name, rule, audience)
-                if (cluster := index.once(key, partial(_cluster, index, each, audience))) is None:
+                wish = preference(each.policy, viewer.locality, viewer.rule_labels)
+                # Clients share the clusters for which they have the same rule and the same wishes.
+                key = ("cluster", each.name, rule, viewer.audience, wish if _inline(service) else None)
+                if (cluster := index.once(key, partial(_cluster, index, each, viewer.audience, wish))) is None:
                     continue
                 clusters[each.name] = cluster
                 if cluster.type == EDS:
-                    endpoints[each.name] = _endpoints(index, each)
+                    endpoints[each.name] = _endpoints(index, each, wish)
     return Outbound(clusters, endpoints)
 
 
@@ -89,23 +92,28 @@ def _variants(service: Service, port: ServicePort, rule: HostRule | None) -> Ite
         yield _Variant(name, service, port, own, rule, subset)
 
 
-def _cluster(index: Index, variant: _Variant, audience: Audience) -> Any:
+def _cluster(index: Index, variant: _Variant, audience: Audience, wish: Preference | None) -> Any:
     """The cluster, or None where nothing could be reached through one."""
     cluster = Cluster(name=variant.name, metadata=_metadata(variant))
-    if not _discover(cluster, variant, audience):
+    if not _discover(cluster, variant, audience, wish):
         return None
     apply_policy(cluster, variant.policy, index.mesh, audience)
     return cluster
 
 
-def _endpoints(index: Index, variant: _Variant) -> Any:
-    """The assignment does not depend on who asks, unless namespaces have subsets of their own."""
+def _endpoints(index: Index, variant: _Variant, wish: Preference | None) -> Any:
+    """The assignment does not depend on who asks, unless namespaces have subsets of their own, or clients wishes."""
     service, port = variant.service, variant.port
     labels = variant.labels
-    key = ("endpoints", variant.name, tuple(sorted(labels.items())))
+    key = ("endpoints", variant.name, tuple(sorted(labels.items())), wish)
     return index.once(
-        key, lambda: assignment(variant.name, selected(index.instances(service.host), labels), port.number)
+        key, lambda: assignment(variant.name, selected(index.instances(service.host), labels), port.number, wish)
     )
+
+
+def _inline(service: Service) -> bool:
+    """Whether the service's clusters hold their endpoints themselves."""
+    return service.resolution is not Resolution.REGISTRY
 
 
 def _metadata(variant: _Variant) -> Any:
@@ -128,9 +136,12 @@ def _metadata(variant: _Variant) -> Any:
 # ── discovery ─────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def _discover(cluster: Any, variant: _Variant, audience: Audience) -> bool:
+def _discover(cluster: Any, variant: _Variant, audience: Audience, wish: Preference | None) -> bool:
     """Says how the cluster's hosts are found; False when this client has no way to find any."""
     resolution = variant.service.resolution
+    if _passes_through(variant.policy) and audience is Audience.TRANSPARENT:
+        cluster.type = ORIGINAL_DST
+        return True
     if resolution is Resolution.REGISTRY:
         cluster.type = EDS
         cluster.eds_cluster_config.service_name = variant.name
@@ -140,14 +151,15 @@ def _discover(cluster: Any, variant: _Variant, audience: Audience) -> bool:
         cluster.type = ORIGINAL_DST
         return True
     # "Wherever the client was going" is, for a client that names hosts, whatever the name stands for.
-    instances = selected(_named(variant.service), variant.labels)
+    serving = (i for i in _named(variant.service) if not i.ports or variant.port.number in i.ports)
+    instances = selected(serving, variant.labels)
     if not instances:
         return False
     by_round = resolution is Resolution.DNS_ROUND_ROBIN or (audience is Audience.GRPC and len(instances) == 1)
     if audience is Audience.GRPC and not by_round:
         return False  # gRPC knows DNS with one name only
     cluster.type = LOGICAL_DNS if by_round else STRICT_DNS
-    _set_dns(cluster, instances[:1] if by_round else instances, variant.port.number)
+    _set_dns(cluster, instances[:1] if by_round else instances, variant.port.number, wish)
     return True
 
 
@@ -159,11 +171,15 @@ def _named(service: Service) -> tuple[Instance, ...]:
     return (Instance(service.host, ports, namespace=service.namespace),)
 
 
-def _set_dns(cluster: Any, instances: tuple[Instance, ...], port: int) -> None:
+def _passes_through(policy: Policy) -> bool:
+    return policy.load_balancer is not None and policy.load_balancer.simple is SimpleLB.PASSTHROUGH
+
+
+def _set_dns(cluster: Any, instances: tuple[Instance, ...], port: int, wish: Preference | None) -> None:
     cluster.dns_refresh_rate.CopyFrom(duration(DNS_REFRESH_RATE))
     cluster.respect_dns_ttl = True
     cluster.dns_lookup_family = Cluster.V4_PREFERRED
-    cluster.load_assignment.CopyFrom(dns_assignment(cluster.name, instances, port))
+    cluster.load_assignment.CopyFrom(dns_assignment(cluster.name, instances, port, wish))
 
 
 # ── clusters of no service ────────────────────────────────────────────────────────────────────────────────────────────

@@ -29,9 +29,11 @@ _STATIC: Final = frozenset((ADMIN_PORT, HEALTH_PORT, PROMETHEUS_PORT))  # ports 
 
 @dataclass(frozen=True, slots=True)
 class Served:
-    """The hosts of one server of one Gateway, as (namespace or `*`, host)."""
+    """The hosts of one server of one Gateway, as (namespace or `*`, host). `number` is the server's port, which rules
+    speak of: where the proxy listens may be elsewhere."""
 
     gateway: str  # namespace/name
+    number: int
     hosts: tuple[tuple[str, str], ...]
 
 
@@ -39,17 +41,29 @@ Servers = Mapping[int, tuple[Served, ...]]
 
 
 def servers_of(index: Index, node: Node) -> Servers:
-    """By port, what the Gateways whose selector the proxy's labels satisfy have there, the oldest first."""
+    """By the port that the proxy listens on, what the Gateways whose selector its labels satisfy have there, the oldest
+    first."""
     found: dict[int, list[Served]] = defaultdict(list)
+    targets = _targets(index, node)
     for resource in index.gateways:
         if not resource.spec.selector.items() <= node.labels.items():
             continue
         namespace = resource.key.namespace
         for server in resource.spec.servers:
-            if server.port.number not in _STATIC:
+            number = server.port.number
+            if (listening := targets.get(number, number)) not in _STATIC:
                 hosts = tuple(_server_host(host, namespace) for host in server.hosts)
-                found[server.port.number].append(Served(f"{namespace}/{resource.key.name}", hosts))
+                found[listening].append(Served(f"{namespace}/{resource.key.name}", number, hosts))
     return {port: tuple(found[port]) for port in sorted(found)}
+
+
+def _targets(index: Index, node: Node) -> Mapping[int, int]:
+    """Port of a service that the gateway is an instance of → where its proxy has to listen for it (`targetPort`)."""
+    found = {port.number: port.app_port for port in node.ports}
+    for _, instance in index.served_by(node.id):
+        for number, target in instance.ports.items():
+            found.setdefault(number, target)
+    return found
 
 
 def _server_host(host: str, namespace: str) -> tuple[str, str]:
@@ -102,16 +116,14 @@ def _routes(index: Index, viewer: Viewer, port: int, served: Iterable[Served]) -
     for server in served:
         for bound in index.virtual_services:
             if server.gateway in bound.gateways:
-                _bind(index, viewer, port, server, bound, hosts)
+                _bind(index, viewer, server, bound, hosts)
     return configuration(route_name(port), _virtual_hosts(hosts, port))
 
 
-def _bind(
-    index: Index, viewer: Viewer, port: int, server: Served, bound: BoundService, hosts: dict[str, _Host]
-) -> None:
+def _bind(index: Index, viewer: Viewer, server: Served, bound: BoundService, hosts: dict[str, _Host]) -> None:
     """Adds a VirtualService to the hosts that it and a server of its gateway have in common. The hosts of several
     servers may overlap: it counts once."""
-    routes = virtual_service.routes(index, viewer, bound, port, server.gateway)
+    routes = virtual_service.routes(index, viewer, bound, server.number, server.gateway)
     if not routes:
         return
     visible = [host for namespace, host in server.hosts if namespace in (ANY, bound.namespace)]

@@ -9,7 +9,7 @@ from envoy.config.route.v3.route_components_pb2 import RouteAction
 from control_plane.translate.index import Index
 from control_plane.translate.messages import duration
 from control_plane.translate.policy import port_policy, subset_policy
-from mesh.istio.destination_rule import ConsistentHashLB
+from mesh.istio.load_balancing import ConsistentHashLB
 from mesh.naming import ClusterName
 
 

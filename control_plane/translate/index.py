@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Hashable, Iterable, Mapping
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeVar
 from weakref import WeakKeyDictionary
 
 from control_plane.translate.hosts import covers, is_wildcard, qualified
+from control_plane.translate.policy import Settings
 from control_plane.world import Instance, Service, World
 from mesh.istio.destination_rule import DestinationRule, Subset, TrafficPolicy
+from mesh.istio.load_balancing import LoadBalancerSettings
 from mesh.istio.virtual_service import MESH_GATEWAY, VirtualService
 
 if TYPE_CHECKING:
@@ -74,7 +76,10 @@ class Index:
                     (mesh_wildcards if is_wildcard(host) else self._mesh_exact).setdefault(host, bound)
         self._mesh_wildcards = _by_specificity(mesh_wildcards)
         self._rules = _rules_by_namespace(world.resources.get("DestinationRule", ()))
-        self.hashes = any(map(_hashes, world.resources.get("DestinationRule", ())))
+        balancers = list(_balancers(world.resources.get("DestinationRule", ())))
+        self.hashes = any(each.consistent_hash is not None for each in balancers)
+        self.rule_labels = _rule_labels(balancers)
+        self.prefers_places = any(map(_prefers_places, world.resources.get("DestinationRule", ())))
         self._by_node = _instances_by_node(world.instances)
         self._made: dict[Hashable, object] = {}
 
@@ -112,9 +117,11 @@ class Index:
 
     def rule(self, host: str, service_namespace: str, client_namespace: str) -> HostRule | None:
         """The DestinationRule for a client's traffic to a host: of the client's namespace, else of the service's, else
-        of the mesh's root namespace."""
-        host = host.lower()
-        for namespace in dict.fromkeys((client_namespace, service_namespace, self.mesh.root_namespace)):
+        of the mesh's root namespace. A client in the root namespace (a gateway, as a rule) has no rules of its own
+        before others': what stands there is the mesh's default."""
+        host, root = host.lower(), self.mesh.root_namespace
+        first = () if client_namespace == root else (client_namespace,)
+        for namespace in dict.fromkeys((*first, service_namespace, root)):
             if (found := self._rules.get(namespace)) is None:
                 continue
             exact, wildcards = found
@@ -159,15 +166,35 @@ def _by_specificity(wildcards: Mapping[str, T]) -> tuple[tuple[str, T], ...]:
     return tuple(sorted(wildcards.items(), key=lambda item: (-len(item[0]), item[0])))
 
 
-def _hashes(resource: Resource) -> bool:
-    """Whether a DestinationRule spreads any requests by a key."""
+def _settings(resource: Resource) -> Iterator[Settings]:
+    """Everything in a DestinationRule that has settings of its own."""
     spec: DestinationRule = resource.spec
     for policy in (spec.traffic_policy, *(subset.traffic_policy for subset in spec.subsets)):
         if policy is not None:
-            settings = (policy.load_balancer, *(port.load_balancer for port in policy.port_level_settings))
-            if any(each is not None and each.consistent_hash is not None for each in settings):
-                return True
-    return False
+            yield policy
+            yield from policy.port_level_settings
+
+
+def _balancers(resources: Iterable[Resource]) -> Iterator[LoadBalancerSettings]:
+    for resource in resources:
+        for settings in _settings(resource):
+            if settings.load_balancer is not None:
+                yield settings.load_balancer
+
+
+def _rule_labels(balancers: Iterable[LoadBalancerSettings]) -> tuple[str, ...]:
+    """The labels by which any DestinationRule tells its clients apart."""
+    found = (each.locality_lb_setting for each in balancers)
+    return tuple(sorted({label.partition("=")[0] for each in found if each for label in each.failover_priority}))
+
+
+def _prefers_places(resource: Resource) -> bool:
+    """Whether a DestinationRule may make some client prefer the endpoints near to it."""
+    return any(
+        each.outlier_detection is not None
+        or (each.load_balancer is not None and each.load_balancer.locality_lb_setting)
+        for each in _settings(resource)
+    )
 
 
 _Rules = dict[str, tuple[dict[str, HostRule], tuple[tuple[str, HostRule], ...]]]

@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Protocol
 
-from mesh.istio.destination_rule import ConnectionPoolSettings, LoadBalancerSettings, OutlierDetection, TrafficPolicy
+from mesh.istio.destination_rule import ConnectionPoolSettings, OutlierDetection, RetryBudget, TrafficPolicy
+from mesh.istio.load_balancing import LoadBalancerSettings
 
 
 class Settings(Protocol):
@@ -26,6 +27,7 @@ class Policy:
     load_balancer: LoadBalancerSettings | None = None
     connection_pool: ConnectionPoolSettings | None = None
     outlier_detection: OutlierDetection | None = None
+    retry_budget: RetryBudget | None = None
 
 
 DEFAULT = Policy()
@@ -36,19 +38,21 @@ def port_policy(host_policy: TrafficPolicy | None, port: int) -> Policy:
     default again, not the host's."""
     if host_policy is None:
         return DEFAULT
-    return _of(_port_settings(host_policy, port) or host_policy)
+    return _of(_port_settings(host_policy, port) or host_policy, host_policy.retry_budget)
 
 
 def subset_policy(base: Policy, subset: TrafficPolicy | None, port: int) -> Policy:
     """The policy of a subset on one port: it replaces the host's block by block, its settings of the port as a whole."""
     if subset is None:
         return base
+    budget = subset.retry_budget or base.retry_budget
     if (settings := _port_settings(subset, port)) is not None:
-        return _of(settings)
+        return _of(settings, budget)
     return Policy(
         subset.load_balancer or base.load_balancer,
         subset.connection_pool or base.connection_pool,
         subset.outlier_detection or base.outlier_detection,
+        budget,
     )
 
 
@@ -56,5 +60,5 @@ def _port_settings(policy: TrafficPolicy, port: int) -> Settings | None:
     return next((settings for settings in policy.port_level_settings if settings.port.number == port), None)
 
 
-def _of(settings: Settings) -> Policy:
-    return Policy(settings.load_balancer, settings.connection_pool, settings.outlier_detection)
+def _of(settings: Settings, budget: RetryBudget | None) -> Policy:
+    return Policy(settings.load_balancer, settings.connection_pool, settings.outlier_detection, budget)

@@ -138,8 +138,8 @@ def _captured(index: Index, viewer: Viewer, port: int) -> Any:
 
 @dataclass(frozen=True, slots=True)
 class _Unserved:
-    """A host of a VirtualService that is no service's. It is asked for on the ports of the service whose wildcard it is
-    part of, else on port 80, as in Istio."""
+    """A host of a VirtualService that is no service's. It is asked for on the ports of the services that its VirtualService
+    is for besides, or of the service whose wildcard it is part of, else on port 80, as in Istio."""
 
     host: str
     bound: BoundService
@@ -153,6 +153,7 @@ def _unserved(index: Index) -> tuple[_Unserved, ...]:
 def _find_unserved(index: Index) -> Iterator[_Unserved]:
     wildcards = [service for service in index.services if is_wildcard(service.host)]
     for host, bound in index.hosts_without_service():
-        service = next((s for s in wildcards if covers(s.host, host)), None)
-        ports = tuple(p.number for p in service.ports if may_be_http(p)) if service is not None else ()
-        yield _Unserved(host, bound, ports or (HTTP_PORT,))
+        named = [found for name in bound.hosts if (found := index.service(name)) is not None]
+        around = named or [s for s in wildcards if covers(s.host, host)][:1]
+        ports = {port.number: None for service in around for port in service.ports if may_be_http(port)}
+        yield _Unserved(host, bound, tuple(ports) or (HTTP_PORT,))

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import Enum
 
 from control_plane.translate.index import Index
-from mesh.node import GENERATOR_GRPC, INTERCEPT_NONE, ROUTER, Node
+from mesh.node import GENERATOR_GRPC, INTERCEPT_NONE, ROUTER, Locality, Node
 
 
 class Audience(Enum):
@@ -22,11 +23,14 @@ class Audience(Enum):
 @dataclass(frozen=True, slots=True)
 class Viewer:
     """All that shared resources may depend on: they are made once for each of these. `labels` are the client's, without
-    those that no rule asks for."""
+    those that no VirtualService asks for, `rule_labels` those that some DestinationRule asks for; `locality` is empty
+    where no DestinationRule prefers any place."""
 
     namespace: str
     audience: Audience
     labels: tuple[tuple[str, str], ...] = ()
+    rule_labels: tuple[tuple[str, str], ...] = ()
+    locality: Locality = Locality()  # noqa: RUF009 - frozen
 
 
 def audience_of(node: Node) -> Audience:
@@ -38,5 +42,14 @@ def audience_of(node: Node) -> Audience:
 
 
 def viewer_of(index: Index, node: Node) -> Viewer:
-    labels = tuple((name, node.labels[name]) for name in index.source_labels if name in node.labels)
-    return Viewer(node.namespace, audience_of(node), labels)
+    return Viewer(
+        node.namespace,
+        audience_of(node),
+        _those(index.source_labels, node.labels),
+        _those(index.rule_labels, node.labels),
+        node.locality if index.prefers_places else Locality(),
+    )
+
+
+def _those(names: tuple[str, ...], labels: Mapping[str, str]) -> tuple[tuple[str, str], ...]:
+    return tuple((name, labels[name]) for name in names if name in labels)

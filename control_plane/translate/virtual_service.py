@@ -16,7 +16,7 @@ from control_plane.translate.index import BoundService, Index, gateway_name
 from control_plane.translate.match import catch_all, is_catch_all, route_match
 from control_plane.translate.messages import config_path, istio_metadata
 from control_plane.translate.viewer import Audience, Viewer
-from mesh.istio.destination_rule import ConsistentHashLB
+from mesh.istio.load_balancing import ConsistentHashLB
 from mesh.istio.virtual_service import MESH_GATEWAY, Destination, HTTPMatchRequest, HTTPRoute
 from mesh.naming import ClusterName, outbound_cluster
 from mesh.xds import any_of

@@ -65,7 +65,7 @@ def reserve_local(network: str = NETWORK) -> Reservation:
 def _taken_everywhere() -> Iterator[str]:
     """Hints for the ports that somebody holds on all addresses at once."""
     for port in Ports().all:
-        if not can_listen("0.0.0.0", port) and not can_listen(f"{NETWORK}.{MOST_LOCAL}", port):  # noqa: S104
+        if not can_listen("0.0.0.0", port) and not can_listen(f"{NETWORK}.{MOST_LOCAL}", port):
             yield f"port {port} is taken on every address (0.0.0.0:{port}); who has it: ss -ltnp sport = :{port}"
 
 

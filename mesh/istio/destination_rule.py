@@ -8,115 +8,38 @@ from typing import Annotated, Any
 
 from pydantic import Field
 
-from mesh.istio.model import Found, Message, repeated, shown
+from mesh.istio.load_balancing import LoadBalancerSettings
+from mesh.istio.model import Found, Message, repeated
 from mesh.istio.scalars import (
-    PSEUDO_HEADERS,
     CookieAge,
     Count,
     DnsLabel,
     Duration,
     ExportTo,
-    HeaderText,
     Int32,
-    Integer,
     Labels,
     Rows,
     WholePercent,
     WildcardHost,
     Word,
-    is_header_name,
 )
 from mesh.istio.virtual_service import PortSelector
 
 
-class SimpleLB(StrEnum):
-    UNSPECIFIED = "UNSPECIFIED"
-    ROUND_ROBIN = "ROUND_ROBIN"
-    LEAST_REQUEST = "LEAST_REQUEST"
-    LEAST_CONN = "LEAST_CONN"  # deprecated, the same as LEAST_REQUEST
-    RANDOM = "RANDOM"
+class TcpKeepalive(Message):
+    """What is not set is the operating system's own."""
 
-
-MAX_RING_SIZE = 8 * 1024 * 1024  # Envoy's
-MAX_TABLE_SIZE = 5_000_011
-
-
-class CookieAttribute(Message):
-    name: HeaderText
-    value: HeaderText = ""
-
-    def rules(self) -> Iterator[Found]:
-        if not self.name:
-            yield Found(("name",), "must not be empty")
-
-
-class HTTPCookie(Message):
-    """With `ttl` a missing cookie is made up and set; a ttl of 0 makes it one for the session."""
-
-    name: str
-    path: HeaderText = ""
-    ttl: CookieAge | None = None
-    attributes: Rows[CookieAttribute] = ()
-
-    def rules(self) -> Iterator[Found]:
-        if not is_header_name(self.name):
-            yield Found(("name",), f"{shown(self.name)} is not a cookie's name")
-        for index, name in repeated(attribute.name for attribute in self.attributes):
-            yield Found(("attributes", index, "name"), f"there is an attribute {shown(name)} already")
-
-
-class RingHash(Message):
-    """Zero means the default, as in Istio."""
-
-    minimum_ring_size: Annotated[Integer, Field(ge=0, le=MAX_RING_SIZE)] = 0
-
-
-class MagLev(Message):
-    table_size: Integer
-
-    def rules(self) -> Iterator[Found]:
-        size = self.table_size
-        if not 1 < size < MAX_TABLE_SIZE:
-            yield Found(("tableSize",), f"must be a prime number below {MAX_TABLE_SIZE}, not {size}")
-        elif any(size % divisor == 0 for divisor in range(2, int(size**0.5) + 1)):
-            yield Found(("tableSize",), f"must be a prime number, not {size}")
-
-
-class ConsistentHashLB(Message):
-    """One key at most: without any, requests are spread at random. `minimum_ring_size` is deprecated, `ring_hash` says
-    the same."""
-
-    at_most_one = (
-        ("httpHeaderName", "httpCookie", "useSourceIp", "httpQueryParameterName"),
-        ("ringHash", "maglev", "minimumRingSize"),
-    )
-
-    http_header_name: str | None = None
-    http_cookie: HTTPCookie | None = None
-    use_source_ip: bool = False
-    http_query_parameter_name: str | None = None
-    ring_hash: RingHash | None = None
-    maglev: MagLev | None = None
-    minimum_ring_size: Annotated[Integer, Field(ge=0, le=MAX_RING_SIZE)] = 0
-
-    def rules(self) -> Iterator[Found]:
-        header = self.http_header_name
-        if header is not None and header not in PSEUDO_HEADERS and not is_header_name(header):
-            yield Found(("httpHeaderName",), f"{shown(header)} is not a header name")
-        if self.http_query_parameter_name == "":
-            yield Found(("httpQueryParameterName",), "must not be empty")
-
-
-class LoadBalancerSettings(Message):
-    at_most_one = (("simple", "consistentHash"),)
-
-    simple: Word[SimpleLB] = SimpleLB.UNSPECIFIED
-    consistent_hash: ConsistentHashLB | None = None
+    probes: Count = 0
+    time: Duration | None = None
+    interval: Duration | None = None
 
 
 class TCPSettings(Message):
     max_connections: Int32 = 0
     connect_timeout: Duration | None = None
+    tcp_keepalive: TcpKeepalive | None = None
+    max_connection_duration: Duration | None = None
+    idle_timeout: CookieAge | None = None
 
 
 class HTTPSettings(Message):
@@ -172,14 +95,23 @@ class PortTrafficPolicy(Message):
     tls: ClientTLSSettings | None = None
 
 
+class RetryBudget(Message):
+    """Of the requests that are active or pending, at most this share may be retries, and `min_retry_concurrency` of them
+    always may. What is not set is Istio's default."""
+
+    percent: Annotated[float, Field(ge=0, le=100)] | None = None
+    min_retry_concurrency: Count = 0
+
+
 class TrafficPolicy(Message):
-    at_least_one = (("loadBalancer", "connectionPool", "outlierDetection", "tls", "portLevelSettings"),)
+    at_least_one = (("loadBalancer", "connectionPool", "outlierDetection", "tls", "portLevelSettings", "retryBudget"),)
 
     load_balancer: LoadBalancerSettings | None = None
     connection_pool: ConnectionPoolSettings | None = None
     outlier_detection: OutlierDetection | None = None
     tls: ClientTLSSettings | None = None
     port_level_settings: Rows[PortTrafficPolicy] = ()
+    retry_budget: RetryBudget | None = None
 
     def rules(self) -> Iterator[Found]:
         for index, port in repeated(settings.port.number for settings in self.port_level_settings):

@@ -19,15 +19,9 @@ REFUSED: Final[Mapping[str, tuple[str, ...]]] = {
     "FaultDelay": ("exponentialDelay",),
     "FaultAbort": ("http2Error",),
     "DestinationRule": ("workloadSelector",),
-    "TrafficPolicy": ("tunnel", "proxyProtocol", "retryBudget"),
-    "LoadBalancerSettings": (
-        "localityLbSetting",
-        "zoneAwareLbSetting",
-        "warmup",
-        "warmupDurationSecs",
-        "simple=PASSTHROUGH",
-    ),
-    "TCPSettings": ("tcpKeepalive", "maxConnectionDuration", "idleTimeout"),
+    "TrafficPolicy": ("tunnel", "proxyProtocol"),
+    "RetryBudget": ("budgetInterval",),
+    "LoadBalancerSettings": ("zoneAwareLbSetting",),
     "HTTPSettings": ("h2UpgradePolicy", "useClientProtocol", "maxConcurrentStreams", "http2KeepAlive"),
     "OutlierDetection": ("consecutiveErrors", "outlierDetectionHttpErrorCodes"),
     "ClientTLSSettings": (
@@ -113,6 +107,9 @@ NARROWED: Final[Mapping[str, Mapping[str, str]]] = {
     "ServiceEntry": {"exportTo": 'only "*"'},
     "HTTPMatchRequest": {"headers": "no JWT claims", "withoutHeaders": "no JWT claims"},
     "HTTPRedirect": {"redirectCode": "301, 302, 303, 307, 308"},
+    "LoadBalancerSettings": {
+        "simple": "PASSTHROUGH where connections are intercepted: else callers name hosts, not addresses",
+    },
     "ConsistentHashLB": {"useSourceIp": "HTTP only: TCP connections are spread at random"},
     "WorkloadEntry": {"address": "no Unix domain sockets"},
 }

@@ -36,7 +36,7 @@ class _Loader(yaml.SafeLoader):
         """A plain scalar, over several lines if need be. PyYAML's own, but for what ends it."""
         chunks: list[str] = []
         start, end = self.get_mark(), self.get_mark()
-        spaces: list[str] = []
+        spaces: list[Any] = []
         while self.peek() != "#":
             length = 0
             while not self._ends_plain(length):
@@ -47,7 +47,7 @@ class _Loader(yaml.SafeLoader):
             chunks += [*spaces, self.prefix(length)]
             self.forward(length)
             end = self.get_mark()
-            spaces = self.scan_plain_spaces(self.indent + 1, start)
+            spaces = self.scan_plain_spaces(self.indent + 1, start) or []
             if not spaces or self.peek() == "#" or (not self.flow_level and self.column < self.indent + 1):
                 break
         return yaml.ScalarToken("".join(chunks), True, start, end)

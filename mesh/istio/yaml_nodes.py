@@ -130,8 +130,9 @@ def _joined(pair: re.Match[str]) -> str:
 def _broken(error: yaml.MarkedYAMLError, text: str) -> YamlError:
     mark = error.problem_mark or error.context_mark
     line = min(mark.line + 1, text.rstrip().count("\n") + 1) if mark else 0
-    if plain := _plain_word(error, text, line):
-        return YamlError(plain, line)
+    for each in dict.fromkeys((line, error.context_mark.line + 1 if error.context_mark else line)):
+        if plain := _plain_word(error, text, each):
+            return YamlError(plain, each)
     context = error.context or ""
     if context and error.context_mark and mark and error.context_mark.line != mark.line:
         context += f" that begins on line {error.context_mark.line + 1}"
@@ -141,7 +142,8 @@ def _broken(error: yaml.MarkedYAMLError, text: str) -> YamlError:
 
 def _plain_word(error: yaml.MarkedYAMLError, text: str, line: int) -> str:
     """What the slip is when it is one of the common ones, else an empty string."""
-    written = text.split("\n", line)[line - 1] if line else ""
+    lines = text.split("\n", line)
+    written = lines[line - 1] if 0 < line <= len(lines) else ""  # YAML knows other line ends, too
     if "\t" in written[: len(written) - len(written.lstrip())]:
         return "a tab: YAML is indented with spaces only"
     if _TEMPLATE in written:

@@ -85,3 +85,10 @@ def patched(text: str, diff: list[str]) -> str:
             if line[0] == " ":
                 done.append(line[1:])
     return "".join(done + lines[at:])
+
+
+@pytest.mark.fault(24)
+def test_files_without_any_resource_are_refused() -> None:
+    with pytest.raises(ConfigError) as caught:
+        load_files([File("a.yaml", "# nothing\n"), File("b.yaml", "---\n")])
+    assert str(caught.value) == "a.yaml, b.yaml: there is no resource in it: nothing but blanks and comments"

@@ -1,5 +1,6 @@
 from collections.abc import Mapping
 
+import pytest
 from envoy.extensions.filters.network.http_connection_manager.v3.http_connection_manager_pb2 import (
     HttpConnectionManager,
 )
@@ -7,10 +8,10 @@ from envoy.extensions.filters.network.http_connection_manager.v3.http_connection
 from control_plane.translate.gateway import gateway_listeners, gateway_routes, servers_of
 from control_plane.translate.index import Index
 from control_plane.translate.viewer import viewer_of
-from mesh.node import ROUTER, Node
+from mesh.node import ROUTER, Node, ServicePort
 from tests.simulation.evaluator import Call, evaluate
 from tests.simulation.scenarios import virtual_service
-from tests.simulation.worlds import gateway, service, world
+from tests.simulation.worlds import gateway, instance, service, world
 
 RULE = "{route: [{destination: {host: reviews}}]}"
 
@@ -119,3 +120,25 @@ def test_a_rule_that_two_servers_share_counts_once() -> None:
 def test_rules_of_which_none_is_for_this_port_are_none() -> None:
     only = rule("[a.com]", "{match: [{port: 81}], route: [{destination: {host: reviews}}]}")
     assert domains(edge(), only) == {"blackhole:8080": ["*"]}
+
+
+@pytest.mark.fault(21)
+def test_a_port_of_the_gateways_service_is_opened_where_its_target_port_is() -> None:
+    node = gateway()
+    on_80 = f"{{match: [{{port: 80}}], {RULE[1:]}"
+    ingress = instance(node.address, ports={80: 8080, 443: 8443}, node_id=node.id)
+    index = Index(
+        world(
+            service("istio-ingressgateway", 80, 443),
+            service("reviews"),
+            yaml="---\n".join((edge(port=80), edge(port=8080, name="direct"), rule(http=on_80))),
+            instances={"istio-ingressgateway": [ingress]},
+        )
+    )
+    servers = servers_of(index, node)
+    assert {port: [served.number for served in found] for port, found in servers.items()} == {8080: [80, 8080]}
+    assert list(gateway_listeners(index, node, servers)) == ["0.0.0.0_8080"]
+    config = gateway_routes(index, viewer_of(index, node), servers)["http.8080"]
+    assert [host.name for host in config.virtual_hosts] == ["reviews.example.com:8080"]  # port 80, to the rule
+    own = Node(ROUTER, "10.0.0.1", "g", labels=node.labels, ports=(ServicePort(80, target=8081),))
+    assert list(servers_of(index, own)) == [8080, 8081]

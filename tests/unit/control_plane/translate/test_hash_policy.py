@@ -12,7 +12,7 @@ from control_plane.translate.hash_policy import consistent_hash, hash_policy
 from control_plane.translate.index import Index
 from control_plane.translate.routes import service_routes
 from control_plane.translate.viewer import Audience, Viewer
-from mesh.istio.destination_rule import ConsistentHashLB
+from mesh.istio.load_balancing import ConsistentHashLB
 from mesh.naming import outbound_cluster
 from tests.simulation.scenarios import destination_rule, virtual_service
 from tests.simulation.worlds import service, world

@@ -1,7 +1,8 @@
 import yaml
 
 from control_plane.translate.policy import DEFAULT, Policy, port_policy, subset_policy
-from mesh.istio.destination_rule import SimpleLB, TrafficPolicy
+from mesh.istio.destination_rule import TrafficPolicy
+from mesh.istio.load_balancing import SimpleLB
 
 HOST = """
 loadBalancer: {simple: RANDOM}

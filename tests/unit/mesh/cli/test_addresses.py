@@ -57,3 +57,14 @@ def test_choose() -> None:
     assert outward_address("127.0.0.1", 1) == "127.0.0.1"
     with pytest.raises(CliError, match="cannot tell this machine's address"):
         choose("", "nobody.invalid")
+
+
+@pytest.mark.fault(24)
+@pytest.mark.skipif(sys.platform != "linux", reason="needs all of 127/8")
+def test_a_port_that_is_taken_everywhere_is_named() -> None:
+    with socket.socket() as taken:
+        taken.bind(("0.0.0.0", Ports().prometheus))
+        taken.listen()
+        with pytest.raises(CliError) as caught:
+            reserve_local("127.94.3")
+    assert caught.value.hints[0].startswith("port 15090 is taken on every address (0.0.0.0:15090)")

@@ -75,16 +75,16 @@ def test_values_and_defaults() -> None:
         ({"host": ""}, "host: must not be empty"),
         (policy(), "trafficPolicy: one of loadBalancer, connectionPool"),
         (policy(tunnel={}), "trafficPolicy.tunnel: known to Istio, not implemented yet"),
-        (policy(retryBudget={}), "trafficPolicy.retryBudget: known to Istio, not implemented yet"),
-        (policy(connectionPool={}), "trafficPolicy.connectionPool: one of tcp and http must be set"),
         (
-            policy(loadBalancer={"simple": "PASSTHROUGH"}),
-            "loadBalancer.simple: PASSTHROUGH is known to Istio, not implemented yet; "
-            "implemented: UNSPECIFIED, ROUND_ROBIN, LEAST_REQUEST, LEAST_CONN, RANDOM",
+            policy(retryBudget={"budgetInterval": "1s"}),
+            "retryBudget.budgetInterval: known to Istio, not implemented yet",
         ),
+        (policy(retryBudget={"percent": 101}), "retryBudget.percent: must be at most 100"),
+        (policy(connectionPool={}), "trafficPolicy.connectionPool: one of tcp and http must be set"),
         (
             policy(loadBalancer={"simple": "ROUNDROBIN"}),
             "loadBalancer.simple: must be one of UNSPECIFIED, ROUND_ROBIN, LEAST_REQUEST, LEAST_CONN, RANDOM, "
+            "PASSTHROUGH, "
             'not "ROUNDROBIN"; did you mean "ROUND_ROBIN"?',
         ),
         (policy(loadBalancer={"simple": 4}), "loadBalancer.simple: must be one of"),
@@ -113,8 +113,28 @@ def test_values_and_defaults() -> None:
         (hashing(maglev={"tableSize": 5000011}), "maglev.tableSize: must be a prime number below 5000011"),
         (hashing(maglev={}), "maglev.tableSize: is required"),
         (hashing(ringHash={"minimumRingSize": 8388609}), "ringHash.minimumRingSize: must be at most 8388608"),
-        (policy(loadBalancer={"warmup": {}}), "loadBalancer.warmup: known to Istio"),
-        (policy(connectionPool={"tcp": {"tcpKeepalive": {}}}), "connectionPool.tcp.tcpKeepalive: known to Istio"),
+        (policy(loadBalancer={"warmup": {}}), "loadBalancer.warmup.duration: is required"),
+        (
+            policy(loadBalancer={"simple": "RANDOM", "warmupDurationSecs": "1s"}),
+            "loadBalancer.warmupDurationSecs: takes effect only with ROUND_ROBIN and LEAST_REQUEST",
+        ),
+        (policy(loadBalancer={"zoneAwareLbSetting": {}}), "loadBalancer.zoneAwareLbSetting: known to Istio"),
+        (
+            policy(loadBalancer={"localityLbSetting": {"distribute": [{"from": "a/*", "to": {"a/b": 60, "c": 30}}]}}),
+            "localityLbSetting.distribute[0].to: the shares must add up to 100, not 90",
+        ),
+        (
+            policy(loadBalancer={"localityLbSetting": {"failover": [{"from": "a", "to": "a"}]}}),
+            'localityLbSetting.failover[0].to: "a" cannot take over from itself',
+        ),
+        (
+            policy(loadBalancer={"localityLbSetting": {"failover": [{"from": "a/b", "to": "c"}]}}),
+            'localityLbSetting.failover[0].from: must be the name of a region, not "a/b"',
+        ),
+        (
+            policy(loadBalancer={"localityLbSetting": {"failover": [], "distribute": []}}),
+            "distribute and failover exclude each other",
+        ),
         (policy(connectionPool={"tcp": {"maxConnections": -1}}), "tcp.maxConnections: must be at least 0"),
         (policy(connectionPool={"tcp": {"connectTimeout": 5}}), 'did you mean "5s"?'),
         (policy(connectionPool={"http": {"h2UpgradePolicy": "UPGRADE"}}), "http.h2UpgradePolicy: known to Istio"),

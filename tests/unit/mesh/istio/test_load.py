@@ -112,7 +112,6 @@ spec:
         'f.yaml:18: spec.http[0].route[1].weight: must be an integer, not "on"',
         'f.yaml:19: spec.http[0].timeout: must be a duration such as "1.5s", "100ms" or "1h10m", not 5, '
         'did you mean "5s"?',
-        "f.yaml:21: metadata: is required",
         'f.yaml:22: kind: unknown kind "VirtualServce" of networking.istio.io/v1; did you mean "VirtualService"?; '
         "supported are VirtualService, DestinationRule, Gateway, ServiceEntry, WorkloadEntry of networking.istio.io; "
         "Service of v1",
@@ -239,3 +238,10 @@ def test_any_document_is_a_resource_or_a_config_error(item: dict[str, object]) -
         load_documents([item])
     except ConfigError as error:
         assert all(problem.message for problem in error.problems)
+
+
+@pytest.mark.fault(24)
+def test_an_unknown_kind_is_one_problem() -> None:
+    text = "apiVersion: batch/v1\nkind: Job\nmetadata: {name: j}\ndata: {a: b}\nrules: []\nspec: {template: {}}\n"
+    (problem,) = problems(text, "f.yaml")
+    assert str(problem).startswith('f.yaml:2: kind: unknown kind "Job" of batch/v1')

@@ -22,7 +22,7 @@ def test_the_page_has_every_kind_field_and_refusal() -> None:
         assert f"| {message.__name__} |" in page
         for name in message.field_names():
             assert f"`{name}`" in page
-    assert "`simple: PASSTHROUGH`" in page
+    assert "`mode: ISTIO_MUTUAL`" in page
     assert "PeerAuthentication" in page
 
 

@@ -279,3 +279,47 @@ def test_any_yaml_like_text_is_documents_or_a_yaml_error(text: str) -> None:
             json.dumps(node.data)
     except YamlError as error:
         assert error.message
+
+
+@pytest.mark.fault(23)
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("[1.2.3.4, 2001:db8::1]", ["1.2.3.4", "2001:db8::1"]),
+        ("[::1]", ["::1"]),
+        ("[::1, fe80::1, a:b]", ["::1", "fe80::1", "a:b"]),
+        ("{hosts: [::], at: ::1, n: {x: :8080}}", None),
+        ('{"a": ::1, "b":"c", d: [i,\n  ::1 # comment\n  ]}', {"a": "::1", "b": "c", "d": ["i", "::1"]}),
+        ("[{address: ::1}, {address: 10.0.0.1}]", [{"address": "::1"}, {"address": "10.0.0.1"}]),
+        ("[x y:z ::1 w, 'q']", ["x y:z ::1 w", "q"]),
+        ("[::1, true, 5, ~]", ["::1", True, 5, None]),
+    ],
+)
+def test_colons_in_flow_scalars_are_as_in_yaml_1_2(text: str, expected: object) -> None:
+    found = [node.data for node in compose(f"first: 1\n---\nx: {text}\n---\nlast: 1\n")]
+    assert (found[0], found[2]) == ({"first": 1}, {"last": 1})
+    if expected is not None:
+        assert found[1] == {"x": expected}
+
+
+def test_lines_are_known_in_what_was_read_again() -> None:
+    _, node = compose("a: 1\n---\nb:\n- [::1,\n   2]\n")
+    assert (node.line_of(("b",)), node.line_of(("b", 0, 1))) == (3, 5)
+
+
+@pytest.mark.fault(24)
+@pytest.mark.parametrize(
+    ("text", "line", "word"),
+    [
+        ("a:\n\tb: 1", 2, "a tab: YAML is indented with spaces only"),
+        ("a: b\n\tc: d", 2, "a tab: YAML is indented with spaces only"),
+        ("a: 1\nb: {{ .Values.b }}", 2, "a template ({{ … }}) that nobody has rendered"),
+        ("a: 1\n{{- if .Values.b }}\nb: 2\n{{- end }}", 2, "a template ({{ … }}) that nobody has rendered"),
+        ("a: b: c", 1, 'a ": " within a value'),
+    ],
+)
+def test_common_slips_have_a_plain_word(text: str, line: int, word: str) -> None:
+    with pytest.raises(YamlError) as caught:
+        list(compose(text))
+    assert caught.value.line == line
+    assert caught.value.message.startswith(word)

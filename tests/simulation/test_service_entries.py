@@ -1,0 +1,100 @@
+"""ServiceEntries, from the documents to what one client gets."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from control_plane.registry.services import discover
+from control_plane.translate import Resources, build
+from control_plane.world import MeshConfig, World
+from mesh.istio.load import load
+from mesh.istio.resource import Resource
+from mesh.node import Node
+from mesh.xds import CLUSTER, ENDPOINT, ROUTE
+from tests.simulation.evaluator import Call, evaluate
+from tests.simulation.worlds import sidecar
+
+HEAD = "apiVersion: networking.istio.io/v1\nkind: ServiceEntry\nmetadata: {{name: {}}}\nspec: {}\n"
+
+
+def entry(spec: str, name: str = "one") -> str:
+    return HEAD.format(name, spec)
+
+
+def declared(*documents: str, mesh: MeshConfig = MeshConfig()) -> World:  # noqa: B008 - frozen
+    by_kind: dict[str, tuple[Resource, ...]] = {}
+    for resource in load("---\n".join(documents)):
+        by_kind[resource.key.kind] = (*by_kind.get(resource.key.kind, ()), resource)
+    services, instances = discover(by_kind, [])
+    return World(1, by_kind, services, instances, mesh)
+
+
+def made(*documents: str, node: Node | None = None, mesh: MeshConfig = MeshConfig()) -> Resources:  # noqa: B008
+    return build(declared(*documents, mesh=mesh), node or sidecar())
+
+
+def addresses(assignment: Any) -> list[tuple[str, int]]:
+    found = [e.endpoint.address.socket_address for g in assignment.endpoints for e in g.lb_endpoints]
+    return [(address.address, address.port_value) for address in found]
+
+
+HTTP = "hosts: [api.example.com], ports: [{number: 80, name: http, protocol: HTTP}]"
+TLS = "hosts: [api.example.com], ports: [{number: 443, name: tls, protocol: TLS}]"
+
+
+@pytest.mark.fault(20)
+def test_two_entries_of_a_host_are_one_service() -> None:
+    one = entry(f"{{{HTTP}, resolution: STATIC, addresses: [10.1.0.1], endpoints: [{{address: 10.0.0.1}}]}}")
+    two = entry(f"{{{TLS}, resolution: STATIC, addresses: [10.1.0.2], endpoints: [{{address: 10.0.0.2}}]}}", "two")
+    world = declared(one, two)
+    service = world.services["api.example.com"]
+    assert [port.number for port in service.ports] == [80, 443]
+    assert service.addresses == ("10.1.0.1", "10.1.0.2")
+    built = build(world, sidecar())
+    assert addresses(built[ENDPOINT]["outbound|80||api.example.com"]) == [("10.0.0.1", 80)]
+    assert addresses(built[ENDPOINT]["outbound|443||api.example.com"]) == [("10.0.0.2", 443)]
+
+
+@pytest.mark.fault(20)
+def test_two_entries_of_a_looked_up_host_have_each_their_ports() -> None:
+    other = (
+        "{hosts: [api.example.com], ports: [{number: 81, name: x, protocol: HTTP, targetPort: 8081}], resolution: DNS}"
+    )
+    built = made(entry(f"{{{HTTP}, resolution: DNS}}"), entry(other, "two"))
+    for port, target in ((80, 80), (81, 8081)):
+        cluster = built[CLUSTER][f"outbound|{port}||api.example.com"]
+        assert addresses(cluster.load_assignment) == [("api.example.com", target)]
+
+
+@pytest.mark.fault(20)
+@pytest.mark.parametrize("other", ["name: two, namespace: other", "two"], ids=["namespace", "resolution"])
+def test_entries_that_do_not_fit_are_not_merged(other: str) -> None:
+    resolution = "STATIC, endpoints: [{address: 10.0.0.1}]"
+    second = resolution if "namespace" in other else "DNS"
+    name = other.removeprefix("name: ")
+    world = declared(entry(f"{{{HTTP}, resolution: {resolution}}}"), entry(f"{{{TLS}, resolution: {second}}}", name))
+    assert [port.number for port in world.services["api.example.com"].ports] == [80]
+
+
+@pytest.mark.fault(21)
+def test_a_host_without_service_is_asked_for_where_its_rule_has_one() -> None:
+    rule = """
+apiVersion: networking.istio.io/v1
+kind: VirtualService
+metadata: {name: rules}
+spec:
+  hosts: [api.example.com, other.example.com, alone.example.com]
+  http: [{route: [{destination: {host: api.example.com}}]}]
+"""
+    ports = "[{number: 9080, name: http, protocol: HTTP}, {number: 5432, name: db, protocol: TCP}]"
+    entries = entry(f"{{hosts: [api.example.com], ports: {ports}, resolution: DNS}}")
+    config = made(entries, rule)[ROUTE]["http_proxy"]
+    found = evaluate(config, Call("http://other.example.com:9080/"))
+    assert found is not None and found.cluster == "outbound|9080||api.example.com"
+    for url in ("http://other.example.com:80/", "http://other.example.com:5432/"):
+        refused = evaluate(config, Call(url))
+        assert refused is not None and refused.host == "block_all", url
+    only = evaluate(made(rule.replace("api.example.com, ", ""))[ROUTE]["http_proxy"], Call("http://alone.example.com/"))
+    assert only is not None and only.cluster == "outbound|80||api.example.com"
