@@ -16,12 +16,14 @@ from mesh.errors import ConfigError, Problem
 from sidecar.config.ads import ads_cluster_of, dynamic_resources
 from sidecar.config.clusters import cluster as read_cluster
 from sidecar.config.common import address
+from sidecar.config.dns import dns_resolver
 from sidecar.config.document import Document
 from sidecar.config.listeners import listener as read_listener
 from sidecar.config.model import (
     Bootstrap,
     Cluster,
     Discovery,
+    DnsResolver,
     Listener,
 )
 from sidecar.config.overload import overload
@@ -102,6 +104,7 @@ def read_bootstrap(reader: Reader) -> Bootstrap:
         cds_from_ads=cds,
         overload=overload(reader.child("overload_manager")),
         local_cluster=_local_cluster(reader.child("cluster_manager"), clusters),
+        dns=dns_resolver(reader) or DnsResolver(),
         source=message.SerializeToString(deterministic=True),
     )
     _check_references(reader, compiled)

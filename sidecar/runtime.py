@@ -82,6 +82,7 @@ class Runtime:
             UpstreamContext(self.loop, self.stats, self.tasks, idle, listeners, self._rng, peer.from_endpoint),
             bootstrap.local_cluster,
             _place(bootstrap),
+            bootstrap.dns,
         )
         self._idle = idle
         self._http = ManagerContext(

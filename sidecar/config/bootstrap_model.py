@@ -8,6 +8,7 @@ from typing import Any
 
 from sidecar.config.basic_model import Address
 from sidecar.config.cluster_model import Cluster
+from sidecar.config.dns_model import DEFAULT_RESOLVER, DnsResolver
 from sidecar.config.listener_model import Listener
 from sidecar.config.overload_model import Overload
 
@@ -40,4 +41,5 @@ class Bootstrap:
     cds_from_ads: bool = False
     overload: Overload | None = None
     local_cluster: str = ""  # cluster_manager.local_cluster_name
+    dns: DnsResolver = DEFAULT_RESOLVER
     source: bytes = b""

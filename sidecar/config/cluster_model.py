@@ -9,6 +9,7 @@ from typing import Any
 
 from sidecar.config.balancing_model import DEFAULT_BALANCING, Balancing
 from sidecar.config.basic_model import UNLIMITED, Address
+from sidecar.config.dns_model import DEFAULT_DNS, DnsDiscovery
 from sidecar.config.route_model import NO_OPS, HeaderOps
 
 
@@ -18,16 +19,6 @@ class Discovery(Enum):
     LOGICAL_DNS = "LOGICAL_DNS"
     EDS = "EDS"
     ORIGINAL_DST = "ORIGINAL_DST"
-
-
-class DnsFamily(Enum):
-    """Which addresses of a name are used. The preferring ones take the other family when there is none of the first."""
-
-    AUTO = "AUTO"  # IPv6 preferred
-    V4_PREFERRED = "V4_PREFERRED"
-    V4_ONLY = "V4_ONLY"
-    V6_ONLY = "V6_ONLY"
-    ALL = "ALL"
 
 
 class Health(Enum):
@@ -230,9 +221,7 @@ class Cluster:
     close_on_failure: bool = False  # close_connections_on_host_health_failure, of TCP
     wait_for_first_check: bool = False  # ignore_new_hosts_until_first_hc
     resend: Resend = Resend.NEVER
-    dns_refresh_rate: float = 5.0
-    dns_failure_refresh: tuple[float, float] | None = None  # base and ceiling of the waits after failed look-ups
-    dns_family: DnsFamily = DnsFamily.AUTO
+    dns: DnsDiscovery = DEFAULT_DNS
     http2: bool = False  # explicit HTTP/2 upstream: only the control plane's own cluster, which gRPC itself dials
     ping_interval: float = 0.0  # HTTP/2 keep-alive; 0.0: none
     ping_timeout: float = 0.0

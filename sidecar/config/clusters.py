@@ -8,6 +8,7 @@ from typing import Any, Final
 from sidecar.config.circuit_breaker import circuit_breaker
 from sidecar.config.common import plaintext
 from sidecar.config.connection_pool import resend
+from sidecar.config.dns import dns_discovery
 from sidecar.config.endpoints import assignment
 from sidecar.config.health_checks import health_check
 from sidecar.config.load_balancing import load_balancing
@@ -17,7 +18,6 @@ from sidecar.config.model import (
     Balancing,
     Cluster,
     Discovery,
-    DnsFamily,
     HealthCheck,
     LbPolicy,
     Limits,
@@ -97,9 +97,7 @@ def cluster(reader: Reader, *, http2: bool = False) -> Cluster:
         max_stream_duration=upstream.max_stream_duration,
         enable_trailers=upstream.enable_trailers,
         header_spelling=upstream.header_spelling,
-        dns_refresh_rate=reader.seconds("dns_refresh_rate", 5.0),
-        dns_failure_refresh=_failure_refresh(reader.child("dns_failure_refresh_rate")),
-        dns_family=DnsFamily[reader.enum("dns_lookup_family")],
+        dns=dns_discovery(reader),
         http2=upstream.http2,
         ping_interval=upstream.ping_interval,
         ping_timeout=upstream.ping_timeout,
@@ -250,16 +248,6 @@ def _preconnect(reader: Reader | None) -> float:
         return 1.0
     reader.only("predictive_preconnect_ratio", 1.0)
     return reader.real("per_upstream_preconnect_ratio", 1.0)
-
-
-def _failure_refresh(reader: Reader | None) -> tuple[float, float] | None:
-    if reader is None:
-        return None
-    base = reader.seconds("base_interval")
-    longest = reader.seconds("max_interval", base * 10)
-    if longest < base:
-        reader.problem("must not be less than base_interval", "max_interval")
-    return base, longest
 
 
 def _bind(reader: Reader | None) -> str:

@@ -41,7 +41,6 @@ from sidecar.config.cluster_model import (
     CircuitBreaker,
     Cluster,
     Discovery,
-    DnsFamily,
     Endpoint,
     Health,
     HealthCheck,
@@ -54,6 +53,7 @@ from sidecar.config.cluster_model import (
     TcpKeepalive,
     TcpProbe,
 )
+from sidecar.config.dns_model import DnsDiscovery, DnsFamily, DnsResolver
 from sidecar.config.http_model import (
     AccessLog,
     FaultConfig,
@@ -109,7 +109,9 @@ __all__ = [
     "DirectResponse",
     "Direction",
     "Discovery",
+    "DnsDiscovery",
     "DnsFamily",
+    "DnsResolver",
     "Endpoint",
     "FaultConfig",
     "FilterChain",

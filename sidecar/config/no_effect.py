@@ -14,7 +14,7 @@ _BUFFERS = "buffers have caps of their own"
 _NOT_READ = "nothing here reads it"
 _STATS = "the statistics' names and labels are fixed"
 _H2 = "downstream HTTP/2 is not spoken"
-_DNS = "the system's resolver is asked"
+_DNS_CHANNELS = "a channel, its sockets and their ports answer a name once"
 _TLS_ONLY = "means something with TLS only"
 
 REASONS: Final[dict[str, dict[str, str]]] = {
@@ -27,7 +27,6 @@ REASONS: Final[dict[str, dict[str, str]]] = {
         "stats_eviction_interval": _STATS,
         "deferred_stat_options": _STATS,
         "enable_dispatcher_stats": _STATS,
-        "typed_dns_resolver_config": _DNS,
         "memory_allocator_manager": "Python manages the memory",
         "default_socket_interface": "there is one socket interface",
         "inline_headers": "all headers are looked up alike",
@@ -92,12 +91,14 @@ REASONS: Final[dict[str, dict[str, str]]] = {
     "envoy.config.core.v3.RuntimeFractionalPercent": {"runtime_key": "there is no runtime: the default value holds"},
     "envoy.config.core.v3.Metadata": {"typed_filter_metadata": _NOT_READ},
     "envoy.config.cluster.v3.Cluster": {
-        "dns_jitter": "look-ups of one cluster never run at the same time",
-        "typed_dns_resolver_config": _DNS,
-        "respect_dns_ttl": "the system's resolver tells none: dns_refresh_rate holds",
         "wait_for_warm_on_init": "a static cluster is warm at once",
         "track_timeout_budgets": _STATS,
         "track_cluster_stats": _STATS,
+    },
+    "envoy.extensions.network.dns_resolver.cares.v3.CaresDnsResolverConfig": {
+        "udp_max_queries": _DNS_CHANNELS,
+        "max_udp_channel_duration": _DNS_CHANNELS,
+        "reinit_channel_on_timeout": _DNS_CHANNELS,
     },
     "envoy.config.cluster.v3.Cluster.CommonLbConfig": {
         "update_merge_window": "an update costs no more than a pick",

@@ -1,125 +1,144 @@
-"""STRICT_DNS and LOGICAL_DNS: endpoints whose addresses are asked for, again and again."""
+"""STRICT_DNS and LOGICAL_DNS discovery: endpoints whose addresses are asked for, again and again.
+
+Each name of a cluster has a timer of its own; what is found is in effect when it arrives, whatever the others do. Counters
+and waits are those of Envoy's DNS clusters (https://www.envoyproxy.io/docs/envoy/latest/intro/arch_overview/upstream/service_discovery).
+"""
 
 from __future__ import annotations
 
 import asyncio
-import ipaddress
 import logging
 import random
-import socket
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from typing import Final
 
 from mesh.backoff import Backoff
 from sidecar.config import model
-from sidecar.telemetry.stats import ClusterStats, Stats
+from sidecar.telemetry.stats import ClusterStats
+from sidecar.upstream.resolver import Resolution, Resolver
 
 log = logging.getLogger(__name__)
 
-# In the order in which they are tried.
-_FAMILIES: Final = {
-    model.DnsFamily.AUTO: (socket.AF_INET6, socket.AF_INET),
-    model.DnsFamily.V4_PREFERRED: (socket.AF_INET, socket.AF_INET6),
-    model.DnsFamily.V4_ONLY: (socket.AF_INET,),
-    model.DnsFamily.V6_ONLY: (socket.AF_INET6,),
-}
+Known = dict[str, tuple[str, ...]]  # the addresses of a name
+
+_DNS: Final = (model.Discovery.STRICT_DNS, model.Discovery.LOGICAL_DNS)
 
 
 def needs_dns(cluster: model.Cluster) -> bool:
-    return cluster.discovery in (model.Discovery.STRICT_DNS, model.Discovery.LOGICAL_DNS)
+    return cluster.discovery in _DNS
 
 
-class Resolver:
-    """Keeps the assignment of one DNS cluster current. A failed look-up leaves the last addresses in use, as Envoy does
-    (also those of a resolver before it); `publish` gets an assignment whenever the addresses changed."""
+class DnsCluster:
+    """Keeps the assignment of one DNS cluster current. A failed look-up leaves the last addresses in use; an answer without
+    any takes them away (STRICT_DNS) or counts as a failure (LOGICAL_DNS). `known` is what a configuration of the cluster
+    before this one had found."""
 
     def __init__(
         self,
         cluster: model.Cluster,
+        resolver: Resolver,
         publish: Callable[[model.Assignment], None],
-        stats: ClusterStats | None = None,
-        rng: random.Random | None = None,
+        stats: ClusterStats,
+        loop: asyncio.AbstractEventLoop,
+        rng: random.Random,
+        known: Known | None = None,
     ) -> None:
+        self.name = cluster.name
+        self.resolver = resolver
         self._cluster = cluster
-        self._stats = stats or ClusterStats(Stats(), cluster.name)
         self._publish = publish
-        self._known: dict[str, tuple[str, ...]] = {}
-        self._failed = False  # a look-up of this round
-        refresh = cluster.dns_failure_refresh
-        self._backoff = Backoff(*refresh, rng or random.Random()) if refresh is not None else None
+        self._stats = stats
+        self._rng = rng
+        config = cluster.dns
+        self._backoff = Backoff(*config.failure_refresh, rng) if config.failure_refresh is not None else None
+        self._assignment = cluster.assignment or model.Assignment(cluster.name)
+        self._targets = [_Target(self, endpoint.address.host, loop) for endpoint in _endpoints(self._assignment)]
+        names = {target.name for target in self._targets}
+        self.known: Known = {name: found for name, found in (known or {}).items() if name in names}
 
-    async def run(self) -> None:
-        """Resolves for as long as it is not cancelled."""
-        published: model.Assignment | None = None
-        while True:
-            assignment = await self._resolve()
-            if assignment != published and (
-                published is not None or any(each.endpoints for each in assignment.localities)
-            ):
-                self._publish(assignment)
-                published = assignment
-            else:
-                self._stats.update_no_rebuild.value += 1
-            await asyncio.sleep(self._pause())
+    def start(self) -> None:
+        if any(self.known.values()):
+            self._publish(self._resolved())
+        for target in self._targets:
+            target.ask()
 
-    def _pause(self) -> float:
-        """Seconds to the next round."""
-        if self._backoff is None or not self._failed:
-            if self._backoff is not None:
-                self._backoff.reset()
-            return self._cluster.dns_refresh_rate
-        return self._backoff.next()
+    def close(self) -> None:
+        for target in self._targets:
+            target.close()
 
-    async def _resolve(self) -> model.Assignment:
-        self._failed = False
-        assignment = self._cluster.assignment or model.Assignment(self._cluster.name)
-        localities = []
-        for locality in assignment.localities:
-            endpoints = []
-            for endpoint in locality.endpoints:
-                for host in await self._addresses(endpoint.address.host):
-                    address = model.Address(host, endpoint.address.port)
-                    hostname = endpoint.hostname or endpoint.address.host
-                    endpoints.append(replace(endpoint, address=address, hostname=hostname))
-            localities.append(replace(locality, endpoints=tuple(endpoints)))
-        return replace(assignment, localities=tuple(localities))
+    def ask(self, name: str, done: Callable[[Resolution], None]) -> None:
+        self._stats.update_attempt.value += 1
+        self.resolver.resolve(name, self._cluster.dns.family, done)
 
-    async def _addresses(self, name: str) -> tuple[str, ...]:
-        if _is_address(name):
-            return (name,)
-        loop, stats = asyncio.get_running_loop(), self._stats
-        stats.update_attempt.value += 1
-        try:
-            found = await loop.getaddrinfo(name, None, type=socket.SOCK_STREAM)
-        except (OSError, UnicodeError) as error:  # a name that IDNA refuses
-            log.warning("cannot resolve %s for cluster %s: %s", name, self._cluster.name, error)
+    def found(self, name: str, resolution: Resolution) -> float:
+        """Takes in what a look-up said; the seconds until the next."""
+        config, stats = self._cluster.dns, self._stats
+        logical = self._cluster.discovery is model.Discovery.LOGICAL_DNS
+        if resolution.error or (logical and not resolution.addresses):
             stats.update_failure.value += 1
-            self._failed = True
-            return self._known.get(name, ())
+            return self._backoff.next() if self._backoff is not None else config.refresh_rate
         stats.update_success.value += 1
-        by_family: dict[int, set[str]] = {}
-        for family, _, _, _, address in found:
-            by_family.setdefault(family, set()).add(str(address[0]))
-        hosts = _chosen(by_family, self._cluster.dns_family)
-        if self._cluster.discovery is model.Discovery.LOGICAL_DNS:
-            hosts = hosts[:1]
-        if not hosts:
-            stats.update_empty.value += 1
-        self._known[name] = tuple(hosts)
-        return self._known[name]
+        if self._backoff is not None:
+            self._backoff.reset()
+        self._take(name, resolution.addresses[:1] if logical else resolution.addresses)
+        wait = float(resolution.ttl) if config.respect_ttl and resolution.ttl else config.refresh_rate
+        return wait + self._rng.random() * config.jitter
+
+    def _take(self, name: str, addresses: tuple[str, ...]) -> None:
+        """Addresses that stay keep their place: who picks in turn goes on where it was."""
+        before = self.known.get(name, ())
+        if set(before) == set(addresses):
+            self._stats.update_no_rebuild.value += 1
+            return
+        stay = [address for address in before if address in addresses]
+        self.known[name] = (*stay, *(address for address in addresses if address not in stay))
+        self._publish(self._resolved())
+
+    def _resolved(self) -> model.Assignment:
+        localities = tuple(
+            replace(each, endpoints=tuple(_with_addresses(each, self.known)))
+            for each in self._assignment.localities
+        )
+        return replace(self._assignment, localities=localities)
 
 
-def _chosen(by_family: Mapping[int, set[str]], wanted: model.DnsFamily) -> list[str]:
-    """The addresses of the family that is wanted, in a stable order."""
-    if wanted is model.DnsFamily.ALL:
-        return sorted(set().union(*by_family.values()))
-    return next((sorted(by_family[family]) for family in _FAMILIES[wanted] if family in by_family), [])
+class _Target:
+    """One name of a cluster: asked for, and asked for again after the wait that the answer says."""
+
+    def __init__(self, cluster: DnsCluster, name: str, loop: asyncio.AbstractEventLoop) -> None:
+        self.name = name
+        self._cluster = cluster
+        self._loop = loop
+        self._timer: asyncio.TimerHandle | None = None
+        self._failure = ""  # that has been told; said once, not at every look-up
+        self._closed = False
+
+    def ask(self) -> None:
+        self._cluster.ask(self.name, self._answered)
+
+    def _answered(self, resolution: Resolution) -> None:
+        if self._closed:
+            return
+        if resolution.error and resolution.error != self._failure:
+            log.warning("cannot resolve %s for cluster %s: %s", self.name, self._cluster.name, resolution.error)
+        self._failure = resolution.error
+        self._timer = self._loop.call_later(self._cluster.found(self.name, resolution), self.ask)
+
+    def close(self) -> None:
+        self._closed = True
+        if self._timer is not None:
+            self._timer.cancel()
 
 
-def _is_address(name: str) -> bool:
-    try:
-        ipaddress.ip_address(name)
-    except ValueError:
-        return False
-    return True
+def _endpoints(assignment: model.Assignment) -> Iterator[model.Endpoint]:
+    for locality in assignment.localities:
+        yield from locality.endpoints
+
+
+def _with_addresses(locality: model.LocalityEndpoints, known: Known) -> Iterator[model.Endpoint]:
+    """The locality's endpoints with the addresses of their names, once for each."""
+    for endpoint in locality.endpoints:
+        name, port = endpoint.address.host, endpoint.address.port
+        for host in known.get(name, ()):
+            yield replace(endpoint, address=model.Address(host, port), hostname=endpoint.hostname or name)

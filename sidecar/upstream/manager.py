@@ -2,30 +2,42 @@
 
 from __future__ import annotations
 
-import asyncio
+from collections.abc import Callable
 
 from sidecar.balancer.levels import Local, Place
 from sidecar.config import model
 from sidecar.upstream.cluster import ClusterRuntime, UpstreamContext
-from sidecar.upstream.dns import Resolver, needs_dns
+from sidecar.upstream.dns import DnsCluster, Known, needs_dns
+from sidecar.upstream.resolver import Resolver
 
 
 class ClusterManager:
     """Adds, changes and removes clusters. `clusters` is what routing looks names up in; it is changed in place."""
 
-    def __init__(self, context: UpstreamContext, local_cluster: str = "", place: Place = ("", "", "")) -> None:
+    def __init__(
+        self,
+        context: UpstreamContext,
+        local_cluster: str = "",
+        place: Place = ("", "", ""),
+        dns: model.DnsResolver | None = None,
+        make_resolver: Callable[[model.DnsResolver], Resolver] | None = None,
+    ) -> None:
         self._context = context
+        self._dns = dns or model.DnsResolver()
+        self._make_resolver = make_resolver or (lambda config: Resolver(config, context.loop))
         self._local_cluster = local_cluster  # of the proxies of this kind, at `place`: what zone-aware routing compares
         self._place = place
         self.clusters: dict[str, ClusterRuntime] = {}
         self._assignments: dict[str, model.Assignment] = {}  # by EDS name
-        self._resolvers: dict[str, asyncio.Task[None]] = {}
+        self._discoveries: dict[str, DnsCluster] = {}
+        self._resolvers: dict[model.DnsResolver, Resolver] = {}
 
     def set_cluster(self, config: model.Cluster) -> None:
         cluster = self.clusters.get(config.name)
         if cluster is not None and cluster.config == config:
             return
-        self._stop_resolving(config.name)
+        before = self._stop_resolving(config.name)
+        known = before.known if before is not None and cluster and cluster.config.dns.family is config.dns.family else {}
         if cluster is None:
             cluster = self._new(config)
         else:
@@ -35,8 +47,7 @@ class ClusterManager:
             if assignment is not None:
                 cluster.set_assignment(assignment)
         elif needs_dns(config):
-            resolver = Resolver(config, cluster.set_assignment, cluster.stats, self._context.rng)
-            self._resolvers[config.name] = self._context.tasks.start(resolver.run(), f"dns {config.name}")
+            self._discover(cluster, known)
         elif config.assignment is not None:
             cluster.set_assignment(config.assignment)
         self.clusters[config.name] = cluster
@@ -80,7 +91,23 @@ class ClusterManager:
         if all((other.config.eds_name or other.name) != eds_name for other in self.clusters.values()):
             self._assignments.pop(eds_name, None)
 
-    def _stop_resolving(self, name: str) -> None:
-        task = self._resolvers.pop(name, None)
-        if task is not None:
-            task.cancel()
+    def _discover(self, cluster: ClusterRuntime, known: Known) -> None:
+        config, context = cluster.config, self._context
+        asked = config.dns.resolver or self._dns
+        resolver = self._resolvers.get(asked)
+        if resolver is None:
+            resolver = self._resolvers[asked] = self._make_resolver(asked)
+        discovery = self._discoveries[config.name] = DnsCluster(
+            config, resolver, cluster.set_assignment, cluster.stats, context.loop, context.rng, known
+        )
+        discovery.start()
+
+    def _stop_resolving(self, name: str) -> DnsCluster | None:
+        discovery = self._discoveries.pop(name, None)
+        if discovery is not None:
+            discovery.close()
+            resolver = discovery.resolver
+            if all(each.resolver is not resolver for each in self._discoveries.values()):
+                resolver.close()
+                self._resolvers = {asked: each for asked, each in self._resolvers.items() if each is not resolver}
+        return discovery
