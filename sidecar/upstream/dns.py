@@ -83,7 +83,7 @@ class DnsCluster:
             self._backoff.reset()
         self._take(name, resolution.addresses[:1] if logical else resolution.addresses)
         wait = float(resolution.ttl) if config.respect_ttl and resolution.ttl else config.refresh_rate
-        return wait + self._rng.random() * config.jitter
+        return wait + self._rng.random() * config.jitter if config.jitter else wait
 
     def _take(self, name: str, addresses: tuple[str, ...]) -> None:
         """Addresses that stay keep their place: who picks in turn goes on where it was."""
@@ -97,8 +97,7 @@ class DnsCluster:
 
     def _resolved(self) -> model.Assignment:
         localities = tuple(
-            replace(each, endpoints=tuple(_with_addresses(each, self.known)))
-            for each in self._assignment.localities
+            replace(each, endpoints=tuple(_with_addresses(each, self.known))) for each in self._assignment.localities
         )
         return replace(self._assignment, localities=localities)
 

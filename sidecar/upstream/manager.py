@@ -37,7 +37,9 @@ class ClusterManager:
         if cluster is not None and cluster.config == config:
             return
         before = self._stop_resolving(config.name)
-        known = before.known if before is not None and cluster and cluster.config.dns.family is config.dns.family else {}
+        known = (
+            before.known if before is not None and cluster and cluster.config.dns.family is config.dns.family else {}
+        )
         if cluster is None:
             cluster = self._new(config)
         else:

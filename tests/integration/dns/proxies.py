@@ -24,9 +24,7 @@ SIDES = ("envoy", "ours")
 
 def cluster(name: str, *names: str, port: int = 80, **fields: Any) -> dict[str, Any]:
     """A DNS cluster of these names, looked up often."""
-    endpoints = [
-        {"endpoint": {"address": {"socket_address": {"address": each, "port_value": port}}}} for each in names
-    ]
+    endpoints = [{"endpoint": {"address": {"socket_address": {"address": each, "port_value": port}}}} for each in names]
     return {
         "name": name,
         "type": "STRICT_DNS",
@@ -95,9 +93,7 @@ class Proxy:
 
 
 def _config(clusters: Sequence[Fields], resolver: Fields, admin: int, port: int) -> dict[str, Any]:
-    hosts = [
-        {"name": each["name"], "domains": [each["name"]], "routes": [_route(each["name"])]} for each in clusters
-    ]
+    hosts = [{"name": each["name"], "domains": [each["name"]], "routes": [_route(each["name"])]} for each in clusters]
     manager = {
         "@type": "type.googleapis.com/envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager",
         "stat_prefix": "http",
@@ -143,7 +139,9 @@ async def proxy(
         dns.zone.update(zone)
         path = folder / f"{side}.yaml"
         path.write_text(yaml.safe_dump({**_config(clusters, dns.resolver, admin, port), **(edit or {})}))
-        command = envoy_command(envoy_binary(), path, "-l", "error") if side == "envoy" else sidecar_command(path, *more)
+        command = (
+            envoy_command(envoy_binary(), path, "-l", "error") if side == "envoy" else sidecar_command(path, *more)
+        )
         with Process(command, folder / f"{side}.log") as process:
             await asyncio.to_thread(process.wait_ready, admin_ready(admin))
             yield Proxy(dns, admin, port)

@@ -166,3 +166,23 @@ async def test_how_often_names_are_asked_for(tmp_path: Path) -> None:
             assert asked["short.test"] <= seconds + 3, side
             attempts = (await it.stats("fails"))["update_attempt"]
             assert 4 * (attempts - 1) <= asked["fails.test"] <= 4 * (attempts + 1), side
+
+
+async def test_each_worker_looks_names_up(tmp_path: Path) -> None:
+    async with (
+        Upstream() as upstream,
+        proxy(
+            "ours",
+            tmp_path,
+            [cluster("app", "app.test", port=upstream.port)],
+            {"app.test": Answer(ONE)},
+            "--concurrency",
+            "2",
+        ) as it,
+    ):
+        await it.until_hosts("app", f"{ONE}:{upstream.port}")
+        await it.until_looked_up("app", LOOK_UPS)
+        assert {await it.get("app") for _ in range(20)} == {200}
+        it.dns.zone["app.test"] = Fail(NXDOMAIN)
+        await it.until_hosts("app")
+        assert {await it.get("app") for _ in range(20)} == {503}

@@ -81,9 +81,6 @@ def test_defaults_are_envoys() -> None:
         ("per_connection_buffer_limit_bytes", 5, "buffer_limit", 5),
         ("alt_stat_name", "s", "alt_stat_name", "s"),
         ("max_requests_per_connection", 5, "max_requests_per_connection", 5),
-        ("dns_refresh_rate", "1s", "dns_refresh_rate", 1.0),
-        ("dns_failure_refresh_rate", {"base_interval": "2s"}, "dns_failure_refresh", (2.0, 20.0)),
-        ("dns_failure_refresh_rate", {"base_interval": "2s", "max_interval": "3s"}, "dns_failure_refresh", (2.0, 3.0)),
         ("preconnect_policy", {"per_upstream_preconnect_ratio": 1.5}, "preconnect_ratio", 1.5),
         ("upstream_connection_options", {"tcp_keepalive": {}}, "tcp_keepalive", TcpKeepalive()),
         (
