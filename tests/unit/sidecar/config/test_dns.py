@@ -21,7 +21,8 @@ GETADDRINFO = "type.googleapis.com/envoy.extensions.network.dns_resolver.getaddr
 LOCAL = {"socket_address": {"address": "127.0.0.1", "port_value": 5353}}
 
 
-assert import_type(GETADDRINFO.rpartition("/")[2])
+for each in (CARES, GETADDRINFO):
+    assert import_type(each.rpartition("/")[2])
 
 
 def cares(**fields: Any) -> dict[str, Any]:
