@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import errno
-import importlib.metadata
 import logging
 import signal
 import socket
@@ -15,8 +14,10 @@ from typing import TYPE_CHECKING
 
 from control_plane import logs
 from control_plane.settings import Address, Settings, parse
+from mesh import installation
 from mesh.clock import SystemClock
 from mesh.errors import MeshError
+from mesh.version import VERSION
 
 if TYPE_CHECKING:
     from control_plane.console.server import HttpServer
@@ -30,6 +31,8 @@ STOP_SECONDS = 5.0
 def main(arguments: Sequence[str] | None = None) -> None:
     """The console script: ends with code 0 when it is told to stop, 1 when it cannot start."""
     settings = parse(arguments)
+    if trouble := installation.problem():
+        sys.exit(f"mesh-control-plane: {trouble}")
     logs.set_up(settings.log_level, settings.log_format)
     import uvloop
 
@@ -81,9 +84,8 @@ class ControlPlane:
         self._open = AsyncExitStack()
         clock = SystemClock()
         disable_created_metrics()  # type: ignore[no-untyped-call]  # a series more for each, which Istio's have not
-        version = importlib.metadata.version("asyncmesh")
         self._settings = settings
-        self._metrics = ControlMetrics(CollectorRegistry(), version)
+        self._metrics = ControlMetrics(CollectorRegistry(), VERSION)
 
         self._source = open_source(settings.store)
         self._registry = Registry(self._source, settings.grace, clock)
@@ -95,7 +97,7 @@ class ControlPlane:
         self._metrics.watch_problems(self._store.problems)
         self._xds = AdsServer(self._hub, str(settings.xds))
 
-        subject = Plane(self._store, self._hub, self._registry.workloads, self._metrics, version, clock.wall())
+        subject = Plane(self._store, self._hub, self._registry.workloads, self._metrics, VERSION, clock.wall())
         self._api = HttpServer(api(subject, settings.allowed_hosts), *settings.http)
         self._exposition = HttpServer(metrics_app(self._metrics, settings.allowed_hosts), *settings.metrics)
 

@@ -12,6 +12,7 @@ from control_plane.registry.lifecycle import LOST_SECONDS, REMOVAL_SECONDS, REST
 from control_plane.sources.open import default_url
 from control_plane.world import AccessLogEncoding, MeshConfig, OutboundPolicy
 from mesh.naming import CONSOLE_PORT, CONTROL_METRICS_PORT, XDS_PORT
+from mesh.version import VERSION
 
 DESCRIPTION: Final = """\
 The control plane of the mesh. Reads what the mesh should do (Istio and Kubernetes resources), tells every proxy its part
@@ -119,6 +120,7 @@ def _parser() -> argparse.ArgumentParser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
     )
+    parser.add_argument("--version", action="version", version=f"mesh-control-plane {VERSION}")
     _add_places(parser)
     _add_grace(parser)
     _add_mesh(parser)

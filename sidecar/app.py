@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 import uvloop
 
+from mesh import installation
 from mesh.errors import ConfigError
 from mesh.node import Locality, Node
 from sidecar import bootstrap as bootstraps
@@ -35,6 +36,8 @@ log = logging.getLogger("sidecar")
 def main() -> None:
     """The console script."""
     settings = flags.parse()
+    if trouble := installation.problem():
+        sys.exit(f"mesh-sidecar: {trouble}")
     if settings.validate:
         sys.exit(bootstraps.validate(settings.config_path, settings.config_yaml))
     start_logging(settings)

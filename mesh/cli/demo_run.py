@@ -21,9 +21,10 @@ from mesh.cli.addresses import has_network
 from mesh.cli.demo_hosts import BREAKERS_PAGE, CLUSTERS_PAGE, breaker_events, out_of_use
 from mesh.cli.demo_metrics import METRICS_PAGE, LoadTotals, Window, parse
 from mesh.cli.demo_plan import DEFAULT_NETWORK, Plan, make_plan
-from mesh.cli.demo_stack import NETWORKING, ROOT, Stack, check_examples, check_free
+from mesh.cli.demo_stack import Stack, check_free
 from mesh.cli.demo_view import Picture, commands_to_try, plain_line, render, summary
 from mesh.cli.errors import USAGE, CliError, alone
+from mesh.cli.examples import NETWORKING, ROOT, check_examples
 from mesh.cli.process import Process
 from mesh.cli.sidecar import ask, proxy_program
 

@@ -17,12 +17,11 @@ from mesh.cli.addresses import can_listen
 from mesh.cli.client import ControlPlane
 from mesh.cli.demo_plan import Member, Plan
 from mesh.cli.errors import CliError, alone
+from mesh.cli.examples import NETWORKING, ROOT
 from mesh.cli.process import Process
 from mesh.cli.sidecar import Sidecar, Start, ask, console_script, environment, write_bootstrap
 from mesh.cli.supervised import Report, Supervised
 
-ROOT = Path(__file__).resolve().parents[2]
-NETWORKING = ROOT / "examples" / "bookinfo" / "networking"
 FIRST_FILES = ("gateway.yaml", "destination-rules.yaml")
 POLL_SECONDS = 0.1  # more often, and a dozen polls take the processor from what they wait for
 START_SECONDS = 60.0
@@ -38,13 +37,6 @@ def check_free(plan: Plan) -> None:
             "the demo needs addresses that are taken",
             *taken,
             "is another demo running? It has to end first. Another port for the gateway: --port",
-        )
-
-
-def check_examples() -> None:
-    if not NETWORKING.is_dir():
-        raise CliError(
-            f"the example services are not here: {NETWORKING}", "run the demo from a clone of the repository"
         )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+from typing import Annotated
 
 import typer
 
@@ -18,6 +19,7 @@ from mesh.cli import (
 from mesh.cli.errors import CliError
 from mesh.cli.output import print_error
 from mesh.errors import MeshError
+from mesh.version import VERSION
 
 CONFIGURE, LOOK, RUN = "Configure the mesh", "Look into it", "Run it"
 INTERRUPTED = 130
@@ -54,9 +56,22 @@ app.command(rich_help_panel=RUN, context_settings={"ignore_unknown_options": Fal
 @app.command(rich_help_panel=LOOK)
 def version() -> None:
     """Show the version."""
-    from importlib.metadata import version as of
+    print(f"mesh {VERSION}")
 
-    print(f"mesh {of('asyncmesh')}")
+
+def _show_version(wanted: bool) -> None:
+    if wanted:
+        version()
+        raise typer.Exit
+
+
+@app.callback()
+def common(
+    shown: Annotated[
+        bool, typer.Option("--version", "-V", callback=_show_version, is_eager=True, help="Show the version.")
+    ] = False,
+) -> None:
+    """What holds for every command. `mesh --help` shows the text above, of `app`."""
 
 
 def main() -> None:

@@ -4,22 +4,24 @@ from __future__ import annotations
 
 import platform
 from collections.abc import Callable
-from importlib.metadata import PackageNotFoundError
-from importlib.metadata import version as installed
 from time import monotonic
 
+from mesh.version import VERSION
+from sidecar import native
 from sidecar.admin.views import RuntimeView
 from sidecar.process.settings import LOG_LEVELS, Settings
 from sidecar.telemetry.registry import Stats
 
 
+def data_plane() -> str:
+    """Whether requests pass through machine code or through Python."""
+    return "compiled" if native.active() else "python"
+
+
 def version() -> str:
-    """In the five parts of Envoy's: revision, version, state of the tree, build, TLS library (here: the interpreter)."""
-    try:
-        number = installed("asyncmesh")
-    except PackageNotFoundError:
-        number = "0"
-    return f"asyncmesh/{number}/Clean/RELEASE/Python-{platform.python_version()}"
+    """In the five parts of Envoy's: revision, version, state of the tree, build, TLS library (here: the interpreter, and
+    whether the data plane was compiled)."""
+    return f"asyncmesh/{VERSION}/Clean/RELEASE/Python-{platform.python_version()}-{data_plane()}"
 
 
 def _duration(seconds: float) -> str:
@@ -62,6 +64,7 @@ def register(stats: Stats, runtime: RuntimeView) -> None:
     stats.computed("server.live", lambda: int(runtime.ready and not runtime.health.failed))
     stats.computed("server.state", lambda: 2 if not runtime.ready else int(runtime.health.failed))
     stats.computed("server.uptime", lambda: int(monotonic() - runtime.started))
+    stats.computed("server.compiled", lambda: int(native.active()))
     stats.computed("server.concurrency", lambda: runtime.concurrency)
     stats.computed("cluster_manager.active_clusters", lambda: len(runtime.clusters))
 

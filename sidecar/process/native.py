@@ -2,8 +2,8 @@
 
 mypyc turns the modules of a request's way, typed as they are, into extension modules: the same sources, the same behaviour,
 about half the CPU time (`tests/bench/HISTORY.md`). Nothing needs it: without it, or when a source has changed since, the
-modules are read as Python. The compiled ones lie outside the source tree, with a digest of what they were made from, so
-that an edit is never shadowed by an old build.
+modules are read as Python. The compiled ones lie apart from the sources (in the environment; of an installed wheel in
+`sidecar/compiled`), with a digest of what they were made from, so that an edit is never shadowed by an old build.
 
 `MESH_NATIVE=off` does without them; `MESH_NATIVE=/a/folder` names another place than the environment's own.
 """
@@ -25,6 +25,8 @@ from typing import Final
 
 ROOT: Final = Path(__file__).parents[2]
 PACKAGES: Final = ("mesh", "sidecar")
+BUNDLED: Final = "bundled"  # `mesh/bundled`: what an installed wheel carries along, and no part of the program
+PACKAGED: Final = Path(__file__).parent / "compiled"  # of an installed wheel
 SWITCH: Final = "MESH_NATIVE"
 MANIFEST: Final = "manifest.json"
 
@@ -99,7 +101,7 @@ MODULES: Final = (
 
 
 def folder() -> Path | None:
-    """Where compiled modules are looked for; None when they are not wanted."""
+    """Where `make native` puts compiled modules; None when they are not wanted."""
     wish = os.environ.get(SWITCH, "")
     if wish == "off":
         return None
@@ -108,11 +110,18 @@ def folder() -> Path | None:
 
 def activate() -> bool:
     """Lets the compiled modules be imported in place of their sources, if they were made from these; whether they are."""
-    place = folder()
-    if place is None or (files := made_from(place, digest())) is None:
+    first = folder()
+    if first is None:
         return False
-    sys.meta_path.insert(0, _Finder({name: place / file for name, file in files.items()}))
-    return True
+    places = [
+        place for place in (first, *(() if os.environ.get(SWITCH) else (PACKAGED,))) if (place / MANIFEST).exists()
+    ]
+    wanted = digest() if places else ""
+    for place in places:
+        if (files := made_from(place, wanted)) is not None:
+            sys.meta_path.insert(0, _Finder({name: place / file for name, file in files.items()}))
+            return True
+    return False
 
 
 def active() -> bool:
@@ -150,5 +159,6 @@ def digest() -> str:
     total = hashlib.sha256()
     for package in PACKAGES:
         for path in sorted((ROOT / package).rglob("*.py")):
-            total.update(path.relative_to(ROOT).as_posix().encode() + b"\0" + path.read_bytes())
+            if BUNDLED not in path.parts:
+                total.update(path.relative_to(ROOT).as_posix().encode() + b"\0" + path.read_bytes())
     return total.hexdigest()

@@ -7,11 +7,15 @@ from __future__ import annotations
 
 import argparse
 import os
+import platform
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
+
+from mesh.version import VERSION
+from sidecar import native
 
 # Envoy's words, and the levels of Python's logging that they are; `trace` is below DEBUG.
 LOG_LEVELS: Final = {
@@ -126,6 +130,11 @@ def state_path(state_dir: str, node_id: str) -> Path:
     return Path(state_dir) / f"{name}.xds"
 
 
+def version_line() -> str:
+    plane = "compiled (mypyc)" if native.active() else "as Python"
+    return f"mesh-sidecar {VERSION}, data plane {plane}, Python {platform.python_version()}"
+
+
 class _Refused(argparse.Action):
     """A flag that would be ignored."""
 
@@ -144,6 +153,12 @@ def _parser() -> argparse.ArgumentParser:
         allow_abbrev=False,
     )
     add = parser.add_argument
+    add(
+        "--version",
+        action="version",
+        version=version_line(),
+        help="say the version, and whether the data plane is compiled",
+    )
     add("-c", "--config-path", metavar="FILE", default="", help="the bootstrap file, YAML or JSON")
     add("--config-yaml", metavar="TEXT", default="", help="YAML merged over the file, or in place of one")
     add(
