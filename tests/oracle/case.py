@@ -92,7 +92,8 @@ class Up:
 class Case:
     """`routes` defaults to one route of everything to the case's cluster with `action` on top. Cases with equal `hcm`,
     `filters` and log share a listener; `tcp` are the fields of a TCP proxy in place of the connection manager. `log`
-    adds to the log's JSON: of values whose key starts with `~` the digits do not count, those whose key
+    adds to the log's JSON: of values whose key starts with `~` the digits do not count, those that start
+    with `head:` are sizes of response heads, without the digits of the `~service_time` beside them, those whose key
     starts with `steps:` are milliseconds, of which only steps of 400 do. `log_fields` are the access log's
     own (its filter), `log_format` those of its format. `chains` are filter chains by name, each with its match and all with
     the same filters; `listener` are fields of the listener. `local` says

@@ -16,6 +16,7 @@ UUID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}
 DIGITS = re.compile(r"\d+")
 HTTP_DATE = re.compile(r"[A-Z][a-z]{2}, \d{2} [A-Z][a-z]{2} \d{4} \d{2}:\d{2}:\d{2} GMT")
 MADE_UP = re.compile(r'="[0-9a-f]{16}"')  # a cookie's value, from the ports of the connection
+SERVICE_TIME = "~service_time"  # the log's x-envoy-upstream-service-time, by which `head:` sizes are corrected
 TIME_STEP_MS = 400  # times that a case is about are compared in steps of this
 FIRST_TIMEOUT_STEP_MS = 100  # x-envoy-expected-rq-timeout-ms is exact in the first attempt but for a little haste …
 LATER_TIMEOUT_STEP_MS = 1000  # … and shrinks with the time that retries took
@@ -49,7 +50,7 @@ class Observation:
         for number, line in enumerate(self.log):
             for key, value in line.items():
                 if key != "client":
-                    flat[f"log[{number}].{key}"] = _logged(key, value)
+                    flat[f"log[{number}].{key}"] = _logged(key, value, line)
         for name, value in self.stats.items():
             flat[f"stats.{name}"] = value
         return {path: self._stable(value) for path, value in flat.items()}
@@ -63,9 +64,11 @@ class Observation:
         return value
 
 
-def _logged(key: str, value: Any) -> Any:
+def _logged(key: str, value: Any, line: Mapping[str, Any]) -> Any:
     if key.startswith("~"):
         return DIGITS.sub("0", str(value))
+    if key.startswith("head:"):  # the head says how long the upstream took: one digit on one side, two on the other
+        return int(value) - len(line[SERVICE_TIME] or "")
     return int(value) // TIME_STEP_MS if key.startswith("steps:") else value
 
 

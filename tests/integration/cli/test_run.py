@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import signal
 import subprocess
 import sys
@@ -13,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from mesh.cli.addresses import reserve_local
+from tests.harness.ports import free_network
 from tests.harness.process import Process, http_get, wait_until
 
 MESH = [sys.executable, "-m", "mesh.cli.main"]
@@ -33,7 +33,7 @@ def proxy(tmp_path: Path) -> Path:
 @pytest.fixture
 def address() -> str:
     """A loopback address that nobody uses: tests run beside each other."""
-    reservation = reserve_local(f"127.{100 + os.getpid() % 100}.{os.getpid() // 100 % 250 + 1}")
+    reservation = reserve_local(free_network())
     reservation.release()
     return reservation.address
 

@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.harness.ports import free_port
+from tests.harness.ports import free_network, free_port
 from tests.harness.process import wait_until
-from tests.integration.demo.stack import Demo, descendants, running_demo, unused_network
+from tests.integration.demo.stack import Demo, descendants, running_demo
 
 STOPS_WITHIN = 15.0
 
@@ -22,7 +22,7 @@ def the_demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Demo]:
     if sys.platform != "linux":
         pytest.skip("the tests look at processes through /proc")
     folder: Path = tmp_path_factory.mktemp("demo")
-    with running_demo(folder, unused_network(), free_port(), "--rate", "5") as demo:
+    with running_demo(folder, free_network(), free_port(), "--rate", "5") as demo:
         yield demo
         family = descendants(demo.process.pid)
         demo.process.signal(signal.SIGINT)

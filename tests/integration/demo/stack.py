@@ -35,12 +35,6 @@ def demo_command(network: str, port: int, *more: str) -> list[str]:
     return [*MESH, "demo", "--no-tui", "--network", network, "--port", str(port), *more]
 
 
-def unused_network() -> str:
-    """A /24 of 127/8 of this test process's own: several test runs go on at once on one machine."""
-    pid = os.getpid()
-    return f"127.{20 + pid % 70}.{pid // 70 % 250 + 1}"
-
-
 @dataclass(frozen=True, slots=True)
 class Page:
     """`version` is that of reviews: "none" for the fallback, "" where there is no page."""

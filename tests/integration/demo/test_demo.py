@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from tests.harness.envoy import envoy_binary
-from tests.harness.ports import free_port
+from tests.harness.ports import free_network, free_port
 from tests.harness.process import wait_until
 from tests.integration.demo.stack import (
     PROXIES,
@@ -27,14 +27,7 @@ from tests.integration.demo.stack import (
     load,
     more_requests,
     running_demo,
-    unused_network,
 )
-
-
-def other_network(step: int) -> str:
-    """Beside the shared demo's."""
-    first, second, third = map(int, unused_network().split("."))
-    return f"{first}.{second + 70 + step}.{third}"
 
 
 def run(folder: Path, *command: str) -> subprocess.CompletedProcess[str]:
@@ -47,7 +40,7 @@ def environment(folder: Path) -> dict[str, str]:
 
 @pytest.mark.parametrize("more", [(), ("--distinct-ports",)])
 def test_a_duration_ends_it_with_a_summary(tmp_path: Path, more: tuple[str, ...]) -> None:
-    command = demo_command(other_network(len(more)), free_port(), "--duration", "4", "--rate", "15", *more)
+    command = demo_command(free_network(), free_port(), "--duration", "4", "--rate", "15", *more)
     done = run(tmp_path, *command)
     assert done.returncode == 0, done.stdout + done.stderr
     assert "success    100.00 %" in done.stdout
@@ -59,7 +52,7 @@ def test_a_duration_ends_it_with_a_summary(tmp_path: Path, more: tuple[str, ...]
 
 
 def test_a_terminal_that_is_closed_ends_it_and_leaves_nothing(tmp_path: Path) -> None:
-    command = [word for word in demo_command(other_network(4), free_port()) if word != "--no-tui"]
+    command = [word for word in demo_command(free_network(), free_port()) if word != "--no-tui"]
     terminal, its_side = pty.openpty()
     child = subprocess.Popen(
         command, stdin=its_side, stdout=its_side, stderr=its_side, cwd=ROOT, env=environment(tmp_path),
@@ -90,7 +83,7 @@ def test_a_second_demo_says_what_is_taken(demo: Demo, tmp_path: Path) -> None:
 
 
 def test_a_part_that_does_not_start_is_shown_with_its_last_words(tmp_path: Path) -> None:
-    done = run(tmp_path, *demo_command(other_network(2), free_port(), "--store", "nonsense://x"))
+    done = run(tmp_path, *demo_command(free_network(), free_port(), "--store", "nonsense://x"))
     assert done.returncode == 1
     assert "the control plane ended with code" in done.stderr
     assert "nonsense" in done.stderr
@@ -100,7 +93,7 @@ def test_a_part_that_does_not_start_is_shown_with_its_last_words(tmp_path: Path)
 def test_a_real_envoy_in_place_of_a_sidecar(tmp_path: Path) -> None:
     envoy = envoy_binary()
     program = f"reviews-v2={envoy}"
-    with running_demo(tmp_path, other_network(3), free_port(), "--rate", "5", "--proxy", program) as demo:
+    with running_demo(tmp_path, free_network(), free_port(), "--rate", "5", "--proxy", program) as demo:
         assert demo.pid("-c", "reviews-v2.yaml", "--disable-hot-restart")
         with load(demo) as tally:
             more_requests(tally, 120)
