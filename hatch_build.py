@@ -18,7 +18,7 @@ from typing import Any
 from hatchling.builders.hooks.plugin.interface import BuildHookInterface
 
 EXAMPLES = "mesh/bundled/examples"  # mesh.cli.examples looks there
-COMPILED = "sidecar/compiled"  # sidecar.native looks there
+COMPILED = "sidecar/compiled"  # sidecar.process.native looks there
 
 
 class BuildHook(BuildHookInterface[Any]):
@@ -46,8 +46,8 @@ class BuildHook(BuildHookInterface[Any]):
         """Whether compiled modules are in `place` now: those of `made`, if there are any, or new ones."""
         sys.path.insert(0, self.root)
         try:
-            from sidecar.native import digest, made_from
-            from sidecar.native_build import compile_into
+            from sidecar.process.native import digest, made_from
+            from sidecar.process.native_build import compile_into
 
             if made is not None and made_from(made, digest()) is not None:
                 shutil.copytree(made, place, dirs_exist_ok=True)

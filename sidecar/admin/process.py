@@ -7,8 +7,8 @@ from collections.abc import Callable
 from time import monotonic
 
 from mesh.version import VERSION
-from sidecar import native
 from sidecar.admin.views import RuntimeView
+from sidecar.process import native
 from sidecar.process.settings import LOG_LEVELS, Settings
 from sidecar.telemetry.registry import Stats
 

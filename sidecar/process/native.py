@@ -26,7 +26,7 @@ from typing import Final
 ROOT: Final = Path(__file__).parents[2]
 PACKAGES: Final = ("mesh", "sidecar")
 BUNDLED: Final = "bundled"  # `mesh/bundled`: what an installed wheel carries along, and no part of the program
-PACKAGED: Final = Path(__file__).parent / "compiled"  # of an installed wheel
+PACKAGED: Final = ROOT / "sidecar" / "compiled"  # of an installed wheel
 SWITCH: Final = "MESH_NATIVE"
 MANIFEST: Final = "manifest.json"
 

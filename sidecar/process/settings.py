@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Final
 
 from mesh.version import VERSION
-from sidecar import native
+from sidecar.process import native
 
 # Envoy's words, and the levels of Python's logging that they are; `trace` is below DEBUG.
 LOG_LEVELS: Final = {

@@ -19,7 +19,7 @@ from pathlib import Path
 import pytest
 
 from mesh.version import VERSION
-from sidecar import native
+from sidecar.process import native
 from tests.harness.ports import free_network, free_port
 
 ROOT = Path(__file__).resolve().parents[2]
