@@ -95,7 +95,7 @@ class ControlPlane:
         )
         self._registry.listen(self._store.workloads_changed)
         self._metrics.watch_problems(self._store.problems)
-        self._xds = AdsServer(self._hub, str(settings.xds))
+        self._xds = AdsServer(self._hub, str(settings.xds), settings.local_addresses)
 
         subject = Plane(self._store, self._hub, self._registry.workloads, self._metrics, VERSION, clock.wall())
         self._api = HttpServer(api(subject, settings.allowed_hosts), *settings.http)

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Final, NamedTuple
 
 from control_plane import logs
+from control_plane.ads.admission import LocalAddresses
 from control_plane.registry.lifecycle import LOST_SECONDS, REMOVAL_SECONDS, RESTART_SECONDS, Grace
 from control_plane.sources.open import default_url
 from control_plane.world import AccessLogEncoding, MeshConfig, OutboundPolicy
@@ -43,6 +44,7 @@ class Settings:
     http: Address
     metrics: Address
     allowed_hosts: tuple[str, ...]
+    local_addresses: LocalAddresses
     grace: Grace
     mesh: MeshConfig
     log_level: str
@@ -58,6 +60,7 @@ def parse(arguments: Sequence[str] | None = None) -> Settings:
         http=given.http_address,
         metrics=given.metrics_address,
         allowed_hosts=tuple(given.allowed_host),
+        local_addresses=LocalAddresses(given.local_addresses),
         grace=Grace(given.lost_grace, given.removal_grace, given.restart_grace),
         mesh=MeshConfig(
             access_log_file=given.access_log_file,
@@ -153,6 +156,12 @@ def _add_places(parser: argparse.ArgumentParser) -> None:
         default=[],
         help="a name with dots under which the HTTP API and the metrics are asked for, *.NAME for all below it; "
         "addresses, localhost and names without a dot always are (may be repeated)",
+    )
+    places.add_argument(
+        "--local-addresses",
+        choices=[policy.value for policy in LocalAddresses],
+        default=LocalAddresses.SAME_HOST.value,
+        help="from where a proxy may say that it has a loopback or link-local address (default: %(default)s)",
     )
 
 

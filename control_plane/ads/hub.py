@@ -27,7 +27,7 @@ CONFIG_TYPES: Final = {"clusters": CLUSTER, "listeners": LISTENER, "routes": ROU
 
 
 class Registry(Protocol):
-    """Is told which workloads are there."""
+    """Is told which workloads are there: of the beginning and the end of every stream."""
 
     def connected(self, node: Node) -> None: ...
     def disconnected(self, node: Node) -> None: ...
@@ -54,7 +54,7 @@ class PushHub:
         self._clock: Clock = clock or SystemClock()
         self._places = SendPlaces()
         self._tasks = TaskOwner("ads")
-        self._streams: list[ProxyStream] = []
+        self._streams: dict[ProxyStream, None] = {}  # in the order in which they came
         self._ledger = Ledger()
         self._interned: Interned = WeakValueDictionary()
         self._snapshots: Snapshots | None = None
@@ -69,10 +69,13 @@ class PushHub:
         """Pushes `world` to every connected proxy that it changes something for."""
         now = self._clock.monotonic()
         self._snapshots = Snapshots(self._build, world, self._interned)
-        self._queue.update(dict.fromkeys(self._streams))
         when = now if changed_at is None else changed_at
         self._announce(self._ledger.publish(world.revision, when, self._streams, now))
-        if self._queue and not self._translating:
+        self._enqueue(self._streams)
+
+    def _enqueue(self, streams: Iterable[ProxyStream]) -> None:
+        self._queue.update(dict.fromkeys(streams))
+        if self._queue and not self._translating and self._snapshots is not None:
             self._translating = True
             self._tasks.start(self._translate_queue(), "translate")
 
@@ -102,16 +105,15 @@ class PushHub:
     # ── proxies in ────────────────────────────────────────────────────────────────────────────────────────────────────
 
     def join(self, node: Node, variant: Variant, write: Write) -> ProxyStream:
-        """A proxy connects: it gets the current world at once, and its workload is registered."""
-        stream = ProxyStream(node, variant, write, self._clock, self._places, self._metrics)
-        if self._snapshots is not None:
-            stream.retarget(self._snapshots.of(node))
-            stream.generation = self._ledger.generation
-        self._streams.append(stream)
-        log.info("%s connected (%s)", stream.id, variant.value)
-        self._metrics.proxies(len(self._streams))
+        """A proxy connects: its workload is registered at once, and it gets the current world when its turn comes. (That
+        it is there is known before anything is made for it, however many come at the same time.)"""
         if self._registry is not None:
             self._registry.connected(node)
+        stream = ProxyStream(node, variant, write, self._clock, self._places, self._metrics)
+        self._streams[stream] = None
+        log.info("%s connected (%s)", stream.id, variant.value)
+        self._metrics.proxies(len(self._streams))
+        self._enqueue([stream])
         return stream
 
     def received(self, stream: ProxyStream, request: Request) -> None:
@@ -124,15 +126,13 @@ class PushHub:
             self._announce(self._ledger.progressed(stream, self._clock.monotonic()))
 
     def leave(self, stream: ProxyStream) -> None:
-        """A proxy's stream ended. Its workload counts as lost when that was the last of its streams, and not when it is
-        we who go."""
-        self._streams.remove(stream)
+        """A proxy's stream ended. Its workload may be lost by that, but not when it is we who go."""
+        del self._streams[stream]
         log.info("%s disconnected", stream.id)
         self._queue.pop(stream, None)
         self._metrics.proxies(len(self._streams))
         self._announce(self._ledger.left(stream, self._clock.monotonic()))
-        again = any(other.id == stream.id for other in self._streams)
-        if self._registry is not None and not self._closing and not again:
+        if self._registry is not None and not self._closing:
             self._registry.disconnected(stream.node)
 
     # ── answers out ───────────────────────────────────────────────────────────────────────────────────────────────────

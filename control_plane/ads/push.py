@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Final
 
+from control_plane.ads.admission import check_count, check_types
 from control_plane.ads.subscription import (
     DeltaRequest,
     Flight,
@@ -95,10 +96,12 @@ class PushCore:
         self.target = snapshot
 
     def receive(self, request: Request, now: float) -> Verdict:
-        """Takes in one request and says what it was."""
+        """Takes in one request and says what it was. Raises RequestError when it asks for too much."""
         known = self.subscriptions.get(request.type_url)
         verdict = judge(known, request)
         interest = interest_after(known, request)
+        check_count(request.type_url, len(interest.names))
+        check_types(len(self.subscriptions) + (known is None))
         subscription = known or Subscription(request.type_url)
         if known is None:
             self.subscriptions[request.type_url] = subscription

@@ -10,10 +10,11 @@ from typing import Any, Final
 import grpc
 import grpc.aio
 
+from control_plane.ads.admission import LocalAddresses, NodeError, RequestError, check_address
 from control_plane.ads.hub import PushHub
 from control_plane.ads.push import Variant
 from control_plane.ads.stream import ProxyStream
-from control_plane.ads.wire import METHODS, SERVICE, NodeError, read_node, read_request, request_reader
+from control_plane.ads.wire import METHODS, SERVICE, read_node, read_request, request_reader
 from mesh.tasks import TaskOwner
 
 log = logging.getLogger(__name__)
@@ -33,16 +34,18 @@ OPTIONS: Final = (
     ("grpc.so_reuseport", 0),
     # 10,000 routes are more than 4 MB.
     ("grpc.max_send_message_length", -1),
-    ("grpc.max_receive_message_length", 64 * 1024 * 1024),
+    # A client's largest request: all the names and versions that it has from an earlier stream.
+    ("grpc.max_receive_message_length", 16 * 1024 * 1024),
 )
 
 
 class AdsServer:
     """Serves `hub` on `address` (HOST:PORT; port 0 takes a free one, `port` tells which)."""
 
-    def __init__(self, hub: PushHub, address: str) -> None:
+    def __init__(self, hub: PushHub, address: str, local_addresses: LocalAddresses = LocalAddresses.SAME_HOST) -> None:
         self._hub = hub
         self._address = address
+        self._local_addresses = local_addresses
         self._server: Any = None
         self._readers = TaskOwner("ads read")
         self.port = 0
@@ -72,6 +75,7 @@ class AdsServer:
             return
         try:
             node = read_node(message)
+            check_address(node, context.peer(), self._local_addresses)
         except NodeError as error:
             log.warning("refused a stream from %s: %s", context.peer(), error)
             await context.abort(grpc.StatusCode.INVALID_ARGUMENT, str(error))
@@ -86,10 +90,18 @@ class AdsServer:
             reader.cancel()
             self._hub.leave(stream)
             await tasks.close()
+        refused = reader.result() if reader.done() and not reader.cancelled() and not reader.exception() else None
+        if refused is not None:
+            log.warning("ended the stream of %s: %s", stream.id, refused)
+            await context.abort(grpc.StatusCode.INVALID_ARGUMENT, str(refused))
 
-    async def _read(self, stream: ProxyStream, variant: Variant, first: Any, context: Any) -> None:
-        """Passes requests on until the client ends the stream."""
+    async def _read(self, stream: ProxyStream, variant: Variant, first: Any, context: Any) -> RequestError | None:
+        """Passes requests on until the client ends the stream, or one of them is refused: returns why."""
         message = first
         while message is not grpc.aio.EOF:
-            self._hub.received(stream, read_request(message, variant))
+            try:
+                self._hub.received(stream, read_request(message, variant))
+            except RequestError as error:
+                return error
             message = await context.read()
+        return None

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable
+from collections.abc import Collection
 from typing import Any, Final
 
+from control_plane.ads.admission import MAX_ERROR, NodeError, check_metadata, check_names, check_node_size
 from control_plane.ads.push import Push, Variant
 from control_plane.ads.subscription import DeltaRequest, Request, SotwRequest
 from control_plane.snapshot.resource import delimited
-from mesh.errors import MeshError
 from mesh.node import Locality, Node
 
 SERVICE: Final = "envoy.service.discovery.v3.AggregatedDiscoveryService"
@@ -20,10 +20,6 @@ _VERSION: Final = b"\x0a"
 _TYPE_URL: Final = b"\x22"
 _NONCE: Final = b"\x2a"
 _REMOVED: Final = b"\x32"
-
-
-class NodeError(MeshError):
-    """A first request whose node cannot be read."""
 
 
 def encode(push: Push, variant: Variant) -> bytes:
@@ -39,8 +35,9 @@ def encode(push: Push, variant: Variant) -> bytes:
 
 
 def read_request(message: Any, variant: Variant) -> Request:
-    """A DiscoveryRequest or DeltaDiscoveryRequest. Names are interned: a thousand proxies ask for the same ones."""
-    error = message.error_detail.message if message.HasField("error_detail") else None
+    """A DiscoveryRequest or DeltaDiscoveryRequest. Names are interned: a thousand proxies ask for the same ones. Raises
+    RequestError."""
+    error = message.error_detail.message[:MAX_ERROR] if message.HasField("error_detail") else None
     if variant is Variant.SOTW:
         return SotwRequest(
             message.type_url, _names(message.resource_names), message.version_info, message.response_nonce, error
@@ -55,7 +52,8 @@ def read_request(message: Any, variant: Variant) -> Request:
     )
 
 
-def _names(names: Iterable[str]) -> tuple[str, ...]:
+def _names(names: Collection[str]) -> tuple[str, ...]:
+    check_names(names)
     return tuple(map(sys.intern, names))
 
 
@@ -66,10 +64,13 @@ def read_node(message: Any) -> Node:
     if not message.HasField("node") or not message.node.id:
         raise NodeError("the first request on a stream must carry a node with an id")
     node = message.node
+    check_node_size(node)
     locality = Locality(node.locality.region, node.locality.zone, node.locality.sub_zone)
     try:
-        return Node.from_xds(node.id, MessageToDict(node.metadata), locality)
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        metadata = MessageToDict(node.metadata)
+        check_metadata(node.id, metadata)
+        return Node.from_xds(node.id, metadata, locality)
+    except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
         raise NodeError(f"node {node.id!r}: its metadata cannot be read: {type(error).__name__}: {error}") from error
 
 

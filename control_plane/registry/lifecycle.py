@@ -4,13 +4,17 @@
         ▲──────────────────────┴──────────────────┘  a new stream
 
 After a restart of ours every workload that was known is lost, but stays healthy for much longer: that it is not
-connected is our doing. One that was unhealthy before stays so.
+connected is our doing. One that was unhealthy before stays so. Many that are lost at once are treated the same.
+
+Several streams may claim one place: one id twice, or two ids on one socket. Every live claim is kept; the newest counts,
+and when it ends, the one before.
 """
 
 from __future__ import annotations
 
+import heapq
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from enum import Enum, auto
 from typing import Final
 
@@ -21,6 +25,9 @@ from mesh.node import Node
 LOST_SECONDS: Final = 2.0
 REMOVAL_SECONDS: Final = 60.0
 RESTART_SECONDS: Final = 30.0
+# So many that are lost at the same time, and such a share of all, are a storm.
+STORM_LEAST: Final = 5
+STORM_SHARE: Final = 0.2
 
 Socket = tuple[str, int]
 
@@ -43,9 +50,18 @@ class State(Enum):
 
 @dataclass(slots=True)
 class _Entry:
+    """A node id. `claims` are what its live streams say that it is, the newest last: the newest counts, and when its
+    stream ends, the one before. Their numbers grow with every connect of anybody."""
+
     workload: Workload
     state: State
+    claims: list[tuple[int, Node]] = field(default_factory=list)
     deadline: float | None = None  # of the clock's monotonic time
+    shadowed: bool = False  # somebody who connected later, and is there, answers on one of its sockets
+
+    @property
+    def order(self) -> int:
+        return self.claims[-1][0] if self.claims else 0
 
 
 @dataclass(slots=True)
@@ -73,87 +89,195 @@ class Lifecycle:
         self._grace = grace
         self._clock = clock
         self._entries: dict[str, _Entry] = {}
-        self._owners: dict[Socket, str] = {}
+        self._claimants: dict[Socket, set[str]] = {}  # who says that it answers there
+        self._deadlines: list[tuple[float, str]] = []  # a heap; one that is no entry's any more is passed over
+        self._connects = 0
+        self._lost = 0
+        self._lost_alone: dict[str, _Entry] = {}  # of the lost, those that were not many at once so far
         self._news = News({}, set(), False)
 
     def workloads(self) -> list[Workload]:
-        return [entry.workload for entry in self._entries.values()]
+        """Those that count: not the ones whose place somebody newer has taken."""
+        return [entry.workload for entry in self._entries.values() if not entry.shadowed]
 
     def restore(self, workloads: Iterable[Workload]) -> None:
         """Begins with the workloads of the process before."""
         now = self._clock.monotonic()
         for workload in workloads:
             healthy = workload.healthy
-            state = State.LOST if healthy else State.UNHEALTHY
-            deadline = now + (self._grace.restart if healthy else self._grace.removal)
-            self._take_sockets(workload.node)
-            self._entries[workload.node.id] = _Entry(replace(workload, connected=False), state, deadline)
+            entry = _Entry(replace(workload, connected=False), State.CONNECTED)
+            self._clear_stale(workload.node)
+            self._entries[workload.node.id] = entry
+            self._claim_sockets(workload.node)
+            self._become(
+                entry,
+                State.LOST if healthy else State.UNHEALTHY,
+                now + (self._grace.restart if healthy else self._grace.removal),
+            )
 
     def connected(self, node: Node) -> None:
-        """A stream of `node` has begun. It is what it says now, whatever it said before; who else claims to answer on
-        its sockets is gone."""
+        """A stream of `node` has begun, its first or a further one. It is what its newest stream says. Who claims to answer
+        on its sockets and is not there any more is gone; who is there stands back as long as this stream lasts."""
         if not node.address:
             return  # some xDS client that is no workload
-        self._take_sockets(node)
+        self._clear_stale(node)
+        entry = self._entries.get(node.id)
         workload = Workload(node, healthy=True, connected=True, since=self._clock.wall())
-        before = self._entries.get(node.id)
-        if before is None:
-            self._entries[node.id] = _Entry(workload, State.CONNECTED)
+        if entry is None:
+            entry = self._entries[node.id] = _Entry(workload, State.CONNECTED)
+            self._claim_sockets(node)
             self._changed(workload)
-            return
-        if before.workload.node != node or before.state is State.UNHEALTHY:
-            self._changed(workload)
-        if before.state is State.CONNECTED:
-            workload = replace(workload, since=before.workload.since)
-        before.workload, before.state, before.deadline = workload, State.CONNECTED, None
+        else:
+            if entry.state is State.CONNECTED:
+                workload = replace(workload, since=entry.workload.since)
+            was_unhealthy = entry.state is State.UNHEALTHY
+            self._become(entry, State.CONNECTED, None)
+            self._say(entry, workload, news=was_unhealthy)
+        self._connects += 1
+        entry.claims.append((self._connects, node))
+        self._review(self._rivals(node) | {node.id})
 
     def disconnected(self, node: Node) -> None:
-        """The last stream of `node` has ended."""
+        """A stream of `node`, one that said just this, has ended."""
         entry = self._entries.get(node.id)
-        if entry is None or entry.state is not State.CONNECTED:
+        if entry is None or not _forget(entry.claims, node):
             return
-        entry.state, entry.deadline = State.LOST, self._clock.monotonic() + self._grace.lost
-        entry.workload = replace(entry.workload, connected=False, since=self._clock.wall())
+        if entry.claims:
+            self._say(entry, replace(entry.workload, node=entry.claims[-1][1]))
+        else:
+            entry.workload = replace(entry.workload, connected=False, since=self._clock.wall())
+            self._become(entry, State.LOST, self._clock.monotonic() + self._grace.lost)
+            self._endure_storm()
+        rivals = self._rivals(node) | self._rivals(entry.workload.node)
+        if entry.state is State.LOST and any(self._entries[rival].claims for rival in rivals):
+            self._remove(node.id)  # its place belongs to one that is there
+        self._review(rivals | {node.id})
 
     def tick(self) -> float | None:
         """Does what is due. Returns the monotonic time of what is next, None when nothing is."""
         now = self._clock.monotonic()
-        for entry in list(self._entries.values()):
+        while self._deadlines and self._deadlines[0][0] <= now:
+            deadline, node_id = heapq.heappop(self._deadlines)
+            entry = self._entries.get(node_id)
             # A late tick takes no shortcut: unhealthy is the warning, and gets its time.
-            if entry.deadline is not None and entry.deadline <= now:
+            if entry is not None and entry.deadline == deadline:
                 self._advance(entry, now)
-        return min((entry.deadline for entry in self._entries.values() if entry.deadline is not None), default=None)
+        while self._deadlines and not self._stands(*self._deadlines[0]):
+            heapq.heappop(self._deadlines)
+        return self._deadlines[0][0] if self._deadlines else None
 
     def take(self) -> News:
         """What happened since the last time."""
         news, self._news = self._news, News({}, set(), False)
         return news
 
+    def forgive(self, seconds: float) -> None:
+        """We did not listen for so long: a stream that came back meanwhile could not be seen."""
+        for entry in self._entries.values():
+            if entry.state is State.LOST and entry.deadline is not None:
+                self._set_deadline(entry, entry.deadline + seconds)
+
+    # ── states ────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+    def _endure_storm(self) -> None:
+        """Many that are lost at once are lost to us, and hardly to each other: they stay as long as after a restart."""
+        if self._lost < STORM_LEAST or self._lost < STORM_SHARE * len(self._entries):
+            return
+        until = self._clock.monotonic() + self._grace.restart
+        for entry in self._lost_alone.values():
+            if entry.deadline is not None:
+                self._set_deadline(entry, max(entry.deadline, until))
+        self._lost_alone.clear()
+
+    def _become(self, entry: _Entry, state: State, deadline: float | None) -> None:
+        self._lost += (state is State.LOST) - (entry.state is State.LOST)
+        entry.state = state
+        if state is State.LOST:
+            self._lost_alone[entry.workload.node.id] = entry
+        else:
+            self._lost_alone.pop(entry.workload.node.id, None)
+        self._set_deadline(entry, deadline)
+
+    def _set_deadline(self, entry: _Entry, deadline: float | None) -> None:
+        entry.deadline = deadline
+        if deadline is not None:
+            heapq.heappush(self._deadlines, (deadline, entry.workload.node.id))
+
+    def _stands(self, deadline: float, node_id: str) -> bool:
+        entry = self._entries.get(node_id)
+        return entry is not None and entry.deadline == deadline
+
     def _advance(self, entry: _Entry, now: float) -> None:
         if entry.state is State.LOST:
-            entry.state, entry.deadline = State.UNHEALTHY, now + self._grace.removal
+            self._become(entry, State.UNHEALTHY, now + self._grace.removal)
             entry.workload = replace(entry.workload, healthy=False)
             self._changed(entry.workload)
         else:
-            self._remove(entry.workload.node.id)
+            node = entry.workload.node
+            self._remove(node.id)
+            self._review(self._rivals(node))
 
-    def _take_sockets(self, node: Node) -> None:
-        """Nobody else answers on the sockets of `node` any more, and `node` no longer on those it had."""
-        sockets = _sockets(node)
-        for other in {self._owners[socket] for socket in sockets if socket in self._owners} - {node.id}:
-            self._remove(other)
-        self._release_sockets(node.id)
-        self._owners.update(dict.fromkeys(sockets, node.id))
+    def _say(self, entry: _Entry, workload: Workload, news: bool = False) -> None:
+        """The entry is `workload` from now on."""
+        before, entry.workload = entry.workload, workload
+        if before.node != workload.node:
+            self._release_sockets(before.node)
+            self._claim_sockets(workload.node)
+            self._review(self._rivals(before.node))
+            news = True
+        if news and not entry.shadowed:
+            self._changed(workload)
 
-    def _release_sockets(self, node_id: str) -> None:
-        entry = self._entries.get(node_id)
-        if entry is not None:
-            for socket in _sockets(entry.workload.node):
-                self._owners.pop(socket, None)
+    # ── who answers where ─────────────────────────────────────────────────────────────────────────────────────────────
+
+    def _claim_sockets(self, node: Node) -> None:
+        for socket in _sockets(node):
+            self._claimants.setdefault(socket, set()).add(node.id)
+
+    def _release_sockets(self, node: Node) -> None:
+        for socket in _sockets(node):
+            claimants = self._claimants.get(socket, set())
+            claimants.discard(node.id)
+            if not claimants:
+                self._claimants.pop(socket, None)
+
+    def _rivals(self, node: Node) -> set[str]:
+        """The others that claim a socket of `node`."""
+        found = set().union(*(self._claimants.get(socket, ()) for socket in _sockets(node)))
+        return found - {node.id}
+
+    def _clear_stale(self, node: Node) -> None:
+        """Who claims a socket of `node` and is not there any more is gone."""
+        for rival in self._rivals(node):
+            if not self._entries[rival].claims:
+                self._remove(rival)
+
+    def _review(self, node_ids: Iterable[str]) -> None:
+        """Finds out anew which of these stand back for somebody who connected later."""
+        for node_id in node_ids:
+            entry = self._entries.get(node_id)
+            if entry is None:
+                continue
+            rivals = (self._entries[rival] for rival in self._rivals(entry.workload.node))
+            shadowed = any(rival.claims and rival.order > entry.order for rival in rivals)
+            if shadowed == entry.shadowed:
+                continue
+            entry.shadowed = shadowed
+            if shadowed:
+                self._gone(node_id)
+            else:
+                self._changed(entry.workload)
+
+    # ── news ──────────────────────────────────────────────────────────────────────────────────────────────────────────
 
     def _remove(self, node_id: str) -> None:
-        self._release_sockets(node_id)
-        del self._entries[node_id]
+        entry = self._entries.pop(node_id)
+        self._lost -= entry.state is State.LOST
+        self._lost_alone.pop(node_id, None)
+        self._release_sockets(entry.workload.node)
+        self._gone(node_id)
+
+    def _gone(self, node_id: str) -> None:
         self._news.saved.pop(node_id, None)
         self._news.removed.add(node_id)
         self._news.endpoints = True
@@ -162,6 +286,15 @@ class Lifecycle:
         self._news.saved[workload.node.id] = workload
         self._news.removed.discard(workload.node.id)
         self._news.endpoints = True
+
+
+def _forget(claims: list[tuple[int, Node]], node: Node) -> bool:
+    """Takes the newest claim that says just this out; False when there is none."""
+    for index in range(len(claims) - 1, -1, -1):
+        if claims[index][1] == node:
+            del claims[index]
+            return True
+    return False
 
 
 def _sockets(node: Node) -> set[Socket]:

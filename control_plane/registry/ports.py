@@ -64,19 +64,32 @@ def service_ports(spec: ServiceSpec) -> tuple[tuple[ServicePort, ...], tuple[Wan
 def reached(node: Node, wanted: Iterable[Wanted]) -> dict[int, int]:
     """Service port → where on its address the workload accepts it; without the ports that it does not serve."""
     accepted = accepts(node)
+    own = _OwnPorts(node.ports)
     found: dict[int, int] = {}
     for port in wanted:
-        own = _own_port(node.ports, port)
-        if own is not None:
-            found[port.number] = accepted[own.number]
+        served = own.find(port)
+        if served is not None:
+            found[port.number] = accepted[served.number]
         elif isinstance(port.target, int) and answers_itself(node):
             found[port.number] = port.target
     return found
 
 
-def _own_port(ports: Sequence[ServicePort], wanted: Wanted) -> ServicePort | None:
-    """The port that a workload registered for what a service wants of it."""
-    by_target = [p for p in ports if wanted.target in (p.app_port, p.name)]
-    by_number = [p for p in ports if p.number == wanted.number]
-    both = [p for p in by_target if p in by_number]
-    return next(iter(both or by_target or by_number), None)
+class _OwnPorts:
+    """The ports that a workload registered, to be found by what a service wants of them; of two the first."""
+
+    def __init__(self, ports: Sequence[ServicePort]) -> None:
+        self._by_number: dict[int, ServicePort] = {}
+        self._by_target: dict[int | str, ServicePort] = {}
+        self._by_both: dict[tuple[int | str, int], ServicePort] = {}
+        for port in ports:
+            self._by_number.setdefault(port.number, port)
+            for target in (port.app_port, port.name):
+                self._by_target.setdefault(target, port)
+                self._by_both.setdefault((target, port.number), port)
+
+    def find(self, wanted: Wanted) -> ServicePort | None:
+        if wanted.target is None:
+            return self._by_number.get(wanted.number)
+        both = self._by_both.get((wanted.target, wanted.number))
+        return both or self._by_target.get(wanted.target) or self._by_number.get(wanted.number)

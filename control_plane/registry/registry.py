@@ -18,6 +18,7 @@ from mesh.tasks import TaskOwner
 log = logging.getLogger(__name__)
 
 RETRY_SECONDS: Final = 1.0
+LATE_SECONDS: Final = 0.05  # more than a loop that is not busy ever is
 
 
 class Registry:
@@ -64,17 +65,23 @@ class Registry:
         """A stream of `node` has begun, its first or a further one."""
         if node.address and (problem := problem_of(node)):
             log.warning("%s serves nobody: %s", node.id, problem)
-            node = replace(node, service="", labels={}, ports=())
-        self._lifecycle.connected(node)
+        self._lifecycle.connected(_served(node))
         self._settle()
 
     def disconnected(self, node: Node) -> None:
-        """The last stream of `node` has ended, and not because we are going."""
-        self._lifecycle.disconnected(node)
+        """A stream of `node` has ended, and not because we are going."""
+        self._lifecycle.disconnected(_served(node))
         self._settle()
 
     def workloads(self) -> list[Workload]:
         return self._lifecycle.workloads()
+
+    def _due(self, due: float) -> None:
+        """While the loop was busy nobody's return could be seen: that time is not counted against the lost."""
+        late = self._clock.monotonic() - due
+        if late > LATE_SECONDS:
+            self._lifecycle.forgive(late)
+        self._settle()
 
     def _settle(self) -> None:
         """Does what is due, tells who has to know, and sets the timer for what is next."""
@@ -84,7 +91,7 @@ class Registry:
         due = self._lifecycle.tick()
         if due is not None:
             delay = max(0.0, due - self._clock.monotonic())
-            self._timer = asyncio.get_running_loop().call_later(delay, self._settle)
+            self._timer = asyncio.get_running_loop().call_later(delay, self._due, due)
         news = self._lifecycle.take()
         if not news:
             return
@@ -124,3 +131,8 @@ class Registry:
             self._unsaved = news
             return False
         return True
+
+
+def _served(node: Node) -> Node:
+    """The node without what others cannot be sent to."""
+    return replace(node, service="", labels={}, ports=()) if node.address and problem_of(node) else node

@@ -43,8 +43,9 @@ def problem_of(node: Node) -> str:
         return f"its address {node.address!r} is no IP address"
     if node.service and (problem := host_problem(service_host(node.service, node.namespace), wildcard=False)):
         return f"its service {problem}"
+    accepted = accepts(node)
     for port in node.ports:
-        reached = accepts(node)[port.number]
+        reached = accepted[port.number]
         if not (0 < port.number < MAX_PORT and 0 < reached < MAX_PORT):
             return f"its port {port.number}, reached on {reached}, is out of range"
     return ""

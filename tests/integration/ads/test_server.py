@@ -45,11 +45,11 @@ class Stream:
 
     def __init__(self, call: Any, delta: bool) -> None:
         self.call = call
-        self._kind = DeltaDiscoveryRequest if delta else DiscoveryRequest
+        self.kind = DeltaDiscoveryRequest if delta else DiscoveryRequest
 
     async def ask(self, name: str = "", type_url: str = CLUSTER, **more: Any) -> None:
         node = Node("sidecar", "127.0.0.1", name).to_xds() if name else None
-        await self.call.write(self._kind(node=node, type_url=type_url, **more))
+        await self.call.write(self.kind(node=node, type_url=type_url, **more))
 
     async def read(self) -> Any:
         async with asyncio.timeout(10):
@@ -58,7 +58,7 @@ class Stream:
     async def ack(self) -> list[str]:
         """Reads a response of clusters and acknowledges it; their names."""
         response = await self.read()
-        if self._kind is DiscoveryRequest:
+        if self.kind is DiscoveryRequest:
             await self.ask(version_info=response.version_info, response_nonce=response.nonce)
             return [Cluster.FromString(resource.value).name for resource in response.resources]
         await self.ask(response_nonce=response.nonce)
@@ -104,6 +104,30 @@ async def test_a_first_request_without_a_node_is_refused(delta: bool) -> None:
             await client.read()
         assert refused.value.code() is grpc.StatusCode.INVALID_ARGUMENT
         assert plane.registry.events == []
+
+
+@pytest.mark.fault(7)
+@pytest.mark.parametrize("delta", [True, False], ids=["delta", "sotw"])
+async def test_what_is_too_much_is_refused_with_its_reason(delta: bool) -> None:
+    async with control_plane() as plane:
+        for metadata, reason in (
+            ({"SERVICE_PORTS": [{"number": 1e300}]}, "must be a port number"),
+            ({"SERVICE_PORTS": [{"number": n + 1} for n in range(60_000)]}, "is the limit"),
+        ):
+            async with stream(plane, delta) as client:
+                await client.call.write(client.kind(node={"id": "web", "metadata": metadata}, type_url=CLUSTER))
+                with pytest.raises(grpc.aio.AioRpcError, match=reason) as refused:
+                    await client.read()
+                assert refused.value.code() is grpc.StatusCode.INVALID_ARGUMENT
+        async with stream(plane, delta) as client:
+            await client.ask("web")
+            names = [f"n{n}" for n in range(60_000)]
+            field = "resource_names_subscribe" if delta else "resource_names"
+            await client.ask(**{field: names})
+            with pytest.raises(grpc.aio.AioRpcError, match="60,000 resource names are asked for") as refused:
+                await client.read()
+            assert refused.value.code() is grpc.StatusCode.INVALID_ARGUMENT
+        await eventually(lambda: not plane.hub.proxies(), 5.0, "gone")
 
 
 async def test_a_client_that_only_connects_is_nobody() -> None:

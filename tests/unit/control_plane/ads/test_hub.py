@@ -229,13 +229,34 @@ async def test_one_that_cannot_be_translated_for_leaves_the_others_alone(
         assert plane.hub.proxy_config("broken", "clusters") == [{"name": "a", "alt_stat_name": "1"}]
 
 
-async def test_a_node_counts_as_lost_with_its_last_stream(plane: Plane) -> None:
+async def test_the_registry_is_told_of_every_stream(plane: Plane) -> None:
     plane.publish(1, a="1")
     async with client(plane, "web"):
         async with client(plane, "web"):
             assert [p.name for p in plane.hub.proxies()] == ["web"]
-        assert plane.registry.events == ["+web", "+web"]
-    assert plane.registry.events == ["+web", "+web", "-web"]
+        assert plane.registry.events == ["+web", "+web", "-web"]
+    assert plane.registry.events == ["+web", "+web", "-web", "-web"]
+
+
+@pytest.mark.fault(16)
+async def test_who_connects_is_registered_before_anything_is_made_for_them(plane: Plane) -> None:
+    plane.publish(1, a="1")
+    made: list[str] = []
+    real = plane.build
+
+    def build(world: World, node: Node) -> Mapping[str, Mapping[str, Any]]:
+        made.append(node.name)
+        return real(world, node)
+
+    plane.hub._snapshots._build = build  # type: ignore[union-attr]
+    names = [f"web-{n}" for n in range(5)]
+    clients = [Client(plane, name) for name in names]
+    assert (plane.registry.events, made) == ([f"+{name}" for name in names], [])
+    async with asyncio.timeout(5):
+        while len(made) < 5:  # noqa: ASYNC110 - nobody says when
+            await asyncio.sleep(0)
+    for each in clients:
+        plane.hub.leave(each.stream)
 
 
 async def test_nobody_counts_as_lost_when_it_is_we_who_go(plane: Plane) -> None:

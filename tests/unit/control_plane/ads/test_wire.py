@@ -13,9 +13,10 @@ from envoy.service.discovery.v3.discovery_pb2 import (
 from hypothesis import given
 from hypothesis import strategies as st
 
+from control_plane.ads.admission import NodeError
 from control_plane.ads.push import Push, Variant
 from control_plane.ads.subscription import DeltaRequest, SotwRequest
-from control_plane.ads.wire import NodeError, encode, read_node, read_request
+from control_plane.ads.wire import encode, read_node, read_request
 from control_plane.snapshot.resource import versioned
 from mesh.node import INTERCEPT_REDIRECT, Locality, Node, ServicePort
 from mesh.xds import CLUSTER, any_of
@@ -82,6 +83,7 @@ def test_the_node_of_our_bootstraps_is_read_back() -> None:
     "request_",
     [
         DiscoveryRequest(),
+        DiscoveryRequest(node={"id": "a", "metadata": {"SERVICE_PORTS": 17}}),
         DiscoveryRequest(node={"cluster": "x"}),
         DiscoveryRequest(node={"id": "a", "metadata": {"SERVICE_PORTS": [{"number": "many"}]}}),
         DiscoveryRequest(node={"id": "a", "metadata": {"SERVICE_PORTS": [{}]}}),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import pytest
 from hypothesis import settings
@@ -157,6 +158,117 @@ def test_a_client_that_is_no_workload_is_not_registered(lifecycle: Lifecycle) ->
     assert lifecycle.workloads() == []
 
 
+@pytest.mark.fault(4)
+def test_who_claims_a_live_ones_socket_has_it_as_long_as_its_stream_lasts(
+    lifecycle: Lifecycle, clock: ManualClock
+) -> None:
+    lifecycle.connected(node("a"))
+    lifecycle.connected(node("b"))
+    assert seen(lifecycle) == {"b": (True, True)}
+    lifecycle.take()
+    lifecycle.disconnected(node("b"))
+    assert seen(lifecycle) == {"a": (True, True)}
+    news = lifecycle.take()
+    assert (list(news.saved), news.removed) == ([node("a").id], {node("b").id})
+    clock.advance(1000)
+    assert lifecycle.tick() is None
+
+
+@pytest.mark.fault(4)
+def test_claims_fall_back_one_by_one(lifecycle: Lifecycle) -> None:
+    for name in "abc":
+        lifecycle.connected(node(name))
+    for name, left in (("b", "c"), ("c", "a")):
+        lifecycle.disconnected(node(name))
+        assert seen(lifecycle) == {left: (True, True)}
+
+
+@pytest.mark.fault(4)
+def test_one_id_twice_is_what_its_newest_live_stream_says(lifecycle: Lifecycle) -> None:
+    other = replace(node("a"), ports=(ServicePort(7000),), inbound_port=7006)
+    lifecycle.connected(node("a"))
+    lifecycle.connected(other)
+    assert [w.node for w in lifecycle.workloads()] == [other]
+    lifecycle.disconnected(other)
+    assert [(w.node, w.connected) for w in lifecycle.workloads()] == [(node("a"), True)]
+    assert list(lifecycle.take().saved) == [node("a").id]
+    lifecycle.disconnected(node("a"))
+    assert seen(lifecycle) == {"a": (False, True)}
+
+
+def many(count: int) -> list[Node]:
+    return [node(f"w{n}", f"127.0.{n // 200}.{n % 200 + 1}") for n in range(count)]
+
+
+@pytest.mark.fault(16)
+def test_many_lost_at_once_stay_as_long_as_after_a_restart(lifecycle: Lifecycle, clock: ManualClock) -> None:
+    nodes = many(200)
+    for each in nodes:
+        lifecycle.connected(each)
+    lifecycle.take()
+    for each in nodes:
+        lifecycle.disconnected(each)
+        clock.advance(0.01)
+    for each in nodes[:195]:
+        clock.advance(0.1)  # a busy machine: they come back within 20 s
+        lifecycle.tick()
+        lifecycle.connected(each)
+    assert all(workload.healthy for workload in lifecycle.workloads())
+    assert not lifecycle.take()
+    clock.advance(GRACE.restart)
+    lifecycle.tick()
+    assert [w.node.name for w in lifecycle.workloads() if not w.healthy] == [f"w{n}" for n in range(195, 200)]
+
+
+def test_a_few_lost_of_many_are_lost_soon(lifecycle: Lifecycle, clock: ManualClock) -> None:
+    nodes = many(200)
+    for each in nodes:
+        lifecycle.connected(each)
+    for each in nodes[:10]:
+        lifecycle.disconnected(each)
+    clock.advance(GRACE.lost)
+    lifecycle.tick()
+    assert sum(not workload.healthy for workload in lifecycle.workloads()) == 10
+
+
+def test_the_time_in_which_we_did_not_listen_is_forgiven(lifecycle: Lifecycle, clock: ManualClock) -> None:
+    lifecycle.connected(node())
+    lifecycle.disconnected(node())
+    clock.advance(7)
+    lifecycle.forgive(5)
+    lifecycle.tick()
+    assert seen(lifecycle) == {"reviews-1": (False, False)}
+    lifecycle.connected(node())
+    lifecycle.disconnected(node())
+    clock.advance(7)
+    lifecycle.forgive(5.5)
+    lifecycle.tick()
+    assert seen(lifecycle) == {"reviews-1": (False, True)}
+
+
+@pytest.mark.fault(16)
+def test_what_a_storm_costs_grows_with_the_number_that_is_lost(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Counted in deadlines that are set, and entries that are looked at, not in time."""
+    counts: dict[int, int] = {}
+    real = Lifecycle._set_deadline
+    for number in (100, 400):
+        counted = [0]
+
+        def set_deadline(self: Lifecycle, *arguments: Any, counted: list[int] = counted) -> None:
+            counted[0] += 1
+            real(self, *arguments)
+
+        monkeypatch.setattr(Lifecycle, "_set_deadline", set_deadline)
+        machine = Lifecycle(GRACE, ManualClock())
+        for each in many(number):
+            machine.connected(each)
+        for each in many(number):
+            machine.disconnected(each)
+            machine.tick()
+        counts[number] = counted[0]
+    assert counts[400] <= 5 * counts[100]
+
+
 NODES = [
     node("a", "127.0.1.1"),
     node("b", "127.0.1.2"),
@@ -164,6 +276,10 @@ NODES = [
     node("c", "127.0.1.2"),  # on b's socket
     Node("sidecar", "127.0.1.3", "client"),
 ]
+
+
+def on_one_socket(one: Node, other: Node) -> bool:
+    return one.address == other.address and bool(set(accepts(one).values()) & set(accepts(other).values()))
 
 
 class Lifetimes(RuleBasedStateMachine):
@@ -175,7 +291,7 @@ class Lifetimes(RuleBasedStateMachine):
         self.machine = Lifecycle(GRACE, self.clock)
         self.machine.restore([Workload(n, healthy=healthy, connected=False) for n in restored])
         self.disk = {w.node.id: w for w in self.machine.workloads()}
-        self.live: set[str] = set()
+        self.streams: list[Node] = []
         self.lost_at: dict[str, float] = {}
         self.began = self.clock.monotonic()
         self.known_before = {w.node.id for w in self.machine.workloads() if w.healthy}
@@ -183,19 +299,30 @@ class Lifetimes(RuleBasedStateMachine):
     @rule(n=st.sampled_from(NODES))
     def connect(self, n: Node) -> None:
         self.machine.connected(n)
-        self.live.add(n.id)
+        self.streams.append(n)
         for other in NODES:
-            if other.id != n.id and set(accepts(other).values()) and other.address == n.address and n.ports:
-                self.live.discard(other.id)
+            if other.id != n.id and on_one_socket(other, n):
                 self.known_before.discard(other.id)
         self.known_before.discard(n.id)
 
     @rule(n=st.sampled_from(NODES))
     def lose(self, n: Node) -> None:
-        if n.id in self.live:
-            self.live.discard(n.id)
-            self.lost_at[n.id] = self.clock.monotonic()
+        for index in range(len(self.streams) - 1, -1, -1):
+            if self.streams[index] == n:
+                del self.streams[index]
+                if all(stream.id != n.id for stream in self.streams):
+                    self.lost_at[n.id] = self.clock.monotonic()
+                break
         self.machine.disconnected(n)
+
+    def live(self) -> dict[str, Node]:
+        """What every id is by its newest stream, without those on whose socket is somebody newer."""
+        newest = {stream.id: (index, stream) for index, stream in enumerate(self.streams)}
+        return {
+            node_id: stream
+            for node_id, (index, stream) in newest.items()
+            if not any(i > index and n.id != node_id and on_one_socket(n, stream) for i, n in newest.values())
+        }
 
     @rule(seconds=st.sampled_from([0.1, 1.0, 2.0, 5.0, 31.0, 61.0]))
     def wait(self, seconds: float) -> None:
@@ -207,14 +334,15 @@ class Lifetimes(RuleBasedStateMachine):
         due = self.machine.tick()
         assert due is None or due > now
         workloads = {w.node.id: w for w in self.machine.workloads()}
-        assert {w.node.id for w in workloads.values() if w.connected} == self.live
-        assert all(workloads[node_id].healthy for node_id in self.live)
+        live = self.live()
+        assert {w.node.id: w.node for w in workloads.values() if w.connected} == live
+        assert all(workloads[node_id].healthy for node_id in live)
         for node_id, at in self.lost_at.items():
             if node_id in workloads:
                 assert workloads[node_id].healthy or now - at >= GRACE.lost
         if now - self.began < GRACE.restart:
             assert all(workloads[node_id].healthy for node_id in self.known_before)
-        assert (due is None) == (set(workloads) == self.live)
+        assert (due is None) == (workloads.keys() == live.keys())
         self.follow(workloads)
 
     def follow(self, workloads: dict[str, Workload]) -> None:
