@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from aiohttp import web
 
+from control_plane.analysis.finding import as_json
 from control_plane.console.body import files_of, flag_of, read_object
 from control_plane.console.errors import bad_request, not_found
 from control_plane.console.plane import plane
@@ -25,11 +28,11 @@ def routes() -> list[web.RouteDef]:
 
 async def apply(request: web.Request) -> web.Response:
     """All the resources of some files, or none of them if anything is wrong."""
-    data = await read_object(request, {"files", "dry_run"})
-    files, dry_run = files_of(data), flag_of(data, "dry_run")
+    data = await read_object(request, {"files", "dry_run", "strict", "skip_unknown"})
+    files, flags = files_of(data), {name: flag_of(data, name) for name in ("dry_run", "strict", "skip_unknown")}
     metrics = plane(request).metrics
     try:
-        outcome = await plane(request).store.apply(files, dry_run)
+        outcome = await plane(request).store.apply(files, **flags)
     except ConfigError as error:
         metrics.refused(len(error.problems))
         raise
@@ -74,8 +77,15 @@ async def rollback(request: web.Request) -> web.Response:
 
 
 def _answer(outcome: Outcome) -> web.Response:
-    results = [{**_named(result.key), "action": result.action} for result in outcome.results]
-    return web.json_response({"revision": outcome.revision, "results": results})
+    answer: dict[str, Any] = {
+        "revision": outcome.revision,
+        "results": [{**_named(result.key), "action": result.action} for result in outcome.results],
+    }
+    if outcome.findings:
+        answer["findings"] = [as_json(finding) for finding in outcome.findings]
+    if outcome.skipped:
+        answer["skipped"] = [{"file": p.file, "line": p.line, "message": p.message} for p in outcome.skipped]
+    return web.json_response(answer)
 
 
 def _named(key: Key) -> dict[str, str]:

@@ -44,14 +44,16 @@ class Accepted:
         return {key: stored.document for key, stored in self.documents.items()}
 
     def by_kind(self) -> dict[str, tuple[Resource, ...]]:
-        """The resources in effect, the oldest of each kind first; equal age goes by name, as in Istio."""
-        kinds: dict[str, list[Resource]] = {}
-        for resource in self.resources.values():
-            kinds.setdefault(resource.key.kind, []).append(resource)
-        return {
-            kind: tuple(sorted(found, key=lambda r: (r.created, r.key.name, r.key.namespace)))
-            for kind, found in kinds.items()
-        }
+        """The resources in effect, the oldest of each kind first."""
+        return by_kind(self.resources.values())
+
+    def with_changes(self, resources: Iterable[Resource], now: float) -> dict[str, tuple[Resource, ...]]:
+        """What `by_kind` would be if these were applied now."""
+        changed = dict(self.resources)
+        for resource in resources:
+            before = self.documents.get(resource.key)
+            changed[resource.key] = replace(resource, created=before.created if before is not None else now)
+        return by_kind(changed.values())
 
     def _put(self, stored: Stored, checked: Resource | None) -> None:
         self.documents[stored.key] = stored
@@ -65,4 +67,15 @@ class Accepted:
             for problem in error.problems:
                 log.error("%s is stored but not in effect: %s", stored.key, problem)
             return
-        self.resources[stored.key] = replace(resource, created=stored.created, revision=stored.revision)
+        self.resources[stored.key] = replace(resource, created=stored.created, revision=stored.revision, lines=None)
+
+
+def by_kind(resources: Iterable[Resource]) -> dict[str, tuple[Resource, ...]]:
+    """The oldest of each kind first; equal age goes by name, as in Istio."""
+    kinds: dict[str, list[Resource]] = {}
+    for resource in resources:
+        kinds.setdefault(resource.key.kind, []).append(resource)
+    return {
+        kind: tuple(sorted(found, key=lambda r: (r.created, r.key.name, r.key.namespace)))
+        for kind, found in kinds.items()
+    }

@@ -5,9 +5,11 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 
+from control_plane.analysis.analyse import analyse
+from control_plane.analysis.finding import Finding, Level
 from control_plane.registry.services import discover
 from control_plane.registry.workload import Workload
 from control_plane.sources.source import Action, Change, Commit, Selection, Source, Stored, plan
@@ -17,7 +19,8 @@ from control_plane.store.texts import File, changes_to, differences, load_files
 from control_plane.store.workers import Workers
 from control_plane.world import MeshConfig, World
 from mesh.clock import Clock
-from mesh.errors import MeshError, Problem
+from mesh.errors import ConfigError, MeshError, Problem
+from mesh.istio.load import Loaded
 from mesh.istio.resource import Key, Resource
 
 log = logging.getLogger(__name__)
@@ -50,8 +53,12 @@ class Result:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
+    """`findings` are about what was applied; `skipped` are the documents that were passed over."""
+
     revision: int
     results: tuple[Result, ...]
+    findings: tuple[Finding, ...] = ()
+    skipped: tuple[Problem, ...] = ()
 
 
 class ConfigStore:
@@ -97,11 +104,25 @@ class ConfigStore:
 
     # ── changes in ────────────────────────────────────────────────────────────────────────────────────────────────────
 
-    async def apply(self, files: Sequence[File], dry_run: bool = False) -> Outcome:
-        """ConfigError with every problem, and nothing is changed."""
-        resources = await self._load(files)
+    async def apply(
+        self, files: Sequence[File], dry_run: bool = False, strict: bool = False, skip_unknown: bool = False
+    ) -> Outcome:
+        """ConfigError with every problem, and nothing is changed; `strict` makes a problem of everything that the analysis
+        warns of. `skip_unknown` passes over kinds of others."""
+        loaded = await self._load(files, skip_unknown)
         async with self._one_at_a_time:
-            return await self._change(changes_to(resources), dry_run)
+            findings = await self._workers.run(self._analyse, loaded.resources, list(self._workloads()))
+            if strict and (grave := [each for each in findings if each.code.level > Level.INFO]):
+                raise ConfigError(*map(_problem, grave))
+            outcome = await self._change(changes_to(loaded.resources), dry_run)
+        return replace(outcome, findings=tuple(findings), skipped=loaded.skipped)
+
+    def _analyse(self, resources: Sequence[Resource], workloads: Sequence[Workload]) -> list[Finding]:
+        """What is to be said about resources if they are applied now."""
+        kinds = self.accepted.with_changes(resources, self._clock.wall())
+        services, instances = discover(kinds, workloads)
+        world = World(self.accepted.revision, kinds, services, instances, self._mesh)
+        return analyse(world, {resource.key for resource in resources})
 
     async def delete(self, keys: Sequence[Key]) -> Outcome:
         """Ends those of the resources that there are."""
@@ -110,7 +131,7 @@ class ConfigStore:
 
     async def delete_files(self, files: Sequence[File]) -> Outcome:
         """ConfigError when the files cannot be understood."""
-        return await self.delete([resource.key for resource in await self._load(files)])
+        return await self.delete([resource.key for resource in (await self._load(files)).resources])
 
     async def rollback(self, revision: int) -> Outcome:
         """Makes everything as it was at `revision`. Raises UnknownRevisionError, and ConfigError where something of then
@@ -126,11 +147,11 @@ class ConfigStore:
 
     async def diff(self, files: Sequence[File]) -> list[tuple[Key, str]]:
         """What an apply of `files` would change, as unified texts; ConfigError if it would be refused."""
-        return await self._workers.run(differences, await self._load(files), self.accepted.current())
+        return await self._workers.run(differences, (await self._load(files)).resources, self.accepted.current())
 
-    async def _load(self, files: Sequence[File]) -> list[Resource]:
+    async def _load(self, files: Sequence[File], skip_unknown: bool = False) -> Loaded:
         """A file of ten thousand routes takes seconds to check: the proxies' streams must not wait for that."""
-        return await self._workers.run(load_files, files)
+        return await self._workers.run(load_files, files, skip_unknown)
 
     async def _change(self, changes: Sequence[Change], dry_run: bool = False) -> Outcome:
         if dry_run:
@@ -210,6 +231,10 @@ class ConfigStore:
         self._published = self.world = world
         self._metrics.published(world, self._clock.monotonic() - began)
         self._publish(world, changed_at)
+
+
+def _problem(finding: Finding) -> Problem:
+    return Problem(f"{finding.code.number}: {finding.message}", finding.field, finding.file, finding.line)
 
 
 def _restored(stored: Stored) -> Change:

@@ -11,7 +11,7 @@ from typing import Final
 from control_plane.sources.source import Change, Document
 from mesh.errors import ConfigError, Problem
 from mesh.istio.dump import dump
-from mesh.istio.load import load
+from mesh.istio.load import Loaded, load_text
 from mesh.istio.resource import Key, Resource
 
 CONTEXT: Final = 3  # lines around a change that a diff shows
@@ -24,29 +24,31 @@ class File:
     text: str
 
 
-def load_files(files: Sequence[File]) -> list[Resource]:
+def load_files(files: Sequence[File], skip_unknown: bool = False) -> Loaded:
     """The resources of all files. Raises ConfigError with the problems of all of them; a resource that two of them hold
     is one."""
     found: dict[Key, Resource] = {}
     problems: list[Problem] = []
+    skipped: list[Problem] = []
     for file in files:
         try:
-            resources = load(file.text, file.name)
+            loaded = load_text(file.text, file.name, skip_unknown)
         except ConfigError as error:
             problems += error.problems
             continue
-        for resource in resources:
+        skipped += loaded.skipped
+        for resource in loaded.resources:
             first = found.setdefault(resource.key, resource)
             if first is not resource:
                 where = f"{first.file}:{first.line}"
                 message = f"{resource.key} is there twice, first in {where}"
                 problems.append(Problem(message, "metadata.name", resource.file, resource.line))
-    if not problems and not found:
+    if not problems and not found and not skipped:
         names = ", ".join(file.name for file in files)
         problems.append(Problem("there is no resource in it: nothing but blanks and comments", file=names))
     if problems:
         raise ConfigError(*problems)
-    return list(found.values())
+    return Loaded(tuple(found.values()), tuple(skipped))
 
 
 def changes_to(resources: Sequence[Resource]) -> list[Change]:

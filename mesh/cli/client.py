@@ -40,8 +40,10 @@ class ControlPlane:
         self._host, self._port = parse_server(server)
         self.url = f"http://{self._host}:{self._port}"
 
-    def apply(self, files: Sequence[Mapping[str, str]], dry_run: bool = False) -> Json:
-        return self._send("POST", "/api/v1/apply", {"files": list(files), "dry_run": dry_run}, CHANGE_SECONDS)
+    def apply(self, files: Sequence[Mapping[str, str]], **flags: bool) -> Json:
+        """`flags`: dry_run, strict, skip_unknown."""
+        asked = {name: True for name, value in flags.items() if value}
+        return self._send("POST", "/api/v1/apply", {"files": list(files), **asked}, CHANGE_SECONDS)
 
     def diff(self, files: Sequence[Mapping[str, str]]) -> list[Json]:
         return self._items(self._send("POST", "/api/v1/diff", {"files": list(files)}, CHANGE_SECONDS), "diffs")

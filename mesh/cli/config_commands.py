@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -39,17 +40,27 @@ def apply(
     wait: Wait = False,
     timeout: WaitSeconds = WAIT_SECONDS,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Check only; change nothing.")] = False,
+    strict: Annotated[bool, typer.Option("--strict", help="Refuse what is warned of, too.")] = False,
+    skip_unknown: Annotated[
+        bool, typer.Option("--skip-unknown", help="Pass over kinds that are none of Istio's or this mesh's.")
+    ] = False,
     recursive: Recursive = False,
     server: Server = DEFAULT_SERVER,
 ) -> None:
     """Make the mesh follow these files. All of them, or none if one has an error.
+
+    What is accepted and cannot act (a host, a subset or a gateway that is not there, a rule that is never reached) is
+    warned of, with its place and Istio's code.
 
     \b
       mesh apply -f examples/bookinfo/networking/reviews-90-10.yaml --wait
       cat route.yaml | mesh apply -f -
     """
     plane = ControlPlane(server)
-    answer = _sent(lambda: plane.apply(read_files(files, recursive), dry_run))
+    answer = _sent(
+        lambda: plane.apply(read_files(files, recursive), dry_run=dry_run, strict=strict, skip_unknown=skip_unknown)
+    )
+    print_notes(answer)
     _print_results(answer, " (dry run: nothing changed)" if dry_run else "")
     if wait and not dry_run:
         wait_for(plane, answer["revision"], timeout)
@@ -187,6 +198,17 @@ def _sent(send: Any) -> Any:
         return send()
     except RefusedError as error:
         raise RefusedError("refused, and nothing was changed", error.problems) from error
+
+
+def print_notes(answer: Mapping[str, Any]) -> None:
+    """What was passed over, and what the analysis has to say, each with its place, on standard error."""
+    for note in answer.get("skipped", []):
+        print(f"note: {note['file']}:{note['line']}: {note['message']}", file=sys.stderr)
+    for found in answer.get("findings", []):
+        place = f"{found['file']}:{found['line']}: " if found["file"] else f"{found['kind']}/{found['resource']}: "
+        print(
+            f"{found['level'].lower()}: {place}{found['field']}: [{found['code']}] {found['message']}", file=sys.stderr
+        )
 
 
 def _print_results(answer: Mapping[str, Any], note: str = "") -> None:

@@ -4,21 +4,30 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator
-from typing import Any
+from dataclasses import replace
+from typing import Any, NamedTuple
 
 from mesh.errors import ConfigError, Problem
 from mesh.istio.kinds import KINDS
 from mesh.istio.model import Path, shown
 from mesh.istio.resource import Key, Resource
-from mesh.istio.schema import parse
+from mesh.istio.schema import foreign_kind, parse
 from mesh.istio.yaml_nodes import Node, YamlError, compose
 
 _SIMPLE_KEY = re.compile(r"[A-Za-z0-9_-]{1,100}", re.ASCII)
 
 
-def load(text: str, file: str = "") -> list[Resource]:
-    """The resources of a YAML or JSON text, in its order. Raises `ConfigError` with all problems found."""
-    loader = _Loader(file)
+class Loaded(NamedTuple):
+    """The resources of a text, and the documents of it that were passed over, each with its note."""
+
+    resources: tuple[Resource, ...]
+    skipped: tuple[Problem, ...]
+
+
+def load_text(text: str, file: str = "", skip_unknown: bool = False) -> Loaded:
+    """The resources of a YAML or JSON text, in its order. Raises `ConfigError` with all problems found; with
+    `skip_unknown`, kinds of others than Istio and this mesh are none."""
+    loader = _Loader(file, skip_unknown)
     try:
         for node in compose(text):
             loader.add(node.data, node)
@@ -27,18 +36,25 @@ def load(text: str, file: str = "") -> list[Resource]:
     return loader.finish()
 
 
+def load(text: str, file: str = "") -> list[Resource]:
+    """The resources of a text, as `load_text`."""
+    return list(load_text(text, file).resources)
+
+
 def load_documents(documents: Iterable[Any], file: str = "") -> list[Resource]:
     """The same for plain JSON data, whose lines are not known."""
     loader = _Loader(file)
     for document in documents:
         loader.add(document, None)
-    return loader.finish()
+    return list(loader.finish().resources)
 
 
 class _Loader:
-    def __init__(self, file: str) -> None:
+    def __init__(self, file: str, skip_unknown: bool = False) -> None:
         self.file = file
         self.problems: list[Problem] = []
+        self._skipped: list[Problem] = []
+        self._skip_unknown = skip_unknown
         self._resources: dict[Key, Resource] = {}
 
     def add(self, document: Any, node: Node | None) -> None:
@@ -51,18 +67,23 @@ class _Loader:
             else:
                 self._report("must be a mapping (apiVersion, kind, metadata, spec), not " + shown(item), path, node)
 
-    def finish(self) -> list[Resource]:
+    def finish(self) -> Loaded:
         if self.problems:
             raise ConfigError(*sorted(self.problems, key=lambda problem: problem.line))
-        return list(self._resources.values())
+        return Loaded(tuple(self._resources.values()), tuple(self._skipped))
 
     def _add_item(self, item: dict[str, Any], path: Path, node: Node | None) -> None:
         line = node.line_of(path) if node else 0
+        if self._skip_unknown and (name := foreign_kind(item)):
+            self._skipped.append(Problem(f"{name} is no kind of this mesh: skipped", "", self.file, line))
+            return
         resource, found = parse(item, self.file, line)
         for place, message in found:
             self._report(message, (*path, *place), node)
         if resource is None:
             return
+        if node is not None:
+            resource = replace(resource, lines=lambda place: node.line_of((*path, *place)))
         first = self._resources.setdefault(resource.key, resource)
         if first is not resource:
             where = f", first on line {first.line}" if first.line else ""

@@ -17,6 +17,8 @@ from mesh.istio.scalars import DnsLabel, Labels, wrong
 
 DEFAULT_NAMESPACE: Final = "default"
 
+OWN_GROUPS: Final = ("istio.io",)  # kinds of these are refused, never passed over
+
 _TOP_LEVEL: Final = ("apiVersion", "kind", "metadata", "spec", "status")
 
 # What a server keeps in `metadata` and `kubectl get -o yaml` prints: accepted and dropped, as `status` is.
@@ -90,15 +92,39 @@ def _kind_of(document: Mapping[str, Any], found: list[Found]) -> Kind | None:
     if kind and version in kind.api_versions:
         return kind
     if name in REFUSED_KINDS.get(group, ()):
-        found.append(Found(("kind",), f"{name} of {version} is not implemented yet; {supported_kinds()}"))
+        found.append(
+            Found(("kind",), f"{name} of {version} is not implemented yet; {supported_kinds()}{_skipping(group)}")
+        )
     elif kind:
         found.append(Found(("apiVersion",), _version_problem(kind, version)))
         return kind  # its fields can be checked all the same
     else:
         found.append(
-            Found(("kind",), f'unknown kind "{name}" of {version}{suggestion(name, KINDS)}; {supported_kinds()}')
+            Found(
+                ("kind",),
+                f'unknown kind "{name}" of {version}{suggestion(name, KINDS)}; {supported_kinds()}{_skipping(group)}',
+            )
         )
     return None
+
+
+def _skipping(group: str) -> str:
+    return "" if group.endswith(OWN_GROUPS) else "; --skip-unknown passes over kinds of others"
+
+
+def foreign_kind(document: Mapping[str, Any]) -> str:
+    """`Job of batch/v1` for a document of a kind that neither this mesh nor Istio has, else an empty string."""
+    name, version = document.get("kind"), document.get("apiVersion")
+    if (
+        not isinstance(name, str)
+        or not isinstance(version, str)
+        or (name in KINDS and version in KINDS[name].api_versions)
+    ):
+        return ""
+    group = version.rpartition("/")[0]
+    return (
+        "" if group.endswith(OWN_GROUPS) or (name in KINDS and group == KINDS[name].group) else f"{name} of {version}"
+    )
 
 
 def _version_problem(kind: Kind, version: str) -> str:

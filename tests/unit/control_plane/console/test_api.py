@@ -92,6 +92,11 @@ async def console() -> AsyncIterator[Api]:
 
 async def test_apply_get_and_delete(console: Api) -> None:
     answer = await console.apply(route("a"), route("b"))
+    findings = answer.body.pop("findings")
+    assert [(each["code"], each["resource"], each["line"]) for each in findings] == [
+        ("IST0101", "a", 12),
+        ("IST0101", "b", 26),
+    ]
     assert (answer.status, answer.body) == (
         200,
         {
@@ -394,3 +399,27 @@ async def test_a_watcher_is_given_a_large_revision_in_pages(console: Api, monkey
         seen = [json.loads(await response.content.readline())["document"]["metadata"]["name"] for _ in range(250)]
     assert len(set(seen)) == 250
     assert asked[:3] == [100, 100, 50]
+
+
+@pytest.mark.fault(22)
+async def test_what_is_warned_of_may_be_refused(console: Api) -> None:
+    body = {"files": [{"name": "a.yaml", "text": text(route("a"))}], "strict": True}
+    answer = await console.call("POST", "/api/v1/apply", body)
+    assert answer.status == 422
+    assert answer.body["errors"][0]["message"] == 'IST0101: Referenced host not found: "a"'
+    assert answer.body["errors"][0]["line"] == 12
+    assert (await console.call("GET", "/api/v1/resources")).body["items"] == []
+
+
+async def test_kinds_of_others_may_be_passed_over(console: Api) -> None:
+    job = "apiVersion: batch/v1\nkind: Job\nmetadata: {name: j}\nspec: {}\n"
+    body = {"files": [{"name": "a.yaml", "text": job + "---\n" + text(route("a"))}]}
+    assert (await console.call("POST", "/api/v1/apply", body)).status == 422
+    answer = await console.call("POST", "/api/v1/apply", {**body, "skip_unknown": True})
+    assert answer.status == 200
+    assert answer.body["skipped"] == [
+        {"file": "a.yaml", "line": 1, "message": "Job of batch/v1 is no kind of this mesh: skipped"}
+    ]
+    policy = job.replace("batch/v1", "security.istio.io/v1").replace("Job", "AuthorizationPolicy")
+    refused = {"files": [{"name": "a.yaml", "text": policy}], "skip_unknown": True}
+    assert (await console.call("POST", "/api/v1/apply", refused)).status == 422

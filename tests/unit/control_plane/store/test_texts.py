@@ -14,7 +14,11 @@ from tests.unit.control_plane.samples import key, route, text
 
 def test_all_files_are_one_batch() -> None:
     files = [File("a.yaml", text(route("a"), route("b"))), File("c.yaml", text(route("c")))]
-    assert [(r.key.name, r.file) for r in load_files(files)] == [("a", "a.yaml"), ("b", "a.yaml"), ("c", "c.yaml")]
+    assert [(r.key.name, r.file) for r in load_files(files).resources] == [
+        ("a", "a.yaml"),
+        ("b", "a.yaml"),
+        ("c", "c.yaml"),
+    ]
 
 
 def test_the_problems_of_all_files_are_reported_together() -> None:

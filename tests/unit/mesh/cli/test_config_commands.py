@@ -46,9 +46,7 @@ def test_apply_sends_the_files_as_they_are(mesh: Mesh, plane: FakeControlPlane, 
     plane.on("POST /api/v1/apply", APPLIED)
     result = mesh("apply", "-f", str(route))
     assert (result.code, result.out) == (0, "virtualservice/reviews configured\n")
-    assert plane.asked == [
-        ("POST", "/api/v1/apply", {"files": [{"name": str(route), "text": route.read_text()}], "dry_run": False})
-    ]
+    assert plane.asked == [("POST", "/api/v1/apply", {"files": [{"name": str(route), "text": route.read_text()}]})]
 
 
 def test_apply_reads_a_folder_in_order_and_standard_input(
@@ -222,3 +220,24 @@ def test_history_and_rollback(mesh: Mesh, plane: FakeControlPlane) -> None:
 )
 def test_summary(kind: str, spec: dict[str, object], expected: str) -> None:
     assert KINDS[kind].summary(spec) == expected
+
+
+@pytest.mark.fault(22)
+def test_apply_warns_and_tells_what_it_passed_over(mesh: Mesh, plane: FakeControlPlane, route: Path) -> None:
+    found = {
+        "code": "IST0101", "name": "ReferencedResourceNotFound", "level": "Error", "kind": "VirtualService",
+        "namespace": "default", "resource": "reviews", "field": "spec.http[0].route[0].destination.host",
+        "message": 'Referenced host not found: "nobody"', "file": "route.yaml", "line": 9,
+    }  # fmt: skip
+    skipped = [{"file": "route.yaml", "line": 20, "message": "Job of batch/v1 is no kind of this mesh: skipped"}]
+    plane.on("POST /api/v1/apply", {**APPLIED, "findings": [found], "skipped": skipped})
+    result = mesh("apply", "--strict", "--skip-unknown", "-f", str(route))
+    assert (result.code, result.out) == (0, "virtualservice/reviews configured\n")
+    assert result.err.splitlines() == [
+        "note: route.yaml:20: Job of batch/v1 is no kind of this mesh: skipped",
+        'error: route.yaml:9: spec.http[0].route[0].destination.host: [IST0101] Referenced host not found: "nobody"',
+    ]
+    assert {name: plane.asked[-1][2].get(name) for name in ("strict", "skip_unknown")} == {
+        "strict": True,
+        "skip_unknown": True,
+    }
