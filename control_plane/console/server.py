@@ -13,6 +13,7 @@ from control_plane.console.plane import PLANE, Plane, plane
 from control_plane.metrics import ControlMetrics
 
 MAX_BODY: Final = 32 * 1024 * 1024  # 10,000 routes are 3 MB
+BACKLOG: Final = 2**31 - 1  # connections that wait to be accepted: as many as the system allows
 SHUTDOWN_SECONDS: Final = 0.5  # for answers under way; watchers and long polls have no end of their own
 
 
@@ -56,7 +57,7 @@ class HttpServer:
     async def start(self) -> None:
         """OSError when the address is not to be had."""
         await self._runner.setup()
-        await web.TCPSite(self._runner, self._host, self.port).start()
+        await web.TCPSite(self._runner, self._host, self.port, backlog=BACKLOG).start()
         self.port = self._runner.addresses[0][1]
 
     async def stop(self) -> None:

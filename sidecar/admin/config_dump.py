@@ -13,6 +13,7 @@ from mesh import xds
 from sidecar.admin import masks
 from sidecar.admin.views import QueryError, RuntimeView, compile_filter
 from sidecar.config import model
+from sidecar.config.types import import_type
 
 _PREFIX = "type.googleapis.com/envoy.admin.v3."
 _ANY = "type.googleapis.com/"
@@ -140,6 +141,7 @@ def _message_class(type_url: str) -> Any:
     from google.protobuf import descriptor_pool, message_factory
 
     name = type_url.removeprefix(_ANY)
+    import_type(name)
     return message_factory.GetMessageClass(descriptor_pool.Default().FindMessageTypeByName(name))
 
 

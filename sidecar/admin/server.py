@@ -16,6 +16,7 @@ from aiohttp import web
 
 from sidecar.admin import answers, config_dump, hosts, log_levels, process, stats_page, unsupported
 from sidecar.admin.views import QueryError, RuntimeView, TelemetryView
+from sidecar.config.listener_model import SYSTEM_BACKLOG
 from sidecar.config.model import Address
 from sidecar.telemetry.prometheus import pieces
 
@@ -127,7 +128,7 @@ class AdminServer:
         """Listens; the address it really got."""
         self._runner = web.AppRunner(self.application(), access_log=None, handle_signals=False)
         await self._runner.setup()
-        await web.TCPSite(self._runner, address.host, address.port).start()
+        await web.TCPSite(self._runner, address.host, address.port, backlog=SYSTEM_BACKLOG).start()
         name = self._runner.addresses[0]
         return Address(name[0], name[1])
 

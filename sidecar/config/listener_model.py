@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Final
 
 from sidecar.config.basic_model import Address, Direction
 from sidecar.config.http_model import Hcm, TcpProxy
+
+# As many as the system allows (net.core.somaxconn): it lowers what is more.
+SYSTEM_BACKLOG: Final = 2**31 - 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +53,7 @@ class Listener:
     drains_on_failure: bool = True  # drain_type DEFAULT: the server's failing health check ends connections, too
     detect_timeout: float = 15.0  # listener_filters_timeout; 0.0: none
     detect_continue: bool = False  # after the timeout go on with what is known, do not close
+    backlog: int = SYSTEM_BACKLOG  # tcp_backlog_size: connections that wait to be accepted
     direction: Direction = Direction.UNSPECIFIED
     stat_prefix: str = ""
     source: bytes = b""

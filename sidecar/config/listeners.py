@@ -16,6 +16,7 @@ from envoy.extensions.filters.network.tcp_proxy.v3 import tcp_proxy_pb2
 
 from sidecar.config.common import address, cidr, plaintext, typed
 from sidecar.config.hcm import hcm
+from sidecar.config.listener_model import SYSTEM_BACKLOG
 from sidecar.config.model import (
     Direction,
     FilterChain,
@@ -72,6 +73,7 @@ def listener(reader: Reader) -> Listener:
         buffer_limit=reader.number("per_connection_buffer_limit_bytes", BUFFER_LIMIT),
         detect_timeout=reader.seconds("listener_filters_timeout", LISTENER_FILTERS_TIMEOUT),
         detect_continue=reader.flag("continue_on_listener_filters_timeout"),
+        backlog=reader.number("tcp_backlog_size", SYSTEM_BACKLOG),
         direction=Direction[reader.enum("traffic_direction")],
         stat_prefix=reader.text("stat_prefix"),
         ignores_connection_limit=reader.flag("ignore_global_conn_limit"),

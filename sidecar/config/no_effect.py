@@ -43,7 +43,6 @@ REASONS: Final[dict[str, dict[str, str]]] = {
         "enable_reuse_port": _WORKERS,
         "reuse_port": _WORKERS,
         "max_connections_to_accept_per_socket_event": _WORKERS,
-        "tcp_backlog_size": "the system's maximum is used",
         "tcp_fast_open_queue_length": "TCP fast open is not offered",
         "metadata": _NOT_READ,
     },

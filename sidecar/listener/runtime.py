@@ -110,7 +110,7 @@ class ListenerRuntime:
             keeper = Doorkeeper(shed, self.config, self.stats, self._owner.count)
             accept = partial(Door, keeper, accept)
         for sock in self._sockets:
-            server = await self.loop.create_server(accept, sock=sock)
+            server = await self.loop.create_server(accept, sock=sock, backlog=self.config.backlog)
             self._servers.append(server)
             if self._stopped:  # it was removed meanwhile
                 server.close()

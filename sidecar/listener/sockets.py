@@ -12,9 +12,6 @@ from sidecar.config.model import Listener
 from sidecar.process.overload import LoadShed
 from sidecar.telemetry.stats import ListenerStats
 
-# Linux clamps it to net.core.somaxconn.
-BACKLOG = 4096
-
 
 def bound_socket(config: Listener, *, shared: bool) -> socket.socket:
     """A socket at the listener's address, `shared` with those of other processes. Raises ConfigError."""
@@ -36,7 +33,7 @@ def listening_socket(config: Listener, *, shared: bool) -> socket.socket:
     """The same, for connections to come in. Raises ConfigError."""
     sock = bound_socket(config, shared=shared)
     try:
-        sock.listen(BACKLOG)
+        sock.listen(config.backlog)
     except OSError as error:
         sock.close()
         raise _unbound(config, error) from error

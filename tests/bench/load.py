@@ -67,10 +67,11 @@ class Wrk:
 
 
 class BuiltIn:
-    """Slower than wrk, and everywhere."""
+    """Slower than wrk, and everywhere. `one_each`: every request has a connection of its own."""
 
-    def __init__(self, requests: Sequence[Request]) -> None:
+    def __init__(self, requests: Sequence[Request], *, one_each: bool = False) -> None:
         self._requests = [_bytes(request) for request in requests]
+        self._one_each = one_each
 
     def run(self, port: int, connections: int, seconds: float) -> Result:
         return asyncio.run(self._run(port, connections, seconds))
@@ -99,6 +100,9 @@ class BuiltIn:
             if (at := lower.find(b"content-length:")) >= 0:
                 await reader.readexactly(int(lower[at + 15 : lower.index(b"\r\n", at)]))
             errors += not head.startswith(b"HTTP/1.1 2")
+            if self._one_each:
+                writer.close()
+                reader, writer = await asyncio.open_connection("127.0.0.1", port)
             latencies.append(time.perf_counter() - began)
         writer.close()
         return errors

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from mesh.xds import ENDPOINT, ROUTE
-from tests.bench import bootstraps, growth, measure, proxies
+from tests.bench import bootstraps, churn, growth, measure, proxies
 from tests.bench.bootstraps import Ports
 from tests.bench.plane import Plane, dynamic, resources
 from tests.bench.report import Goal, markdown
@@ -218,8 +218,16 @@ def goals(timing: Timing, found: Mapping[str, Mapping[str, list[float]]]) -> lis
     ours, envoy = found.get(proxies.OURS), found.get(proxies.ENVOY)
     if not ours or not envoy:
         return []
-    what = "MiB resident"
-    return [Goal(timing.name, "resident memory", 1.0, statistics.median(ours[what]) / statistics.median(envoy[what]))]
+
+    def ratio(what: str) -> float:
+        return statistics.median(ours[what]) / statistics.median(envoy[what])
+
+    if timing.run is churn.run:
+        return [
+            Goal(timing.name, f"time of a connect, {each} at a time", 2.0, 1 / ratio(churn.rate(each)))
+            for each in churn.AT_A_TIME
+        ]
+    return [Goal(timing.name, "resident memory", 1.0, ratio("MiB resident"))]
 
 
 def _plain(_divisor: int) -> Bootstrap:
@@ -242,5 +250,6 @@ TIMINGS: dict[str, Timing] = {
             "control plane has it until it serves (its work is in there, the same for both)",
             _updated,
         ),
+        Timing("churn", "connections that serve one request each, so many at a time", churn.run),
     )
 }

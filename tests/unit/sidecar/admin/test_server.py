@@ -17,6 +17,7 @@ from sidecar.telemetry.station import Telemetry
 from sidecar.telemetry.stats import ClusterStats, Stats
 from sidecar.telemetry.trace import Span
 from tests.harness.process import wait_until
+from tests.harness.sockets import SYSTEM_MOST, backlogs
 from tests.unit.sidecar.admin.fakes import FakeHost, FakeRuntime, reviews
 from tests.unit.sidecar.telemetry.exchanges import clock, node
 
@@ -154,6 +155,14 @@ async def test_a_scraper_may_ask_for_gzip(runtime: FakeRuntime, telemetry: Telem
             assert b"envoy_cluster_upstream_rq" in gzip.decompress(await response.read())
         async with session.get(url, headers={"Accept-Encoding": "identity"}) as response:
             assert "content-encoding" not in response.headers
+    await admin.close()
+
+
+@pytest.mark.fault(25)
+async def test_as_many_may_wait_to_be_accepted_as_the_system_allows(runtime: FakeRuntime, telemetry: Telemetry) -> None:
+    admin = AdminServer(runtime, telemetry)
+    await admin.start(model.Address("127.0.0.1", 0))
+    assert backlogs(admin._runner) == [SYSTEM_MOST]
     await admin.close()
 
 

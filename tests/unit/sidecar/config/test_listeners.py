@@ -58,6 +58,7 @@ def test_everything_of_a_listener() -> None:
         listener_filters_timeout="0s",
         continue_on_listener_filters_timeout=True,
         per_connection_buffer_limit_bytes=5,
+        tcp_backlog_size=9,
         listener_filters=[
             {"name": kind, "typed_config": {"@type": T + f"envoy.extensions.filters.listener.{kind}"}} for kind in kinds
         ],
@@ -67,6 +68,7 @@ def test_everything_of_a_listener() -> None:
     assert (listener.bind_to_port, listener.use_original_dst, listener.direction) == (False, True, Direction.OUTBOUND)
     assert (listener.detect_original_dst, listener.detect_http, listener.detect_tls) == (True, True, True)
     assert (listener.detect_timeout, listener.detect_continue, listener.buffer_limit) == (0.0, True, 5)
+    assert listener.backlog == 9
     assert listener.default_chain is not None
     assert (listener.default_chain.name, listener.stat_prefix) == ("rest", "s")
 

@@ -5,10 +5,14 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
+import pytest
+
 from sidecar.codec.h1_server import ServerConnection
+from sidecar.config.listener_model import SYSTEM_BACKLOG
 from sidecar.config.model import FilterChain, FilterChainMatch
 from tests.harness.listeners import Setting, http, listener, says
 from tests.harness.ports import free_port
+from tests.harness.sockets import SYSTEM_MOST, backlog
 
 
 async def test_a_simple_listener_has_no_detour(setting: Setting) -> None:
@@ -41,6 +45,24 @@ async def test_a_listener_that_goes_while_it_starts_does_not_serve(setting: Sett
     proceed.set()
     await task
     assert server.closed
+
+
+@pytest.mark.fault(25)
+@pytest.mark.parametrize(("configured", "wanted"), [(SYSTEM_BACKLOG, SYSTEM_MOST), (7, 7)])
+@pytest.mark.parametrize("again", [False, True], ids=["at first", "after a pause"])
+async def test_so_many_may_wait_to_be_accepted(setting: Setting, configured: int, wanted: int, again: bool) -> None:
+    setting.loop.create_server = asyncio.get_running_loop().create_server  # type: ignore[attr-defined]
+    config = listener(http(), port=free_port(), bind_to_port=True, backlog=configured)
+    setting.manager.set_listener(config)
+    [runtime] = setting.started
+    await runtime.serve_forever()
+    if again:
+        runtime.pause()
+        runtime.resume()
+        await runtime.serve_forever()
+    [server] = runtime._servers
+    assert backlog(server.sockets[0]) == wanted
+    setting.manager.remove_listener("http")
 
 
 async def test_nobody_is_served_where_no_chain_matches(setting: Setting) -> None:
