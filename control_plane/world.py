@@ -29,7 +29,9 @@ class Resolution(Enum):
 @dataclass(frozen=True, slots=True)
 class Service:
     """`host` is fully qualified; `addresses` are its virtual IPs; `endpoints` are the inline DNS endpoints of a
-    ServiceEntry with DNS resolution, as (name, ports by service-port number)."""
+    ServiceEntry with DNS resolution, as (name, ports by service-port number). `affinity` keeps a client with one endpoint,
+    `near` says which are preferred (Kubernetes' `sessionAffinity` and `trafficDistribution`), where no DestinationRule
+    says otherwise."""
 
     host: str
     name: str
@@ -40,6 +42,8 @@ class Service:
     external: bool = False
     selector: Mapping[str, str] = field(default_factory=dict)
     endpoints: tuple[Instance, ...] = ()
+    affinity: bool = False
+    near: str = ""
 
 
 @dataclass(frozen=True, slots=True)

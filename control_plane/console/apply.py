@@ -79,13 +79,18 @@ async def rollback(request: web.Request) -> web.Response:
 def _answer(outcome: Outcome) -> web.Response:
     answer: dict[str, Any] = {
         "revision": outcome.revision,
-        "results": [{**_named(result.key), "action": result.action} for result in outcome.results],
+        "results": [{**_named(result.key), "action": result.action, **_note(result.key)} for result in outcome.results],
     }
     if outcome.findings:
         answer["findings"] = [as_json(finding) for finding in outcome.findings]
     if outcome.skipped:
         answer["skipped"] = [{"file": p.file, "line": p.line, "message": p.message} for p in outcome.skipped]
     return web.json_response(answer)
+
+
+def _note(key: Key) -> dict[str, str]:
+    """What becomes of a kind that does not take effect by itself."""
+    return {"note": KINDS[key.kind].note} if key.kind in KINDS and KINDS[key.kind].note else {}
 
 
 def _named(key: Key) -> dict[str, str]:

@@ -11,6 +11,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, NamedTuple
 
+from control_plane.registry.kubernetes import Kubernetes
 from control_plane.registry.ports import Wanted, reached, service_ports
 from control_plane.registry.selection import Labelled
 from control_plane.registry.workload import Workload
@@ -19,7 +20,7 @@ from mesh.istio.resource import Resource
 from mesh.istio.service_entry import Location, ServiceEntry
 from mesh.istio.service_entry import Resolution as Declared
 from mesh.istio.workload_entry import WorkloadEntry
-from mesh.kubernetes.service import HEADLESS, ServiceSpec
+from mesh.kubernetes.service import HEADLESS, ServiceSpec, ServiceType, SessionAffinity
 from mesh.naming import service_host
 from mesh.node import GENERATOR_GRPC, Locality, Node, ServicePort
 
@@ -85,8 +86,9 @@ def discover(
 
 def _declared(resources: Kinds, workloads: Sequence[Workload]) -> Iterator[_Declared]:
     members = Members(workloads, resources.get("WorkloadEntry", ()))
+    kubernetes = Kubernetes(resources)
     for resource in resources.get("Service", ()):
-        yield _kubernetes_service(resource, members)
+        yield _kubernetes_service(resource, members, kubernetes)
     for resource in resources.get("ServiceEntry", ()):
         for host in resource.spec.hosts:
             yield _service_entry(resource, host.lower(), members)
@@ -140,9 +142,13 @@ def _of(service: Service, instances: Iterable[Instance]) -> tuple[Instance, ...]
 # ── what is declared ──────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def _kubernetes_service(resource: Resource, members: Members) -> _Declared:
+def _kubernetes_service(resource: Resource, members: Members, kubernetes: Kubernetes) -> _Declared:
     spec: ServiceSpec = resource.spec
+    namespace = resource.key.namespace
     ports, wanted = service_ports(spec)
+    wanted = tuple(replace(each, target=kubernetes.target(namespace, spec.selector, each.target)) for each in wanted)
+    targets = {each.number: each.target for each in wanted if isinstance(each.target, int)}
+    ports = tuple(replace(port, target=targets.get(port.number, port.target)) for port in ports)
     addresses = spec.cluster_ips or (spec.cluster_ip,)
     service = Service(
         host=service_host(resource.key.name, resource.key.namespace),
@@ -151,9 +157,15 @@ def _kubernetes_service(resource: Resource, members: Members) -> _Declared:
         ports=ports,
         addresses=tuple(address for address in addresses if address not in ("", HEADLESS)),
         selector=spec.selector,
+        affinity=spec.session_affinity is SessionAffinity.CLIENT_IP,
+        near=spec.traffic_distribution,
     )
+    if spec.type is ServiceType.EXTERNAL_NAME:
+        name = Instance(spec.external_name, {}, namespace=namespace)
+        service = replace(service, resolution=Resolution.DNS, addresses=(), external=True, endpoints=(name,))
+        return _Declared(service, wanted, [], selects=True)
     if not spec.selector:
-        return _Declared(service, wanted, [], selects=False)
+        return _Declared(service, wanted, kubernetes.endpoints(service), selects=False)
     return _Declared(service, wanted, members.selected(service, wanted), selects=True)
 
 

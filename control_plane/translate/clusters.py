@@ -15,7 +15,7 @@ from control_plane.translate.hosts import is_wildcard
 from control_plane.translate.index import HostRule, Index
 from control_plane.translate.locality import Preference, preference
 from control_plane.translate.messages import address, ads, config_path, duration, istio_metadata
-from control_plane.translate.policy import DEFAULT, Policy, port_policy, subset_policy
+from control_plane.translate.policy import DEFAULT, Policy, service_policy, subset_policy
 from control_plane.translate.viewer import Audience, Viewer
 from control_plane.world import Instance, Resolution, Service
 from mesh.istio import circuit_breaker
@@ -84,7 +84,7 @@ class _Variant:
 
 
 def _variants(service: Service, port: ServicePort, rule: HostRule | None) -> Iterator[_Variant]:
-    policy = port_policy(rule.policy, port.number) if rule is not None else DEFAULT
+    policy = service_policy(service, rule.policy if rule is not None else None, port.number)
     yield _Variant(outbound_cluster(service.host, port.number), service, port, policy, rule)
     for subset in rule.subsets if rule is not None else ():
         own = subset_policy(policy, subset.traffic_policy, port.number)

@@ -8,7 +8,7 @@ from envoy.config.route.v3.route_components_pb2 import RouteAction
 
 from control_plane.translate.index import Index
 from control_plane.translate.messages import duration
-from control_plane.translate.policy import port_policy, subset_policy
+from control_plane.translate.policy import service_policy, subset_policy
 from mesh.istio.load_balancing import ConsistentHashLB
 from mesh.naming import ClusterName
 
@@ -20,10 +20,9 @@ def consistent_hash(index: Index, cluster: str, client_namespace: str) -> Consis
     if name is None or service is None:
         return None
     rule = index.rule(service.host, service.namespace, client_namespace)
-    if rule is None:
-        return None
-    policy = port_policy(rule.policy, name.port)
-    subset = next((subset for subset in rule.subsets if subset.name == name.subset), None)
+    policy = service_policy(service, rule.policy if rule is not None else None, name.port)
+    subsets = rule.subsets if rule is not None else ()
+    subset = next((subset for subset in subsets if subset.name == name.subset), None)
     if subset is not None:
         policy = subset_policy(policy, subset.traffic_policy, name.port)
     return policy.load_balancer.consistent_hash if policy.load_balancer is not None else None

@@ -78,8 +78,10 @@ class Index:
         self._rules = _rules_by_namespace(world.resources.get("DestinationRule", ()))
         balancers = list(_balancers(world.resources.get("DestinationRule", ())))
         self.hashes = any(each.consistent_hash is not None for each in balancers)
+        self.hashes = self.hashes or any(service.affinity for service in self.services)
         self.rule_labels = _rule_labels(balancers)
         self.prefers_places = any(map(_prefers_places, world.resources.get("DestinationRule", ())))
+        self.prefers_places = self.prefers_places or any(service.near for service in self.services)
         self._by_node = _instances_by_node(world.instances)
         self._made: dict[Hashable, object] = {}
 

@@ -21,6 +21,9 @@ from mesh.istio.load_balancing import Distribute, Failover, LocalityLoadBalancer
 from mesh.node import Locality
 
 NETWORK: Final = "topology.istio.io/network"
+REGION: Final = "topology.kubernetes.io/region"
+ZONE: Final = "topology.kubernetes.io/zone"
+SUB_ZONE: Final = "topology.istio.io/subzone"
 _DEFAULT: Final = LocalityLoadBalancerSetting()
 _LEVELS: Final = 5  # sub-zone, zone, region, the region that takes over, any other
 
@@ -43,7 +46,7 @@ def preference(policy: Policy, locality: Locality, labels: tuple[tuple[str, str]
     asked for, or failing over would be without an end since nobody is ever found to be down."""
     balancer = policy.load_balancer
     settings = (balancer.locality_lb_setting if balancer is not None else None) or _DEFAULT
-    failover = policy.outlier_detection is not None
+    failover = policy.outlier_detection is not None or policy.prefers_near
     if settings.enabled is False or not (settings.distribute or failover):
         return None
     if not locality.region and not settings.failover_priority:
@@ -58,7 +61,8 @@ def weighted(policy: Policy) -> bool:
     settings = balancer.locality_lb_setting if balancer is not None else None
     if settings is None or settings.enabled is False:
         return False
-    failover = policy.outlier_detection is not None and (settings.failover or settings.failover_priority)
+    fails_over = policy.outlier_detection is not None or policy.prefers_near
+    failover = fails_over and (settings.failover or settings.failover_priority)
     return bool(settings.distribute or failover)
 
 
@@ -69,7 +73,7 @@ def placed(localities: Sequence[Placed], wish: Preference) -> list[Any]:
         return _distributed([group for group, _ in localities], wish.locality, settings.distribute)
     if not settings.failover_priority:
         return _by_place([group for group, _ in localities], wish.locality, settings.failover)
-    groups = _by_labels(localities, settings.failover_priority, dict(wish.labels))
+    groups = _by_labels(localities, settings.failover_priority, _all_labels(dict(wish.labels), wish.locality))
     return _by_place(groups, wish.locality, settings.failover) if settings.failover else groups
 
 
@@ -126,13 +130,19 @@ def _by_labels(localities: Sequence[Placed], wanted: Sequence[str], own: Mapping
     for group, instances in localities:
         by_priority: dict[int, list[Any]] = {}
         for endpoint, instance in zip(group.lb_endpoints, instances, strict=True):
-            by_priority.setdefault(_difference(wanted, own, instance.labels), []).append(endpoint)
+            theirs = _all_labels(instance.labels, instance.locality)
+            by_priority.setdefault(_difference(wanted, own, theirs), []).append(endpoint)
         for priority in sorted(by_priority):
             members = by_priority[priority]
             part = LocalityLbEndpoints(locality=group.locality, lb_endpoints=members, priority=priority)
             part.load_balancing_weight.value = sum(member.load_balancing_weight.value for member in members)
             groups.append(part)
     return _without_gaps(groups)
+
+
+def _all_labels(labels: Mapping[str, str], place: Locality) -> Mapping[str, str]:
+    """With the labels that stand for a place."""
+    return {REGION: place.region, ZONE: place.zone, SUB_ZONE: place.sub_zone, **labels}
 
 
 def _difference(wanted: Sequence[str], own: Mapping[str, str], theirs: Mapping[str, str]) -> int:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Protocol
+from dataclasses import dataclass, replace
+from typing import Final, Protocol
 
+from control_plane.world import Service
 from mesh.istio.destination_rule import ConnectionPoolSettings, OutlierDetection, RetryBudget, TrafficPolicy
 from mesh.istio.load_balancing import LoadBalancerSettings
 
@@ -22,15 +23,39 @@ class Settings(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Policy:
-    """What remains after merging; None is the mesh's default."""
+    """What remains after merging; None is the mesh's default. `prefers_near` holds without outlier detection, too."""
 
     load_balancer: LoadBalancerSettings | None = None
     connection_pool: ConnectionPoolSettings | None = None
     outlier_detection: OutlierDetection | None = None
     retry_budget: RetryBudget | None = None
+    prefers_near: bool = False
 
 
 DEFAULT = Policy()
+_REGION, _ZONE = "topology.kubernetes.io/region", "topology.kubernetes.io/zone"
+
+
+def _nearest(*labels: str) -> LoadBalancerSettings:
+    return LoadBalancerSettings.model_validate({"localityLbSetting": {"failoverPriority": list(labels)}})
+
+
+_STICKY: Final = LoadBalancerSettings.model_validate({"consistentHash": {"useSourceIp": True}})
+_NEAR: Final = {
+    "PreferClose": _nearest(_REGION, _ZONE),
+    "PreferSameZone": _nearest(_REGION, _ZONE),
+    "PreferSameNode": _nearest(_REGION, _ZONE, "kubernetes.io/hostname"),
+}
+
+
+def service_policy(service: Service, host_policy: TrafficPolicy | None, port: int) -> Policy:
+    """The policy of a service's port: its host's, and of what that says nothing, the service's own."""
+    policy = port_policy(host_policy, port)
+    if policy.load_balancer is not None or not (service.affinity or service.near):
+        return policy
+    if service.affinity:
+        return replace(policy, load_balancer=_STICKY)
+    return replace(policy, load_balancer=_NEAR[service.near], prefers_near=True)
 
 
 def port_policy(host_policy: TrafficPolicy | None, port: int) -> Policy:

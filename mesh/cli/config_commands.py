@@ -23,7 +23,7 @@ from mesh.cli.options import (
     WaitSeconds,
 )
 from mesh.cli.output import Format, age, print_data, print_diff, print_table
-from mesh.istio.kinds import KINDS
+from mesh.istio.kinds import KINDS, NETWORKING
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 WAIT_SECONDS = 10.0
 DIFF_FAILED = 2  # as kubectl's and diff's: 1 means that there are differences
 
-_SHORT = ", ".join(kind.short[0] for kind in KINDS.values())
+_SHORT = ", ".join(kind.short[0] for kind in KINDS.values() if kind.group == NETWORKING or kind.name == "Service")
 Target = Annotated[list[str], typer.Argument(metavar="KIND [NAME]", help=f"As kubectl: {_SHORT}, or all.")]
 
 
@@ -214,7 +214,8 @@ def print_notes(answer: Mapping[str, Any]) -> None:
 def _print_results(answer: Mapping[str, Any], note: str = "") -> None:
     for result in answer["results"]:
         place = "" if result["namespace"] == DEFAULT_NAMESPACE else f" in namespace {result['namespace']}"
-        print(f"{result['kind'].lower()}/{result['name']}{place} {result['action']}{note}")
+        said = f" ({result['note']})" if "note" in result else ""
+        print(f"{result['kind'].lower()}/{result['name']}{place} {result['action']}{said}{note}")
     if not answer["results"]:
         print("nothing to do")
 
@@ -227,7 +228,7 @@ def _row(item: Mapping[str, Any], with_kind: bool) -> list[str]:
         *((kind,) if with_kind else ()),
         metadata.get("name", ""),
         metadata.get("namespace", DEFAULT_NAMESPACE),
-        KINDS[kind].summary(document.get("spec", {})) if kind in KINDS else "",
+        KINDS[kind].summary(document.get("spec", document)) if kind in KINDS else "",
         str(item["revision"]),
         age(item["created"]),
     ]

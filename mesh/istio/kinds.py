@@ -17,16 +17,27 @@ NETWORKING: Final = "networking.istio.io"
 ISTIO_VERSIONS: Final = ("v1", "v1beta1", "v1alpha3")
 
 
+READ: Final = "read, not run"
+_SLICES: Final = "mesh.kubernetes.endpoint_slice"
+_OBJECTS: Final = "mesh.kubernetes.objects"
+_WORKLOADS: Final = "mesh.kubernetes.workloads:WorkloadSpec"
+
+
 @dataclass(frozen=True, slots=True)
 class Kind:
     """A kind that can be applied. `group` is empty for Kubernetes' core; `place` is `module:class` of its model, whose
-    module may have a `summary` of a spec; `short` are kubectl's short names."""
+    module may have a `summary` of a spec; `short` are kubectl's short names. A kind without a `spec` is described by the
+    whole document (`whole`), of which only the fields `kept` are stored if it says so; `note` is what becomes of it when
+    it does not take effect by itself."""
 
     name: str
     place: str
     short: tuple[str, ...]
     group: str = NETWORKING
     versions: tuple[str, ...] = ISTIO_VERSIONS
+    whole: bool = False
+    kept: tuple[str, ...] | None = None
+    note: str = ""
 
     @property
     def api_versions(self) -> tuple[str, ...]:
@@ -36,7 +47,7 @@ class Kind:
     def plural(self) -> str:
         """As in `kubectl get virtualservices`, in lower case."""
         lower = self.name.lower()
-        return f"{lower[:-1]}ies" if lower.endswith("try") else f"{lower}s"
+        return f"{lower[:-1]}ies" if lower.endswith(("ry", "cy")) else f"{lower}s"
 
     @property
     def model(self) -> type[Message]:
@@ -61,5 +72,31 @@ KINDS: Final[Mapping[str, Kind]] = {
         Kind("ServiceEntry", "mesh.istio.service_entry:ServiceEntry", ("se",)),
         Kind("WorkloadEntry", "mesh.istio.workload_entry:WorkloadEntry", ("we",)),
         Kind("Service", "mesh.kubernetes.service:ServiceSpec", ("svc",), "", ("v1",)),
+        Kind(
+            "EndpointSlice",
+            f"{_SLICES}:EndpointSliceSpec",
+            (),
+            "discovery.k8s.io",
+            ("v1",),
+            whole=True,
+        ),
+        Kind("Deployment", _WORKLOADS, ("deploy",), "apps", ("v1",), note=READ),
+        Kind("StatefulSet", _WORKLOADS, ("sts",), "apps", ("v1",), note=READ),
+        Kind("DaemonSet", _WORKLOADS, ("ds",), "apps", ("v1",), note=READ),
+        Kind("ReplicaSet", _WORKLOADS, ("rs",), "apps", ("v1",), note=READ),
+        Kind("Pod", "mesh.kubernetes.workloads:PodSpec", ("po",), "", ("v1",), note=READ),
+        Kind("Namespace", f"{_OBJECTS}:NamespaceSpec", ("ns",), "", ("v1",), whole=True, kept=(), note=READ),
+        Kind(
+            "ServiceAccount",
+            f"{_OBJECTS}:ServiceAccount",
+            ("sa",),
+            "",
+            ("v1",),
+            whole=True,
+            kept=(),
+            note=READ,
+        ),
+        Kind("ConfigMap", f"{_OBJECTS}:ConfigMap", ("cm",), "", ("v1",), whole=True, note=READ),
+        Kind("Secret", f"{_OBJECTS}:Secret", (), "", ("v1",), whole=True, kept=("type",), note=READ),
     )
 }

@@ -16,6 +16,8 @@ def markdown() -> str:
     lines: list[str] = []
     for kind in KINDS.values():
         lines += [f"### {kind.name}", "", _api_versions(kind), ""]
+        if kind.note:
+            lines += [f"{kind.note.capitalize()}: what else it has is left alone.", ""]
         lines += ["| Message | Fields | Refused, not implemented yet |", "|---|---|---|"]
         lines += [_row(message) for message in messages(kind.model)]
         lines += [""]

@@ -53,18 +53,11 @@ REFUSED: Final[Mapping[str, tuple[str, ...]]] = {
     "ServiceEntry": ("subjectAltNames", "resolution=DYNAMIC_DNS"),
     "WorkloadEntry": ("network",),
     "ServiceSpec": (
-        "allocateLoadBalancerNodePorts",
         "externalIPs",
-        "externalName",
         "healthCheckNodePort",
         "loadBalancerClass",
-        "loadBalancerIP",
-        "loadBalancerSourceRanges",
         "publishNotReadyAddresses",
         "sessionAffinityConfig",
-        "trafficDistribution",
-        "type=ExternalName",
-        "sessionAffinity=ClientIP",
         "externalTrafficPolicy=Local",
         "internalTrafficPolicy=Local",
     ),
@@ -80,9 +73,7 @@ REFUSED: Final[Mapping[str, tuple[str, ...]]] = {
 
 # Kinds of the same API groups.
 REFUSED_KINDS: Final[Mapping[str, tuple[str, ...]]] = {
-    "": ("ConfigMap", "Endpoints", "Namespace", "Pod", "Secret", "ServiceAccount"),
-    "apps": ("Deployment", "DaemonSet", "StatefulSet"),
-    "discovery.k8s.io": ("EndpointSlice",),
+    "": ("Endpoints",),
     "networking.k8s.io": ("Ingress", "IngressClass"),
     "networking.istio.io": ("EnvoyFilter", "ProxyConfig", "Sidecar", "WorkloadGroup"),
     "security.istio.io": ("AuthorizationPolicy", "PeerAuthentication", "RequestAuthentication"),
@@ -118,6 +109,9 @@ NARROWED: Final[Mapping[str, Mapping[str, str]]] = {
 NO_EFFECT: Final[Mapping[str, Mapping[str, str]]] = {
     "WorkloadEntry": {"serviceAccount": "an identity matters with mutual TLS only"},
     "ServiceSpec": {
+        "allocateLoadBalancerNodePorts": "nodes are opened by Kubernetes",
+        "loadBalancerIP": "load balancers are Kubernetes'",
+        "loadBalancerSourceRanges": "load balancers are Kubernetes'",
         "ipFamilies": "filled in by Kubernetes",
         "ipFamilyPolicy": "filled in by Kubernetes",
     },

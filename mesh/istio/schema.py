@@ -20,6 +20,7 @@ DEFAULT_NAMESPACE: Final = "default"
 OWN_GROUPS: Final = ("istio.io",)  # kinds of these are refused, never passed over
 
 _TOP_LEVEL: Final = ("apiVersion", "kind", "metadata", "spec", "status")
+_HEAD: Final = ("apiVersion", "kind", "metadata", "status")
 
 # What a server keeps in `metadata` and `kubectl get -o yaml` prints: accepted and dropped, as `status` is.
 SERVER_SIDE: Final = frozenset(
@@ -60,22 +61,32 @@ def parse(document: Mapping[str, Any], file: str = "", line: int = 0) -> tuple[R
     kind = _kind_of(document, found)
     if kind is None and found and found[0].path == ("kind",) and "kind" in document:
         return None, found  # nothing is known of what else such a document may have
-    found += [Found((key,), f"unknown field{suggestion(key, _TOP_LEVEL)}") for key in document if key not in _TOP_LEVEL]
+    whole = kind is not None and kind.whole
+    if not whole:
+        unknown = [key for key in document if key not in _TOP_LEVEL]
+        found += [Found((key,), f"unknown field{suggestion(key, _TOP_LEVEL)}") for key in unknown]
     metadata = _validate(Metadata, "metadata", _own_metadata(document.get("metadata")), found)
     if kind is not None and metadata is not None:
         extra = circuit_breaker.problems(kind.name, metadata.annotations)
         found += [Found(("metadata", *place), message) for place, message in extra]
-    spec = _validate(kind.model, "spec", document.get("spec"), found) if kind else None
+    body = {key: value for key, value in document.items() if key not in _HEAD} if whole else document.get("spec")
+    spec = _validate(kind.model, "" if whole else "spec", body, found) if kind else None
     if found or kind is None or metadata is None or spec is None:
         return None, found
     cleaned = {
         "apiVersion": document["apiVersion"],
         "kind": kind.name,
         "metadata": {name: value for name, value in metadata.model_dump().items() if value},
-        "spec": document["spec"],
+        **(_kept(kind, document) if whole else {"spec": document["spec"]}),
     }
     key = Key(kind.name, metadata.namespace, metadata.name)
     return Resource(key, spec, metadata.labels, metadata.annotations, cleaned, file=file, line=line), []
+
+
+def _kept(kind: Kind, document: Mapping[str, Any]) -> dict[str, Any]:
+    """What of a document without `spec` is stored."""
+    kept = kind.kept
+    return {k: v for k, v in document.items() if k not in _HEAD and (kept is None or k in kept)}
 
 
 def _kind_of(document: Mapping[str, Any], found: list[Found]) -> Kind | None:
@@ -132,7 +143,10 @@ def _version_problem(kind: Kind, version: str) -> str:
 
 
 def supported_kinds() -> str:
-    groups = {kind.group: [each.name for each in KINDS.values() if each.group == kind.group] for kind in KINDS.values()}
+    groups: dict[str, list[str]] = {}
+    for kind in KINDS.values():
+        if not kind.note:
+            groups.setdefault(kind.group, []).append(kind.name)
     return "supported are " + "; ".join(f"{', '.join(names)} of {group or 'v1'}" for group, names in groups.items())
 
 
@@ -154,7 +168,8 @@ def _validate(model: type[Message], field: str, value: Any, found: list[Found]) 
     try:
         return model.model_validate(value)
     except ValidationError as error:
-        found += [Found((field, *e["loc"]), explain(e)) for e in error.errors(include_url=False)]
+        above = (field,) if field else ()
+        found += [Found((*above, *e["loc"]), explain(e)) for e in error.errors(include_url=False)]
         return None
 
 

@@ -10,7 +10,7 @@ from typing import Annotated, Any, Final
 from pydantic import AfterValidator, Field, PlainValidator
 
 from mesh.istio.model import Found, Message, repeated, shown
-from mesh.istio.scalars import Count, Labels, OptionalDnsLabel, PortNumber, Rows, Word, is_ip, wrong
+from mesh.istio.scalars import Count, Labels, OptionalDnsLabel, PortNumber, Rows, Word, host_problem, is_ip, wrong
 
 HEADLESS: Final = "None"
 
@@ -19,6 +19,7 @@ _PORT_NAME = re.compile(r"(?=.*[a-z])[a-z0-9]([-a-z0-9]{0,13}[a-z0-9])?", re.ASC
 
 class ServiceType(StrEnum):
     CLUSTER_IP = "ClusterIP"
+    EXTERNAL_NAME = "ExternalName"
     NODE_PORT = "NodePort"
     LOAD_BALANCER = "LoadBalancer"
 
@@ -29,6 +30,16 @@ class TransportProtocol(StrEnum):
 
 class SessionAffinity(StrEnum):
     NONE = "None"
+    CLIENT_IP = "ClientIP"
+
+
+class TrafficDistribution(StrEnum):
+    """Where endpoints are preferred. PreferClose is the old name of PreferSameZone."""
+
+    ANY = ""
+    CLOSE = "PreferClose"
+    SAME_ZONE = "PreferSameZone"
+    SAME_NODE = "PreferSameNode"
 
 
 class TrafficScope(StrEnum):
@@ -78,12 +89,22 @@ class ServiceSpec(Message):
     # What a server fills in: only the values that change nothing.
     ip_families: Rows[str] = ()
     ip_family_policy: str = ""
+    allocate_load_balancer_node_ports: bool = True
+    load_balancer_ip: str = Field(default="", alias="loadBalancerIP")
+    load_balancer_source_ranges: Rows[str] = ()
+    external_name: str = ""
+    traffic_distribution: Word[TrafficDistribution] = TrafficDistribution.ANY
     session_affinity: Word[SessionAffinity] = SessionAffinity.NONE
     internal_traffic_policy: Word[TrafficScope] = TrafficScope.CLUSTER
     external_traffic_policy: Word[TrafficScope] = TrafficScope.CLUSTER
 
     def rules(self) -> Iterator[Found]:
-        if not self.ports and self.cluster_ip != HEADLESS:
+        external = self.type is ServiceType.EXTERNAL_NAME
+        if external and (problem := host_problem(self.external_name, wildcard=False)):
+            yield Found(("externalName",), problem)
+        if self.external_name and not external:
+            yield Found(("externalName",), "takes effect only with type ExternalName")
+        if not self.ports and not external and self.cluster_ip != HEADLESS:
             yield Found(("ports",), "must have at least one port")
         for index, port in enumerate(self.ports):
             if not port.name and len(self.ports) > 1:

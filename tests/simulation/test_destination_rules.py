@@ -96,9 +96,8 @@ def test_fail_over_may_be_told_or_switched_off() -> None:
     assert levels(setting("failover: [{from: eu, to: ap}]")) == [0, 1, 2, 4, 3]
     assert levels(setting("failover: [{from: us, to: ap}]")) == [0, 1, 2, 3, 3]
     zone = "topology.kubernetes.io/zone"
-    assert (
-        levels(setting(f'failoverPriority: ["version=v1", "{zone}"]')) == [0] * 5
-    )  # none has the label, nor the client
+    assert levels(setting(f'failoverPriority: ["version=v1", "{zone}"]')) == [0, 0, 1, 1, 1]
+    assert levels(setting('failoverPriority: ["version=v7"]')) == [0] * 5  # alike in not having it
     client = sidecar(locality=HERE, labels={"version": "v2"})
     assert levels(setting("failoverPriority: [version]"), client) == [0] * 5  # alike in not being alike
 

@@ -16,7 +16,7 @@ def policy(text: str) -> TrafficPolicy:
 
 
 def set_in(found: Policy) -> list[str]:
-    return [name for name in Policy.__slots__ if getattr(found, name) is not None]
+    return [name for name in Policy.__slots__ if getattr(found, name) not in (None, False)]
 
 
 def test_without_a_rule_there_is_the_default() -> None:

@@ -70,7 +70,7 @@ def test_a_document_loads_as_itself() -> None:
             {"kind": "Sidecar"},
             "kind: Sidecar of networking.istio.io/v1 is not implemented yet; supported are VirtualService,",
         ),
-        ({"kind": "Pod", "apiVersion": "v1"}, "kind: Pod of v1 is not implemented yet"),
+        ({"kind": "Endpoints", "apiVersion": "v1"}, "kind: Endpoints of v1 is not implemented yet"),
         (
             {"kind": "Gateway", "apiVersion": "gateway.networking.k8s.io/v1"},
             "kind: Gateway of gateway.networking.k8s.io/v1 is not implemented yet",

@@ -47,9 +47,10 @@ def test_values_and_defaults() -> None:
             "ports[1].port: there is a port 80 already",
         ),
         ({**port(), "clusterIP": "x"}, 'clusterIP: must be an IP address or None, not "x"'),
-        ({**port(), "type": "ExternalName"}, "type: ExternalName is known to Istio, not implemented yet"),
-        ({**port(), "externalName": "x"}, "externalName: known to Istio, not implemented yet"),
-        ({**port(), "sessionAffinity": "ClientIP"}, "sessionAffinity: ClientIP is known"),
+        ({**port(), "type": "ExternalName"}, "externalName: must not be empty"),
+        ({**port(), "externalName": "x"}, "externalName: takes effect only with type ExternalName"),
+        ({**port(), "sessionAffinityConfig": {}}, "sessionAffinityConfig: known to Istio, not implemented yet"),
+        ({**port(), "trafficDistribution": "x"}, "trafficDistribution: must be one of PreferClose"),
         ({**port(), "selectr": {}}, 'selectr: unknown field; did you mean "selector"?'),
     ],
 )
