@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Any, Final, Protocol
+from typing import Final, Protocol
 
 from aiohttp import web
 
@@ -13,6 +13,7 @@ from control_plane.ads.status import Convergence, ProxyStatus
 from control_plane.console.errors import unavailable
 from control_plane.registry.workload import Workload
 from control_plane.store.store import ConfigStore
+from control_plane.store.workers import Workers
 
 MOST_WATCHERS: Final = 500
 
@@ -21,7 +22,7 @@ class Hub(Protocol):
     """The xDS server, as far as the API asks it (`ads.hub.PushHub`)."""
 
     def proxies(self) -> list[ProxyStatus]: ...
-    def proxy_config(self, proxy: str, type_name: str) -> list[dict[str, Any]]: ...
+    def proxy_config(self, proxy: str, type_name: str) -> list[bytes]: ...
     async def convergence(self, revision: int, timeout: float) -> Convergence: ...  # noqa: ASYNC109 - an answer
 
 
@@ -60,6 +61,7 @@ class Plane:
     version: str
     started: float
     watchers: Watchers = field(default_factory=Watchers)
+    workers: Workers = field(default_factory=lambda: Workers(1))
 
 
 PLANE: Final = web.AppKey("plane", Plane)

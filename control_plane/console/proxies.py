@@ -7,7 +7,7 @@ from typing import Any
 
 from aiohttp import web
 
-from control_plane.ads.hub import CONFIG_TYPES
+from control_plane.ads.hub import CONFIG_TYPES, unpacked
 from control_plane.console.body import seconds, whole
 from control_plane.console.errors import bad_request
 from control_plane.console.plane import plane
@@ -51,7 +51,8 @@ async def proxy_config(request: web.Request) -> web.Response:
     kind = request.query.get("type", "")
     if kind not in CONFIG_TYPES:
         raise bad_request(f"must be one of {', '.join(CONFIG_TYPES)}", "type")
-    return web.json_response({"items": plane(request).hub.proxy_config(request.match_info["proxy"], kind)})
+    resources = plane(request).hub.proxy_config(request.match_info["proxy"], kind)
+    return web.json_response({"items": await plane(request).workers.run(unpacked, resources)})
 
 
 async def workloads(request: web.Request) -> web.Response:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
+from collections.abc import Iterable, Mapping
+from itertools import islice
 from typing import Any
 
 from aiohttp import web
@@ -13,6 +16,7 @@ from control_plane.sources.source import Event
 
 HISTORY_LIMIT = 50
 MOST_HISTORY = 10_000
+LIST_PAGE = 100  # items that are written at a time
 WATCH_PAGE = 100  # changes that are in memory at a time for one watcher
 
 
@@ -24,21 +28,21 @@ def routes() -> list[web.RouteDef]:
     ]
 
 
-async def resources(request: web.Request) -> web.Response:
+async def resources(request: web.Request) -> web.StreamResponse:
     """The resources that are stored, of a kind, namespace and name if given."""
     store = plane(request).store
-    items = [
+    items = (
         {"revision": stored.revision, "created": stored.created, "document": stored.document}
         for stored in store.select(selection_of(request))
-    ]
-    return web.json_response({"revision": store.source.revision, "items": items})
+    )
+    return await _listed(request, {"revision": store.source.revision}, items)
 
 
-async def history(request: web.Request) -> web.Response:
+async def history(request: web.Request) -> web.StreamResponse:
     """The changes, newest first."""
     limit = integer(request, "limit", HISTORY_LIMIT, least=1, most=MOST_HISTORY)
     events = await plane(request).store.source.history(selection_of(request), limit)
-    items = [
+    items = (
         {
             "revision": event.revision,
             "time": event.time,
@@ -49,8 +53,23 @@ async def history(request: web.Request) -> web.Response:
             "document": event.document,
         }
         for event in events
-    ]
-    return web.json_response({"items": items})
+    )
+    return await _listed(request, {}, items)
+
+
+async def _listed(request: web.Request, head: Mapping[str, Any], items: Iterable[Any]) -> web.StreamResponse:
+    """A JSON object with `items` in it, however many, piece by piece: nobody else waits for all of them."""
+    response = web.StreamResponse(headers={"content-type": "application/json; charset=utf-8"})
+    await response.prepare(request)
+    before = "".join((json.dumps(dict(head))[:-1], ", " if head else "", '"items": ['))
+    rest = iter(items)
+    while page := list(islice(rest, LIST_PAGE)):
+        await response.write((before + ", ".join(map(json.dumps, page))).encode())
+        before = ", "
+        await asyncio.sleep(0)
+    await response.write(("" if before == ", " else before).encode() + b"]}")
+    await response.write_eof()
+    return response
 
 
 async def watch(request: web.Request) -> web.StreamResponse:

@@ -140,7 +140,7 @@ class ConfigStore:
             if not 0 <= revision <= self.source.revision:
                 raise UnknownRevisionError(f"there is no revision {revision}; the latest is {self.source.revision}")
             then = {stored.key: stored for stored in await self.source.at(revision)}
-            changes = [_restored(stored) for stored in then.values()]
+            changes = await self._workers.run(_restored, list(then.values()))
             changes += [Change(key, None) for key in self.accepted.documents if key not in then]
             outcome = await self._change(changes)
         return Outcome(outcome.revision, tuple(result for result in outcome.results if result.action != UNCHANGED))
@@ -237,11 +237,14 @@ def _problem(finding: Finding) -> Problem:
     return Problem(f"{finding.code.number}: {finding.message}", finding.field, finding.file, finding.line)
 
 
-def _restored(stored: Stored) -> Change:
+def _restored(then: Sequence[Stored]) -> list[Change]:
+    """The changes that bring these back. ConfigError."""
     from mesh.istio.load import load_documents
 
-    resource = load_documents([stored.document])[0]
-    return Change(stored.key, stored.document, created=stored.created, resource=resource)
+    return [
+        Change(stored.key, stored.document, created=stored.created, resource=load_documents([stored.document])[0])
+        for stored in then
+    ]
 
 
 def _action(change: Change, action: Action | None) -> str:

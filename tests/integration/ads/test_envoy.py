@@ -10,6 +10,7 @@ from typing import Self
 import pytest
 from envoy.config.listener.v3.listener_pb2 import Listener
 
+from control_plane.ads.hub import unpacked
 from mesh.xds import CLUSTER, LISTENER, ROUTE
 from tests.harness.client import Client
 from tests.harness.ports import free_port
@@ -94,7 +95,7 @@ async def test_a_changed_cluster_does_not_stay_warming(delta: bool, tmp_path: Pa
             changed = {**built, CLUSTER: {**built[CLUSTER], "one": eds_cluster("one", "2s")}}
             await plane.converged(changed, seconds=5)
             assert await proxy.stat("cluster_manager.warming_clusters") == 0
-            clusters = {c["name"]: c["connect_timeout"] for c in plane.hub.proxy_config("web-1", "clusters")}
+            clusters = {c["name"]: c["connect_timeout"] for c in unpacked(plane.hub.proxy_config("web-1", "clusters"))}
             assert clusters == {"one": "2s", "two": "1s"}
             assert await proxy.stat("cluster_manager.cluster_modified") == 1
             assert await status(port) == (200, b"/x")

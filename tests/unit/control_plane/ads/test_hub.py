@@ -10,7 +10,7 @@ import pytest
 from envoy.config.cluster.v3.cluster_pb2 import Cluster
 from envoy.service.discovery.v3.discovery_pb2 import DeltaDiscoveryResponse
 
-from control_plane.ads.hub import PushHub, UnknownProxyError
+from control_plane.ads.hub import PushHub, UnknownProxyError, unpacked
 from control_plane.ads.push import Variant
 from control_plane.ads.stream import ProxyStream
 from control_plane.ads.subscription import DeltaRequest
@@ -226,7 +226,7 @@ async def test_one_that_cannot_be_translated_for_leaves_the_others_alone(
         assert refused.state == "nacked"
         assert "ZeroDivisionError: a bug" in refused.nacks[0].message
         assert "a bug" in caplog.text
-        assert plane.hub.proxy_config("broken", "clusters") == [{"name": "a", "alt_stat_name": "1"}]
+        assert unpacked(plane.hub.proxy_config("broken", "clusters")) == [{"name": "a", "alt_stat_name": "1"}]
 
 
 async def test_the_registry_is_told_of_every_stream(plane: Plane) -> None:
@@ -271,8 +271,8 @@ async def test_what_a_proxy_has_can_be_read_by_its_id_or_names(plane: Plane) -> 
     async with client(plane, "web") as one, client(plane, "web", "other"):
         await one.ack()
         expected = [{"name": "a", "alt_stat_name": "1"}, {"name": "b", "alt_stat_name": "2"}]
-        assert plane.hub.proxy_config("web.default", "clusters") == expected
-        assert plane.hub.proxy_config(one.stream.id, "clusters") == expected
+        assert unpacked(plane.hub.proxy_config("web.default", "clusters")) == expected
+        assert unpacked(plane.hub.proxy_config(one.stream.id, "clusters")) == expected
         assert plane.hub.proxy_config("web.default", "listeners") == []
         with pytest.raises(UnknownProxyError, match="several"):
             plane.hub.proxy_config("web", "clusters")

@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 from aiohttp.test_utils import TestClient, TestServer
+from envoy.config.cluster.v3.cluster_pb2 import Cluster
 from prometheus_client import CollectorRegistry
 
 from control_plane.ads.hub import UnknownProxyError
@@ -28,6 +29,7 @@ from control_plane.store.store import ConfigStore
 from control_plane.world import MeshConfig
 from mesh.clock import SystemClock
 from mesh.node import Node
+from mesh.xds import any_of
 from tests.unit.control_plane.samples import route, text
 
 PROXY = ProxyStatus(
@@ -41,10 +43,10 @@ class Hub:
     def proxies(self) -> list[ProxyStatus]:
         return [PROXY]
 
-    def proxy_config(self, proxy: str, type_name: str) -> list[dict[str, Any]]:
+    def proxy_config(self, proxy: str, type_name: str) -> list[bytes]:
         if proxy not in ("id-1", "web-1"):
             raise UnknownProxyError(f"no connected proxy {proxy}")
-        return [{"name": type_name}]
+        return [any_of(Cluster(name=type_name)).SerializeToString()]
 
     async def convergence(self, revision: int, timeout: float) -> Convergence:  # noqa: ASYNC109
         return Convergence(revision, "nacked", 2, 1, timeout, (Nack("id-1", "LDS", "in", "no such filter"),))
@@ -423,3 +425,12 @@ async def test_kinds_of_others_may_be_passed_over(console: Api) -> None:
     policy = job.replace("batch/v1", "security.istio.io/v1").replace("Job", "AuthorizationPolicy")
     refused = {"files": [{"name": "a.yaml", "text": policy}], "skip_unknown": True}
     assert (await console.call("POST", "/api/v1/apply", refused)).status == 422
+
+
+async def test_lists_come_in_pieces_and_are_one_json_text(console: Api) -> None:
+    await console.apply(*(route(f"r{n:03}") for n in range(250)))
+    answer = await console.call("GET", "/api/v1/resources")
+    assert answer.body["revision"] == 1
+    assert [item["document"]["metadata"]["name"] for item in answer.body["items"]] == [f"r{n:03}" for n in range(250)]
+    assert len((await console.call("GET", "/api/v1/history?limit=201")).body["items"]) == 201
+    assert (await console.call("GET", "/api/v1/history?kind=Gateway")).body == {"items": []}
