@@ -46,7 +46,7 @@ def demo(
 ) -> None:
     """Run a mesh: control plane, ingress gateway, four services with sidecars, and load. Ctrl-C ends all of it.
 
-    Needs no privileges and leaves nothing behind. With --duration the exit code is 0 when every request succeeded.
+    Needs no privileges and leaves nothing behind. With --duration the exit code is 0 when every page came, and was whole.
 
     \b
       mesh demo

@@ -193,7 +193,8 @@ class LoadTotals:
 
     @property
     def success(self) -> float | None:
-        return self.succeeded / self.requests if self.requests else None
+        """The share of whole pages: one that lacks its reviews is none, though its status is 200."""
+        return (self.succeeded - self.fallbacks) / self.requests if self.requests else None
 
     def shares(self) -> list[tuple[str, int, float]]:
         """Version, pages, share of the pages that had reviews; by version."""

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from mesh.cli.demo_metrics import Edge, EdgeStats, LoadTotals
 from mesh.cli.options import DEFAULT_SERVER
@@ -17,6 +17,9 @@ if TYPE_CHECKING:
 
 EVENTS_KEPT = 6
 BAR_WIDTH = 24
+PART_GAP = 3
+ALL_COLUMNS_WIDTH = 76  # of a terminal with room for every column; narrower ones go without the medians
+NAME_GAP, FIGURE_WIDTH = 2, 9  # `100.0 %` and `1234 ms`, with the gap
 VERSION_STYLES = {"v1": "cyan", "v2": "green", "v3": "red"}
 
 
@@ -74,10 +77,11 @@ def percent(share: float | None, digits: int = 2) -> str:
 def plain_line(picture: Picture) -> str:
     totals = picture.totals
     split = ", ".join(f"{version} {share:.0%}" for version, _, share in picture.recent.shares())
+    latencies = picture.recent.latencies
     fallbacks = f", {totals.fallbacks} pages without reviews" if totals.fallbacks else ""
     return (
         f"{picture.seconds:6.0f} s   {totals.requests} requests   {percent(totals.success)} ok   "
-        f"p50 {milliseconds(totals.latencies.quantile(0.5))}   p99 {milliseconds(totals.latencies.quantile(0.99))}   "
+        f"p50 {milliseconds(latencies.quantile(0.5))}   p99 {milliseconds(latencies.quantile(0.99))}   "
         f"reviews {split or '–'}{fallbacks}"
     )
 
@@ -104,8 +108,9 @@ def render(picture: Picture, width: int, height: int) -> Group:
     """The live view, at most `height` lines: what matters most stays."""
     from rich.console import Group
 
-    parts: list[RenderableType] = [_head(picture), _edges(picture), _breakers(picture)]
-    room = height - 3 - (len(picture.edges or [""]) + 2) - (len(picture.hosts) + 2)
+    head = _head(picture, width)
+    parts: list[RenderableType] = [head, _edges(picture, width), _breakers(picture)]
+    room = height - len(head.renderables) - (len(picture.edges or [""]) + 2) - (len(picture.hosts) + 2)
     if picture.events and room >= len(picture.events) + 2:
         parts.append(_events(picture))
         room -= len(picture.events) + 2
@@ -114,24 +119,41 @@ def render(picture: Picture, width: int, height: int) -> Group:
     return Group(*parts)
 
 
-def _head(picture: Picture) -> Group:
+def _head(picture: Picture, width: int) -> Group:
+    """Totals since the start; latencies, as those of the rows below, of the last seconds."""
     from rich.console import Group
     from rich.text import Text
 
-    totals = picture.totals
+    totals, recent = picture.totals, picture.recent.latencies
     left = f", {picture.left:.0f} s left" if picture.left is not None else ", Ctrl-C ends it"
     good = totals.success is None or totals.success == 1
-    title = Text.assemble(
-        ("mesh demo", "bold"), "   ", (picture.url, "underline cyan"), f"   {picture.seconds:.0f} s{left}"
-    )
-    load = Text.assemble(
-        f"{picture.rate:g} pages/s   {totals.requests} requests   ",
-        (percent(totals.success), "bold green" if good else "bold red"),
-        f" ok   p50 {milliseconds(totals.latencies.quantile(0.5))}"
-        f"   p99 {milliseconds(totals.latencies.quantile(0.99))}",
-        (f"   {totals.fallbacks} without reviews" if totals.fallbacks else "", "bold yellow"),
-    )
-    return Group(title, load, _split(picture.recent))
+    title = [
+        Text("mesh demo", "bold"),
+        Text(picture.url, "underline cyan"),
+        Text(f"{picture.seconds:.0f} s{left}"),
+    ]
+    load = [
+        Text(f"{picture.rate:g} pages/s"),
+        Text(f"{totals.requests} requests"),
+        Text(f"{percent(totals.success)} ok", "bold green" if good else "bold red"),
+        Text(f"p50 {milliseconds(recent.quantile(0.5))}"),
+        Text(f"p99 {milliseconds(recent.quantile(0.99))}"),
+    ]
+    if totals.fallbacks:
+        load.append(Text(f"{totals.fallbacks} without reviews", "bold yellow"))
+    return Group(*_flowing(title, width), *_flowing(load, width), _split(picture.recent))
+
+
+def _flowing(parts: Sequence[Text], width: int) -> list[Text]:
+    """Lines of parts with room between them; no part is broken: a figure keeps its unit."""
+    from rich.text import Text
+
+    lines: list[list[Text]] = [[]]
+    for part in parts:
+        if lines[-1] and sum(each.cell_len + PART_GAP for each in lines[-1]) + part.cell_len > width:
+            lines.append([])
+        lines[-1].append(part)
+    return [Text(" " * PART_GAP).join(line) for line in lines]
 
 
 def _split(recent: LoadTotals) -> Text:
@@ -146,30 +168,32 @@ def _split(recent: LoadTotals) -> Text:
     return text
 
 
-def _edges(picture: Picture) -> Table:
+def _edges(picture: Picture, width: int) -> Table:
+    """Where there is little room names are cut, figures never."""
     from rich.table import Table
 
+    medians = width >= ALL_COLUMNS_WIDTH
+    headings = ["VERSION", "REQ/S", "SUCCESS", *(["P50"] if medians else []), "P99"]
     table = Table(box=None, padding=(0, 2, 0, 0), pad_edge=False, header_style="bold", title_justify="left")
-    table.add_column("\nFROM", no_wrap=True)
-    table.add_column("\nTO", no_wrap=True)
-    for heading in ("\nVERSION", "\nREQ/S", "\nSUCCESS", "\nP50", "\nP99"):
-        table.add_column(heading, justify="left" if "VERSION" in heading else "right", no_wrap=True)
+    for heading in ("FROM", "TO", *headings):
+        justify: Literal["left", "right"] = "left" if heading in ("FROM", "TO", "VERSION") else "right"
+        table.add_column(f"\n{heading}", justify=justify, no_wrap=True)
+    room = width - FIGURE_WIDTH * len(headings) - 2 * NAME_GAP  # of both names
+    to = min(room // 2, max((len(edge.destination) for edge in picture.edges), default=0))
     for edge, stats in sorted(picture.edges.items(), key=lambda item: _order(item[0])):
         idle = stats.rate == 0
         style = "dim" if idle else ("bold red" if stats.success is not None and stats.success < 1 else "")
-        table.add_row(
-            edge.source,
-            edge.destination,
-            edge.version,
-            f"{stats.rate:.1f}",
-            percent(stats.success, 1),
-            milliseconds(stats.p50),
-            milliseconds(stats.p99),
-            style=style,
-        )
+        figures = [f"{stats.rate:.1f}", percent(stats.success, 1)]
+        latencies = [milliseconds(stats.p50)] if medians else []
+        names = [_cut(edge.source, room - to), _cut(edge.destination, to), _cut(edge.version, FIGURE_WIDTH - NAME_GAP)]
+        table.add_row(*names, *figures, *latencies, milliseconds(stats.p99), style=style)
     if not picture.edges:
-        table.add_row("the sidecars have no metrics yet", *[""] * 6, style="dim")
+        table.add_row("the sidecars have no metrics yet", *[""] * (len(headings) + 1), style="dim")
     return table
+
+
+def _cut(name: str, room: int) -> str:
+    return name if len(name) <= room else f"{name[: room - 1]}…"
 
 
 def _order(edge: Edge) -> tuple[int, Edge]:

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import json
+import os
+import shutil
 import sys
 import time
 from collections.abc import Sequence
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any
+
+from mesh.cli.table import GAPS, cells, folded, layout
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -15,6 +19,7 @@ if TYPE_CHECKING:
     from mesh.cli.errors import CliError
 
 PIPED_WIDTH = 100_000  # a pipe has no edge: nothing is cut or wrapped
+BOLD, GREEN, YELLOW, BOLD_RED = "1", "32", "33", "1;31"  # of a terminal (ECMA-48)
 
 
 class Format(StrEnum):
@@ -31,24 +36,36 @@ def console(stderr: bool = False) -> Console:
 
 
 def print_table(headings: Sequence[str], rows: Sequence[Sequence[str]], nothing: str = "nothing found") -> None:
-    """Columns without lines, as kubectl's. On a terminal long cells fold; the first column never does."""
+    """Columns without lines, as kubectl's. On a terminal they fit its width; a pipe gets each row as one line."""
     if not rows:
         print(nothing, file=sys.stderr)
         return
-    if not sys.stdout.isatty():
-        widths = [max(map(len, column)) for column in zip(headings, *rows, strict=True)]
-        for row in (headings, *rows):
-            print("   ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
+    terminal = sys.stdout.isatty()
+    width = shutil.get_terminal_size().columns if terminal else PIPED_WIDTH
+    plan = layout(headings, rows, width)
+    if not plan.widths:
+        _print_records(headings, rows, width)
         return
-    from rich.table import Table
-    from rich.text import Text
+    gap = " " * plan.gap
+    for number, row in enumerate((headings, *rows)):
+        for line in cells(row, plan.widths):
+            padded = [cell.ljust(size) for cell, size in zip(line, plan.widths, strict=True)]
+            padded[-1] = padded[-1].rstrip()
+            styled = [_styled(cell, not number) for cell in padded] if terminal else padded
+            print(gap.join(styled) if terminal else gap.join(styled).rstrip())
 
-    table = Table(box=None, pad_edge=False, padding=(0, 3, 0, 0), header_style="bold")
-    for index, heading in enumerate(headings):
-        table.add_column(heading, no_wrap=index == 0, overflow="fold")
-    for row in rows:
-        table.add_row(*(Text(cell, style=_style(cell)) for cell in row))
-    console().print(table)
+
+def _print_records(headings: Sequence[str], rows: Sequence[Sequence[str]], width: int) -> None:
+    """For a terminal that is too narrow for the columns: a line for each cell, a blank one between rows."""
+    column = max(map(len, headings)) + GAPS[-1]
+    for number, row in enumerate(rows):
+        if number:
+            print()
+        for heading, text in zip(headings, row, strict=True):
+            first, *more = folded(text, max(width - column, 1))
+            print(_styled(heading.ljust(column), True) + _styled(first, False))
+            for line in more:
+                print(" " * column + line)
 
 
 def print_data(data: Any, form: Format) -> None:
@@ -92,9 +109,14 @@ def age(seconds: float | None, now: float | None = None) -> str:
     return f"{passed}s"
 
 
-def _style(cell: str) -> str:
+def _styled(cell: str, heading: bool) -> str:
+    code = BOLD if heading else _code(cell.strip())
+    return f"\x1b[{code}m{cell}\x1b[0m" if code and "NO_COLOR" not in os.environ else cell
+
+
+def _code(cell: str) -> str:
     if cell in ("SYNCED", "healthy", "HEALTHY", "yes"):
-        return "green"
+        return GREEN
     if cell in ("STALE", "NOT SENT"):
-        return "yellow"
-    return "bold red" if cell in ("NACKED", "unhealthy", "UNHEALTHY", "no") else ""
+        return YELLOW
+    return BOLD_RED if cell in ("NACKED", "unhealthy", "UNHEALTHY", "no") else ""

@@ -10,7 +10,7 @@ import typer
 
 from mesh.cli.client import ControlPlane
 from mesh.cli.errors import CliError
-from mesh.cli.options import DEFAULT_SERVER, Namespace, Output, Server
+from mesh.cli.options import DEFAULT_NAMESPACE, DEFAULT_SERVER, Namespace, Output, Server
 from mesh.cli.output import Format, age, print_data, print_table
 from mesh.naming import ClusterName
 
@@ -36,15 +36,14 @@ def proxy_status(output: Output = Format.TABLE, server: Server = DEFAULT_SERVER)
         return
     rows = [
         [
-            proxy_name(proxy),
+            short_name(proxy),
             proxy["address"],
             *(proxy["types"].get(kind, {}).get("state", "NOT SENT") for kind in TYPES),
-            "yes" if proxy["connected"] else "no",
-            age(proxy.get("since")),
+            age(proxy.get("since")) if proxy["connected"] else "no",
         ]
         for proxy in proxies
     ]
-    print_table(["NAME", "ADDRESS", *TYPES, "CONNECTED", "SINCE"], rows, nothing="no proxy has connected yet")
+    print_table(["NAME", "ADDRESS", *TYPES, "CONNECTED"], rows, nothing="no proxy has connected yet")
     refused = [
         f"{proxy_name(proxy)}: {kind}: {state['error']}"
         for proxy in proxies
@@ -93,6 +92,11 @@ def workloads(namespace: Namespace = "", output: Output = Format.TABLE, server: 
     ]
     headings = ["SERVICE", "NAMESPACE", "VERSION", "ADDRESS", "HEALTH", "CONNECTED"]
     print_table(headings, rows, nothing="no workload has joined yet: mesh run --service … -- COMMAND")
+
+
+def short_name(proxy: Item) -> str:
+    """As `mesh proxy-config` takes it; the namespace `default` needs no mention."""
+    return str(proxy["name"]) if proxy["namespace"] == DEFAULT_NAMESPACE else proxy_name(proxy)
 
 
 def proxy_name(proxy: Item) -> str:

@@ -34,7 +34,8 @@ def picture() -> Picture:
     return made
 
 
-@pytest.mark.parametrize(("width", "height"), [(80, 24), (120, 50), (60, 12)])
+@pytest.mark.fault(41)
+@pytest.mark.parametrize(("width", "height"), [(80, 24), (120, 50), (60, 12), (60, 24)])
 def test_the_view_fits(width: int, height: int) -> None:
     out = Console(file=io.StringIO(), width=width, height=height, force_terminal=True, color_system=None)
     with out.capture() as capture:
@@ -43,6 +44,37 @@ def test_the_view_fits(width: int, height: int) -> None:
     assert len(lines) <= height
     assert "90.00 %" in capture.get()
     assert max(len(line) for line in lines) <= width
+    for figure in ("9.5", "90.0 %", "31 ms", "p50 5.1 ms", "p99 5.1 ms", "20 pages/s", "8 s left"):
+        assert figure in capture.get(), "a figure, or its unit, is cut off"
+    assert ("4.2 ms" in capture.get()) == (width >= 76)
+
+
+@pytest.mark.fault(41)
+def test_the_headline_s_latencies_are_those_of_the_rows() -> None:
+    """Of the last seconds: what was slow an hour ago does not stay slow in the headline."""
+    old = {**REPORT, "milliseconds": [900.0] * 1000}
+    made = picture()
+    made.totals, made.recent = LoadTotals.of([old, REPORT]), LoadTotals.of([REPORT])
+    out = Console(file=io.StringIO(), width=100, color_system=None)
+    with out.capture() as capture:
+        out.print(render(made, 100, 50))
+    assert "p50 5.1 ms" in capture.get()
+    assert "p50 5.1 ms" in plain_line(made)
+
+
+@pytest.mark.fault(41)
+def test_pages_without_reviews_are_not_ok() -> None:
+    totals = LoadTotals.of(
+        [{"milliseconds": [5.0] * 10, "statuses": {"200": 10}, "versions": {"v1": 6, "none": 4}, "skipped": 0}]
+    )
+    made = picture()
+    made.totals = totals
+    assert "60.00 % ok" in plain_line(made)
+    assert "success    60.00 %" in summary(totals, 20)
+    out = Console(file=io.StringIO(), width=100, color_system=None)
+    with out.capture() as capture:
+        out.print(render(made, 100, 50))
+    assert "60.00 % ok" in capture.get() and "4 without reviews" in capture.get()
 
 
 def test_callers_come_in_the_order_of_a_request() -> None:
@@ -78,7 +110,7 @@ def test_milliseconds() -> None:
 def test_plain_line_and_summary() -> None:
     totals = LoadTotals.of([REPORT, {**REPORT, "versions": {"none": 2}, "skipped": 3}])
     text = "\n".join(summary(totals, 20))
-    for part in ("20 in 20.0 s", "90.00 %", "reviews v1      8    88.9%", "503: 2", "2 pages without", "not sent   3"):
+    for part in ("20 in 20.0 s", "80.00 %", "reviews v1      8    88.9%", "503: 2", "2 pages without", "not sent   3"):
         assert part in text
     line = plain_line(Picture(20, totals=totals, recent=totals))
     assert "v1 89%" in line

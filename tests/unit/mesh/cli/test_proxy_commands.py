@@ -26,7 +26,7 @@ def test_proxy_status(mesh: Mesh, plane: FakeControlPlane) -> None:
     plane.on("GET /api/v1/proxies", {"items": [PROXY]})
     result = mesh("proxy-status")
     assert result.code == 0
-    assert rows(result.out)[1][:5] == ["reviews-v1.default", "127.0.1.9", "SYNCED", "SYNCED", "SYNCED"]
+    assert rows(result.out)[1][:5] == ["reviews-v1", "127.0.1.9", "SYNCED", "SYNCED", "SYNCED"]
     assert "NOT SENT" in result.out
 
 
