@@ -192,16 +192,23 @@ def special(index: Index, viewer: Viewer) -> Mapping[str, Any]:
     names = [BLACKHOLE_CLUSTER]
     if viewer.audience is Audience.TRANSPARENT:
         names += [PASSTHROUGH_CLUSTER, INBOUND_PASSTHROUGH_CLUSTER]
-    return {name: index.once(("special", name), partial(_special, index, name)) for name in names}
+    elif viewer.audience is Audience.EXPLICIT:
+        names.append(PASSTHROUGH_CLUSTER)
+    explicit = viewer.audience is Audience.EXPLICIT
+    return {name: index.once(("special", name, explicit), partial(_special, index, name, explicit)) for name in names}
 
 
-def _special(index: Index, name: str) -> Any:
+def _special(index: Index, name: str, explicit: bool) -> Any:
+    """An explicit proxy's request says in its authority where to: nothing else does."""
     cluster = Cluster(name=name)
     if name == BLACKHOLE_CLUSTER:
         cluster.type = STATIC
         cluster.load_assignment.cluster_name = name
     else:
         cluster.type = ORIGINAL_DST
+        if explicit:
+            cluster.original_dst_lb_config.use_http_header = True
+            cluster.original_dst_lb_config.http_header_name = ":authority"
     apply_policy(cluster, DEFAULT, index.mesh, Audience.TRANSPARENT)
     return cluster
 

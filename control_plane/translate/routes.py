@@ -16,6 +16,7 @@ from control_plane.translate.ports import bare_port, may_be_http, virtual_addres
 from control_plane.translate.viewer import Audience, Viewer
 from control_plane.translate.virtual_hosts import (
     BLOCK_UNKNOWN,
+    PASS_ADDRESSES,
     PASS_UNKNOWN,
     Entry,
     configuration,
@@ -64,7 +65,7 @@ def service_routes(index: Index, viewer: Viewer, service: Service, port: int) ->
 
 def _explicit(index: Index, viewer: Viewer) -> Any:
     """Every port of every service, told apart by the port in the request's authority. There is no original destination
-    that an unknown host could be passed on to."""
+    that an unknown host could be passed on to; an address and a port are one themselves."""
     entries = [entry for service in index.services for entry in _explicit_entries(index, viewer, service)]
     entries += [
         Entry(authority(each.host, port), _asked_as(each.host, port, port == each.ports[0]), found)
@@ -72,7 +73,8 @@ def _explicit(index: Index, viewer: Viewer) -> Any:
         for port in each.ports
         if (found := virtual_service.routes(index, viewer, each.bound, port))
     ]
-    return configuration(HTTP_PROXY_ROUTES, [*virtual_hosts(entries), BLOCK_UNKNOWN], ignore_port=False)
+    rest = PASS_ADDRESSES if index.mesh.outbound_policy is OutboundPolicy.ALLOW_ANY else BLOCK_UNKNOWN
+    return configuration(HTTP_PROXY_ROUTES, [*virtual_hosts(entries), rest], ignore_port=False)
 
 
 def _explicit_entries(index: Index, viewer: Viewer, service: Service) -> Iterator[Entry]:

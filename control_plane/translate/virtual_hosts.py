@@ -22,6 +22,7 @@ from mesh.naming import PASSTHROUGH_CLUSTER
 ANY: Final = "*"
 ALLOW_ANY: Final = "allow_any"
 BLOCK_ALL: Final = "block_all"
+ADDRESS_AND_PORT: Final = r"(\d{1,3}(\.\d{1,3}){3}|\[[0-9a-fA-F:.]+\]):\d{1,5}"
 UNKNOWN_HOST: Final = "no service of the mesh has this host; a ServiceEntry makes it one\n"
 MAX_DIRECT_RESPONSE: Final = 1024 * 1024  # what the API takes; Envoy's own default is 4 KiB
 
@@ -91,6 +92,23 @@ def _block_all() -> Any:
     )
 
 
+def _pass_addresses() -> Any:
+    """For the explicit proxy, which has no original destination: an address says itself where to, a name does not."""
+    routes = []
+    for name, match, upgrade in (("connect", connect_match(), True), (ALLOW_ANY, catch_all(), False)):
+        match.headers.add(name=":authority").string_match.safe_regex.regex = ADDRESS_AND_PORT
+        route = connect_route(PASSTHROUGH_CLUSTER) if upgrade else _passing(match)
+        route.match.CopyFrom(match)
+        route.name = name
+        routes.append(route)
+    return virtual_host(ALLOW_ANY, [ANY], [*routes, *BLOCK_UNKNOWN.routes])
+
+
+def _passing(match: Any) -> Any:
+    return Route(match=match, route=RouteAction(cluster=PASSTHROUGH_CLUSTER, timeout=duration(NO_TIMEOUT)))
+
+
 # Shared: not to be changed.
 PASS_UNKNOWN: Final = _allow_any()
 BLOCK_UNKNOWN: Final = _block_all()
+PASS_ADDRESSES: Final = _pass_addresses()

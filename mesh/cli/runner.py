@@ -13,11 +13,16 @@ from pathlib import Path
 from mesh.bootstrap import admin_address, bootstrap, render
 from mesh.cli.errors import CliError, alone
 from mesh.cli.process import Process
-from mesh.cli.sidecar import Sidecar, Start, environment, proxy_program, write_bootstrap
+from mesh.cli.sidecar import Sidecar, Start, ask, environment, proxy_program, write_bootstrap
 from mesh.cli.workload import Described, Workload, describe
 from mesh.node import INTERCEPT_NONE
 
 FORWARDED = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGQUIT, signal.SIGUSR1, signal.SIGUSR2)
+USED = "http.outbound_http_proxy.downstream_cx_total"
+UNUSED = (
+    "the app never used its proxy: if it calls other services over HTTP, those calls went past the mesh.\n"
+    "  Python's aiohttp needs ClientSession(trust_env=True), Java -Dhttp.proxyHost; docs/clients.md has the others"
+)
 FROM_TERMINAL = (signal.SIGINT, signal.SIGQUIT)
 
 
@@ -67,7 +72,9 @@ class _Runner:
             return 128 + self._early
         try:
             await self._app.start()
-            return await self._app.wait()
+            code = await self._app.wait()
+            await self._tell_when_unused()
+            return code
         finally:
             await self._sidecar.drain()
             await self._sidecar.stop()
@@ -76,6 +83,14 @@ class _Runner:
         await self._sidecar.start()
         await self._sidecar.wait_ready(ready_timeout)
         self._sidecar.supervise()
+
+    async def _tell_when_unused(self) -> None:
+        """HTTP libraries that do not look at `http_proxy` go past the mesh, and nothing else shows it."""
+        if self._described.node.interception != INTERCEPT_NONE:
+            return
+        status, text = await asyncio.to_thread(ask, *self._sidecar.admin, "GET", f"/stats?filter=^{USED}$")
+        if status == 200 and text.strip() == f"{USED}: 0":
+            _report(UNUSED)
 
     def _signalled(self, number: signal.Signals) -> None:
         if self._app.running:

@@ -139,7 +139,8 @@ def write_bootstrap(folder: Path, name: str, text: str) -> Path:
 
 def environment(address: str, outbound: int, current: Mapping[str, str], name: str) -> dict[str, str]:
     """The environment of an app whose HTTP calls go through the workload's proxy, local ones excepted. The proxy is for
-    this machine only: where the workload's address can be reached from others, it listens on loopback."""
+    this machine only: where the workload's address can be reached from others, it listens on loopback. Ranges in
+    no_proxy are for those who read them (Go, curl); what others send to 127.x the proxy passes on as it is."""
     proxy = f"http://{admin_address(address)}:{outbound}"
     local = ["localhost", "127.0.0.1", "::1", "127.0.0.0/8", address]
     kept = current.get("no_proxy") or current.get("NO_PROXY") or ""
@@ -151,4 +152,5 @@ def environment(address: str, outbound: int, current: Mapping[str, str], name: s
         "HTTP_PROXY": proxy,
         "no_proxy": no_proxy,
         "NO_PROXY": no_proxy,
+        "NODE_USE_ENV_PROXY": current.get("NODE_USE_ENV_PROXY", "1"),  # else Node's fetch does not look at the others
     }

@@ -59,7 +59,7 @@ def test_a_short_name_is_of_ones_own_namespace() -> None:
     assert in_a is not None and in_a.cluster.endswith("reviews.a.svc.cluster.local")
     assert in_b is not None and in_b.cluster.endswith("reviews.b.svc.cluster.local")
     outside = call(where, "http://reviews:9080/", node=sidecar(namespace="c"))
-    assert outside is not None and outside.host == "block_all"
+    assert outside is not None and outside.host == "allow_any"
 
 
 def test_the_first_rule_that_matches_wins() -> None:
@@ -209,7 +209,7 @@ def test_unknown_hosts_are_refused_by_the_explicit_proxy() -> None:
     for method, url in (("GET", "http://example.com/"), ("GET", "http://reviews:1/"), ("CONNECT", "example.com:443")):
         outcome = call(where, url, method)
         assert outcome is not None
-        assert (outcome.host, outcome.route.direct_response.status) == ("block_all", 502)
+        assert (outcome.host, outcome.route.direct_response.status) == ("allow_any", 502)
 
 
 def test_connect_goes_through_to_the_service() -> None:

@@ -22,8 +22,10 @@ LOG = Path(os.environ["FAKE_PROXY_LOG"])
 
 class Admin(BaseHTTPRequestHandler):
     def do_GET(self) -> None:
+        if self.path.startswith("/stats"):
+            return self._reply(200, os.environ.get("FAKE_PROXY_STATS", ""))
         ready = time.monotonic() - STARTED >= READY_AFTER
-        self._reply(200 if ready else 503, "LIVE\n" if ready else "PRE_INITIALIZING\n")
+        return self._reply(200 if ready else 503, "LIVE\n" if ready else "PRE_INITIALIZING\n")
 
     def do_POST(self) -> None:
         self._note(self.path)

@@ -76,6 +76,15 @@ def test_the_app_has_the_proxy_in_its_environment(run: Run, address: str) -> Non
         assert process.log().endswith(f"{address},mine.example")
 
 
+@pytest.mark.fault(31)
+@pytest.mark.parametrize(("connections", "told"), [("0", True), ("3", False)])
+def test_an_app_that_never_used_its_proxy_is_told_so(run: Run, connections: str, told: bool) -> None:
+    stats = {"FAKE_PROXY_STATS": f"http.outbound_http_proxy.downstream_cx_total: {connections}\n"}
+    with run(*python("print('done')"), env=stats) as process:
+        assert process.wait(ENDS_WITHIN) == 0
+        assert ("never used its proxy" in process.log()) == told
+
+
 def test_the_app_starts_when_the_proxy_is_ready_and_one_is_told_why_not_yet(run: Run) -> None:
     with run(*python("print('app')"), env={"FAKE_PROXY_READY_AFTER": "2.5"}) as process:
         assert process.wait(ENDS_WITHIN) == 0

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+import sys
 
+import pytest
 import yaml
 
-from tests.integration.demo.stack import ROOT, Demo
+from tests.integration.demo.stack import CLIENT, ROOT, Demo
 
 RULES = ROOT / "examples" / "bookinfo" / "networking"
 
@@ -60,3 +62,31 @@ def test_standard_input(demo: Demo) -> None:
     done = demo.mesh("apply", "-w", "-f", "-", stdin=(RULES / "all-v1.yaml").read_text())
     assert done.returncode == 0, done.stderr
     assert done.stdout.count("created") == 4
+
+
+ASKS = """
+import sys, threading, urllib.request
+from http.server import BaseHTTPRequestHandler, HTTPServer
+
+class Says(BaseHTTPRequestHandler):
+    def do_GET(self):
+        self.send_response(200)
+        self.send_header("content-length", "5")
+        self.end_headers()
+        self.wfile.write(b"local")
+
+server = HTTPServer((sys.argv[1], 0), Says)
+threading.Thread(target=server.serve_forever, daemon=True).start()
+answer = urllib.request.urlopen(f"http://{sys.argv[1]}:{server.server_port}/x", timeout=10)
+print(answer.read().decode())
+"""
+
+
+@pytest.mark.fault(31)
+def test_a_local_server_on_another_loopback_address_is_reached_through_the_proxy(demo: Demo) -> None:
+    """Python's urllib does not read the ranges of no_proxy, and asks the proxy for 127.0.5.5, too."""
+    where = ["--xds", f"{demo.address}:15010", "--address", f"{demo.network}.91", "--name", CLIENT]
+    done = demo.mesh("run", *where, "--", sys.executable, "-c", ASKS, f"{demo.network}.92")
+    assert done.returncode == 0, done.stderr
+    assert done.stdout == "local\n"
+    assert "never used" not in done.stderr

@@ -78,6 +78,24 @@ CASES = (
     original(
         "original_by_header_the_other_is_not_looked_at", {**ASKED, "http_header_name": "X-To"}, TO, expect=NOWHERE
     ),
+    Case(
+        "original_by_authority",
+        request("/x", host="127.0.0.1:%PORT:shared0%"),
+        vhost={"domains": ["original-by-authority.test", "127.*"]},
+        clusters={
+            "": Up(
+                (),
+                fields={
+                    "type": "ORIGINAL_DST",
+                    "lb_policy": "CLUSTER_PROVIDED",
+                    "load_assignment": None,
+                    "original_dst_lb_config": {**ASKED, "http_header_name": ":authority"},
+                },
+            )
+        },
+        expect=HERE,
+        faults=(31,),
+    ),
     original("original_header_twice", ASKED, TO, "X-Envoy-Original-Dst-Host: 10.255.255.1:1", expect=HERE),
     original("original_header_is_no_address", ASKED, "X-Envoy-Original-Dst-Host: localhost:80", expect=NOWHERE),
     original("original_header_without_port", ASKED, "X-Envoy-Original-Dst-Host: 127.0.0.1", expect=NOWHERE),

@@ -148,7 +148,7 @@ def test_names_that_are_looked_up() -> None:
 def test_clusters_for_what_is_no_services() -> None:
     index = Index(world())
     for audience, expected in (
-        (Audience.EXPLICIT, ["BlackHoleCluster"]),
+        (Audience.EXPLICIT, ["BlackHoleCluster", "PassthroughCluster"]),
         (Audience.TRANSPARENT, ["BlackHoleCluster", "PassthroughCluster", "InboundPassthroughCluster"]),
         (Audience.GATEWAY, ["BlackHoleCluster"]),
         (Audience.GRPC, []),

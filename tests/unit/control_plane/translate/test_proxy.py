@@ -15,7 +15,7 @@ def test_what_each_kind_of_proxy_gets() -> None:
     expected: list[tuple[Node, list[str], list[str], list[str]]] = [
         (
             sidecar(),
-            [REVIEWS, "BlackHoleCluster", "inbound|9080||"],
+            [REVIEWS, "BlackHoleCluster", "PassthroughCluster", "inbound|9080||"],
             ["virtualOutbound", "virtualInbound"],
             ["http_proxy"],
         ),

@@ -45,7 +45,7 @@ def test_a_services_routes() -> None:
 def test_the_proxy_offers_what_it_can_reach() -> None:
     wild = Service("*.example.com", "x", "default", (ServicePort(80),), Resolution.NONE)
     config = route_configurations(Index(world(wild, service("a", 80))), EXPLICIT, ())["http_proxy"]
-    assert [h.name for h in config.virtual_hosts] == ["a.default.svc.cluster.local:80", "block_all"]
+    assert [h.name for h in config.virtual_hosts] == ["a.default.svc.cluster.local:80", "allow_any"]
     assert not config.ignore_port_in_host_matching
 
 
