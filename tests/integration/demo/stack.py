@@ -24,7 +24,7 @@ from tests.harness.process import Process, wait_until
 
 ROOT = Path(__file__).resolve().parents[3]
 MESH = [sys.executable, "-m", "mesh.cli.main"]
-START_SECONDS = 90.0
+START_SECONDS = 200.0
 REVIEWS = re.compile(r'data-reviews-version="([\w.-]+)" data-reviews-instance="([\w.-]+)"')
 PROXIES = 7  # the gateway's and six workloads'
 CLIENT = "client"  # a workload that a test adds

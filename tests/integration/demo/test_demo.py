@@ -31,7 +31,7 @@ from tests.integration.demo.stack import (
 
 
 def run(folder: Path, *command: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(command, capture_output=True, text=True, cwd=ROOT, timeout=100, env=environment(folder))
+    return subprocess.run(command, capture_output=True, text=True, cwd=ROOT, timeout=280, env=environment(folder))
 
 
 def environment(folder: Path) -> dict[str, str]:
