@@ -16,7 +16,8 @@ from mesh.node import Node
 from mesh.tasks import TaskOwner
 from sidecar.admin import log_levels
 from sidecar.config import model
-from sidecar.http.connection_manager import ConnectionManager, ManagerContext
+from sidecar.http.connection_manager import ConnectionManager
+from sidecar.http.stream_context import ManagerContext
 from sidecar.listener.manager import ListenerContext, ListenerManager, ListenerRuntime
 from sidecar.listener.tcp import TcpManager
 from sidecar.process import gc_tuning
@@ -93,7 +94,7 @@ class Runtime:
             active=Deadlines(self.loop, REQUEST_TICK),
             idle=idle,
             node=node,
-            accounting=self.telemetry.accounting,
+            on_complete=self.telemetry.on_complete,
             tracer=self.telemetry.tracer,
             interim=self.telemetry.interim,
             peer_headers=self.telemetry.peer_headers,

@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import re
 
-from sidecar.codec.heads import HeadError, RequestParser, ResponseParser, keeps_alive
-from sidecar.http.exchange import Flag
+from sidecar.codec.h1_parser import HeadError, RequestParser, ResponseParser, keeps_alive
+from sidecar.http.head import HTTP10, HTTP11, RequestHead
+from sidecar.http.response_flags import Flag
 
 PROTOCOL_ERROR = int(Flag.DPE)
 STREAM_IDLE = int(Flag.SI)
@@ -71,15 +72,16 @@ def names_a_port(target: bytes) -> bool:
     return _HOST_AND_PORT.fullmatch(target) is not None
 
 
-def parse(head: bytes, into: RequestParser) -> None:
-    """Parses `head` leniently into the parser's attributes. Raises HeadError with Envoy's code detail."""
+def parse(head: bytes, into: RequestParser) -> RequestHead:
+    """Parses `head` leniently, with the parser's callbacks. Raises HeadError with Envoy's code detail."""
     lines = _LINE_END.split(head)
     method, target, version = _request_line(lines[0])
     into.reset()
     for name, value in _fields(lines[1:]):
         into.on_header(name, value)
-    into.method, into.target, into.http10 = method, target, version == b"HTTP/1.0"
-    into.keep_alive = keeps_alive(into.hop_headers, into.http10)
+    into.target = target
+    http10 = version == b"HTTP/1.0"
+    return into.made(method, HTTP10 if http10 else HTTP11, keeps_alive(into.hop_headers, http10))
 
 
 _STATUS_LINE = re.compile(rb"HTTP/\d\.(\d) (\d{3})(?: .*)?")

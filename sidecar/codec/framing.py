@@ -6,10 +6,13 @@ A body length is an int: bytes still to come, or one of CHUNKED and UNTIL_CLOSE.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Final
 
-CHUNKED: Final = -1
+from sidecar.http.headers import Headers
+from sidecar.http.streams import UNKNOWN_LENGTH, Trailers
+
+CHUNKED: Final = UNKNOWN_LENGTH
 UNTIL_CLOSE: Final = -2
 
 # A chunk-size line with its extensions, and a trailer section: nobody honest sends more.
@@ -71,7 +74,7 @@ class ChunkedDecoder:
     """Takes the chunked coding off, piece by piece.
 
     `feed(data)` returns the payload found in `data`; afterwards `done` says that the body is over, `rest` then holds the
-    bytes behind it and `trailers` the trailer section's raw lines.
+    bytes behind it and `trailers` the fields of its trailer section.
     """
 
     __slots__ = ("_expect", "_left", "_line", "_trailers_size", "done", "payload", "rest", "trailers")
@@ -83,7 +86,7 @@ class ChunkedDecoder:
         self.done = False
         self.rest = b""
         self.payload = b""  # what preceded the error of a feed that raised
-        self.trailers: list[bytes] = []
+        self.trailers: Headers = []
         self._trailers_size = 0
 
     def feed(self, data: bytes) -> bytes:
@@ -147,12 +150,19 @@ class ChunkedDecoder:
             return True
         if not _FIELD.match(line):
             raise FramingError("http1.codec_error")
-        name, colon, value = line.partition(b":")
-        self.trailers.append(name.lower() + colon + value)
+        self._on_trailer(line)
         self._trailers_size += len(line) + 2
         if self._trailers_size > MAX_TRAILERS:
             raise FramingError("http1.codec_error")
         return False
+
+    def _on_trailer(self, line: bytes) -> None:
+        if line[:1] in b" \t" and self.trailers:  # a folded line belongs to the one before it
+            name, value = self.trailers[-1]
+            self.trailers[-1] = name, value + b" " + line.strip(b" \t")
+            return
+        name, _, value = line.partition(b":")
+        self.trailers.append((name.strip(b" \t").lower(), value.strip(b" \t")))
 
 
 _SIZE: Final = 0
@@ -171,9 +181,11 @@ def _chunk_size(line: bytes) -> int:
 LAST_CHUNK: Final = b"0\r\n\r\n"
 
 
-def last_chunk(trailers: Sequence[bytes]) -> bytes:
-    """The end of a chunked body, with the trailer section's raw lines."""
-    return b"0\r\n%b\r\n" % b"".join([line + b"\r\n" for line in trailers]) if trailers else LAST_CHUNK
+def last_chunk(trailers: Trailers) -> bytes:
+    """The end of a chunked body, with its trailer section."""
+    if not trailers:
+        return LAST_CHUNK
+    return b"0\r\n%b\r\n" % b"".join([b"%b: %b\r\n" % field for field in trailers])
 
 
 def chunk(data: bytes) -> bytes:

@@ -8,14 +8,15 @@ from __future__ import annotations
 
 import asyncio
 from time import monotonic
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
-from sidecar.codec.heads import RequestParser
-from sidecar.forward.state import NEVER
+from sidecar.codec.h1_parser import RequestParser
+from sidecar.http.streams import ResetReason
+from sidecar.process.timers import NEVER
 
 if TYPE_CHECKING:
-    from sidecar.forward import Stream
-    from sidecar.http.connection_manager import ConnectionManager
+    from sidecar.http.connections import ServerCallbacks, Transport
+    from sidecar.http.streams import RequestHandler
 
 # What bytes that arrive are to a connection: of a head, of a body of known length, of a chunked one, ahead of their turn, a
 # tunnel's, too late.
@@ -35,17 +36,19 @@ _ENDS: Final = 3
 
 class ClosableConnection:
     """The part of a `ServerConnection` that ends it, and the state that this depends on. Limits end it by `on_deadline`, the
-    connection manager by `may_leave`, `end_soon` and `cut_off`, the stream in progress by `end_after_this` and `cut`."""
+    connection manager by `may_leave`, `end_soon` and `cut_off`, the request in progress by `end_after_this` and `reset`."""
 
-    def __init__(self, manager: ConnectionManager) -> None:
+    def __init__(self, manager: ServerCallbacks) -> None:
         self.manager = manager
-        self.transport: Any = None
+        self.config = manager.config
+        self.stats = manager.stats
+        self.transport: Transport = None  # type: ignore[assignment]  # until it is made
         self.deadline = 0.0
         self.ended_here = False  # we closed it, not the client
         self._state = HEAD
         self._buffer = b""
         self._left = 0  # bytes: of the body to come, when closing of what has to go out
-        self._stream: Stream | None = None
+        self._handler: RequestHandler | None = None  # of the request in progress
         self._request_done = True  # the body of the current request has been read to its end
         self._close_after = False
         self._close_slowly = False
@@ -74,12 +77,16 @@ class ClosableConnection:
         state, self._state = self._state, CLOSING
         self._cancel_timer()
         self._parser.forget()
-        stream, self._stream = self._stream, None
-        if stream is None and self._buffer and state == HEAD:  # in the middle of a head
-            stream = self.manager.stream.refused(self, self.manager, monotonic())
-        if stream is not None:
-            stream.on_client_gone(detail)
-        self.manager.closed(self, monotonic() - self._opened, in_use=stream is not None)
+        handler, self._handler = self._handler, None
+        if handler is None and self._buffer and state == HEAD:  # in the middle of a head
+            handler = self._refused()
+        if handler is not None:
+            handler.on_client_gone(detail)
+        self.manager.closed(self, monotonic() - self._opened, in_use=handler is not None)
+
+    def _refused(self) -> RequestHandler:
+        """A handler for what is not a request."""
+        raise NotImplementedError
 
     def cut_off(self, detail: str) -> None:
         """Ends the connection whatever is in flight; `detail` is for the log."""
@@ -96,7 +103,7 @@ class ClosableConnection:
 
     def on_deadline(self, now: float) -> None:
         """Looked at when the limit of an idle or old connection may have come."""
-        config = self.manager.config
+        config = self.config
         if self._state == CLOSING:
             self._watch_flush(now)
             return
@@ -106,7 +113,7 @@ class ClosableConnection:
         if self._draining >= _LEAVES or self._close_after:
             pass  # its end is near anyway
         elif config.max_connection_duration and now - self._opened >= config.max_connection_duration:
-            self.manager.stats.downstream_cx_max_duration_reached.value += 1
+            self.stats.downstream_cx_max_duration_reached.value += 1
             if not self._requests and not self._buffer:
                 self._close()  # nobody has anything to lose
                 return
@@ -114,17 +121,17 @@ class ClosableConnection:
                 self._draining = _ENDS
             else:
                 self._announce_end(now)
-        elif self._stream is not None or self._buffer:
+        elif self._handler is not None or self._buffer:
             pass  # not idle
         elif config.idle_timeout and now - self._idle_since >= config.idle_timeout:
-            self.manager.stats.downstream_cx_idle_timeout.value += 1
+            self.stats.downstream_cx_idle_timeout.value += 1
             self._announce_end(now)
         self.deadline = min(self.manager.next_look(now, self._opened, self._idle_since), self._drain_at)
 
     def _end_of_drain(self, now: float) -> None:
         """The announced end has come: of an idle connection at once, else with the response in flight."""
         self.deadline = now  # looked at again, when a request is in flight
-        if self._stream is not None:
+        if self._handler is not None:
             self._close_after = True
         elif self._blocked:
             self._close()
@@ -143,7 +150,7 @@ class ClosableConnection:
         """From here on every response says `connection: close`. What the client has sent without knowing is still
         answered: the connection ends `drain_timeout` later."""
         self._draining = _LEAVES
-        self._drain_at = now + self.manager.config.drain_timeout
+        self._drain_at = now + self.config.drain_timeout
         self.deadline = min(self.deadline, self._drain_at)
 
     def _leaves(self) -> bool:
@@ -152,16 +159,11 @@ class ClosableConnection:
             if self.manager.ends_keep_alive():
                 self._close_after = True
             elif self.manager.gives_up():
-                self.manager.stats.downstream_cx_drain_close.value += 1
+                self.stats.downstream_cx_drain_close.value += 1
                 self._announce_end(monotonic())
         if self._draining == _ENDS:  # with this very response
             self._close_after = True
         return self._close_after or self._draining >= _LEAVES
-
-    @property
-    def ends_after_this(self) -> bool:
-        """Whether the answer in progress says that the connection ends."""
-        return self._close_after or not self._request_done or self._leaves()
 
     @property
     def answer_is_last(self) -> bool:
@@ -177,12 +179,12 @@ class ClosableConnection:
     def end_soon(self) -> None:
         """Ends the connection as soon as nothing is in flight."""
         self._close_after = True
-        if self._stream is None and self._state in (HEAD, WAIT):
+        if self._handler is None and self._state in (HEAD, WAIT):
             self._close()
 
-    def cut(self) -> None:
+    def reset(self, reason: ResetReason) -> None:
         """The response cannot be completed: what was written goes out, then the connection ends."""
-        self._stream = None
+        self._handler = None
         self._close()
 
     def _close(self) -> None:
@@ -196,13 +198,13 @@ class ClosableConnection:
     def _watch_flush(self, now: float) -> None:
         left = self.transport.get_write_buffer_size()
         if left and left == self._left:
-            self.manager.stats.downstream_cx_delayed_close_timeout.value += 1
+            self.stats.downstream_cx_delayed_close_timeout.value += 1
             self.transport.abort()
         self._left = left
         self._look_again(now)
 
     def _look_again(self, now: float) -> None:
-        self.deadline = now + (self.manager.config.delayed_close_timeout or NEVER)
+        self.deadline = now + (self.config.delayed_close_timeout or NEVER)
 
     def _close_later(self) -> None:
         """Lets the client read the answer before the FIN: what it still sends is dropped meanwhile, for a RST on unread
@@ -211,11 +213,11 @@ class ClosableConnection:
         self._buffer = b""
         self._left = 0
         self.resume_reading()
-        delay = self.manager.config.delayed_close_timeout
+        delay = self.config.delayed_close_timeout
         self._timer = self.manager.loop.call_later(delay, self._delay_over)
 
     def _delay_over(self) -> None:
-        self.manager.stats.downstream_cx_delayed_close_timeout.value += 1
+        self.stats.downstream_cx_delayed_close_timeout.value += 1
         self._close()
 
     # ── reading ───────────────────────────────────────────────────────────────────────────────────────────────────────

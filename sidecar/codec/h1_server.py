@@ -1,68 +1,64 @@
 """The HTTP/1.1 server side of the proxy: one downstream connection, requests in order (pipelined ones wait).
 
-Heads are found here, parsed by `heads`, and become a `Stream`; bodies are framed here and handed on piece by piece. How a
-connection ends is `h1_closing`'s.
+Heads are found here and parsed by `h1_parser`, bodies are framed here and handed on piece by piece. How a connection ends
+is `h1_closing`'s. The connection is the `Downstream` of each of its requests.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
 from time import monotonic
 from typing import TYPE_CHECKING, Any, Final
 
 from sidecar.codec import fallback_parser
 from sidecar.codec.framing import CHUNKED, ChunkedDecoder, FramingError, chunk, last_chunk, request_length
 from sidecar.codec.h1_closing import BODY, CHUNKS, CLOSING, HEAD, TUNNEL, WAIT, ClosableConnection
-from sidecar.codec.heads import HeadError, RequestParser
+from sidecar.codec.h1_parser import HeadError
+from sidecar.codec.key_case import spell
 from sidecar.codec.render import response_head, status_line
 from sidecar.config.model import Address
-from sidecar.forward import Stream
-from sidecar.http.headers import Headers
+from sidecar.http.head import HTTP10, RequestHead, ResponseHead
+from sidecar.http.headers import Headers, get
+from sidecar.http.streams import NO_TRAILERS, RequestHandler, Trailers
 
 if TYPE_CHECKING:
-    from sidecar.http.connection_manager import ConnectionManager
+    from sidecar.http.connections import ServerCallbacks, Transport
 
 # What a client may send ahead of its turn before its reading is paused. It is not paused for merely having a request in
 # flight: a paused transport sees neither FIN nor RST.
 MAX_AHEAD: Final = 64 * 1024
 
-HeadOf = Callable[[int, Headers], bytes]
-
 _CONTINUE: Final = b"HTTP/1.1 100 Continue\r\n\r\n"
 
 _READS_BODY: Final = (BODY, CHUNKS)
 
+# Responses without a body, whatever their fields say.
+_BODILESS: Final = (101, 204, 304)
+
 
 class ServerConnection(ClosableConnection):
-    """A downstream connection: an asyncio.Protocol, though not by inheritance (`process.native`). The stream in progress
-    calls `respond`, `send_body`, `tunnel`, `cut`, `pause_reading` and `resume_reading`; it is told of body pieces, of flow
-    control, and of the client's leaving."""
+    """A downstream connection, and the `Downstream` of the request in progress: an asyncio.Protocol, though not by
+    inheritance (`process.native`)."""
 
-    def __init__(self, manager: ConnectionManager, destination: Address | None = None) -> None:
+    def __init__(self, manager: ServerCallbacks, destination: Address | None = None) -> None:
         """`destination` is where the client meant to go, if it was redirected; `local` is that, `own` our real address."""
         super().__init__(manager)
         self._redirected = destination
         self.remote = Address("", 0)
         self.local = self.own = Address("", 0)
-        self.head_of: HeadOf | None = None  # renders the next response's head, when that is not done as usual
-        self.remembers = False  # how the client spells header names
-        self.usual_head_of: HeadOf | None = None  # … and all others
         self.kept: dict[Any, Any] = {}  # what filters note for as long as the connection lives, each under itself
         self._decoder: ChunkedDecoder | None = None
         self._http10 = False
         self._chunked = False
         self._busy = False
-        self._received = manager.stats.downstream_cx_rx_bytes_total
-        self._sent = manager.stats.downstream_cx_tx_bytes_total
-
-    @property
-    def names(self) -> dict[bytes, bytes]:
-        """How the client spelled the fields of the request in progress, where that is remembered."""
-        return {}
+        self._answers_head = False  # the request in progress is a HEAD
+        self._max_head = self.config.max_request_headers_kb * 1024
+        self._max_requests = self.config.max_requests_per_connection
+        self._received = self.stats.downstream_cx_rx_bytes_total
+        self._sent = self.stats.downstream_cx_tx_bytes_total
 
     # ── asyncio's side ────────────────────────────────────────────────────────────────────────────────────────────────
 
-    def connection_made(self, transport: Any) -> None:
+    def connection_made(self, transport: Transport) -> None:
         self.transport = transport
         self.remote = address_of(transport.get_extra_info("peername"))
         self.own = address_of(transport.get_extra_info("sockname"))
@@ -88,21 +84,21 @@ class ServerConnection(ClosableConnection):
             self._buffer += data
             if len(self._buffer) > MAX_AHEAD:
                 self.pause_reading()
-        elif state == TUNNEL and self._stream is not None:
-            self._stream.on_request_body(data, False)
+        elif state == TUNNEL and self._handler is not None:
+            self._handler.on_request_body(data, False)
 
     def eof_received(self) -> bool:
         return False  # Envoy has no half-closed HTTP connections either, tunnels included
 
     def pause_writing(self) -> None:
         self._blocked = True
-        if self._stream is not None:
-            self._stream.on_client_blocked()
+        if self._handler is not None:
+            self._handler.on_client_blocked()
 
     def resume_writing(self) -> None:
         self._blocked = False
-        if self._stream is not None:
-            self._stream.on_client_ready()
+        if self._handler is not None:
+            self._handler.on_client_ready()
         elif self._state == WAIT:
             self._state = HEAD
             self._next()
@@ -138,23 +134,24 @@ class ServerConnection(ClosableConnection):
                 head = data
             else:
                 head, self._buffer = data[:end], data[end:]
-            if end > self.manager.max_head:
+            if end > self._max_head:
                 raise HeadError("http1.headers_too_large")
             try:
-                parser.parse(head)
+                request = parser.parse(head)
             except HeadError:  # llhttp is stricter than Envoy in places: our own parser decides
                 end = fallback_parser.head_end(head)  # with bare line feeds a head may end before the first CRLF CRLF
                 self._buffer = head[end:] + self._buffer
-                fallback_parser.parse(head[:end], parser)
-            length = request_length(parser.hop_headers) if len(parser.hop_headers) > 1 else 0  # more than the host
+                request = fallback_parser.parse(head[:end], parser)
+            hop_headers = request.hop_headers
+            length = request_length(hop_headers) if len(hop_headers) > 1 else 0  # more than the host
         except (HeadError, FramingError) as error:
             self._refuse_head(str(error))
             return False
-        self._start(parser, length)
+        self._start(request, length)
         return True
 
     def _head_incomplete(self, data: bytes) -> bool:
-        if len(data) > self.manager.max_head:
+        if len(data) > self._max_head:
             self._refuse_head("http1.headers_too_large")
         elif (detail := fallback_parser.hopeless(data)) is not None:
             self._refuse_head(detail)
@@ -164,7 +161,7 @@ class ServerConnection(ClosableConnection):
 
     def _watch_head(self) -> None:
         """A head has begun and has to be completed in time."""
-        config = self.manager.config
+        config = self.config
         limits = (
             (
                 config.request_headers_timeout,
@@ -182,7 +179,7 @@ class ServerConnection(ClosableConnection):
 
     def _head_too_slow(self, body: bytes, detail: str, flags: int) -> None:
         self._timer = None
-        stats = self.manager.stats
+        stats = self.stats
         if detail == "request_header_timeout":
             counter = stats.downstream_rq_header_timeout
         else:
@@ -190,29 +187,25 @@ class ServerConnection(ClosableConnection):
         counter.value += 1
         self._refuse(408, body, detail, flags)
 
-    def _start(self, parser: RequestParser, length: int) -> None:
+    def _start(self, head: RequestHead, length: int) -> None:
         if self._timer is not None:
             self._cancel_timer()
         self._requests += 1
-        self._http10 = parser.http10
-        self._close_after = not parser.keep_alive
-        if not self.manager.keeps(self._requests):
+        self._http10 = head.protocol == HTTP10
+        self._answers_head = head.method == b"HEAD"
+        self._close_after = not head.keep_alive
+        if self._requests == self._max_requests:
             self._close_after = True
-            self.manager.stats.downstream_cx_max_requests_reached.value += 1
-        manager = self.manager
-        if manager.plain_streams:
-            stream = Stream(self, manager, parser, length, monotonic())
-        else:
-            stream = manager.kind()(self, manager, parser, length, monotonic())
-        self._stream = stream
-        hop_headers = parser.hop_headers
+            self.stats.downstream_cx_max_requests_reached.value += 1
+        self._handler = handler = self.manager.begin(self, head, length, monotonic())
+        hop_headers = head.hop_headers
         if b"expect" in hop_headers and self.manager.answers_continue(hop_headers[b"expect"]):
             self._sent.value += len(_CONTINUE)
             self.transport.write(_CONTINUE)
         if length == 0:
             self._request_done = True
             self._state = WAIT
-            stream.start()
+            handler.start()
             return
         self._request_done = False
         if length == CHUNKED:
@@ -224,14 +217,14 @@ class ServerConnection(ClosableConnection):
         rest, self._buffer = self._buffer, b""
         if self._paused:  # from here on only the body's way upstream holds it up
             self.resume_reading()
-        stream.start()
+        handler.start()
         if rest and self._state in _READS_BODY:
             self._take(rest)
 
     def _refuse_head(self, detail: str) -> None:
         """A head that is not HTTP as Envoy knows it: answered, logged, and the connection ends."""
         status, body = fallback_parser.answer(detail)
-        self.manager.stats.downstream_cx_protocol_error.value += 1
+        self.stats.downstream_cx_protocol_error.value += 1
         self._refuse(status, body, detail)
 
     def _refuse(self, status: int, body: bytes, detail: str, flags: int = fallback_parser.PROTOCOL_ERROR) -> None:
@@ -240,87 +233,97 @@ class ServerConnection(ClosableConnection):
         self._http10 = False
         self._request_done = False
         self._close_after = True
-        stream = self.manager.stream.refused(self, self.manager, monotonic())
-        self._stream = stream
+        self._answers_head = False
+        self._handler = handler = self._refused()
         self._state = WAIT
-        stream.reply(status, body, detail, flags)
+        handler.refuse(status, body, detail, flags)
+
+    def _refused(self) -> RequestHandler:
+        return self.manager.begin_refused(self, monotonic())
 
     # ── request bodies ────────────────────────────────────────────────────────────────────────────────────────────────
 
     def _on_sized(self, data: bytes) -> None:
-        left = self._left - len(data)
+        handler, left = self._handler, self._left - len(data)
+        if handler is None:
+            return
         if left > 0:
             self._left = left
-            self._stream.on_request_body(data, False)  # type: ignore[union-attr]
+            handler.on_request_body(data, False)
             return
         if left < 0:
             data, self._buffer = data[:left], data[left:]
         self._body_done()
-        self._stream.on_request_body(data, True)  # type: ignore[union-attr]
+        handler.on_request_body(data, True)
 
     def _on_chunks(self, data: bytes) -> None:
-        decoder, stream = self._decoder, self._stream
-        if decoder is None or stream is None:
+        decoder, handler = self._decoder, self._handler
+        if decoder is None or handler is None:
             return
         try:
             payload = decoder.feed(data)
         except FramingError as error:
             if decoder.payload:
-                stream.on_request_body(decoder.payload, False)
+                handler.on_request_body(decoder.payload, False)
             self._state = CLOSING
             self._close_after = True
-            self.manager.stats.downstream_cx_protocol_error.value += 1
-            stream.on_bad_body(str(error))
+            self.stats.downstream_cx_protocol_error.value += 1
+            handler.on_bad_body(str(error))
             return
         if decoder.done:
             self._buffer = decoder.rest
             self._decoder = None
             self._body_done()
-            if self.manager.config.enable_trailers:
-                stream.request_trailers = decoder.trailers
-            stream.on_request_body(payload, True)
+            trailers = decoder.trailers if self.config.enable_trailers and decoder.trailers else NO_TRAILERS
+            handler.on_request_body(payload, True, trailers)
         elif payload:
-            stream.on_request_body(payload, False)
+            handler.on_request_body(payload, False)
 
     def _body_done(self) -> None:
         self._request_done = True
         self._state = WAIT
 
-    # ── the stream's side ─────────────────────────────────────────────────────────────────────────────────────────────
+    # ── the response ──────────────────────────────────────────────────────────────────────────────────────────────────
 
     def respond(
-        self,
-        status: int,
-        headers: Headers,
-        framed: bool,
-        body: bytes,
-        end: bool,
-        trailers: Sequence[bytes] = (),
+        self, head: ResponseHead, length: int, body: bytes, end: bool, trailers: Trailers = NO_TRAILERS
     ) -> None:
-        """Sends the response's head and what is there of its body. `framed` says that the headers tell its length (or
-        that there is none to tell); else it is chunked, for HTTP/1.0 until close."""
+        headers = head.headers
         self._chunked = False
-        if not framed:
-            if self._http10:
-                self._close_after = True
-            else:
-                self._chunked = True
-                headers.append((b"transfer-encoding", b"chunked"))
+        if length <= 0 or self._answers_head:
+            self._frame(head.status, headers, length)
         if self._close_after or self._draining or not self._request_done:
             self._say_how_it_goes_on(headers)
         elif self._http10:
             headers.append((b"connection", b"keep-alive"))
-        data = response_head(status, headers) if self.head_of is None else self.head_of(status, headers)
-        if self._http10 and status != 426:  # the refusal of a version speaks the version that is wanted
+        data = self._render(head)
+        if self._http10 and head.status != 426:  # the refusal of a version speaks the version that is wanted
             data = b"HTTP/1.0" + data[8:]
         if body:
             data += chunk(body) if self._chunked else body
         if end and self._chunked:
-            data += last_chunk(trailers if self.manager.config.enable_trailers else ())
+            data += last_chunk(trailers if self.config.enable_trailers else NO_TRAILERS)
         self._sent.value += len(data)
         self.transport.write(data)
         if end:
             self._response_done()
+
+    def _frame(self, status: int, headers: Headers, length: int) -> None:
+        """The fields that say how long the body is, where they are not there already: chunked, for HTTP/1.0 until close;
+        of an answer to HEAD they say it of the body that does not come."""
+        if status in _BODILESS:
+            return
+        if self._answers_head:
+            if not self._http10 and get(headers, b"content-length") is None:
+                headers.append((b"transfer-encoding", b"chunked"))
+        elif length == 0:
+            if get(headers, b"content-length") is None:
+                headers.append((b"content-length", b"0"))
+        elif self._http10:
+            self._close_after = True
+        else:
+            self._chunked = True
+            headers.append((b"transfer-encoding", b"chunked"))
 
     def _say_how_it_goes_on(self, headers: Headers) -> None:
         """This response is the connection's last, or the first one of those that say that it will end."""
@@ -332,62 +335,54 @@ class ServerConnection(ClosableConnection):
         elif self._http10:
             headers.append((b"connection", b"keep-alive"))
 
-    def respond_without_body(self, status: int, headers: Headers, framed: bool) -> None:
-        """The answer to a HEAD: framed as if the body followed."""
-        if not framed and not self._http10:
-            headers.append((b"transfer-encoding", b"chunked"))
-        self.respond(status, headers, True, b"", True)
+    def _render(self, head: ResponseHead) -> bytes:
+        data = response_head(head.status, head.headers)
+        return data if head.spelling is None else spell(data, head.spelling)
 
-    def send_body(self, data: bytes, end: bool, trailers: Sequence[bytes] = ()) -> None:
-        """A further piece of the body; `trailers` are raw lines that end a chunked one."""
+    def send_body(self, data: bytes, end: bool, trailers: Trailers = NO_TRAILERS) -> None:
         if self._chunked:
             if data:
                 data = chunk(data)
             if end:
-                data += last_chunk(trailers if self.manager.config.enable_trailers else ())
+                data += last_chunk(trailers if self.config.enable_trailers else NO_TRAILERS)
         if data:
             self._sent.value += len(data)
             self.transport.write(data)
         if end:
             self._response_done()
 
-    def render(self, status: int, headers: Headers) -> bytes:
-        """A response's head as this connection writes it."""
-        return response_head(status, headers) if self.head_of is None else self.head_of(status, headers)
-
-    def interim(self, status: int, headers: Headers) -> None:
-        """Passes on a response that precedes the real one."""
-        data = self.render(status, headers) if headers else status_line(status) + b"\r\n"
+    def interim(self, head: ResponseHead) -> None:
+        data = self._render(head) if head.headers else status_line(head.status) + b"\r\n"
         self._sent.value += len(data)
         self.transport.write(data)
 
-    def switch(self, head: bytes) -> None:
-        """Answers with `head`; from here on bytes pass as they are."""
+    def switch(self, head: ResponseHead) -> None:
+        hop_headers = head.hop_headers
+        if head.status == 101:
+            head.headers.append((b"connection", hop_headers[b"connection"]))
+            head.headers.append((b"upgrade", hop_headers[b"upgrade"]))
         self._state = TUNNEL
+        self._chunked = False
         self.resume_reading()
-        self._sent.value += len(head)
-        self.transport.write(head)
-        if self._buffer and self._stream is not None:
-            data, self._buffer = self._buffer, b""
-            self._stream.on_request_body(data, False)
-
-    def write_raw(self, data: bytes) -> None:
+        data = self._render(head)
         self._sent.value += len(data)
         self.transport.write(data)
+        if self._buffer and self._handler is not None:
+            data, self._buffer = self._buffer, b""
+            self._handler.on_request_body(data, False)
 
-    def replace(self, stream: Stream) -> None:
-        """Another stream has taken over the request in progress."""
-        self._stream = stream
+    def replace(self, handler: RequestHandler) -> None:
+        self._handler = handler
 
     def _response_done(self) -> None:
-        self._stream = None
+        self._handler = None
         if self._close_after:
             if self._request_done and not self._close_slowly:
                 self._close()
             else:
                 if not self._request_done:
-                    self.manager.stats.downstream_rq_response_before_rq_complete.value += 1
-                    self.manager.stats.downstream_rq_rx_reset.value += 1
+                    self.stats.downstream_rq_response_before_rq_complete.value += 1
+                    self.stats.downstream_rq_rx_reset.value += 1
                 self._close_later()
             return
         self._idle_since = monotonic()

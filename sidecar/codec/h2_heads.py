@@ -9,8 +9,8 @@ from __future__ import annotations
 import re
 from typing import Final
 
-from sidecar.codec.heads import HOP_HEADERS, INDEXED_HEADERS, RESPONSE_HOP_HEADERS
 from sidecar.codec.hpack_decoder import Field, static_fields
+from sidecar.http.head import HOP_HEADERS, INDEXED_HEADERS, RESPONSE_HOP_HEADERS
 from sidecar.http.headers import Header, Headers
 
 # Kinds of fields.

@@ -1,23 +1,24 @@
 """How header names are written: lower-case, unless configuration asks for another spelling.
 
-Everything inside knows lower-case names only; a head is spelled anew when it is rendered. A connection, on either side, is
-of a class of its own where it has to (`spelling_server`, `spelling_client`), so that ordinary ones pay nothing.
+Everything inside knows lower-case names only; a head is spelled anew when it is rendered: as its sender did, if its
+`spelling` remembers, else as its receiver is to be written to. A connection, on either side, is of a class of its own where
+it has to (`preserve_case_server`, `preserve_case_client`), so that ordinary ones pay nothing. In Envoy:
+https://www.envoyproxy.io/docs/envoy/latest/configuration/http/http_conn_man/header_casing
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Final
 
-from sidecar.codec.heads import RequestParser, ResponseParser
+from sidecar.codec.h1_parser import RequestParser, ResponseParser
+from sidecar.http.head import RequestHead, Spelling
 
 PROPER: Final = "proper_case_words"
 PRESERVE: Final = "preserve_case"
 # … and what has no spelling of its own (what Envoy adds) in proper case.
 PRESERVE_OR_PROPER: Final = "preserve_case or proper_case_words"
-
-Spelling = Callable[[bytes], bytes]
 
 _WORD: Final = re.compile(rb"(?:^|[^A-Za-z0-9])[a-z]")
 
@@ -44,21 +45,26 @@ def spell(head: bytes, spelling: Spelling) -> bytes:
 
 
 class RememberingRequests(RequestParser):
-    """A parser that keeps how names were spelled, at their first occurrence, in `names`, until the next head."""
+    """A parser whose heads know how names were spelled, at their first occurrence; `rest` spells what is not among them."""
 
-    __slots__ = ("names",)
+    __slots__ = ("_rest", "names")
 
-    def __init__(self) -> None:
+    def __init__(self, rest: Spelling | None = None) -> None:
         super().__init__()
-        self.names: dict[bytes, bytes] = {}
+        self._rest = rest
 
     def reset(self) -> None:
         super().reset()
-        self.names = {}
+        self.names: dict[bytes, bytes] = {}
 
     def on_header(self, name: bytes, value: bytes) -> None:
         self.names.setdefault(name.lower(), name)
         super().on_header(name, value)
+
+    def made(self, method: bytes, protocol: str, keep_alive: bool) -> RequestHead:
+        head = super().made(method, protocol, keep_alive)
+        head.spelling = as_sent(self.names, self._rest)
+        return head
 
 
 class RememberingResponses(ResponseParser):
@@ -66,9 +72,10 @@ class RememberingResponses(ResponseParser):
 
     __slots__ = ("names",)
 
-    def __init__(self) -> None:
+    def __init__(self, rest: Spelling | None = None) -> None:
         super().__init__()
         self.names: dict[bytes, bytes] = {}
+        self.spelling = as_sent(self.names, rest)
 
     def on_header(self, name: bytes, value: bytes) -> None:
         self.names.setdefault(name.lower(), name)

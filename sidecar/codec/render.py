@@ -5,6 +5,7 @@ from __future__ import annotations
 from http import HTTPStatus
 from typing import Final
 
+from sidecar.http.head import RequestHead
 from sidecar.http.headers import Headers
 
 # The phrases that Envoy knows; for others it writes Unknown.
@@ -37,6 +38,7 @@ def response_head(status: int, headers: Headers) -> bytes:
     return line + _lines(map(_field, headers)) + b"\r\n\r\n"
 
 
-def request_head(method: bytes, path: bytes, authority: bytes, headers: Headers) -> bytes:
-    """A request's head, with the empty line; `headers` is not empty."""
-    return b"%b %b HTTP/1.1\r\nhost: %b\r\n%b\r\n\r\n" % (method, path, authority, _lines(map(_field, headers)))
+def request_head(head: RequestHead, framing: bytes) -> bytes:
+    """A request's head, with the empty line; its headers are not empty, `framing` are whole lines."""
+    fields = _lines(map(_field, head.headers))
+    return b"%b %b HTTP/1.1\r\nhost: %b\r\n%b\r\n%b\r\n" % (head.method, head.target, head.authority, fields, framing)

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import Final
 
-from sidecar.codec.heads import HOP_HEADERS, RESPONSE_HOP_HEADERS
 from sidecar.config.common import header_add, string_matcher
 from sidecar.config.filter_model import HeaderMutations
 from sidecar.config.model import HeaderMutation, RemoveMatching
 from sidecar.config.reader import Reader
+from sidecar.http.head import HOP_HEADERS, RESPONSE_HOP_HEADERS
 
 _RESPONSE_FIXED: Final = RESPONSE_HOP_HEADERS - {b"x-envoy-upstream-service-time"}
 _ACTIONS: Final = ("append", "remove", "remove_on_match")

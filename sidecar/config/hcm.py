@@ -10,7 +10,6 @@ from envoy.extensions.http.early_header_mutation.header_mutation.v3.header_mutat
 from envoy.extensions.http.header_formatters.preserve_case.v3.preserve_case_pb2 import PreserveCaseFormatterConfig
 from envoy.extensions.request_id.uuid.v3.uuid_pb2 import UuidRequestIdConfig
 
-from sidecar.codec.heads import HOP_HEADERS
 from sidecar.codec.key_case import PRESERVE, PRESERVE_OR_PROPER, PROPER
 from sidecar.config.access_log import access_logs
 from sidecar.config.common import cidr, typed
@@ -22,6 +21,7 @@ from sidecar.config.reader import Reader
 from sidecar.config.routes import route_config
 from sidecar.config.source import ads_source
 from sidecar.config.tracing import tracing
+from sidecar.http.head import HOP_HEADERS
 
 _PRESERVE_CASE: Final = {PreserveCaseFormatterConfig.DESCRIPTOR.full_name: None}
 _EARLY: Final = {EarlyHeaderMutation.DESCRIPTOR.full_name: None}

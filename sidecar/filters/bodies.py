@@ -33,9 +33,9 @@ class BodyChange:
         """The next of what was held back."""
         return b""
 
-    def trailers(self) -> Sequence[bytes]:
-        """Lines for the end of a chunked body, asked for when it has ended."""
-        return ()
+    def trailers(self) -> Headers:
+        """Fields for the end of the body, asked for when it has ended."""
+        return []
 
 
 # Asked with the response's head, which it may change; `present` is False where there is no body. A change of the body
@@ -132,5 +132,5 @@ class BodyChanges:
                 pieces.append(data)
         return b"".join(pieces), over
 
-    def trailers(self) -> list[bytes]:
-        return [line for change in self._changes for line in change.trailers()]
+    def trailers(self) -> Headers:
+        return [field for change in self._changes for field in change.trailers()]

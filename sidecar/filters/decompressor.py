@@ -81,12 +81,12 @@ class Gunzip(BodyChange):
         self._ended = bad or self._inflate.eof
         return plain
 
-    def trailers(self) -> Sequence[bytes]:
+    def trailers(self) -> Headers:
         prefix = b"x-envoy-decompressor-" + self._config.library_name.encode()
-        return (
-            b"%b-compressed-bytes: %d" % (prefix, self._from),
-            b"%b-uncompressed-bytes: %d" % (prefix, self._to),
-        )
+        return [
+            (prefix + b"-compressed-bytes", b"%d" % self._from),
+            (prefix + b"-uncompressed-bytes", b"%d" % self._to),
+        ]
 
 
 class DecompressorFilter:

@@ -13,8 +13,9 @@ from sidecar.config.model import MILLION, FaultConfig, Route
 from sidecar.filters import Decision, Delay, FilterContext, Reply, Step, Steps
 from sidecar.filters.bodies import BodyChange, at_end
 from sidecar.filters.pace import Pace
-from sidecar.http.exchange import Exchange, Flag
+from sidecar.http.exchange import Exchange
 from sidecar.http.headers import Headers, get
+from sidecar.http.response_flags import Flag
 from sidecar.router.match import Predicate, header_predicate
 
 _MAX_DIGITS: Final = 11

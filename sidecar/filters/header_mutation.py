@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from sidecar.codec.heads import INDEXED_HEADERS
 from sidecar.config.filter_model import HeaderMutations
 from sidecar.config.model import HeaderAdd, RemoveMatching, Route
 from sidecar.filters import FilterContext, ResponseStep, Step, Steps
 from sidecar.http.exchange import Exchange
 from sidecar.http.forwarded import WISHES
+from sidecar.http.head import INDEXED_HEADERS
 from sidecar.http.headers import Headers, drop, joined
 from sidecar.router.header_ops import Mutation, compile_mutations
 from sidecar.router.match import string_test

@@ -8,8 +8,9 @@ from typing import Final
 from sidecar.config.filter_model import HealthCheck
 from sidecar.config.model import Route
 from sidecar.filters import Decision, FilterContext, Reply, Steps
-from sidecar.http.exchange import UNCOUNTED, Exchange, Flag
+from sidecar.http.exchange import UNCOUNTED, Exchange
 from sidecar.http.headers import Headers, put
+from sidecar.http.response_flags import Flag
 from sidecar.router.match import header_predicate
 
 _OK: Final = Reply(200, b"", "health_check_ok")

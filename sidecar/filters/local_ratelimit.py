@@ -10,8 +10,9 @@ from weakref import WeakValueDictionary
 from sidecar.config.filter_model import LocalRateLimit
 from sidecar.config.model import MILLION, Route
 from sidecar.filters import NO_STEPS, Decision, FilterContext, Reply, Step, Steps
-from sidecar.http.exchange import Exchange, Flag
+from sidecar.http.exchange import Exchange
 from sidecar.http.headers import Headers, put
+from sidecar.http.response_flags import Flag
 from sidecar.router.header_ops import compile_ops
 
 _TEXT: Final = "local_rate_limited"

@@ -3,29 +3,25 @@
 from __future__ import annotations
 
 from time import monotonic
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, cast
 
-from sidecar.codec.framing import CHUNKED, chunk, last_chunk
-from sidecar.codec.render import request_head
 from sidecar.forward.failures import PRIORITIES
-from sidecar.forward.state import NEVER
 from sidecar.forward.timeouts import Timeouts
-from sidecar.http.exchange import Flag
 from sidecar.http.headers import put
+from sidecar.http.response_flags import Flag
+from sidecar.http.streams import NO_TRAILERS, Trailers
+from sidecar.process.timers import NEVER
 from sidecar.router.rewrite import rewrite_host
 
 if TYPE_CHECKING:
-    from sidecar.codec.h1_client import ClientConnection
     from sidecar.filters import Hold
+    from sidecar.http.head import RequestHead
+    from sidecar.http.streams import ResponseHandler, Upstream
     from sidecar.router.retry import RetryPlan
     from sidecar.router.retry_hosts import PreviousPriorities
     from sidecar.upstream.circuit import Circuit
     from sidecar.upstream.cluster import ClusterRuntime
     from sidecar.upstream.host import Host
-
-# Requests of all other methods announce a length even when there is no body.
-_BODILESS_METHODS: Final = frozenset((b"GET", b"HEAD", b"DELETE", b"TRACE", b"CONNECT"))
-
 
 # Whole seconds, which is what most time-outs are, rendered once.
 _MILLISECONDS: Final = {float(seconds): b"%d000" % seconds for seconds in range(1, 121)}
@@ -93,25 +89,22 @@ class Attempts(Timeouts):
         self.repicks = 0
         return host
 
-    def on_connection(self, connection: ClientConnection) -> None:
+    def on_connection(self, connection: Upstream) -> None:
         """The pool's answer: the request is sent."""
-        first = not self.upstream_started  # attempts before it may have ended without a connection
         self._in_flight(connection)
-        data = self._head(first)
-        if self._body:
-            data += b"".join([self._framed(piece) for piece in self._body])
-        if self.request_complete and self.length == CHUNKED:
-            data += self._last_chunk()
+        head, body = self._finished_head(), b"".join(self._body) if self._body else b""
         plan = self._plan
         if plan is None or not plan.enabled:
             self._forget_body()
         if self._body_size:  # the client may be held up: there was nowhere to send to, or a connection that is gone
             self.downstream.resume_reading()
-        connection.send(self, data, self.request_complete)
+        connection.send(
+            cast("ResponseHandler", self), head, self.length, body, self.request_complete, self.request_trailers
+        )
         if plan is not None and plan.timed and self.request_complete:
             self._start_per_try(plan)
 
-    def _in_flight(self, connection: ClientConnection) -> None:
+    def _in_flight(self, connection: Upstream) -> None:
         """From here on the attempt is an active request."""
         self._waiting = False
         self.upstream_failure = ""
@@ -127,8 +120,8 @@ class Attempts(Timeouts):
         if not self.upstream_started:
             self.upstream_started = monotonic()
 
-    def _head(self, first: bool) -> bytes:
-        """The head of this attempt; the `first` one to be sent says how the body is framed."""
+    def _finished_head(self) -> RequestHead:
+        """The head of this attempt."""
         headers = self.headers
         timeout = self._expected_timeout()
         if timeout:
@@ -138,17 +131,13 @@ class Attempts(Timeouts):
                 put(headers, b"x-envoy-expected-rq-timeout-ms", timeout)
         if self.route.tells_attempts:
             put(headers, b"x-envoy-attempt-count", b"%d" % self.attempts)
-        if first:
-            if self.length == CHUNKED:
-                headers.append((b"transfer-encoding", b"chunked"))
-            elif self.length or b"content-length" in self.hop_headers or self.method not in _BODILESS_METHODS:
-                headers.append((b"content-length", b"%d" % self.length))
-            if self._upgrade:
-                headers += [(b"connection", self.hop_headers[b"connection"]), (b"upgrade", self._upgrade)]
         if self.route.host_from_upstream and self._host is not None and self._host.endpoint.hostname:
             name = self._host.endpoint.hostname.encode()
             rewrite_host(self, name, append_forwarded=self.route.appends_forwarded_host)
-        return request_head(self.method, self.path, self.authority, headers)
+        head = self.head
+        head.method, head.target, head.authority, head.headers = self.method, self.path, self.authority, headers
+        head.upgrade = self._upgrade
+        return head
 
     def _expected_timeout(self) -> bytes:
         """x-envoy-expected-rq-timeout-ms: what is left for this attempt, b"" without a time-out."""
@@ -164,7 +153,7 @@ class Attempts(Timeouts):
 
     # ── the request's body ────────────────────────────────────────────────────────────────────────────────────────────
 
-    def on_request_body(self, data: bytes, end: bool) -> None:
+    def on_request_body(self, data: bytes, end: bool, trailers: Trailers = NO_TRAILERS) -> None:
         """A piece of the body (decoded of its coding); on a tunnel, whatever the client sent."""
         self.bytes_received += len(data)
         connection = self.connection
@@ -175,6 +164,7 @@ class Attempts(Timeouts):
             return
         if end:
             self.request_complete = True
+            self.request_trailers = trailers
             if not self._forwarding:
                 self._deadline_at = NEVER  # request_timeout is kept; the route's begins with the forwarding
             elif not self._done:
@@ -190,10 +180,7 @@ class Attempts(Timeouts):
             return
         self._touched = monotonic()
         if connection is not None:
-            framed = self._framed(data) if data else b""
-            if end and self.length == CHUNKED:
-                framed += self._last_chunk()
-            connection.write(framed, end)
+            connection.write(data, end, trailers)
             if end and self._plan is not None and self._plan.timed:
                 self._start_per_try(self._plan)
 
@@ -201,7 +188,7 @@ class Attempts(Timeouts):
         """A filter waits for the whole body."""
         raise NotImplementedError  # the phase of the filters does
 
-    def _check_buffer(self, connection: ClientConnection | None) -> None:
+    def _check_buffer(self, connection: Upstream | None) -> None:
         """What is kept is bounded: too much of it ends the chance of a retry, or holds up the client."""
         if self._body_size <= self._body_limit:
             return
@@ -216,12 +203,6 @@ class Attempts(Timeouts):
         if self._plan is not None and self._plan.enabled:
             self.cluster.stats.retry_or_shadow_abandoned.value += 1
             self._plan = self._plan.barred()
-
-    def _last_chunk(self) -> bytes:
-        return last_chunk(self.request_trailers if self.cluster.config.enable_trailers else ())
-
-    def _framed(self, data: bytes) -> bytes:
-        return chunk(data) if self.length == CHUNKED else data
 
     def on_bad_body(self, detail: str) -> None:
         """The client's body is not framed as it must be."""

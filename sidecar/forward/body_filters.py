@@ -8,18 +8,17 @@ buffer limit: beyond it the upstream is not read.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
 from time import monotonic
-from typing import Any
 
-from sidecar.codec.framing import CHUNKED
-from sidecar.codec.heads import RequestParser, ResponseParser
 from sidecar.filters import Encode
 from sidecar.filters.bodies import BodyChange, BodyChanges, ResponseBody, ended
 from sidecar.forward.elaborate import Elaborate
-from sidecar.forward.state import NEVER
 from sidecar.forward.stream import Stream
+from sidecar.http.head import RequestHead, ResponseHead
 from sidecar.http.headers import Headers, get
+from sidecar.http.stream_context import StreamContext
+from sidecar.http.streams import NO_TRAILERS, UNKNOWN_LENGTH, Downstream, Trailers
+from sidecar.process.timers import NEVER
 
 _BODILESS = (204, 304)
 
@@ -37,12 +36,14 @@ class EncodedStream(Elaborate):
         "_request_changes",
     )
 
-    def __init__(self, downstream: Any, manager: Any, parser: RequestParser, length: int, now: float) -> None:
-        super().__init__(downstream, manager, parser, length, now)
+    def __init__(
+        self, downstream: Downstream, manager: StreamContext, head: RequestHead, length: int, now: float
+    ) -> None:
+        super().__init__(downstream, manager, head, length, now)
         self._changes: BodyChanges | None = None  # while there is a response to change
         self._pacer: asyncio.Handle | None = None  # runs while bytes are held back
         self._received_whole = False  # the response, though the client may not have it yet
-        self._last_lines: Sequence[bytes] = ()  # its trailers
+        self._last_lines: Trailers = ()  # its trailers
         self._full = False  # more is held back than may be
         self._client_blocked = False
         self._request_changes: list[BodyChange] = []  # of its own body, in the order of the chain
@@ -57,7 +58,7 @@ class EncodedStream(Elaborate):
     def _change_request(self, change: BodyChange) -> None:
         """What has come of the body while filters before this one held the request up passes through the change, too."""
         self._request_changes.append(change)
-        self.length = CHUNKED
+        self.length = UNKNOWN_LENGTH
         self.hop_headers.pop(b"content-length", None)
         if self._body or self.request_complete:
             data = change.feed(b"".join(self._body), self.request_complete)
@@ -66,7 +67,7 @@ class EncodedStream(Elaborate):
             if self.request_complete:
                 self.request_trailers = [*self.request_trailers, *change.trailers()]
 
-    def on_request_body(self, data: bytes, end: bool) -> None:
+    def on_request_body(self, data: bytes, end: bool, trailers: Trailers = NO_TRAILERS) -> None:
         if self._received_whole:
             self.bytes_received += len(data)  # too late: nobody waits for it
             self.request_complete = self.request_complete or end
@@ -77,33 +78,27 @@ class EncodedStream(Elaborate):
                 if data or end:
                     data = change.feed(data, end)
                 if end:
-                    self.request_trailers = [*self.request_trailers, *change.trailers()]
+                    trailers = [*trailers, *change.trailers()]
             self.bytes_received -= len(data)  # counted as it came, once
-        super().on_request_body(data, end)
+        super().on_request_body(data, end, trailers)
 
     # ── the response's head ───────────────────────────────────────────────────────────────────────────────────────────
 
-    def _deliver(
-        self, head: ResponseParser, length: int, body: bytes, end: bool, now: float, trailers: Sequence[bytes]
-    ) -> None:
-        status, bodiless = head.status, length == 0 or self.method == b"HEAD" or head.status in _BODILESS
+    def _deliver(self, head: ResponseHead, length: int, body: bytes, end: bool, now: float, trailers: Trailers) -> None:
+        bodiless = length == 0 or self.method == b"HEAD" or head.status in _BODILESS
         asked = self._ask_filters(not bodiless)
-        headers = self._finish_head(head, now)
+        self._finish_head(head, now)
         if bodiless:
             self._finish()
-            if self.method == b"HEAD":
-                framed = status in _BODILESS or get(headers, b"content-length") is not None
-                self.downstream.respond_without_body(status, headers, framed)
-            else:
-                self.downstream.respond(status, headers, True, b"", True)
+            self.downstream.respond(head, 0, b"", True)
             return
-        self._begin_body(asked, status, headers, body, end, trailers)
+        self._begin_body(asked, head, body, end, trailers)
 
     def _send_local(self, status: int, headers: Headers, body: bytes) -> None:
         asked = self._ask_filters(bool(body) and self.method != b"HEAD")
         self._finish_own_head(status, headers)
         if asked.changes:
-            self._begin_body(asked, status, headers, body, True, ())
+            self._begin_body(asked, ResponseHead(status, headers), body, True, NO_TRAILERS)
         else:
             self._respond(status, headers, body)
 
@@ -113,18 +108,16 @@ class EncodedStream(Elaborate):
         self.keep(ResponseBody, asked)
         return asked
 
-    def _begin_body(
-        self, asked: ResponseBody, status: int, headers: Headers, body: bytes, end: bool, trailers: Sequence[bytes]
-    ) -> None:
-        framed = get(headers, b"content-length") is not None
+    def _begin_body(self, asked: ResponseBody, head: ResponseHead, body: bytes, end: bool, trailers: Trailers) -> None:
+        told = get(head.headers, b"content-length")
         self._changes = BodyChanges(asked.changes)
         data, over, lines = self._change(self._changes, body, end, trailers)
-        self.downstream.respond(status, headers, framed, data, over, lines)
+        self.downstream.respond(head, UNKNOWN_LENGTH if told is None else int(told), data, over, lines)
         self._pace()
 
     # ── the body ──────────────────────────────────────────────────────────────────────────────────────────────────────
 
-    def on_response_body(self, data: bytes, end: bool, trailers: Sequence[bytes] = ()) -> None:
+    def on_response_body(self, data: bytes, end: bool, trailers: Trailers = NO_TRAILERS) -> None:
         changes = self._changes
         if changes is None:
             super().on_response_body(data, end, trailers)
@@ -133,15 +126,11 @@ class EncodedStream(Elaborate):
         self._touched = monotonic()
         if end:
             self._detach()
-        if not self.cluster.config.enable_trailers:
-            trailers = ()
         data, over, lines = self._change(changes, data, end, trailers)
         self.downstream.send_body(data, over, lines)
         self._pace()
 
-    def _change(
-        self, changes: BodyChanges, data: bytes, end: bool, trailers: Sequence[bytes]
-    ) -> tuple[bytes, bool, Sequence[bytes]]:
+    def _change(self, changes: BodyChanges, data: bytes, end: bool, trailers: Trailers) -> tuple[bytes, bool, Trailers]:
         """What of it goes to the client, whether that is the last of it, and then its trailers."""
         if end:
             self._received_whole = True
@@ -151,7 +140,7 @@ class EncodedStream(Elaborate):
         data, over = changes.feed(data, end)
         return self._account(changes, data, over)
 
-    def _account(self, changes: BodyChanges, data: bytes, over: bool) -> tuple[bytes, bool, Sequence[bytes]]:
+    def _account(self, changes: BodyChanges, data: bytes, over: bool) -> tuple[bytes, bool, Trailers]:
         self.bytes_sent += len(data)
         if not over:
             return data, False, ()

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
-from sidecar.codec.heads import RequestParser
 from sidecar.forward.observed import OBSERVED_STATE, ObservedStream
 from sidecar.http.headers import put
 from sidecar.http.local_reply import is_grpc
 from sidecar.router.durations import limit, rendered
 
 if TYPE_CHECKING:
-    from sidecar.http.connection_manager import ConnectionManager
+    from sidecar.http.head import RequestHead
+    from sidecar.http.stream_context import StreamContext
+    from sidecar.http.streams import Downstream
 
 TOO_LONG: Final = b"downstream duration timeout"
 BOUNDED_STATE: Final = (*OBSERVED_STATE, "_lifetime")
@@ -37,9 +38,9 @@ class BoundedStream(ObservedStream):
     __slots__ = ("_lifetime",)
 
     def __init__(
-        self, downstream: Any, manager: ConnectionManager, parser: RequestParser, length: int, now: float
+        self, downstream: Downstream, manager: StreamContext, head: RequestHead, length: int, now: float
     ) -> None:
-        super().__init__(downstream, manager, parser, length, now)
+        super().__init__(downstream, manager, head, length, now)
         self._lifetime: Lifetime | None = None
 
     def _begin(self) -> None:

@@ -8,11 +8,9 @@ All other streams know nothing of it, and pay nothing for it.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
 from time import monotonic
-from typing import TYPE_CHECKING, Any, Final, Self
+from typing import TYPE_CHECKING, Final, Self
 
-from sidecar.codec.heads import RequestParser, ResponseParser
 from sidecar.config.model import InternalRedirects
 from sidecar.forward.bounded import BOUNDED_STATE, BoundedStream
 from sidecar.forward.hedging import HedgedStream
@@ -21,14 +19,18 @@ from sidecar.forward.observed import OBSERVED_STATE, ObservedStream
 from sidecar.forward.redirects import Redirection, Successor, refused
 from sidecar.forward.state import STREAM_STATE
 from sidecar.forward.stream import Stream
-from sidecar.http.exchange import EXCHANGE_STATE, UNCOUNTED, Flag
+from sidecar.http.exchange import EXCHANGE_STATE, UNCOUNTED
+from sidecar.http.head import RequestHead, ResponseHead
 from sidecar.http.headers import Headers, put
+from sidecar.http.response_flags import Flag
+from sidecar.http.streams import NO_TRAILERS, Trailers
 from sidecar.router.extras import NO_EXTRAS
 from sidecar.router.internal_redirect import Refusal
 from sidecar.router.retry import Failure, number
 
 if TYPE_CHECKING:
-    from sidecar.codec.h1_client import ClientConnection
+    from sidecar.http.stream_context import StreamContext
+    from sidecar.http.streams import Downstream, Upstream
 
 _DURATION: Final = b"x-envoy-upstream-stream-duration-ms"
 
@@ -38,8 +40,10 @@ class Elaborate(HedgedStream):
 
     __slots__ = ("_extras", "_mirrors", "_redirects", "_sources", "_time_of_attempt", "_whole")
 
-    def __init__(self, downstream: Any, manager: Any, parser: RequestParser, length: int, now: float) -> None:
-        super().__init__(downstream, manager, parser, length, now)
+    def __init__(
+        self, downstream: Downstream, manager: StreamContext, head: RequestHead, length: int, now: float
+    ) -> None:
+        super().__init__(downstream, manager, head, length, now)
         self._extras = NO_EXTRAS
         self._mirrors: list[Mirror] = []
         self._sources: list[Source] = []
@@ -51,7 +55,7 @@ class Elaborate(HedgedStream):
     def take_over(cls, plain: Stream) -> Self:
         """The request goes on as this one: all that the stream knew so far, which nobody calls any more."""
         manager, downstream = plain.manager, plain.downstream
-        elaborate = cls(downstream, manager, RequestParser(), plain.length, plain.started)
+        elaborate = cls(downstream, manager, plain.head, plain.length, plain.started)
         known: tuple[str, ...] = BOUNDED_STATE if isinstance(plain, BoundedStream) else ()
         if not known and isinstance(plain, ObservedStream):
             known = OBSERVED_STATE
@@ -98,7 +102,7 @@ class Elaborate(HedgedStream):
 
     # ── the time of an attempt ────────────────────────────────────────────────────────────────────────────────────────
 
-    def _in_flight(self, connection: ClientConnection) -> None:
+    def _in_flight(self, connection: Upstream) -> None:
         super()._in_flight(connection)
         wish = number(self.indexed_headers.get(_DURATION))
         seconds = self.cluster.config.max_stream_duration if wish is None else wish / 1000
@@ -145,10 +149,10 @@ class Elaborate(HedgedStream):
             self._sources.append(source)
             mirror.begin(b"".join(self._body), self.request_complete)
 
-    def on_request_body(self, data: bytes, end: bool) -> None:
+    def on_request_body(self, data: bytes, end: bool, trailers: Trailers = NO_TRAILERS) -> None:
         for mirror in self._mirrors:
-            mirror.on_request_body(data, end)
-        super().on_request_body(data, end)
+            mirror.on_request_body(data, end, trailers)
+        super().on_request_body(data, end, trailers)
 
     def _pace(self) -> None:
         """The slowest of all receivers of the body sets the pace."""
@@ -167,7 +171,7 @@ class Elaborate(HedgedStream):
     # ── redirects ─────────────────────────────────────────────────────────────────────────────────────────────────────
 
     def on_response(
-        self, head: ResponseParser, length: int, body: bytes, end: bool, trailers: Sequence[bytes] = ()
+        self, head: ResponseHead, length: int, body: bytes, end: bool, trailers: Trailers = NO_TRAILERS
     ) -> None:
         policy, plan = self._redirects, self._plan
         if policy is not None and (plan is None or not plan.wants_response(head)):
@@ -176,7 +180,7 @@ class Elaborate(HedgedStream):
                 return
         super().on_response(head, length, body, end, trailers)
 
-    def _redirected(self, policy: InternalRedirects, head: ResponseParser, end: bool) -> bool:
+    def _redirected(self, policy: InternalRedirects, head: ResponseHead, end: bool) -> bool:
         """Whether the redirect was followed; else the client gets it."""
         redirection = Redirection(self, policy)
         found = redirection.find(head) if self._whole else None
@@ -199,7 +203,7 @@ class Elaborate(HedgedStream):
         successor.restart(body)
         return True
 
-    def _note_answer(self, head: ResponseParser) -> None:
+    def _note_answer(self, head: ResponseHead) -> None:
         """What a response says of the host, whatever becomes of it."""
         host, cluster = self._host, self.cluster
         if host is not None and cluster.outlier is not None:
@@ -207,7 +211,7 @@ class Elaborate(HedgedStream):
         if self._permit is not None:
             self._give_back(head.status)
 
-    def _end_as_redirected(self, successor: Successor, head: ResponseParser) -> None:
+    def _end_as_redirected(self, successor: Successor, head: ResponseHead) -> None:
         """As Envoy's log has it: but for its status and its host it is the next request already."""
         self.method, self.path, self.authority = successor.method, successor.path, successor.authority
         self._end_retry(succeeded=True)

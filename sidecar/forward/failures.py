@@ -5,19 +5,19 @@ from __future__ import annotations
 from time import monotonic
 from typing import TYPE_CHECKING, Final
 
-from sidecar.codec.h1_client import CONNECTION_TERMINATION
 from sidecar.config.model import Resend, RetryPolicy
 from sidecar.forward.state import StreamState
-from sidecar.http.exchange import Flag
 from sidecar.http.headers import put
 from sidecar.http.local_reply import reset_body
+from sidecar.http.response_flags import Flag
+from sidecar.http.streams import ResetReason
 from sidecar.router.retry import Failure, RetryPlan
 from sidecar.router.retry_hosts import PreviousPriorities
 from sidecar.upstream import outlier
 from sidecar.upstream.dial import DialError
 
 if TYPE_CHECKING:
-    from sidecar.codec.h1_client import ClientConnection
+    from sidecar.http.streams import Upstream
     from sidecar.telemetry.stats import PoolStats
     from sidecar.upstream.host import Host
 
@@ -66,41 +66,40 @@ class Failures(StreamState):
         reason = "connection timeout" if failure.timed_out else "remote connection failure"
         self._failed(Failure.CONNECT, reason, Flag.UF, 503)
 
-    def on_upstream_reset(self, reason: str, connection: ClientConnection) -> None:
-        """The connection ended, or what came over it is not HTTP."""
+    def on_upstream_reset(self, reason: ResetReason, upstream: Upstream) -> None:
         if self._done:
             return
-        if self.cluster.pool_stats is not None and self._may_resend(reason, connection):
+        if self.cluster.pool_stats is not None and self._may_resend(reason, upstream):
             self._resend(self.cluster.pool_stats)
             return
         host = self._host
         if self._permit is not None:
             self._give_back("the connection ended")
         self._detach()
-        protocol_error = reason == "protocol error"
+        protocol_error = reason is ResetReason.PROTOCOL_ERROR
         flag = Flag.UPE if protocol_error else Flag.UC
         if host is not None:
             host.rq_error += 1
             self._blame(host, outlier.RESET, connected=not self.responding)
         if self.responding:
             self.flags |= flag
-            self.details = f"upstream_reset_after_response_started{{{reason.replace(' ', '_')}}}"
+            self.details = f"upstream_reset_after_response_started{{{reason.value.replace(' ', '_')}}}"
             self._finish(cut=True)
             return
-        self._failed(Failure.RESET, reason, flag, 502 if protocol_error else 503)
+        self._failed(Failure.RESET, reason.value, flag, 502 if protocol_error else 503)
 
     def keep_for_resend(self) -> None:
         """The pool's word that a request which meets a closed connection is sent again: its body has to be there."""
         if self._plan is None:
             self._plan = _KEEPING
 
-    def _may_resend(self, reason: str, connection: ClientConnection) -> bool:
+    def _may_resend(self, reason: ResetReason, upstream: Upstream) -> bool:
         """Whether the host had closed the connection before it saw the request, as far as can be told, and it is
         whole, and may be sent once more than needed."""
         resend = self.cluster.config.resend
         return (
-            reason == CONNECTION_TERMINATION
-            and connection.stale
+            reason is ResetReason.CONNECTION_TERMINATION
+            and upstream.stale
             and not self.responding
             and self.request_complete
             and (self._keep_body or not self._body_size)
@@ -180,7 +179,7 @@ class Failures(StreamState):
     def _leave_out(self, plan: RetryPlan) -> None:
         """Notes at which priority the last attempt was, for retries that go elsewhere."""
         frequency = plan.policy.priority_frequency
-        if frequency:
+        if frequency and self.endpoint is not None:
             priorities = self.kept(PRIORITIES)
             if priorities is None:
                 priorities = PreviousPriorities(frequency)

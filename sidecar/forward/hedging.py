@@ -6,23 +6,22 @@ request what becomes of it.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from time import monotonic
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from sidecar.codec.heads import RequestParser, ResponseParser
 from sidecar.forward.bounded import BoundedStream
-from sidecar.http.exchange import Flag
+from sidecar.http.head import RequestHead, ResponseHead
+from sidecar.http.response_flags import Flag
+from sidecar.http.streams import NO_TRAILERS, ResetReason, Trailers
 from sidecar.router.retry import Failure
 from sidecar.upstream import outlier
 
 if TYPE_CHECKING:
-    from sidecar.codec.h1_client import ClientConnection
+    from sidecar.http.stream_context import StreamContext
+    from sidecar.http.streams import Downstream, Upstream
     from sidecar.telemetry.cells import Counter
     from sidecar.upstream.circuit import Permit
     from sidecar.upstream.host import Host
-
-_NOTHING: tuple[bytes, ...] = ()
 
 
 class Straggler:
@@ -31,7 +30,7 @@ class Straggler:
     __slots__ = ("connection", "counted", "host", "local", "method", "permit", "request")
 
     def __init__(
-        self, request: HedgedStream, connection: ClientConnection, host: Host, permit: Permit | None, *, counted: bool
+        self, request: HedgedStream, connection: Upstream, host: Host, permit: Permit | None, *, counted: bool
     ) -> None:
         self.request = request
         self.method = request.method
@@ -40,22 +39,27 @@ class Straggler:
         self.local = connection.local
         self.permit = permit
         self.counted = counted
-        connection.stream = self
+        connection.handler = self
 
     def on_response(
-        self, head: ResponseParser, length: int, body: bytes, end: bool, trailers: Sequence[bytes] = _NOTHING
+        self, head: ResponseHead, length: int, body: bytes, end: bool, trailers: Trailers = NO_TRAILERS
     ) -> None:
         self.request.on_late_response(self, head, length, body, end, trailers)
 
-    @property
-    def asks_upgrade(self) -> bool:
-        return self.request.asks_upgrade
+    def on_switching(self, head: ResponseHead) -> None:
+        self.request.on_late_reset(self, ResetReason.PROTOCOL_ERROR)
 
-    def on_switching(self, head: ResponseParser) -> None:
-        self.request.on_late_reset(self, "protocol error")
-
-    def on_upstream_reset(self, reason: str, connection: ClientConnection) -> None:
+    def on_upstream_reset(self, reason: ResetReason, upstream: Upstream) -> None:
         self.request.on_late_reset(self, reason)
+
+    def on_interim(self, head: ResponseHead) -> None:
+        """Of the answer that counts only."""
+
+    def on_response_body(self, data: bytes, end: bool, trailers: Trailers = NO_TRAILERS) -> None:
+        """Whoever has had the head is no straggler any more."""
+
+    def on_upstream_closed(self) -> None:
+        """Nor is a tunnel one."""
 
     def on_upstream_blocked(self) -> None:
         """The request was sent whole before it could straggle."""
@@ -69,8 +73,10 @@ class HedgedStream(BoundedStream):
 
     __slots__ = ("_hedges", "_stragglers")
 
-    def __init__(self, downstream: Any, manager: Any, parser: RequestParser, length: int, now: float) -> None:
-        super().__init__(downstream, manager, parser, length, now)
+    def __init__(
+        self, downstream: Downstream, manager: StreamContext, head: RequestHead, length: int, now: float
+    ) -> None:
+        super().__init__(downstream, manager, head, length, now)
         self._hedges = False
         self._stragglers: list[Straggler] = []
 
@@ -90,7 +96,7 @@ class HedgedStream(BoundedStream):
         self._schedule_retry(timed_out=True)
 
     def on_response(
-        self, head: ResponseParser, length: int, body: bytes, end: bool, trailers: Sequence[bytes] = _NOTHING
+        self, head: ResponseHead, length: int, body: bytes, end: bool, trailers: Trailers = NO_TRAILERS
     ) -> None:
         plan = self._plan
         if self._stragglers and plan is not None and plan.wants_response(head):
@@ -142,7 +148,7 @@ class HedgedStream(BoundedStream):
     # ── those beside it ───────────────────────────────────────────────────────────────────────────────────────────────
 
     def on_late_response(
-        self, straggler: Straggler, head: ResponseParser, length: int, body: bytes, end: bool, trailers: Sequence[bytes]
+        self, straggler: Straggler, head: ResponseHead, length: int, body: bytes, end: bool, trailers: Trailers
     ) -> None:
         plan = self._plan
         if plan is not None and plan.wants_response(head) and self._has_other_than(straggler):
@@ -152,7 +158,7 @@ class HedgedStream(BoundedStream):
         self._leave_upstream()
         self._end_retry(succeeded=False)
         self._stragglers.remove(straggler)
-        straggler.connection.stream = None if end else self
+        straggler.connection.handler = None if end else self
         self.connection = straggler.connection
         self._host = self.endpoint = straggler.host
         self._permit, self._counted = straggler.permit, straggler.counted
@@ -160,15 +166,15 @@ class HedgedStream(BoundedStream):
         self._plan = None  # it was tried again already
         self.on_response(head, length, body, end, trailers)
 
-    def on_late_reset(self, straggler: Straggler, reason: str) -> None:
+    def on_late_reset(self, straggler: Straggler, reason: ResetReason) -> None:
         straggler.host.rq_error += 1
         self._blame(straggler.host, outlier.RESET, connected=True)
         alone = not self._has_other_than(straggler)
         self._drop(straggler, ended=True)
-        status, flag = (502, Flag.UPE) if reason == "protocol error" else (503, Flag.UC)
+        status, flag = (502, Flag.UPE) if reason is ResetReason.PROTOCOL_ERROR else (503, Flag.UC)
         if alone:
             self._plan = None
-            self._failed(Failure.RESET, reason, flag, status)
+            self._failed(Failure.RESET, reason.value, flag, status)
         else:
             self.cluster.stats.complete(status, 0.0)
 
@@ -192,4 +198,4 @@ class HedgedStream(BoundedStream):
         if permit is not None and circuit is permit.circuit:
             circuit.failed(permit, "timed out", monotonic())
         if not ended:
-            straggler.connection.abandon()
+            straggler.connection.reset()

@@ -6,15 +6,16 @@ stream that it copies, seen from here.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from time import monotonic
-from typing import Any, Final
+from typing import Final
 
-from sidecar.codec.heads import RequestParser, ResponseParser
 from sidecar.config.model import Forward, PathMatch, Route, RouteConfig, RouteMatch, VirtualHost
 from sidecar.forward.response import Responses
 from sidecar.forward.state import StreamState
+from sidecar.http.head import RequestHead, ResponseHead
 from sidecar.http.headers import Header, Headers, get, put
+from sidecar.http.streams import NO_TRAILERS, Downstream, RequestHandler, ResetReason, Trailers
 from sidecar.process.hostinfo import own_address
 from sidecar.router.extras import Mirroring
 from sidecar.router.table import RouteTable
@@ -32,10 +33,13 @@ class Source:
     """The client side of a mirror. `pace` is called when the mirror's upstream stops taking the body, and when it takes
     it again."""
 
-    __slots__ = ("blocked", "local", "own", "pace", "remote")
+    __slots__ = ("blocked", "kept", "local", "own", "pace", "remote")
 
-    def __init__(self, downstream: Any, pace: Callable[[], None]) -> None:
+    answer_is_last = False
+
+    def __init__(self, downstream: Downstream, pace: Callable[[], None]) -> None:
         self.remote, self.local, self.own = downstream.remote, downstream.local, downstream.own
+        self.kept = downstream.kept
         self.blocked = False
         self.pace = pace
 
@@ -47,6 +51,24 @@ class Source:
         if self.blocked:
             self.blocked = False
             self.pace()
+
+    # nobody waits for an answer
+
+    def respond(
+        self, head: ResponseHead, length: int, body: bytes, end: bool, trailers: Trailers = NO_TRAILERS
+    ) -> None: ...
+
+    def interim(self, head: ResponseHead) -> None: ...
+
+    def switch(self, head: ResponseHead) -> None: ...
+
+    def send_body(self, data: bytes, end: bool, trailers: Trailers = NO_TRAILERS) -> None: ...
+
+    def reset(self, reason: ResetReason) -> None: ...
+
+    def end_after_this(self) -> None: ...
+
+    def replace(self, handler: RequestHandler) -> None: ...
 
 
 class Mirror(Responses):
@@ -64,15 +86,8 @@ class Mirror(Responses):
         authority: bytes,
         source: Source,
     ) -> None:
-        parser = RequestParser()
-        parser.method, parser.target, parser.hop_headers, parser.indexed_headers = (
-            of.method,
-            of.path,
-            of.hop_headers,
-            of.indexed_headers,
-        )
-        parser.headers = list(headers)
-        super().__init__(source, of.manager, parser, of.length, monotonic())
+        head = RequestHead(of.method, of.path, list(headers), of.hop_headers, of.indexed_headers)
+        super().__init__(source, of.manager, head, of.length, monotonic())
         assert _VIRTUAL_HOST is not None  # noqa: S101  # it serves every name
         self.virtual_host = _VIRTUAL_HOST
         self.route = _VIRTUAL_HOST.routes[0]
@@ -128,14 +143,12 @@ class Mirror(Responses):
         self._detach()
         self._finish()
 
-    def _deliver(
-        self, head: ResponseParser, length: int, body: bytes, end: bool, now: float, trailers: Sequence[bytes]
-    ) -> None:
+    def _deliver(self, head: ResponseHead, length: int, body: bytes, end: bool, now: float, trailers: Trailers) -> None:
         self.responding = True
         if end:
             self._finish()
 
-    def on_response_body(self, data: bytes, end: bool, trailers: Sequence[bytes] = ()) -> None:
+    def on_response_body(self, data: bytes, end: bool, trailers: Trailers = NO_TRAILERS) -> None:
         if end:
             self._detach()
             self._finish()

@@ -21,7 +21,7 @@ class OverloadedStream(Stream):
         stats.downstream_rq_total.value += 1
         stats.downstream_rq_http1_total.value += 1
         stats.downstream_rq_active.value += 1
-        refusal = manager.refuse_head(self)
+        refusal = manager.heads.refuse_head(self)
         if refusal is None:
             stats.downstream_rq_overload_close.value += 1
             refusal = _OVERLOADED

@@ -9,10 +9,10 @@ from __future__ import annotations
 from time import monotonic
 from typing import TYPE_CHECKING, Final
 
-from sidecar.codec.heads import RequestParser, ResponseParser
 from sidecar.config.model import InternalRedirects
 from sidecar.forward.bounded import BoundedStream
 from sidecar.http.forwarded import WISHES
+from sidecar.http.head import RequestHead, ResponseHead
 from sidecar.http.headers import Headers, get, put
 from sidecar.router.internal_redirect import Refusal, Target, Trail, accepts, refused_before
 from sidecar.router.retry import Answer
@@ -54,7 +54,7 @@ class Redirection:
         trail = of.kept(_TRAIL)
         self._trail: Trail = trail if trail is not None else Trail()
 
-    def find(self, head: ResponseParser) -> tuple[Target, CompiledRoute] | Refusal | None:
+    def find(self, head: ResponseHead) -> tuple[Target, CompiledRoute] | Refusal | None:
         """Where it leads, or why it is not followed; None when the request, or the response, is not of that kind."""
         of, location = self._of, get(head.headers, b"location")
         if not of.request_complete or location is None:
@@ -69,7 +69,7 @@ class Redirection:
             return Refusal.PREDICATE
         return found, route
 
-    def _route(self, target: Target, head: ResponseParser) -> CompiledRoute | None:
+    def _route(self, target: Target, head: ResponseHead) -> CompiledRoute | None:
         """The route of the request as it would be."""
         of = self._of
         before = of.scheme, of.authority, of.path, of.headers
@@ -79,7 +79,7 @@ class Redirection:
         of.scheme, of.authority, of.path, of.headers = before
         return route
 
-    def _headers(self, headers: Headers, head: ResponseParser) -> Headers:
+    def _headers(self, headers: Headers, head: ResponseHead) -> Headers:
         copied = self._policy.copied_headers
         gone = (_ADDED_OUTBOUND if self._of.manager.outbound else _FRAMING).union(copied)
         headers = [header for header in headers if header[0] not in gone]
@@ -87,7 +87,7 @@ class Redirection:
             headers += [(name, value) for value in Answer(head).header_values(name)]
         return headers
 
-    def follow(self, target: Target, head: ResponseParser) -> Successor:
+    def follow(self, target: Target, head: ResponseHead) -> Successor:
         """The next request, not started."""
         of = self._of
         headers = self._headers(of.headers, head)
@@ -96,13 +96,12 @@ class Redirection:
         if head.status == _SEE_OTHER and method not in (b"GET", b"HEAD"):
             method, length = b"GET", 0
             hop_headers.pop(b"content-length", None)
-        parser = RequestParser()
-        parser.method, parser.target, parser.headers, parser.hop_headers = method, target.path, headers, hop_headers
-        parser.indexed_headers = {name: value for name, value in of.indexed_headers.items() if name not in WISHES} | {
-            _EXPECTED: b""
-        }
-        stream = Successor(of.downstream, of.manager, parser, length, monotonic())
-        stream.authority, stream.scheme, stream.protocol = target.authority, target.scheme, of.protocol
+        indexed_headers = {name: value for name, value in of.indexed_headers.items() if name not in WISHES}
+        indexed_headers[_EXPECTED] = b""
+        next_head = RequestHead(method, target.path, headers, hop_headers, indexed_headers, of.protocol)
+        next_head.spelling = of.head.spelling
+        stream = Successor(of.downstream, of.manager, next_head, length, monotonic())
+        stream.authority, stream.scheme = target.authority, target.scheme
         stream.request_id, stream.peer = of.request_id, of.peer
         stream.request_trailers, stream.request_complete = of.request_trailers, True
         stream.bytes_received = of.bytes_received

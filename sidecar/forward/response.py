@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from time import monotonic, time
 from typing import Final
 
-from sidecar.codec.heads import ResponseParser
 from sidecar.forward.attempts import Attempts
-from sidecar.forward.state import NEVER
-from sidecar.http.headers import Headers, drop, get
+from sidecar.http.head import ResponseHead
+from sidecar.http.headers import Headers, drop, drop_nominated, get
+from sidecar.http.streams import NO_TRAILERS, Trailers
+from sidecar.process.timers import NEVER
 
-_BODILESS: Final = (101, 204, 304)
 # What nearly every Connection field says: no field of the response is for this hop only.
 _NOMINATES_NOTHING: Final = frozenset((b"close", b"keep-alive", b"Keep-Alive", b"Close"))
 
@@ -22,7 +21,7 @@ class Responses(Attempts):
     __slots__ = ()
 
     def on_response(
-        self, head: ResponseParser, length: int, body: bytes, end: bool, trailers: Sequence[bytes] = ()
+        self, head: ResponseHead, length: int, body: bytes, end: bool, trailers: Trailers = NO_TRAILERS
     ) -> None:
         """The response's head, and what came with it of its body; `end` when that is all."""
         status, headers = head.status, head.headers
@@ -63,26 +62,24 @@ class Responses(Attempts):
         self._forget_body()
         self.details = "via_upstream"
         self._touched = now
-        if trailers and not self.cluster.config.enable_trailers:
-            trailers = ()
         if self._upgrade:
             self._refused_upgrade(head, length, body, end, now, trailers)
         else:
             self._deliver(head, length, body, end, now, trailers)
 
-    def _told_to_wait(self, head: ResponseParser) -> float:
+    def _told_to_wait(self, head: ResponseHead) -> float:
         plan = self._plan
         return (
             plan.told_to_wait(head, time(), self.manager.rng) if plan is not None and plan.policy.reset_headers else 0.0
         )
 
-    def on_interim(self, head: ResponseParser) -> None:
+    def on_interim(self, head: ResponseHead) -> None:
         """A response that only precedes the real one: passed on where that is asked for (we answer 100 ourselves)."""
         if self.manager.config.proxies_continue:
-            self.downstream.interim(head.status, head.headers)
+            self.downstream.interim(head)
 
     def _refused_upgrade(
-        self, head: ResponseParser, length: int, body: bytes, end: bool, now: float, trailers: Sequence[bytes]
+        self, head: ResponseHead, length: int, body: bytes, end: bool, now: float, trailers: Trailers
     ) -> None:
         """The upstream answers an upgrade as if it were none: a success is not passed on, and the connection ends."""
         self.downstream.end_after_this()
@@ -93,22 +90,15 @@ class Responses(Attempts):
             return
         self._deliver(head, length, body, end, now, trailers)
 
-    def _deliver(
-        self, head: ResponseParser, length: int, body: bytes, end: bool, now: float, trailers: Sequence[bytes]
-    ) -> None:
+    def _deliver(self, head: ResponseHead, length: int, body: bytes, end: bool, now: float, trailers: Trailers) -> None:
         """Finishes the response's headers and sends it on."""
-        headers = self._finish_head(head, now)
+        self._finish_head(head, now)
         self.bytes_sent += len(body)
         if end:  # accounted before its last bytes leave: whoever has the answer finds it in the metrics
             self._finish()
-        downstream, status = self.downstream, head.status
-        if self.method == b"HEAD":
-            framed = b"content-length" in head.hop_headers or status in _BODILESS
-            downstream.respond_without_body(status, headers, framed)
-        else:
-            downstream.respond(status, headers, length >= 0, body, end, trailers)
+        self.downstream.respond(head, length, body, end, trailers)
 
-    def _finish_head(self, head: ResponseParser, now: float) -> Headers:
+    def _finish_head(self, head: ResponseHead, now: float) -> Headers:
         """The response's headers as the client gets them, but for the framing."""
         manager, hop_headers, headers = self.manager, head.hop_headers, head.headers
         self.status = status = head.status
@@ -117,7 +107,7 @@ class Responses(Attempts):
         if status == 204:
             drop(headers, b"content-length")
         if b"connection" in hop_headers and hop_headers[b"connection"] not in _NOMINATES_NOTHING:
-            _drop_nominated(headers, hop_headers[b"connection"])
+            drop_nominated(headers, hop_headers[b"connection"])
         if self.request_complete and not self._upgrade:
             headers.append((b"x-envoy-upstream-service-time", b"%d" % ((now - self.upstream_started) * 1000)))
         if self.route.tells_client_attempts:
@@ -138,17 +128,17 @@ class Responses(Attempts):
         self._server(headers, hop_headers.get(b"server"))
         return headers
 
-    def on_response_body(self, data: bytes, end: bool, trailers: Sequence[bytes] = ()) -> None:
+    def on_response_body(self, data: bytes, end: bool, trailers: Trailers = NO_TRAILERS) -> None:
         """A further piece of the response's body; on a tunnel, whatever the upstream sent."""
         self.bytes_sent += len(data)
         self._touched = monotonic()
         if self._tunneling:
-            self.downstream.write_raw(data)
+            self.downstream.send_body(data, False)
             return
         if end:
             self._detach()
             self._finish()
-            self.downstream.send_body(data, True, trailers if self.cluster.config.enable_trailers else ())
+            self.downstream.send_body(data, True, trailers)
         else:
             self.downstream.send_body(data, False)
 
@@ -157,12 +147,12 @@ class Responses(Attempts):
     def on_client_blocked(self) -> None:
         if self.connection is not None:
             self.cluster.stats.upstream_flow_control_paused_reading_total.value += 1
-            self.connection.transport.pause_reading()
+            self.connection.pause_reading()
 
     def on_client_ready(self) -> None:
         if self.connection is not None:
             self.cluster.stats.upstream_flow_control_resumed_reading_total.value += 1
-            self.connection.transport.resume_reading()
+            self.connection.resume_reading()
 
     def on_upstream_blocked(self) -> None:
         self.manager.stats.downstream_flow_control_paused_reading_total.value += 1
@@ -173,9 +163,3 @@ class Responses(Attempts):
         self.manager.stats.downstream_flow_control_resumed_reading_total.value += 1
         self.cluster.stats.upstream_flow_control_drained_total.value += 1
         self.downstream.resume_reading()
-
-
-def _drop_nominated(headers: Headers, connection: bytes) -> None:
-    names = {name.strip() for name in connection.lower().split(b",")} - {b"close", b"keep-alive", b"upgrade", b""}
-    if names:
-        headers[:] = [header for header in headers if header[0] not in names]

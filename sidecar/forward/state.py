@@ -5,29 +5,32 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from time import monotonic
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
-from sidecar.codec.heads import RequestParser
 from sidecar.filters import Hold, Reply, Step
-from sidecar.http.exchange import UNCOUNTED, Exchange, Flag
+from sidecar.http.exchange import UNCOUNTED, Exchange
 from sidecar.http.forwarded import FORCE_TRACE
+from sidecar.http.head import ResponseHead
 from sidecar.http.headers import Header, Headers, get, put
 from sidecar.http.local_reply import is_grpc, reply_headers
+from sidecar.http.response_flags import Flag
+from sidecar.http.streams import NO_TRAILERS, ResetReason
+from sidecar.process.timers import NEVER
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from sidecar.codec.h1_client import ClientConnection
-    from sidecar.config.model import MetadataMatch
-    from sidecar.http.connection_manager import ConnectionManager
+    from sidecar.config.model import Address, MetadataMatch
+    from sidecar.http.head import RequestHead
     from sidecar.http.reply_mapper import ReplyMapper
+    from sidecar.http.stream_context import StreamContext
+    from sidecar.http.streams import Downstream, Upstream
     from sidecar.router.retry import RetryPlan
     from sidecar.router.table import Destination
     from sidecar.upstream.circuit import Permit
     from sidecar.upstream.host import Host
     from sidecar.upstream.limits import Budget
 
-NEVER: Final = float("inf")
 BAD_REQUEST: Final = 400  # who is told so by us is not heard again on this connection
 
 
@@ -63,6 +66,7 @@ STREAM_STATE: Final = (
     "length",
     "manager",
     "request_complete",
+    "head",
     "request_trailers",
     "responding",
 )
@@ -73,22 +77,24 @@ class StreamState(Exchange):
 
     __slots__ = STREAM_STATE
 
-    manager: ConnectionManager
+    downstream: Downstream
+    manager: StreamContext
 
     def __init__(
-        self, downstream: Any, manager: ConnectionManager, parser: RequestParser, length: int, now: float
+        self, downstream: Downstream, manager: StreamContext, head: RequestHead, length: int, now: float
     ) -> None:
-        super().__init__(downstream, parser.method, parser.target, parser.headers, now)
+        super().__init__(downstream, head.method, head.target, head.headers, now)
+        self.protocol = head.protocol
+        self.hop_headers = head.hop_headers
+        self.indexed_headers = head.indexed_headers
+        self.downstream = downstream
         self.manager = manager
-        self.hop_headers = parser.hop_headers
-        self.indexed_headers = parser.indexed_headers
-        if parser.http10:
-            self.protocol = "HTTP/1.0"
+        self.head = head  # what is sent upstream is put into it
         self.length = length
         self.request_complete = length == 0
-        self.request_trailers: list[bytes] = []  # raw lines, when they are to be passed on
+        self.request_trailers = NO_TRAILERS
         self.responding = False  # the response's head has been sent
-        self.connection: ClientConnection | None = None
+        self.connection: Upstream | None = None  # the attempt's way to its host
         self.budget: Budget = None  # type: ignore[assignment]  # of the cluster, set with it
         self.deadline = NEVER
         self._touched = now
@@ -118,15 +124,10 @@ class StreamState(Exchange):
         self._done = False
 
     @property
-    def client(self) -> Any:
+    def client(self) -> Address:
         forwarded_for = self.indexed_headers.get(b"x-forwarded-for")
         remote = self.downstream.remote
-        return remote if forwarded_for is None else self.manager.forwarded.client(forwarded_for, remote)
-
-    @property
-    def asks_upgrade(self) -> bool:
-        """Whether the host may switch protocols: the client asked for it, and it is enabled."""
-        return bool(self._upgrade)
+        return remote if forwarded_for is None else self.manager.heads.forwarded.client(forwarded_for, remote)
 
     @property
     def timeout(self) -> float:
@@ -231,16 +232,11 @@ class StreamState(Exchange):
         """Sends a reply of our own."""
         if self.method == b"HEAD":
             body = b""
-        self.bytes_sent += len(body)
-        downstream = self.downstream
-        self._finish()
-        framed = status == 204 or any(name == b"content-length" for name, _ in headers)
-        if self.method == b"HEAD":
-            downstream.respond_without_body(status, headers, framed)
-            return
-        if not framed:
+        elif body and get(headers, b"content-length") is None:
             headers.append((b"content-length", b"%d" % len(body)))
-        downstream.respond(status, headers, True, body, True)
+        self.bytes_sent += len(body)
+        self._finish()
+        self.downstream.respond(ResponseHead(status, headers), len(body), body, True)
 
     def _filter_response(self, headers: Headers) -> None:
         """The filters' turn, before what the connection manager itself adds."""
@@ -291,7 +287,7 @@ class StreamState(Exchange):
         connection = self.connection
         self._detach()
         if connection is not None:
-            connection.abandon()
+            connection.reset()
 
     def _detach(self) -> None:
         """Ends the attempt's accounting; the connection is no longer this stream's."""
@@ -358,8 +354,8 @@ class StreamState(Exchange):
             stats.complete(self.status)
         if self._tunneling:
             stats.downstream_cx_upgrades_active.value -= 1
-        manager.account(self, now)
+        manager.on_complete(self, now)
         if cut:
             if not self._tunneling:
                 stats.downstream_rq_tx_reset.value += 1
-            self.downstream.cut()
+            self.downstream.reset(ResetReason.LOCAL_RESET)

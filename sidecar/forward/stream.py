@@ -5,19 +5,20 @@ from __future__ import annotations
 from time import monotonic
 from typing import TYPE_CHECKING, Any, Final
 
-from sidecar.codec.heads import RequestParser
 from sidecar.config.model import HASHING, DirectResponse, Forward, Redirect
 from sidecar.filters import Delay, Encode, Hold, Reply, Step, Wait
 from sidecar.forward.state import BAD_REQUEST
 from sidecar.forward.tunnel import Tunnels
-from sidecar.http.exchange import Flag
 from sidecar.http.forwarded import WISHES
+from sidecar.http.head import RequestHead
 from sidecar.http.headers import Headers, put
+from sidecar.http.response_flags import Flag
 from sidecar.router.retry import RetryPlan, number, with_client_wishes
 from sidecar.router.rewrite import redirect_location, rewrite_host
 
 if TYPE_CHECKING:
-    from sidecar.http.connection_manager import ConnectionManager
+    from sidecar.http.stream_context import StreamContext
+    from sidecar.http.streams import Downstream
     from sidecar.router.hash_policy import HashPolicies
     from sidecar.router.table import CompiledRoute, Destination
 
@@ -31,22 +32,24 @@ class Stream(Tunnels):
     __slots__ = ()
 
     @classmethod
-    def refused(cls, downstream: Any, manager: ConnectionManager, now: float) -> Stream:
+    def refused(cls, downstream: Downstream, manager: StreamContext, now: float) -> Stream:
         """A stream for what is not a request: it only carries the answer to the client and the log."""
-        stream = cls(downstream, manager, RequestParser(), 0, now)
+        stream = cls(downstream, manager, RequestHead(b"", b"", [], {}, {}), 0, now)
         manager.stats.downstream_rq_total.value += 1
         manager.stats.downstream_rq_http1_total.value += 1
         manager.stats.downstream_rq_active.value += 1
         return stream
 
+    def refuse(self, status: int, body: bytes, details: str, flags: int) -> None:
+        self.reply(status, body, details, flags)
+
     def start(self) -> None:
-        """The head is there."""
         manager = self.manager
         stats = manager.stats
         stats.downstream_rq_total.value += 1
         stats.downstream_rq_http1_total.value += 1
         stats.downstream_rq_active.value += 1
-        refusal = manager.admit(self)
+        refusal = manager.heads.admit(self)
         if refusal is not None:
             self._answer(refusal)
             return

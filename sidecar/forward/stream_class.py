@@ -1,18 +1,16 @@
-"""Which kind of stream the requests of a connection manager are: none pays for what its configuration does not ask for."""
+"""Which class of stream the requests of a connection manager are: none pays for what its configuration does not ask for."""
 
 from __future__ import annotations
 
-from sidecar.codec.key_case import PRESERVE, PRESERVE_OR_PROPER
 from sidecar.config.model import Hcm
 from sidecar.forward.bounded import BoundedStream
 from sidecar.forward.observed import ObservedStream
 from sidecar.forward.stream import Stream
 
 
-def stream_type(config: Hcm) -> type[Stream]:
+def select_stream_class(config: Hcm) -> type[Stream]:
     if config.max_stream_duration:
         return BoundedStream
     in_progress = config.log_interval or config.log_starts or config.log_tunnels
     metered = any(log.metered for log in config.access_logs)
-    spelled = config.header_spelling in (PRESERVE, PRESERVE_OR_PROPER)
-    return ObservedStream if in_progress or metered or spelled else Stream
+    return ObservedStream if in_progress or metered else Stream

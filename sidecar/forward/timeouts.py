@@ -6,8 +6,8 @@ from time import monotonic
 from typing import TYPE_CHECKING, Final
 
 from sidecar.forward.failures import Failures
-from sidecar.forward.state import NEVER
-from sidecar.http.exchange import Flag
+from sidecar.http.response_flags import Flag
+from sidecar.process.timers import NEVER
 from sidecar.router.retry import Failure
 from sidecar.upstream import outlier
 

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from time import monotonic
 
-from sidecar.codec.h1_client import ClientConnection
-from sidecar.codec.heads import ResponseParser
 from sidecar.forward.response import Responses
-from sidecar.forward.state import NEVER
-from sidecar.http.exchange import Flag
+from sidecar.http.head import ResponseHead
 from sidecar.http.headers import Headers
+from sidecar.http.response_flags import Flag
+from sidecar.http.streams import Upstream
+from sidecar.process.timers import NEVER
 
 
 class Tunnels(Responses):
@@ -17,7 +17,7 @@ class Tunnels(Responses):
 
     __slots__ = ()
 
-    def on_switching(self, head: ResponseParser) -> None:
+    def on_switching(self, head: ResponseHead) -> None:
         """The upstream agreed to the upgrade."""
         connection = self.connection
         if connection is None:
@@ -27,15 +27,12 @@ class Tunnels(Responses):
         self._filter_response(headers)
         headers.append((b"date", hop_headers.get(b"date") or self.manager.date()))
         self._server(headers, hop_headers.get(b"server"))
-        if self._upgrade:
-            headers.append((b"connection", hop_headers.get(b"connection", b"upgrade")))
-            headers.append((b"upgrade", hop_headers.get(b"upgrade", self._upgrade)))
         self.response_headers = headers
         self.cluster.stats.complete(101, (monotonic() - self.upstream_started) * 1000)
-        self.downstream.switch(self.downstream.render(101, headers))
+        self.downstream.switch(head)
         connection.tunnel(self)
 
-    def on_dedicated(self, connection: ClientConnection) -> None:
+    def on_dedicated(self, connection: Upstream) -> None:
         """CONNECT: the connection itself is the answer."""
         self._in_flight(connection)
         self._begin_tunnel(200)
@@ -45,7 +42,7 @@ class Tunnels(Responses):
         self._server(headers, None)
         self.response_headers = headers
         connection.tunnel(self)
-        self.downstream.switch(self.downstream.render(200, headers))
+        self.downstream.switch(ResponseHead(200, headers))
 
     def _begin_tunnel(self, status: int) -> None:
         if self._permit is not None:

@@ -2,69 +2,23 @@
 
 from __future__ import annotations
 
-from enum import IntFlag
 from typing import TYPE_CHECKING, Any, Final
 
+from sidecar.http.head import HTTP11
+
 if TYPE_CHECKING:
-    from sidecar.config.model import MetadataMatch
+    from sidecar.config.model import Address, MetadataMatch
     from sidecar.http.headers import Headers
-    from sidecar.router.table import CompiledRoute
+    from sidecar.http.streams import Peer
+    from sidecar.router.table import CompiledRoute, CompiledVirtualHost
     from sidecar.upstream.cluster import ClusterRuntime
-
-
-class Flag(IntFlag):
-    """Envoy's response flags, in the order in which Envoy prints them; `FLAG_TEXT` has the short names."""
-
-    LH = 1 << 0
-    UH = 1 << 1
-    UT = 1 << 2
-    LR = 1 << 3
-    UR = 1 << 4
-    UF = 1 << 5
-    UC = 1 << 6
-    UO = 1 << 7
-    NR = 1 << 8
-    DI = 1 << 9
-    FI = 1 << 10
-    RL = 1 << 11
-    UAEX = 1 << 12
-    RLSE = 1 << 13
-    DC = 1 << 14
-    URX = 1 << 15
-    SI = 1 << 16
-    IH = 1 << 17
-    DPE = 1 << 18
-    UMSDR = 1 << 19
-    RFCF = 1 << 20
-    NFCF = 1 << 21
-    DT = 1 << 22
-    UPE = 1 << 23
-    NC = 1 << 24
-    OM = 1 << 25
-    DF = 1 << 26
-    DO = 1 << 27
-    DR = 1 << 28
+    from sidecar.upstream.host import Host
 
 
 # What a filter keeps in an exchange whose response is not to be counted by its class: that of a health check.
 UNCOUNTED: Final = "uncounted"
 # … and under which a reply's body is kept while a format is made of it.
 LOCAL_REPLY_BODY: Final = "local_reply_body"
-
-
-def flags_text(flags: int) -> str:
-    """`URX,UF`-style text of a flag set, `-` when it is empty. Envoy prints URX in front of what caused it."""
-    if not flags:
-        return "-"
-    cached = _FLAGS_TEXT.get(flags)
-    if cached is None:
-        names = [flag.name or "" for flag in Flag if flags & flag]
-        names.sort(key=lambda name: name != "URX")
-        cached = _FLAGS_TEXT[flags] = ",".join(names)
-    return cached
-
-
-_FLAGS_TEXT: dict[int, str] = {}
 
 
 EXCHANGE_STATE: Final = (
@@ -115,27 +69,27 @@ class Exchange:
 
     __slots__ = EXCHANGE_STATE
 
-    def __init__(self, downstream: Any, method: bytes, path: bytes, headers: Headers, started: float) -> None:
-        self.downstream = downstream  # codec.h1_server.ServerConnection: .remote, .local (Address), .direct_remote
+    def __init__(self, downstream: Peer, method: bytes, path: bytes, headers: Headers, started: float) -> None:
+        self.downstream = downstream
         self.method = method
         self.path = path  # with the query; as it goes upstream once the route has rewritten it
         self.original_path = b""  # set when the path was rewritten
         self.authority = b""
         self.original_authority = b""
         self.scheme = b"http"
-        self.protocol = "HTTP/1.1"
-        self.headers = headers  # request headers, lower-case names, in order; without those in `hop_headers`
-        self.hop_headers: dict[bytes, bytes] = {}  # codec.heads.HOP_HEADERS fields, as the client sent them
-        self.indexed_headers: dict[bytes, bytes] = {}  # codec.heads.INDEXED_HEADERS fields, as the client sent them
+        self.protocol = HTTP11
+        self.headers = headers  # of the request, lower-case names, in order; without those in `hop_headers`
+        self.hop_headers: dict[bytes, bytes] = {}  # as the client sent them
+        self.indexed_headers: dict[bytes, bytes] = {}  # as the client sent them
         self.request_id = b""
         self.started = started
         self.bytes_received = 0
         self.bytes_sent = 0
-        self.virtual_host: Any = None  # router.table.CompiledVirtualHost
+        self.virtual_host: CompiledVirtualHost = None  # type: ignore[assignment]  # until it is found
         self.route: CompiledRoute = None  # type: ignore[assignment]  # until it is found
         self.cluster: ClusterRuntime = None  # type: ignore[assignment]  # until it is known; None where there is none
         self.cluster_name = ""  # what the route asked for, known even when there is no such cluster
-        self.endpoint: Any = None  # upstream.host.Host: .address (model.Address), .metadata, .peer
+        self.endpoint: Host | None = None  # the host of the last attempt
         self.upstream_local = ""
         self.upstream_started = 0.0  # when the first attempt was sent
         self.attempts = 0
@@ -168,7 +122,7 @@ class Exchange:
         return None if self.filter_state is None else self.filter_state.get(owner)
 
     @property
-    def client(self) -> Any:
+    def client(self) -> Address:
         """The model.Address that the request is from, which proxies in front of us may have told."""
         return self.downstream.remote
 
@@ -200,7 +154,7 @@ class TcpExchange(Exchange):
 
     __slots__ = ("wanted_labels",)
 
-    def __init__(self, downstream: Any, started: float) -> None:
+    def __init__(self, downstream: Peer, started: float) -> None:
         super().__init__(downstream, b"", b"", [], started)
         self.protocol = ""
         self.wanted_labels: MetadataMatch | None = None

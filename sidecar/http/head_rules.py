@@ -8,10 +8,10 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Sequence
 
-from sidecar.codec.heads import INDEXED_HEADERS
 from sidecar.config.model import Hcm, HeaderAdd, HeaderMutation, HeaderOps, RemoveMatching
 from sidecar.filters import Reply
 from sidecar.http.exchange import Exchange
+from sidecar.http.head import INDEXED_HEADERS
 from sidecar.http.headers import drop, get, put
 from sidecar.router.header_ops import compile_ops
 from sidecar.router.match import string_test

@@ -6,6 +6,8 @@ to survive.
 
 from __future__ import annotations
 
+from typing import Final
+
 Header = tuple[bytes, bytes]
 Headers = list[Header]
 
@@ -44,3 +46,14 @@ def drop(headers: Headers, name: bytes) -> None:
         if key == name:
             headers[:] = [header for header in headers if header[0] != name]
             return
+
+
+def drop_nominated(headers: Headers, connection: bytes) -> None:
+    """Removes the fields that a Connection field names: they are for one hop only (RFC 9110 §7.6.1)."""
+    names = {name.strip() for name in connection.lower().split(b",")} - _OPTIONS
+    if names:
+        headers[:] = [header for header in headers if header[0] not in names]
+
+
+# What a Connection field says that names no other field, or one that is never among the headers.
+_OPTIONS: Final = frozenset((b"close", b"keep-alive", b"upgrade", b"te", b""))

@@ -118,7 +118,7 @@ class ListenerRuntime:
     def _accept(self) -> Any:
         """An asyncio.Protocol for a new connection."""
         if self._only is not None:
-            return self._only.connection(self._only)
+            return self._only.connection()
         return AcceptProtocol(self)
 
     def pause(self) -> None:
@@ -159,7 +159,7 @@ class ListenerRuntime:
             return None
         runtime = self._by_chain[id(chain)]
         if isinstance(runtime, ConnectionManager):
-            return runtime.connection(runtime, facts.destination)
+            return runtime.connection(facts.destination)
         return TcpSession(runtime, facts.destination, facts.source, facts.server_name)
 
     # ── changes ───────────────────────────────────────────────────────────────────────────────────────────────────────

@@ -16,7 +16,8 @@ from xxhash import xxh64_intdigest
 
 from mesh.tasks import TaskOwner
 from sidecar.config.model import HASHING, Address, TcpProxy, WeightedCluster
-from sidecar.http.exchange import Exchange, Flag, TcpExchange
+from sidecar.http.exchange import Exchange, TcpExchange
+from sidecar.http.response_flags import Flag
 from sidecar.process.drain import DrainSequence
 from sidecar.process.timers import Deadlines
 from sidecar.telemetry.periodic import PeriodicLog
@@ -299,9 +300,10 @@ class TcpSession(asyncio.Protocol):
             cluster.budget.connections -= 1
             cluster.stats.upstream_rq_active.value -= 1
             hung_up(cluster.stats, self._upstream.opened, here=self._ended_here, in_use=True)
-            host.active -= 1
-            host.connections -= 1
-            host.sessions.discard(self)
+            if host is not None:
+                host.active -= 1
+                host.connections -= 1
+                host.sessions.discard(self)
         self._upstream = None
         if self._over:
             self._manager.idle.remove(self)
@@ -349,7 +351,7 @@ class TcpSession(asyncio.Protocol):
         now = monotonic()
         self._manager.listener.closed(now - self.exchange.started)
         self._manager.closed(self.exchange, now)
-        self.exchange.downstream = None  # ends the cycle of the two
+        self.exchange.downstream = None  # type: ignore[assignment]  # ends the cycle of the two
 
 
 class _UpstreamSide(asyncio.Protocol):

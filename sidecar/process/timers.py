@@ -9,7 +9,10 @@ from __future__ import annotations
 
 import asyncio
 from time import monotonic
-from typing import Protocol
+from typing import Final, Protocol
+
+# A moment that does not come.
+NEVER: Final = float("inf")
 
 
 class Watched(Protocol):

@@ -14,7 +14,7 @@ from sidecar.router.match import header_predicate
 from sidecar.router.retry_hosts import HostTest, host_tests
 
 if TYPE_CHECKING:
-    from sidecar.codec.heads import ResponseParser
+    from sidecar.http.head import ResponseHead
 
 _GATEWAY_ERRORS: Final = frozenset((502, 503, 504))
 _GRPC_CODES: Final = {
@@ -42,7 +42,7 @@ class Answer:
 
     __slots__ = ("_head",)
 
-    def __init__(self, head: ResponseParser) -> None:
+    def __init__(self, head: ResponseHead) -> None:
         self._head = head
 
     def header_values(self, name: bytes) -> list[bytes]:
@@ -114,7 +114,7 @@ class RetryPlan:
         plan.per_try_timeout, plan.timed = self.per_try_timeout, self.timed
         return plan
 
-    def wants_response(self, head: ResponseParser) -> bool:
+    def wants_response(self, head: ResponseHead) -> bool:
         """Whether this response is one to try again for."""
         wanted = head.status in self._statuses
         if not (wanted or self._grpc or self._ratelimited or self._headers):
@@ -139,7 +139,7 @@ class RetryPlan:
         ceiling = min(policy.base_interval * (1 << min(retry - 1, 30)), policy.max_interval)
         return rng.random() * ceiling
 
-    def told_to_wait(self, head: ResponseParser, now: float, rng: random.Random) -> float:
+    def told_to_wait(self, head: ResponseHead, now: float, rng: random.Random) -> float:
         """Seconds that the response asks for (`now` is a Unix time), and up to half as many more so that not all come at
         once; 0.0 when it asks for nothing that is believed."""
         for header in self.policy.reset_headers:

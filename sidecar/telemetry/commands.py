@@ -15,9 +15,9 @@ from json import dumps
 from typing import Any
 
 from mesh.clock import Clock
-from sidecar.codec.heads import HOP_HEADERS
-from sidecar.http.exchange import flags_text
+from sidecar.http.head import HOP_HEADERS
 from sidecar.http.headers import Headers
+from sidecar.http.response_flags import flags_text
 from sidecar.telemetry import measures
 from sidecar.telemetry.expression import (
     BYTES,

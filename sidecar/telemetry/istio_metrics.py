@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Any, Final
 from mesh.naming import BLACKHOLE_CLUSTER, INBOUND_PASSTHROUGH_CLUSTER, PASSTHROUGH_CLUSTER
 from mesh.node import SIDECAR, Node
 from sidecar.config.model import Direction
-from sidecar.http.exchange import flags_text
 from sidecar.http.headers import get
+from sidecar.http.response_flags import flags_text
 from sidecar.telemetry.cells import BUCKETS, Counter
 from sidecar.telemetry.peer import Peer, from_node
 from sidecar.telemetry.registry import Labels, labels_text

@@ -22,7 +22,8 @@ from sidecar.config.log_filter_model import (
     Sampled,
     Traced,
 )
-from sidecar.http.exchange import UNCOUNTED, Flag
+from sidecar.http.exchange import UNCOUNTED
+from sidecar.http.response_flags import Flag
 from sidecar.router.match import header_predicate
 from sidecar.telemetry.measures import grpc_status
 

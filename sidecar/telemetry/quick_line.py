@@ -14,9 +14,10 @@ from json.encoder import encode_basestring
 from typing import Final
 
 from mesh.clock import Clock
-from sidecar.codec.heads import HOP_HEADERS
-from sidecar.http.exchange import Exchange, flags_text
+from sidecar.http.exchange import Exchange
+from sidecar.http.head import HOP_HEADERS
 from sidecar.http.headers import Headers, joined
+from sidecar.http.response_flags import flags_text
 from sidecar.telemetry.commands import JOINED, start_time
 
 Line = Callable[[Exchange, float], bytes]
@@ -224,11 +225,11 @@ def _upstream_local(exchange: Exchange, _now: float) -> str | None:
 
 
 def _local(exchange: Exchange, _now: float) -> str:
-    return exchange.downstream.local.text  # type: ignore[no-any-return]
+    return exchange.downstream.local.text
 
 
 def _remote(exchange: Exchange, _now: float) -> str:
-    return exchange.client.text  # type: ignore[no-any-return]
+    return exchange.client.text
 
 
 def _server_name(exchange: Exchange, _now: float) -> str | None:

@@ -84,7 +84,7 @@ class Telemetry:
 
     # ── for connection managers and TCP proxies ───────────────────────────────────────────────────────────────────────
 
-    def accounting(self, config: Hcm, direction: Direction) -> Account:
+    def on_complete(self, config: Hcm, direction: Direction) -> Account:
         """What a connection manager tells of each finished exchange; never raises. Raises ConfigError itself, for an
         access log."""
         accounts = self._logs(config, "DownstreamEnd")

@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 from mesh.clock import Clock, SystemClock
 from mesh.node import Node
 from sidecar.config.model import MILLION, Direction, Tracing
-from sidecar.http.exchange import flags_text
 from sidecar.http.headers import Headers, drop, get, put
+from sidecar.http.response_flags import flags_text
 from sidecar.telemetry.propagation import Inherited, RandomIds, TraceContext, extract, go_on, inject, replace
 
 if TYPE_CHECKING:

@@ -14,9 +14,9 @@ from sidecar.balancer.levels import Level, Local, Rules, usable
 from sidecar.balancer.pickers import Picker, nobody
 from sidecar.balancer.priorities import build
 from sidecar.balancer.subsets import SubsetPicker
-from sidecar.codec.h1_client import ClientConnection
-from sidecar.codec.preserve_case_client import client_type
+from sidecar.codec.preserve_case_client import client_class
 from sidecar.config import model
+from sidecar.http.connections import PoolCallbacks, PooledConnection
 from sidecar.process.timers import Deadlines
 from sidecar.telemetry.istio_metrics import service_of
 from sidecar.telemetry.stats import CircuitStats, ClusterStats, HealthCheckStats, PoolStats, RemainingStats, Stats
@@ -27,7 +27,7 @@ from sidecar.upstream.host import Host
 from sidecar.upstream.limits import Budget
 from sidecar.upstream.original import destination
 from sidecar.upstream.outlier import OutlierDetector
-from sidecar.upstream.pool import kind_of_pool
+from sidecar.upstream.pool import select_pool_class
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,8 +128,8 @@ class ClusterRuntime:
 
     def update(self, config: model.Cluster) -> None:
         """Takes a changed configuration; hosts, connections and what is in use stay until there are other endpoints, but
-        for what another kind of pool needs."""
-        if kind_of_pool(config) is not kind_of_pool(self.config):
+        for what another class of pool needs."""
+        if select_pool_class(config) is not select_pool_class(self.config):
             for host in self.hosts:
                 self._retire(host)
             self._by_key, self.hosts = {}, []
@@ -307,17 +307,17 @@ class ClusterRuntime:
     def _new_host(self, endpoint: model.Endpoint, locality: model.LocalityEndpoints) -> Host:
         host = Host(endpoint, locality)
         host.peer = self._context.peer_of(endpoint)
-        host.pool = kind_of_pool(self.config)(self, host, self._connection)
+        host.pool = select_pool_class(self.config)(self, host, self._connection)
         discovered = self.config.discovery is not model.Discovery.STATIC
         if self.checker is not None and not endpoint.check_disabled:
             host.failed_active_hc = True  # until the first check says otherwise
             host.pending_active_hc = self.config.wait_for_first_check and discovered
         return host
 
-    def _connection(self, pool: Any) -> ClientConnection:
+    def _connection(self, pool: PoolCallbacks) -> PooledConnection:
         config = self.config
         self.stats.upstream_cx_http1_total.value += 1
-        return client_type(config.header_spelling)(
+        return client_class(config.header_spelling)(
             pool,
             max_requests=config.max_requests_per_connection,
             idle_timeout=config.idle_timeout,
@@ -325,6 +325,7 @@ class ClusterRuntime:
             max_duration=config.max_connection_duration,
             max_head=config.max_response_head,
             max_headers=config.max_response_headers,
+            enable_trailers=config.enable_trailers,
         )
 
     def _retire(self, host: Host) -> None:

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 from sidecar.config import model
+from sidecar.process.timers import NEVER
 
 if TYPE_CHECKING:
     from sidecar.upstream.breaker import HostBreaker
-
-NEVER: Final = float("inf")
 
 
 class Host:

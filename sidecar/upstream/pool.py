@@ -1,15 +1,15 @@
-"""The HTTP/1.1 connections to one host, and the requests that wait for one.
+"""The connections to one host, their slots, and the requests that wait for one.
 
-Decisions are synchronous: `acquire` either hands an idle connection to the stream at once, or queues the stream and opens
-a connection when the limits allow. Only opening is a task.
+Decisions are synchronous: `acquire` either hands out a free slot at once, or queues who asks and opens a connection when
+the limits allow. Only opening is a task. What a connection speaks, and so how many slots it has, may be known only when it
+is open.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, Final, Protocol
+from typing import TYPE_CHECKING, Final, Protocol
 
-from sidecar.codec.h1_client import ClientConnection
 from sidecar.config import model
 from sidecar.telemetry.stats import ClusterStats
 from sidecar.upstream.dial import DialError, dial, hung_up
@@ -17,6 +17,8 @@ from sidecar.upstream.host import Host
 from sidecar.upstream.limits import Budget
 
 if TYPE_CHECKING:
+    from sidecar.http.connections import PoolCallbacks, PooledConnection
+    from sidecar.http.streams import Upstream
     from sidecar.upstream.cluster import ClusterRuntime
 
 
@@ -29,8 +31,8 @@ class Waiter(Protocol):
 
     budget: Budget
 
-    def on_connection(self, connection: ClientConnection) -> None: ...
-    def on_dedicated(self, connection: ClientConnection) -> None: ...
+    def on_connection(self, connection: Upstream) -> None: ...
+    def on_dedicated(self, connection: Upstream) -> None: ...
     def keep_for_resend(self) -> None: ...
     def on_overflow(self) -> None: ...
     def on_pending_overflow(self) -> None: ...
@@ -42,14 +44,14 @@ class Pool:
 
     __slots__ = ("_closing", "_cluster", "_make", "_opening", "connections", "dedicated", "host", "idle", "waiting")
 
-    def __init__(self, cluster: ClusterRuntime, host: Host, make: Callable[[Any], ClientConnection]) -> None:
+    def __init__(self, cluster: ClusterRuntime, host: Host, make: Callable[[PoolCallbacks], PooledConnection]) -> None:
         self._cluster = cluster
         self.host = host
         self._make = make
-        self.idle: list[ClientConnection] = []  # most recently used last
+        self.idle: list[PooledConnection] = []  # with a free slot, the most recently used last
         self.waiting: dict[Waiter, None] = {}  # in order of arrival; a dict so that leaving is O(1)
         self.dedicated: set[Waiter] = set()  # each waits for a connection of its own
-        self.connections: set[ClientConnection] = set()
+        self.connections: dict[PooledConnection, Budget] = {}  # with what they are counted in
         self._opening = 0
         self._closing = False
 
@@ -59,7 +61,7 @@ class Pool:
 
     def acquire(self, waiter: Waiter) -> None:
         if self.idle:
-            waiter.on_connection(self.idle.pop())
+            waiter.on_connection(self._take())
             return
         budget, stats = waiter.budget, self._cluster.stats
         if budget.pending >= budget.limits.max_pending:
@@ -85,8 +87,7 @@ class Pool:
         self._cluster.tasks.start(self._open_dedicated(waiter), f"connect {self.host.name}")
 
     async def _open_dedicated(self, waiter: Waiter) -> None:
-        connection = self._make(self)
-        connection.budget = budget = waiter.budget
+        connection, budget = self._make(self), waiter.budget
         try:
             await dial(self._cluster, self.host, lambda: connection)
         except DialError as error:
@@ -98,7 +99,7 @@ class Pool:
         except BaseException:
             budget.connections -= 1
             raise
-        self._admit(connection)
+        self._admit(connection, budget)
         if waiter not in self.dedicated:  # it left meanwhile
             connection.close()
             return
@@ -107,7 +108,7 @@ class Pool:
             self.closed(connection, in_use=False)
             waiter.on_connect_failure(DialError(False, LOST))
         else:
-            waiter.on_dedicated(connection)
+            waiter.on_dedicated(connection.take())
 
     def leave(self, waiter: Waiter) -> None:
         """The waiter gives up."""
@@ -140,7 +141,6 @@ class Pool:
 
     async def _open(self, budget: Budget) -> None:
         connection = self._make(self)
-        connection.budget = budget
         try:
             await dial(self._cluster, self.host, lambda: connection)
         except DialError as error:
@@ -151,7 +151,7 @@ class Pool:
             raise
         else:
             self._opening -= 1
-            self._opened(connection)
+            self._opened(connection, budget)
 
     def _not_opened(self, budget: Budget) -> None:
         self._opening -= 1
@@ -166,12 +166,12 @@ class Pool:
         for waiter in waiting:
             waiter.on_connect_failure(failure)
 
-    def _admit(self, connection: ClientConnection) -> None:
-        self.connections.add(connection)
+    def _admit(self, connection: PooledConnection, budget: Budget) -> None:
+        self.connections[connection] = budget
         self.host.connections += 1
 
-    def _opened(self, connection: ClientConnection) -> None:
-        self._admit(connection)
+    def _opened(self, connection: PooledConnection, budget: Budget) -> None:
+        self._admit(connection, budget)
         if connection.lost:  # closed by the host between the handshake and now
             self.closed(connection, in_use=False)
         elif self._closing and not self.waiting:
@@ -179,35 +179,44 @@ class Pool:
         else:
             self.release(connection)
 
-    def release(self, connection: ClientConnection) -> None:
-        """The connection is free: the next in line takes it, or it rests."""
-        while self.waiting:
+    def _take(self) -> Upstream:
+        """A slot of the most recently used connection."""
+        connection = self.idle[-1]
+        taken = connection.take()
+        if not connection.free_slots:
+            self.idle.pop()
+        return taken
+
+    def release(self, connection: PooledConnection) -> None:
+        """It has a free slot: the next in line takes it, or it rests."""
+        while self.waiting and connection.free_slots:
             waiter = next(iter(self.waiting))
             del self.waiting[waiter]
             self._waited(waiter)
             if waiter.budget.requests < waiter.budget.max_requests:
-                waiter.on_connection(connection)
-                return
+                waiter.on_connection(connection.take())
+                continue
             self.stats.upstream_rq_active_overflow.value += 1
             waiter.on_overflow()
+        if not connection.free_slots:
+            return
         if self._closing:
             connection.close()
-        else:
+        elif connection not in self.idle:
             self.idle.append(connection)
 
-    def withdraw(self, connection: ClientConnection) -> None:
+    def withdraw(self, connection: PooledConnection) -> None:
         """The connection is about to end: it must not be handed out any more."""
         if connection in self.idle:
             self.idle.remove(connection)
 
-    def closed(self, connection: ClientConnection, *, in_use: bool) -> None:
+    def closed(self, connection: PooledConnection, *, in_use: bool) -> None:
         """The connection is gone, `in_use` when its request still wanted it. Who still waits gets another one."""
         if connection not in self.connections:
             return
-        self.connections.remove(connection)
+        budget = self.connections.pop(connection)
         self.host.connections -= 1
         hung_up(self._cluster.stats, connection.opened, here=connection.ended_here, in_use=in_use)
-        budget = connection.budget
         budget.connections -= 1
         if connection in self.idle:
             self.idle.remove(connection)
@@ -269,7 +278,7 @@ class EagerResendingPool(EagerPool):
         super().acquire(waiter)
 
 
-def kind_of_pool(config: model.Cluster) -> type[Pool]:
+def select_pool_class(config: model.Cluster) -> type[Pool]:
     eager, resending = config.preconnect_ratio > 1.0, config.resend is not model.Resend.NEVER
     if eager:
         return EagerResendingPool if resending else EagerPool

@@ -113,8 +113,7 @@ async def measure(name: str, config: model.Hcm, rounds: int, profile: bool) -> N
     host: Host = runtime.clusters["up"].hosts[0]
     upstream = host.pool._make(host.pool)
     upstream.connection_made(StubTransport())
-    upstream.budget = runtime.clusters["up"].budget
-    host.pool._opened(upstream)
+    host.pool._opened(upstream, runtime.clusters["up"].budget)
     downstream = ServerConnection(manager)
     downstream.connection_made(StubTransport())
 

@@ -10,7 +10,7 @@ from types import SimpleNamespace
 from sidecar.balancer.levels import Level, Rules
 from sidecar.balancer.priorities import build
 from sidecar.codec import render as heads
-from sidecar.codec.heads import RequestParser, ResponseParser
+from sidecar.codec.h1_parser import RequestParser, ResponseParser
 from sidecar.config import model
 from sidecar.http.exchange import Exchange
 from sidecar.http.headers import Headers

@@ -49,8 +49,9 @@ from sidecar.config.model import (
     VirtualHost,
     WeightedCluster,
 )
-from sidecar.http.connection_manager import ConnectionManager, ManagerContext
+from sidecar.http.connection_manager import ConnectionManager
 from sidecar.http.exchange import Exchange
+from sidecar.http.stream_context import ManagerContext
 from sidecar.listener.tcp import TcpManager, TcpSession
 from sidecar.process.timers import Deadlines
 from sidecar.telemetry.cells import Gauge
@@ -367,7 +368,7 @@ class Stage:
             active=self.active,
             idle=self.idle,
             node=Node("sidecar", "10.0.0.1", "test"),
-            accounting=lambda _config, _direction: lambda exchange, _now: self.finished.append(exchange),
+            on_complete=lambda _config, _direction: lambda exchange, _now: self.finished.append(exchange),
             tracer=lambda _config, _direction: None,
             interim=lambda _config, _log_type: lambda exchange, _now: self.in_progress.append(exchange),
             peer_headers=[],

@@ -6,6 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sidecar.filters.bodies import BodyChange, BodyChanges, ResponseBody, as_response_step, at_end, ended
+from sidecar.http.headers import Headers
 from tests.unit.sidecar.filters.support import exchange
 
 
@@ -13,8 +14,8 @@ class Upper(BodyChange):
     def feed(self, data: bytes, end: bool) -> bytes:
         return data.upper() + (b"." if end else b"")
 
-    def trailers(self) -> list[bytes]:
-        return [b"a: b"]
+    def trailers(self) -> Headers:
+        return [(b"a", b"b")]
 
 
 class Drop(BodyChange):
@@ -54,7 +55,7 @@ def test_the_end_comes_when_nothing_is_held_any_more() -> None:
     assert changes.held == 2
     assert changes.release() == (b"B", False)
     assert changes.release() == (b"C.", True)
-    assert changes.trailers() == [b"a: b"]
+    assert changes.trailers() == [(b"a", b"b")]
 
 
 @given(st.lists(st.binary(max_size=5), max_size=8), st.integers(0, 3))

@@ -36,8 +36,8 @@ def test_it_is_what_was_compressed_however_it_comes(plain: bytes, size: int) -> 
     pieces = [data[at : at + size] for at in range(0, len(data), size)]
     assert b"".join(one.feed(piece, False) for piece in pieces) + one.feed(b"", True) == plain
     assert list(one.trailers()) == [
-        b"x-envoy-decompressor-lib-compressed-bytes: %d" % len(data),
-        b"x-envoy-decompressor-lib-uncompressed-bytes: %d" % len(plain),
+        (b"x-envoy-decompressor-lib-compressed-bytes", b"%d" % len(data)),
+        (b"x-envoy-decompressor-lib-uncompressed-bytes", b"%d" % len(plain)),
     ]
 
 

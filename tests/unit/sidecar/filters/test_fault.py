@@ -9,7 +9,7 @@ from sidecar.filters import NO_STEPS, Decision, Delay, Reply
 from sidecar.filters.bodies import ended
 from sidecar.filters.fault import FaultFilter
 from sidecar.filters.pace import Pace
-from sidecar.http.exchange import Flag
+from sidecar.http.response_flags import Flag
 from tests.unit.sidecar.filters.support import Bench, asked, exchange
 
 DELAY = FaultConfig(delay_by_header=True, delay_chance=MILLION)

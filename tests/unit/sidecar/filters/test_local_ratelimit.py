@@ -14,7 +14,7 @@ from sidecar.config.filter_model import LocalRateLimit
 from sidecar.config.model import MILLION, HeaderAdd, HeaderOps
 from sidecar.filters import NO_STEPS, Reply
 from sidecar.filters.local_ratelimit import LocalRateLimitFilter, TokenBucket
-from sidecar.http.exchange import Flag
+from sidecar.http.response_flags import Flag
 from tests.unit.sidecar.filters.support import ROUTE, Bench, Clock, answered, asked, exchange
 
 LIMIT = LocalRateLimit("x", 2, 0.5, MILLION, MILLION)

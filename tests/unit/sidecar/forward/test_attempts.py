@@ -20,7 +20,7 @@ from sidecar.config.model import (
     Route,
     RouteMatch,
 )
-from sidecar.http.exchange import flags_text
+from sidecar.http.response_flags import flags_text
 from tests.harness.stage import ManualLoop, Stage, assignment, cluster, forward, hcm
 
 GET = b"GET / HTTP/1.1\r\nhost: a\r\n\r\n"
@@ -176,7 +176,7 @@ async def test_an_attempt_with_half_a_body_is_tried_again_with_all_of_it(loop: M
     await stage.advance(1.0)
     second = await stage.upstream()
     client.sends(b"5\r\nthree\r\n0\r\n\r\n")
-    assert second.received().partition(b"\r\n\r\n")[2] == b"3\r\none\r\n3\r\ntwo\r\n5\r\nthree\r\n0\r\n\r\n"
+    assert second.received().partition(b"\r\n\r\n")[2] == b"6\r\nonetwo\r\n5\r\nthree\r\n0\r\n\r\n"
     second.sends(OK)
     assert client.received().startswith(b"HTTP/1.1 200 OK\r\n")
     await stage.leaves_nothing()

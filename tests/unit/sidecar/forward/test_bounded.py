@@ -7,7 +7,7 @@ from typing import Any
 from sidecar.config.model import AccessLog, RetryPolicy, StreamDuration
 from sidecar.forward.bounded import BoundedStream
 from sidecar.forward.elaborate import Elaborate
-from sidecar.http.exchange import flags_text
+from sidecar.http.response_flags import flags_text
 from tests.harness.stage import ManualLoop, Stage, cluster, forward, hcm
 
 GET = b"GET / HTTP/1.1\r\nhost: a\r\n\r\n"

@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from sidecar.config.model import CircuitBreaker, Limits, RetryPolicy
-from sidecar.http.exchange import flags_text
+from sidecar.http.response_flags import flags_text
 from sidecar.upstream.circuit import Circuit
 from tests.harness.stage import ManualLoop, Stage, Wire, cluster, forward, hcm
 

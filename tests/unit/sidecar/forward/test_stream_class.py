@@ -6,14 +6,14 @@ from sidecar.config.model import AccessLog, Hcm
 from sidecar.forward import Stream
 from sidecar.forward.bounded import BoundedStream
 from sidecar.forward.observed import ObservedStream
-from sidecar.forward.stream_class import stream_type
+from sidecar.forward.stream_class import select_stream_class
 
 
 def test_only_what_is_asked_for_is_paid_for() -> None:
     log = AccessLog("stdout")
-    assert stream_type(Hcm("a", (), access_logs=(log,))) is Stream
-    assert stream_type(Hcm("a", (), access_logs=(log, AccessLog("stdout", metered=True)))) is ObservedStream
-    assert stream_type(Hcm("a", (), log_starts=True)) is ObservedStream
-    assert stream_type(Hcm("a", (), log_interval=1.0)) is ObservedStream
-    assert stream_type(Hcm("a", (), log_tunnels=True)) is ObservedStream
-    assert stream_type(Hcm("a", (), log_starts=True, max_stream_duration=1.0)) is BoundedStream
+    assert select_stream_class(Hcm("a", (), access_logs=(log,))) is Stream
+    assert select_stream_class(Hcm("a", (), access_logs=(log, AccessLog("stdout", metered=True)))) is ObservedStream
+    assert select_stream_class(Hcm("a", (), log_starts=True)) is ObservedStream
+    assert select_stream_class(Hcm("a", (), log_interval=1.0)) is ObservedStream
+    assert select_stream_class(Hcm("a", (), log_tunnels=True)) is ObservedStream
+    assert select_stream_class(Hcm("a", (), log_starts=True, max_stream_duration=1.0)) is BoundedStream

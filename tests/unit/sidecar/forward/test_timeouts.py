@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from sidecar.config.model import RetryPolicy
-from sidecar.http.exchange import flags_text
+from sidecar.http.response_flags import flags_text
 from tests.harness.stage import ManualLoop, Stage, forward, hcm
 
 GET = b"GET / HTTP/1.1\r\nhost: a\r\n\r\n"

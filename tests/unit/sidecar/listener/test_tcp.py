@@ -9,7 +9,7 @@ from dataclasses import replace
 import pytest
 
 from sidecar.config.model import Limits, OutlierDetection, TcpProxy, WeightedCluster
-from sidecar.http.exchange import flags_text
+from sidecar.http.response_flags import flags_text
 from sidecar.listener.tcp import TcpSession
 from tests.harness.stage import ManualLoop, Stage, Wire, cluster
 

@@ -4,7 +4,7 @@ import random
 
 import pytest
 
-from sidecar.codec.heads import ResponseParser
+from sidecar.codec.h1_parser import ResponseParser
 from sidecar.config.model import HeaderMatcher, ResetHeader, RetryPolicy, StringMatch, StringMatcher
 from sidecar.http.exchange import Exchange
 from sidecar.router.retry import Answer, Failure, RetryPlan, with_client_wishes

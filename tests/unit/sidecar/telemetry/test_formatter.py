@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from mesh.access_log import ISTIO_JSON, ISTIO_TEXT
 from mesh.errors import ConfigError
-from sidecar.http.exchange import Flag
+from sidecar.http.response_flags import Flag
 from sidecar.telemetry.formatter import (
     ENVOY_TEXT,
     Command,

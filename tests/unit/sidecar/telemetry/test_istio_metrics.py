@@ -5,7 +5,8 @@ from typing import Any
 import pytest
 
 from sidecar.config.model import Address, Cluster, Direction, Discovery
-from sidecar.http.exchange import Exchange, Flag
+from sidecar.http.exchange import Exchange
+from sidecar.http.response_flags import Flag
 from sidecar.telemetry import istio_metrics
 from sidecar.telemetry.istio_metrics import REQUEST_LABELS, TCP_LABELS, IstioMetrics
 from sidecar.telemetry.peer import Peer

@@ -21,7 +21,8 @@ from sidecar.config.log_filter_model import (
     Traced,
 )
 from sidecar.config.model import HeaderMatcher
-from sidecar.http.exchange import UNCOUNTED, Flag
+from sidecar.http.exchange import UNCOUNTED
+from sidecar.http.response_flags import Flag
 from sidecar.telemetry.log_filter import compile_filter, request_number
 from sidecar.telemetry.propagation import TraceContext
 from tests.unit.sidecar.telemetry.exchanges import CLOCK_START, exchange

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mesh.access_log import ISTIO_JSON
-from sidecar.http.exchange import Flag
+from sidecar.http.response_flags import Flag
 from sidecar.telemetry.formatter import compile_json
 from sidecar.telemetry.quick_line import quick_json
 from tests.unit.sidecar.telemetry.exchanges import CLOCK_START, clock, exchange

@@ -37,7 +37,7 @@ def account(telemetry: Telemetry, config: Hcm, direction: Direction, made: Any =
     tracer = telemetry.tracer(config, direction)
     if tracer is not None:
         tracer.begin(made)
-    telemetry.accounting(config, direction)(made, CLOCK_START + 0.1)
+    telemetry.on_complete(config, direction)(made, CLOCK_START + 0.1)
 
 
 async def test_a_finished_exchange_reaches_metrics_log_and_spans(telemetry: Telemetry, tmp_path: Path) -> None:
@@ -60,7 +60,7 @@ async def test_without_tracing_nothing_is_traced(telemetry: Telemetry) -> None:
 
 async def test_a_bad_log_is_refused_when_it_is_configured(telemetry: Telemetry, tmp_path: Path) -> None:
     with pytest.raises(ConfigError):
-        telemetry.accounting(hcm(access_logs=(AccessLog(str(tmp_path / "a"), text="%NOPE%"),)), Direction.INBOUND)
+        telemetry.on_complete(hcm(access_logs=(AccessLog(str(tmp_path / "a"), text="%NOPE%"),)), Direction.INBOUND)
 
 
 async def test_tcp_sessions(telemetry: Telemetry, tmp_path: Path) -> None:
@@ -161,7 +161,7 @@ async def test_an_account_that_fails_is_told_of_once_and_stops_nobody(
 
     monkeypatch.setattr(telemetry.istio, "requests", lambda _direction: bad)
     config = hcm(access_logs=(AccessLog(str(tmp_path / "a.log"), text="%RESPONSE_CODE%\n"),), tracing=Tracing())
-    finish, made, tracer = telemetry.accounting(config, Direction.OUTBOUND), exchange(), telemetry.tracer(config, OUT)
+    finish, made, tracer = telemetry.on_complete(config, Direction.OUTBOUND), exchange(), telemetry.tracer(config, OUT)
     assert tracer is not None
     tracer.begin(made)
     finish(made, CLOCK_START + 0.1)

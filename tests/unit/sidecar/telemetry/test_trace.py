@@ -9,8 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sidecar.config.model import MILLION, Direction, Tracing
-from sidecar.http.exchange import Exchange, Flag
+from sidecar.http.exchange import Exchange
 from sidecar.http.headers import get
+from sidecar.http.response_flags import Flag
 from sidecar.telemetry.trace import RING_SIZE, Chance, Span, Spans, Tracer
 from tests.unit.sidecar.telemetry.exchanges import CLOCK_START, clock, exchange, node, route
 

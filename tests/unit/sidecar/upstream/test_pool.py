@@ -203,7 +203,7 @@ class Pools(RuleBasedStateMachine):
         cluster = self.stage.cluster
         [host] = cluster.hosts
         pool, budget = host.pool, cluster.budget
-        busy = [each for each in pool.connections if each.stream is not None]
+        busy = [each for each in pool.connections if each.handler is not None]
         assert budget.requests == len(busy) <= LIMITS.max_requests
         assert budget.pending == len(pool.waiting) <= LIMITS.max_pending
         assert budget.connections == len(pool.connections) + len(self.loop.dials) <= LIMITS.max_connections

@@ -5,39 +5,38 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sidecar.codec import fallback_parser
-from sidecar.codec.heads import HeadError, RequestParser, ResponseParser
+from sidecar.codec.h1_parser import HeadError, RequestParser, ResponseParser
 
 
 def test_headers_are_sorted_into_those_that_travel_and_those_that_do_not() -> None:
-    parser = RequestParser()
-    parser.parse(b"POST /p?q HTTP/1.1\r\nHost: a\r\nX-A: 1\r\nContent-Length: 3\r\nX-Request-Id: r\r\n\r\n")
-    assert (parser.method, parser.target, parser.keep_alive) == (b"POST", b"/p?q", True)
-    assert parser.headers == [(b"x-a", b"1"), (b"x-request-id", b"r")]
-    assert parser.hop_headers == {b"host": b"a", b"content-length": b"3"}
-    assert parser.indexed_headers == {b"x-request-id": b"r"}
+    head = RequestParser().parse(
+        b"POST /p?q HTTP/1.1\r\nHost: a\r\nX-A: 1\r\nContent-Length: 3\r\nX-Request-Id: r\r\n\r\n"
+    )
+    assert (head.method, head.target, head.keep_alive) == (b"POST", b"/p?q", True)
+    assert head.headers == [(b"x-a", b"1"), (b"x-request-id", b"r")]
+    assert head.hop_headers == {b"host": b"a", b"content-length": b"3"}
+    assert head.indexed_headers == {b"x-request-id": b"r"}
 
 
 def test_a_parser_serves_one_request_after_another() -> None:
     parser = RequestParser()
     for path in (b"/1", b"/2", b"/3"):
-        parser.parse(b"POST " + path + b" HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\n\r\n")
-        assert parser.target == path
-        assert parser.headers == []
+        head = parser.parse(b"POST " + path + b" HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\n\r\n")
+        assert head.target == path
+        assert head.headers == []
 
 
 def test_repeated_special_fields_join() -> None:
-    parser = RequestParser()
-    parser.parse(b"GET / HTTP/1.1\r\nHost: a\r\nConnection: x\r\nConnection: close\r\n\r\n")
-    assert parser.hop_headers[b"connection"] == b"x,close"
-    assert not parser.keep_alive
+    head = RequestParser().parse(b"GET / HTTP/1.1\r\nHost: a\r\nConnection: x\r\nConnection: close\r\n\r\n")
+    assert head.hop_headers[b"connection"] == b"x,close"
+    assert not head.keep_alive
 
 
 def test_white_space_behind_a_value_is_no_part_of_it() -> None:
-    parser = RequestParser()
-    parser.parse(b"GET / HTTP/1.1\r\nHost: a \r\nX-A:  b c \t\r\nX-Request-Id: r \r\n\r\n")
-    assert parser.headers == [(b"x-a", b"b c"), (b"x-request-id", b"r")]
-    assert parser.hop_headers == {b"host": b"a"}
-    assert parser.indexed_headers == {b"x-request-id": b"r"}
+    head = RequestParser().parse(b"GET / HTTP/1.1\r\nHost: a \r\nX-A:  b c \t\r\nX-Request-Id: r \r\n\r\n")
+    assert head.headers == [(b"x-a", b"b c"), (b"x-request-id", b"r")]
+    assert head.hop_headers == {b"host": b"a"}
+    assert head.indexed_headers == {b"x-request-id": b"r"}
     response = ResponseParser()
     response.parse(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\nX-A: b \r\n\r\n")
     assert (b"x-a", b"b") in response.headers
@@ -47,8 +46,7 @@ def test_a_refused_head_does_not_spoil_the_next() -> None:
     parser = RequestParser()
     with pytest.raises(HeadError):
         parser.parse(b"nonsense\r\n\r\n")
-    parser.parse(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")
-    assert parser.method == b"GET"
+    assert parser.parse(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n").method == b"GET"
 
 
 def test_response_head() -> None:
@@ -91,20 +89,18 @@ def test_refusals_are_envoys(head: bytes, detail: str) -> None:
     ],
 )
 def test_what_llhttp_refuses_and_envoy_does_not(head: bytes, headers: list[tuple[bytes, bytes]]) -> None:
-    parser = RequestParser()
-    fallback_parser.parse(head, parser)
-    assert parser.headers == headers
-    assert parser.hop_headers[b"host"] == b"a"
+    parsed = fallback_parser.parse(head, RequestParser())
+    assert parsed.headers == headers
+    assert parsed.hop_headers[b"host"] == b"a"
 
 
 @given(st.binary(max_size=300))
 def test_the_second_opinion_decides_on_any_bytes(head: bytes) -> None:
-    parser = RequestParser()
     try:
-        fallback_parser.parse(head, parser)
+        parsed = fallback_parser.parse(head, RequestParser())
     except HeadError:
         return
-    assert parser.method and parser.target
+    assert parsed.method and parsed.target
 
 
 @given(st.binary(max_size=100))

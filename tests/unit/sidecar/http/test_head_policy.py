@@ -8,8 +8,9 @@ import pytest
 
 from sidecar.config.model import Address, Direction, DirectResponse, PathMatch, Route, RouteMatch
 from sidecar.http import forwarded
-from sidecar.http.connection_manager import split_target
-from sidecar.http.exchange import Exchange, Flag
+from sidecar.http.exchange import Exchange
+from sidecar.http.head_policy import split_target
+from sidecar.http.response_flags import Flag
 from sidecar.process.drain import DrainPolicy
 from tests.harness.stage import ManualLoop, Stage, hcm
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from sidecar.config.model import Hcm
-from sidecar.forward.observed import Observers
+from sidecar.http.stream_context import ProgressObservers
 
 
 def test_each_log_has_its_type() -> None:
@@ -15,7 +15,7 @@ def test_each_log_has_its_type() -> None:
         asked.append(log_type)
         return log_type
 
-    nothing = Observers(Hcm("a", ()), interim)
+    nothing = ProgressObservers(Hcm("a", ()), interim)
     assert (nothing.started, nothing.periodic, nothing.tunneled, asked) == (None, None, None, [])
-    Observers(Hcm("a", (), log_starts=True, log_interval=1.0, log_tunnels=True), interim)
+    ProgressObservers(Hcm("a", (), log_starts=True, log_interval=1.0, log_tunnels=True), interim)
     assert asked == ["DownstreamStart", "DownstreamPeriodic", "DownstreamTunnelSuccessfullyEstablished"]
