@@ -75,14 +75,30 @@ def running_prometheus(
     }
     path = folder / "prometheus.json"
     path.write_text(json.dumps(config))
+    with _process(program, path, folder / "prometheus", folder / "prometheus.log") as prometheus:
+        yield prometheus
+
+
+@contextmanager
+def serving(folder: Path, data: Path) -> Iterator[Prometheus]:
+    """One that scrapes nothing, and answers from the blocks in `data`."""
+    path = folder / "prometheus.json"
+    path.write_text("{}")
+    with _process(binary("prometheus"), path, data, folder / "prometheus.log") as prometheus:
+        yield prometheus
+
+
+@contextmanager
+def _process(program: str, config: Path, data: Path, log: Path) -> Iterator[Prometheus]:
     port = free_port()
     command = [
         program,
-        f"--config.file={path}",
-        f"--storage.tsdb.path={folder / 'prometheus'}",
+        f"--config.file={config}",
+        f"--storage.tsdb.path={data}",
+        "--storage.tsdb.retention.time=100y",
         f"--web.listen-address=127.0.0.1:{port}",
     ]
-    with Process(command, folder / "prometheus.log") as process:
+    with Process(command, log) as process:
         prometheus = Prometheus(port)
         process.wait_ready(prometheus.ready)
         yield prometheus

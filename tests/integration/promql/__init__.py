@@ -1,0 +1,1 @@
+"""Our PromQL beside a real Prometheus, on the same samples."""
