@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Final
 
@@ -45,8 +46,7 @@ class Store:
         oldest = now - self._keep
         for name, found in list(self._series.items()):
             for labels, samples in list(found.items()):
-                first = next((index for index, (at, _) in enumerate(samples) if at >= oldest), len(samples))
-                del samples[:first]
+                del samples[: bisect_left(samples, (oldest, -math.inf))]
                 if not samples:
                     del found[labels]
                     self._count -= 1
@@ -56,15 +56,16 @@ class Store:
     def newest(self, selector: Selector, at: float) -> Iterator[tuple[Labels, float]]:
         """For each series that matches and has not ended: its newest sample."""
         for labels, samples in self._matching(selector):
-            sample = next((each for each in reversed(samples) if each[0] <= at), None)
-            if sample is not None and sample[0] > at - LOOKBACK_SECONDS and not math.isnan(sample[1]):
-                yield labels, sample[1]
+            index = bisect_right(samples, (at, math.inf)) - 1
+            if index >= 0 and samples[index][0] > at - LOOKBACK_SECONDS and not math.isnan(samples[index][1]):
+                yield labels, samples[index][1]
 
     def window(self, selector: Selector, at: float) -> Iterator[tuple[Labels, list[Sample]]]:
         """For each series that matches: its samples of the selector's window."""
         for labels, samples in self._matching(selector):
-            found = [each for each in samples if at - selector.window <= each[0] <= at and not math.isnan(each[1])]
-            if found:
+            began = bisect_left(samples, (at - selector.window, -math.inf))
+            ended = bisect_right(samples, (at, math.inf))
+            if found := [each for each in samples[began:ended] if not math.isnan(each[1])]:
                 yield labels, found
 
     def _add(self, labels: Labels, at: float, value: float) -> bool:
