@@ -8,6 +8,7 @@ control plane: admin, metrics and health. Pure: nothing is read, opened or asked
 from __future__ import annotations
 
 import ipaddress
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -26,6 +27,13 @@ RECONNECT_BASE, RECONNECT_MAX = "0.250s", "2s"
 PING_INTERVAL, PING_TIMEOUT = "10s", "5s"
 # What the API takes (as Istio's does); Envoy's own limit is 100, and it would reject all routes for one expression.
 REGEX_LIMIT, MAX_REGEX_PROGRAM = "re2.max_program_size.error_level", 32768
+# What the port for metrics serves: besides them what a sidecar of ours has seen, which a real Envoy does not know (404).
+METRICS_DOOR = {
+    "/stats/prometheus": "/stats/prometheus",
+    "/breakers": "/breakers",
+    "/logs": "/logs",
+    "/traces": "/traces",
+}
 PORTS_APART = 1000  # between workloads that share one address
 
 
@@ -65,8 +73,8 @@ def bootstrap(node: Node, xds_host: str, xds_port: int, ports: Ports | None = No
         "dynamic_resources": _dynamic_resources(),
         "static_resources": {
             "listeners": [
-                _door("prometheus", door, ports.prometheus, "/stats/prometheus", "/stats/prometheus"),
-                _door("health", door, ports.health, "/healthz/ready", "/ready"),
+                _door("prometheus", door, ports.prometheus, METRICS_DOOR),
+                _door("health", door, ports.health, {"/healthz/ready": "/ready"}),
             ],
             "clusters": [_cluster(ADMIN_CLUSTER, admin, ports.admin), _xds_cluster(xds_host, xds_port)],
         },
@@ -138,13 +146,16 @@ def _cluster(name: str, host: str, port: int) -> dict[str, Any]:
     }
 
 
-def _door(name: str, address: str, port: int, path: str, admin_path: str) -> dict[str, Any]:
-    """A listener that serves one page of the admin port, and nothing else of it."""
-    route = {"match": {"path": path}, "route": {"cluster": ADMIN_CLUSTER, "prefix_rewrite": admin_path}}
+def _door(name: str, address: str, port: int, pages: Mapping[str, str]) -> dict[str, Any]:
+    """A listener that serves some pages of the admin port, by their paths here and there, and nothing else of it."""
+    routes = [
+        {"match": {"path": path}, "route": {"cluster": ADMIN_CLUSTER, "prefix_rewrite": page}}
+        for path, page in pages.items()
+    ]
     manager = {
         "@type": f"{API}.filters.network.http_connection_manager.v3.HttpConnectionManager",
         "stat_prefix": name,
-        "route_config": {"virtual_hosts": [{"name": "backend", "domains": ["*"], "routes": [route]}]},
+        "route_config": {"virtual_hosts": [{"name": "backend", "domains": ["*"], "routes": routes}]},
         "http_filters": [
             {
                 "name": "envoy.filters.http.router",

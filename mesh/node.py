@@ -47,7 +47,8 @@ class Locality:
 class Node:
     """A proxy's identity. `service` is the short service name (empty for a gateway or a client-only workload);
     `app_address` is where the local app listens (127.0.0.1 unless told otherwise); `generator` is "grpc" for proxyless
-    clients, else empty. `outbound_port` and `inbound_port` differ from Istio's where workloads share one address."""
+    clients, else empty. `outbound_port` and `inbound_port` differ from Istio's where workloads share one address;
+    `metrics_port` is 0 where none is served."""
 
     kind: str
     address: str
@@ -65,6 +66,7 @@ class Node:
     generator: str = ""
     outbound_port: int = OUTBOUND_PORT
     inbound_port: int = INBOUND_PORT
+    metrics_port: int = 0
 
     def inbound(self, index: int) -> int:
         """Where the proxy accepts traffic for its workload's index-th service port when nothing redirects."""
@@ -152,4 +154,5 @@ class Node:
             generator=str(metadata.get("GENERATOR", "")),
             outbound_port=int(metadata.get("OUTBOUND_PORT", OUTBOUND_PORT)),
             inbound_port=int(metadata.get("INBOUND_PORT", INBOUND_PORT)),
+            metrics_port=int(metadata.get("ENVOY_PROMETHEUS_PORT", 0)),
         )

@@ -45,6 +45,7 @@ class ProxyStatus:
     connected: bool
     since: float
     types: Mapping[str, TypeStatus] = field(default_factory=dict)
+    metrics_port: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,6 +107,7 @@ def proxy_status(node: Node, since: float, core: PushCore, epoch: float) -> Prox
         connected=True,
         since=since + epoch,
         types={SHORT[type_url]: type_status(core, type_url, epoch) for type_url in PUSH_ORDER},
+        metrics_port=node.metrics_port,
     )
 
 

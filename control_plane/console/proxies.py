@@ -85,4 +85,5 @@ def _lost(workload: Workload) -> dict[str, Any]:
         "connected": False,
         "since": workload.since,
         "types": {},
+        "metrics_port": node.metrics_port,
     }

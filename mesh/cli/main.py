@@ -9,19 +9,24 @@ from typing import Annotated
 import typer
 
 from mesh.cli import (
+    alerts_command,
+    breakers_command,
     config_commands,
     demo_command,
     iptables_command,
     load_command,
+    log_commands,
     proxy_commands,
     run_command,
+    stat_commands,
+    trace_commands,
 )
 from mesh.cli.errors import CliError
 from mesh.cli.output import print_error
 from mesh.errors import MeshError
 from mesh.version import VERSION
 
-CONFIGURE, LOOK, RUN = "Configure the mesh", "Look into it", "Run it"
+CONFIGURE, LOOK, WATCH, RUN = "Configure the mesh", "Look into it", "Watch its traffic", "Run it"
 INTERRUPTED = 130
 
 app = typer.Typer(
@@ -46,6 +51,18 @@ for panel, commands in {
         config_commands.rollback,
     ),
     LOOK: (proxy_commands.proxy_status, proxy_commands.proxy_config, proxy_commands.workloads),
+    WATCH: (
+        stat_commands.stat,
+        stat_commands.edges,
+        stat_commands.metrics,
+        log_commands.logs,
+        log_commands.tap,
+        log_commands.top,
+        trace_commands.traces,
+        trace_commands.trace,
+        breakers_command.breakers,
+        alerts_command.alerts,
+    ),
     RUN: (demo_command.demo, load_command.load, run_command.bootstrap, iptables_command.iptables),
 }.items():
     for command in commands:

@@ -47,6 +47,7 @@ class Scraper:
         self._clock = clock
         self._wanted = re.compile("|".join(sorted(map(re.escape, wanted))))
         self._filter = "|".join(sorted({_pattern(name) for name in wanted}))
+        self.targets: Sequence[Target] = ()
         self.errors: dict[str, str] = {}  # why a target did not answer, by instance
 
     def scrape(self, targets: Sequence[Target]) -> None:

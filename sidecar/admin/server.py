@@ -97,6 +97,7 @@ class AdminServer:
             "/help": Command(self._help, "list of commands"),
             "/listeners": Command(self._listeners, "listeners and their addresses (format=text|json)"),
             "/logging": Command(self._logging, "show or change log levels (level, paths, NAME=LEVEL)", mutates=True),
+            "/logs": Command(self._logs, "the access logs' last lines, oldest first (after)", parts=("logs",)),
             "/memory": Command(self._memory, "memory of the process", parts=("memory",)),
             "/quitquitquit": Command(self._quit, "end the process", mutates=True),
             "/ready": Command(self._ready, "LIVE with 200, or what is missing with 503"),
@@ -246,6 +247,16 @@ class AdminServer:
     async def _config_dump(self, request: web.Request) -> web.StreamResponse:
         dump = config_dump.render(self._runtime, self._versions, request.query)
         return await answers.stream(request, answers.JSON, dump)
+
+    async def _logs(self, request: web.Request) -> web.StreamResponse:
+        after = answers.query_of(request, "after").get("after", "0")
+        try:
+            since = float(after)
+        except ValueError as error:
+            raise QueryError(f"after={after}: expected Unix seconds") from error
+        lines = self._telemetry.recent_logs(since)
+        rows = (dumps({"at": line.at, "line": line.text}) for line in lines)
+        return await answers.stream(request, answers.JSON, answers.listing("lines", rows))
 
     async def _traces(self, request: web.Request) -> web.StreamResponse:
         query = answers.query_of(request, "limit", "trace_id")

@@ -10,6 +10,7 @@ from prometheus_client.registry import Collector
 
 from sidecar.config import model
 from sidecar.process.drain import ServerHealth
+from sidecar.telemetry.log_ring import LogLine
 from sidecar.telemetry.registry import Stats
 from sidecar.telemetry.station import BreakerEvent
 from sidecar.telemetry.trace import Spans
@@ -150,6 +151,7 @@ class TelemetryView(Protocol):
     @property
     def breaker_events(self) -> Reversible[BreakerEvent]: ...
     def exposition(self, *, used_only: bool, matches: Callable[[str], object] | None) -> Collector: ...
+    def recent_logs(self, after: float) -> list[LogLine]: ...
 
 
 class QueryError(Exception):

@@ -11,6 +11,7 @@ import os
 import random
 import stat
 import threading
+import time
 from collections.abc import Callable, Iterator
 from queue import SimpleQueue
 from select import PIPE_BUF
@@ -22,6 +23,7 @@ from sidecar.config.model import AccessLog
 from sidecar.telemetry.expression import ANY_OCCASION, Occasion
 from sidecar.telemetry.formatter import ENVOY_TEXT, compile_json, compile_text
 from sidecar.telemetry.log_filter import Wanted, compile_filter
+from sidecar.telemetry.log_ring import LogRing
 from sidecar.telemetry.registry import Stats
 
 if TYPE_CHECKING:
@@ -53,9 +55,17 @@ class Sink:
     the page cache."""
 
     def __init__(
-        self, target: str, loop: asyncio.AbstractEventLoop, counters: _Counters, interval: float, *, shared: bool
+        self,
+        target: str,
+        loop: asyncio.AbstractEventLoop,
+        counters: _Counters,
+        interval: float,
+        ring: LogRing,
+        *,
+        shared: bool,
     ) -> None:
         self._target = target
+        self._ring = ring
         self._interval = interval
         self._loop = loop
         self._counters = counters
@@ -83,6 +93,7 @@ class Sink:
         if not self._lines:
             return
         batch = b"".join(self._lines)
+        self._ring.add(time.time(), self._lines)
         self._counters.write_buffered.value += len(self._lines)
         self._lines.clear()
         self._size = 0
@@ -197,6 +208,7 @@ class Sinks:
         self._interval = interval
         self._counters = _Counters(stats)
         self._sinks: dict[str, Sink] = {}
+        self.recent = LogRing()
 
     def get(self, target: str) -> Sink:
         """The sink of a target, opened at first use. Raises ConfigError when that fails."""
@@ -204,7 +216,7 @@ class Sinks:
         if sink is None:
             try:
                 sink = self._sinks[target] = Sink(
-                    target, self._loop, self._counters, self._interval, shared=self._shared
+                    target, self._loop, self._counters, self._interval, self.recent, shared=self._shared
                 )
             except OSError as error:
                 raise ConfigError(Problem(f"cannot open the access log {target!r}: {error.strerror}")) from error

@@ -23,6 +23,7 @@ from sidecar.telemetry.access_log import FLUSH_INTERVAL, Sinks, compile_access_l
 from sidecar.telemetry.account import Account, guarded
 from sidecar.telemetry.expression import Occasion
 from sidecar.telemetry.istio_metrics import IstioMetrics
+from sidecar.telemetry.log_ring import LogLine
 from sidecar.telemetry.otlp import OtlpExporter
 from sidecar.telemetry.process_metrics import ProcessMetrics
 from sidecar.telemetry.prometheus import CellMetric, IstioCollector, Points, StatsCollector
@@ -157,6 +158,11 @@ class Telemetry:
         if not used_only and matches is None:
             return self.registry
         return _Selection(self, used_only, matches)
+
+    def recent_logs(self, after: float) -> list[LogLine]:
+        """The access logs' lines since `after` (Unix seconds), oldest first."""
+        self.sinks.flush()
+        return self.sinks.recent.after(after)
 
     def own_metrics(self) -> Iterator[CellMetric]:
         """The metrics that are not Envoy's statistics."""

@@ -22,6 +22,7 @@ from sidecar.process.drain import DrainPolicy, ServerHealth
 from sidecar.process.hostinfo import memory
 from sidecar.process.settings import Settings
 from sidecar.runtime import Runtime
+from sidecar.telemetry.log_ring import LogLine
 from sidecar.telemetry.prometheus import CellMetric, Points, StatsCollector
 from sidecar.telemetry.station import BreakerEvent, selected_metrics
 from sidecar.telemetry.trace import Spans
@@ -241,6 +242,8 @@ class Fleet:
                 self.telemetry.breaker_events = sorted(event for each in states for event in each.breaker_events)
             elif part == "memory":
                 self._memory = [each.memory for each in states]
+            elif part == "logs":
+                self.telemetry.logs = sorted(line for each in states for line in each.logs)
 
     # ── the end ───────────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -281,6 +284,10 @@ class FleetTelemetry:
         self.spans = Spans()
         self.breaker_events: list[BreakerEvent] = []
         self.metrics: list[MetricState] = []
+        self.logs: list[LogLine] = []
+
+    def recent_logs(self, after: float) -> list[LogLine]:
+        return [line for line in self.logs if line.at > after]
 
     def exposition(self, *, used_only: bool, matches: Callable[[str], object] | None) -> Collector:
         return _Exposition(self, used_only, matches)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from sidecar.config import model
 from sidecar.process.hostinfo import memory
+from sidecar.telemetry.log_ring import LogLine
 from sidecar.telemetry.prometheus import CellMetric
 from sidecar.telemetry.registry import Labels, Stat
 from sidecar.telemetry.station import BreakerEvent
@@ -121,6 +122,7 @@ class WorkerState:
     spans: list[Span] = field(default_factory=list)
     breaker_events: list[BreakerEvent] = field(default_factory=list)
     memory: dict[str, str] = field(default_factory=dict)
+    logs: list[LogLine] = field(default_factory=list)
 
 
 def take(runtime: Runtime, parts: Iterable[str]) -> WorkerState:
@@ -139,6 +141,8 @@ def take(runtime: Runtime, parts: Iterable[str]) -> WorkerState:
             state.breaker_events = list(telemetry.breaker_events)
         elif part == "memory":
             state.memory = memory()
+        elif part == "logs":
+            state.logs = telemetry.recent_logs(0.0)
     return state
 
 

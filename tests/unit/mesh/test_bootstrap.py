@@ -56,8 +56,16 @@ def test_only_the_pages_for_machines_are_public() -> None:
         for host in network["typed_config"]["route_config"]["virtual_hosts"]
         for route in host["routes"]
     ]
-    assert [route["match"] for route in routes] == [{"path": "/stats/prometheus"}, {"path": "/healthz/ready"}]
-    assert [route["route"]["prefix_rewrite"] for route in routes] == ["/stats/prometheus", "/ready"]
+    assert [route["match"] for route in routes] == [
+        {"path": path} for path in ("/stats/prometheus", "/breakers", "/logs", "/traces", "/healthz/ready")
+    ]
+    assert [route["route"]["prefix_rewrite"] for route in routes] == [
+        "/stats/prometheus",
+        "/breakers",
+        "/logs",
+        "/traces",
+        "/ready",
+    ]
 
 
 @pytest.mark.parametrize(("host", "kind"), [("127.0.0.1", "STATIC"), ("::1", "STATIC"), ("istiod", "STRICT_DNS")])
