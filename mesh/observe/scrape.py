@@ -15,7 +15,7 @@ from mesh.observe.targets import PROXIES, Target
 from mesh.promql.series import Labels, Store, labels_of
 from mesh.promql.syntax import Aggregation, Binary, Call, Expression, Negation, Selector
 
-TIMEOUT_SECONDS: Final = 3.0
+TIMEOUT_SECONDS: Final = 10.0
 AT_ONCE: Final = 16
 MAX_BYTES: Final = 64 * 1024 * 1024  # of one answer
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
-from sidecar.admin.views import ClusterView, HostView, ListenerView
+from sidecar.admin.views import BreakerView, ClusterView, HostView, ListenerView
 from sidecar.config import model
 from sidecar.config.metadata_match import LB
 
@@ -179,9 +179,19 @@ def listener_json(name: str, listener: ListenerView) -> dict[str, Any]:
 def breakers(clusters: Sequence[ClusterView], matches: Callable[[str], object]) -> list[dict[str, Any]]:
     """The clusters with a circuit breaker (their host is `*`), and the hosts that have ever been ejected."""
     return [
-        {"cluster": cluster.name, "host": host, "state": breaker.state, "reason": breaker.reason}
+        {"cluster": cluster.name, "host": host, "state": breaker.state, "reason": breaker.reason, **_window(breaker)}
         for cluster in clusters
         if matches(cluster.name)
         for host, breaker in (("*", cluster.circuit), *((host.name, host.breaker) for host in cluster.hosts))
         if breaker is not None
     ]
+
+
+def _window(breaker: BreakerView) -> dict[str, Any]:
+    """What a breaker with a window has counted, and what opens it."""
+    if breaker.counts is None:
+        return {}
+    return {
+        "window": dict(zip(("requests", "failed", "slow"), breaker.counts, strict=True)),
+        "opens_at": breaker.opens_at,
+    }

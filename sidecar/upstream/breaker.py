@@ -49,6 +49,15 @@ class HostBreaker:
         """Why it is in its state."""
         return self._relay.reason
 
+    @property
+    def counts(self) -> tuple[int, int, int] | None:
+        """Outlier detection counts for it; see `outlier`."""
+        return None
+
+    @property
+    def opens_at(self) -> str:
+        return ""
+
     def open(self, reason: str) -> None:
         self._relay.reason = reason
         self._breaker.open()

@@ -98,6 +98,22 @@ class Circuit:
         return self._breaker.reason
 
     @property
+    def counts(self) -> tuple[int, int, int]:
+        """Requests of the window, and how many of them failed and were slow."""
+        return self._window.total, self._window.failed, self._window.slow
+
+    @property
+    def opens_at(self) -> str:
+        """What it takes to open it, for people."""
+        config = self.config
+        found = [f"{config.consecutive_failures} failures in a row"] if config.consecutive_failures else []
+        if config.failure_rate:
+            found.append(f"{config.failure_rate:g} % failed")
+        if config.slow_call_rate:
+            found.append(f"{config.slow_call_rate:g} % over {config.slow_call_duration:g} s")
+        return f"{' or '.join(found)}, of {config.minimum_requests} in {config.window:g} s or more"
+
+    @property
     def probing(self) -> int:
         """Probes in flight."""
         return self._probing

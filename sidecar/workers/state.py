@@ -23,10 +23,14 @@ if TYPE_CHECKING:
 class Breaker:
     state: str
     reason: str
+    counts: tuple[int, int, int] | None = None
+    opens_at: str = ""
 
     @classmethod
     def of(cls, breaker: BreakerView | None) -> Breaker | None:
-        return cls(breaker.state, breaker.reason) if breaker is not None else None
+        if breaker is None:
+            return None
+        return cls(breaker.state, breaker.reason, breaker.counts, breaker.opens_at)
 
 
 @dataclass(frozen=True, slots=True)

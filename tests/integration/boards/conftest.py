@@ -8,10 +8,10 @@ from itertools import cycle
 
 import pytest
 
-from tests.harness.ports import free_port
+from tests.harness.ports import free_network, free_port
 from tests.harness.process import wait_until
 from tests.harness.prometheus import Prometheus, running_prometheus
-from tests.integration.demo.stack import ROOT, Demo, running_demo, unused_network
+from tests.integration.demo.stack import ROOT, Demo, running_demo
 
 RULES = ROOT / "examples" / "prometheus"
 WORKLOADS = {
@@ -51,7 +51,7 @@ class Watched:
 @pytest.fixture(scope="package")
 def watched(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Watched]:
     folder = tmp_path_factory.mktemp("boards")
-    network = unused_network()
+    network = free_network()
     with running_demo(folder, network, free_port(), "--rate", "20") as demo:
         proxies = [
             {"targets": [f"{network}.{host}:15090"], "labels": {"pod": pod, "namespace": "default"}}

@@ -17,6 +17,8 @@ from sidecar.process.hostinfo import memory
 class FakeBreaker:
     state: str = "open"
     reason: str = "5 consecutive 5xx"
+    counts: tuple[int, int, int] | None = None
+    opens_at: str = ""
 
 
 @dataclass
