@@ -75,6 +75,7 @@ class ControlPlane:
         from control_plane.ads.server import AdsServer
         from control_plane.console.plane import Plane
         from control_plane.console.server import HttpServer, api, metrics_app
+        from control_plane.experiments.controller import Experiments
         from control_plane.metrics import ControlMetrics
         from control_plane.registry.registry import Registry
         from control_plane.sources.open import open_source
@@ -97,7 +98,17 @@ class ControlPlane:
         self._metrics.watch_problems(self._store.problems)
         self._xds = AdsServer(self._hub, str(settings.xds), settings.local_addresses)
 
-        subject = Plane(self._store, self._hub, self._registry.workloads, self._metrics, VERSION, clock.wall())
+        self._experiments = Experiments(self._store, self._registry.workloads, clock)
+
+        subject = Plane(
+            self._store,
+            self._hub,
+            self._registry.workloads,
+            self._metrics,
+            VERSION,
+            clock.wall(),
+            experiments=self._experiments,
+        )
         self._api = HttpServer(api(subject, settings.allowed_hosts), *settings.http)
         self._exposition = HttpServer(metrics_app(self._metrics, settings.allowed_hosts), *settings.metrics)
 
@@ -115,6 +126,8 @@ class ControlPlane:
         except RuntimeError as error:
             raise MeshError(f"xds: cannot listen on {self._settings.xds}: {error}") from error
         self._open.push_async_callback(self._xds.stop, STREAM_SECONDS)
+        await self._experiments.start()
+        self._open.push_async_callback(self._experiments.close)
         await self._listen("metrics", self._exposition, self._settings.metrics)
         await self._listen("http", self._api, self._settings.http)
 

@@ -37,6 +37,11 @@ def not_found(message: str) -> web.HTTPException:
     return _Refused(404, Problem(message))
 
 
+def conflict(message: str) -> web.HTTPException:
+    """To be raised for what cannot be done as things are."""
+    return _Refused(409, Problem(message))
+
+
 def unavailable(message: str) -> web.HTTPException:
     """To be raised where there is too much to do."""
     return _Refused(503, Problem(message))

@@ -11,6 +11,7 @@ from aiohttp import web
 
 from control_plane.ads.status import Convergence, ProxyStatus
 from control_plane.console.errors import unavailable
+from control_plane.experiments.controller import Experiments
 from control_plane.registry.workload import Workload
 from control_plane.store.store import ConfigStore
 from control_plane.store.workers import Workers
@@ -62,6 +63,7 @@ class Plane:
     started: float
     watchers: Watchers = field(default_factory=Watchers)
     workers: Workers = field(default_factory=lambda: Workers(1))
+    experiments: Experiments | None = None
 
 
 PLANE: Final = web.AppKey("plane", Plane)

@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from aiohttp import web
 
-from control_plane.console import apply, proxies, resources
+from control_plane.console import apply, experiments, proxies, resources
 from control_plane.console.errors import AllowedHosts, answer_errors, only_ours
 from control_plane.console.plane import PLANE, Plane, plane
 from control_plane.metrics import ControlMetrics
@@ -29,6 +29,7 @@ def api(subject: Plane, hosts: Iterable[str] = ()) -> web.Application:
             *apply.routes(),
             *resources.routes(),
             *proxies.routes(),
+            *experiments.routes(),
         ]
     )
     return app

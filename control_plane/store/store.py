@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Protocol
 
@@ -12,7 +12,7 @@ from control_plane.analysis.analyse import analyse
 from control_plane.analysis.finding import Finding, Level
 from control_plane.registry.services import discover
 from control_plane.registry.workload import Workload
-from control_plane.sources.source import Action, Change, Commit, Selection, Source, Stored, plan
+from control_plane.sources.source import Action, Change, Commit, Document, Selection, Source, Stored, plan
 from control_plane.store.accepted import Accepted
 from control_plane.store.debounce import Debounce
 from control_plane.store.texts import File, changes_to, differences, load_files
@@ -128,6 +128,14 @@ class ConfigStore:
         """Ends those of the resources that there are."""
         async with self._one_at_a_time:
             return await self._change([Change(key, None) for key in keys])
+
+    async def change(self, changes: Sequence[Change], expected: Mapping[Key, Document | None]) -> Outcome | None:
+        """All of them in one revision; None, and nothing is changed, where a resource is not what was expected."""
+        async with self._one_at_a_time:
+            current = self.accepted.current()
+            if any(current.get(key) != document for key, document in expected.items()):
+                return None
+            return await self._change(changes)
 
     async def delete_files(self, files: Sequence[File]) -> Outcome:
         """ConfigError when the files cannot be understood."""

@@ -77,6 +77,17 @@ class ControlPlane:
     def workloads(self) -> list[Json]:
         return self._items(self._get("/api/v1/workloads"))
 
+    def experiments(self) -> list[Json]:
+        return self._items(self._get("/api/v1/experiments"))
+
+    def experiment(self, namespace: str, name: str) -> Json:
+        return self._get(f"/api/v1/experiments/{quote(namespace)}/{quote(name)}")
+
+    def experiment_action(self, namespace: str, name: str, action: str, reason: str = "") -> Json:
+        """stop, promote, pause or resume."""
+        body = {"reason": reason} if reason else {}
+        return self._send("POST", f"/api/v1/experiments/{quote(namespace)}/{quote(name)}/{action}", body)
+
     def ready(self) -> bool:
         try:
             self._send("GET", "/readyz", timeout=CONNECT_SECONDS)

@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 
 NETWORKING: Final = "networking.istio.io"
 ISTIO_VERSIONS: Final = ("v1", "v1beta1", "v1alpha3")
+OURS: Final = "mesh.asyncmesh.io"
+OUR_VERSIONS: Final = ("v1alpha1",)
 
 
 READ: Final = "read, not run"
@@ -98,5 +100,7 @@ KINDS: Final[Mapping[str, Kind]] = {
         ),
         Kind("ConfigMap", f"{_OBJECTS}:ConfigMap", ("cm",), "", ("v1",), whole=True, note=READ),
         Kind("Secret", f"{_OBJECTS}:Secret", (), "", ("v1",), whole=True, kept=("type",), note=READ),
+        Kind("Experiment", "mesh.experiments.resource:Experiment", ("exp",), OURS, OUR_VERSIONS),
+        Kind("ExperimentRun", "mesh.experiments.resource:ExperimentRun", ("run",), OURS, OUR_VERSIONS),
     )
 }

@@ -1,0 +1,97 @@
+"""Where an experiment's numbers come from: the proxies' own pages, or a Prometheus that has scraped them. The same samples
+either way."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any, Final, Protocol
+
+import aiohttp
+
+from control_plane.registry.workload import Workload
+from mesh.experiments.samples import DURATION, PAGE, REQUESTS, Sample, parse, sample
+from mesh.naming import PROMETHEUS_PORT
+
+log = logging.getLogger(__name__)
+
+SCRAPE_SECONDS: Final = 2.0
+AT_ONCE: Final = 32
+
+
+class Collector(Protocol):
+    """`look` gives the samples about a host by proxy; empty when nobody answered."""
+
+    async def look(self, host: str) -> Mapping[str, Sequence[Sample]]: ...
+
+
+class ProxyCollector:
+    """Asks every connected proxy for its page, as Prometheus would."""
+
+    def __init__(self, session: aiohttp.ClientSession, workloads: Callable[[], Iterable[Workload]]) -> None:
+        self._session = session
+        self._workloads = workloads
+        self._places = asyncio.Semaphore(AT_ONCE)
+
+    async def look(self, host: str) -> Mapping[str, Sequence[Sample]]:
+        nodes = [workload.node for workload in self._workloads() if workload.connected and not workload.node.generator]
+        pages = await asyncio.gather(*(self._page(node.address, node.metrics_port or PROMETHEUS_PORT) for node in nodes))
+        return {node.id: list(parse(page, host)) for node, page in zip(nodes, pages, strict=True) if page is not None}
+
+    async def _page(self, address: str, port: int) -> str | None:
+        host = f"[{address}]" if ":" in address else address
+        async with self._places:
+            return await _get(self._session, f"http://{host}:{port}{PAGE}")
+
+
+class PrometheusCollector:
+    """Asks a Prometheus for the series as they are, not for rates: what a proxy counts counts, without extrapolation."""
+
+    def __init__(self, session: aiohttp.ClientSession, url: str) -> None:
+        self._session = session
+        self._url = url.rstrip("/")
+
+    async def look(self, host: str) -> Mapping[str, Sequence[Sample]]:
+        found: dict[str, list[Sample]] = {}
+        selector = f'{{reporter="source",destination_service="{host}"}}'
+        for name in (REQUESTS, DURATION):
+            rows = await self._query(name + selector)
+            if rows is None:
+                return {}
+            for row in rows:
+                labels = {key: value for key, value in row["metric"].items() if key != "__name__"}
+                proxy = "/".join(labels.pop(key, "") for key in ("job", "instance"))
+                found.setdefault(proxy, []).append(sample(name, labels, float(row["value"][1])))
+        # It answers, and knows nothing of the host yet: that is data, too.
+        return found or {self._url: []}
+
+    async def number(self, query: str) -> float | None:
+        """The one number that a query gives, or None."""
+        rows = await self._query(query)
+        return float(rows[0]["value"][1]) if rows and len(rows) == 1 else None
+
+    async def _query(self, query: str) -> list[Any] | None:
+        text = await _get(self._session, f"{self._url}/api/v1/query", {"query": query})
+        try:
+            data = json.loads(text or "")
+            rows = data["data"]["result"]
+            if data["data"]["resultType"] == "scalar":
+                return [{"metric": {}, "value": rows}]
+        except (ValueError, KeyError, TypeError):
+            return None
+        return rows if isinstance(rows, list) else None
+
+
+async def _get(session: aiohttp.ClientSession, url: str, query: Mapping[str, str] | None = None) -> str | None:
+    """A page, or None when there is none."""
+    try:
+        timeout = aiohttp.ClientTimeout(total=SCRAPE_SECONDS)
+        async with session.get(url, params=query, timeout=timeout) as answer:
+            if answer.status != 200:
+                return None
+            return (await answer.read()).decode(errors="replace")
+    except (aiohttp.ClientError, TimeoutError, OSError) as error:
+        log.debug("%s gave no metrics: %s", url, error)
+        return None

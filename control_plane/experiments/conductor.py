@@ -1,0 +1,338 @@
+"""One experiment, from its first look to its end: looks each interval, decides, and does what was decided."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from dataclasses import replace
+from typing import Any, Final
+
+import aiohttp
+
+from control_plane.experiments.collector import Collector, PrometheusCollector
+from control_plane.experiments.ledger import VIRTUAL_SERVICE, Document, Ledger, ended
+from mesh.clock import Clock
+from mesh.errors import MeshError
+from mesh.experiments.data import Counts
+from mesh.experiments.lifecycle import Action, Decision, Observation, decide
+from mesh.experiments.resource import Experiment
+from mesh.experiments.routes import RouteError
+from mesh.experiments.run import Event, Phase, Point, Run, brief
+from mesh.experiments.samples import UNKNOWN, Meter
+from mesh.experiments.stages import (
+    Role,
+    Stage,
+    checks,
+    observed_host,
+    route_name,
+    routes_of,
+    settled_routes,
+    stages,
+)
+from mesh.experiments.verdict import Judgement, Verdict, explain, judge
+from mesh.istio.resource import Key
+from mesh.naming import service_host
+
+log = logging.getLogger(__name__)
+
+WEBHOOK_SECONDS: Final = 5.0
+NO_JUDGEMENT: Final = Judgement(Verdict.NOT_ENOUGH, (), None)
+EDITED: Final = "somebody else has changed the VirtualService"
+
+
+class Conductor:
+    """`run()` ends with the experiment. What the API asks for is `stop`, `promote`, `pause` and `resume`."""
+
+    def __init__(
+        self,
+        key: Key,
+        spec: Experiment,
+        ledger: Ledger,
+        collector: Collector,
+        session: aiohttp.ClientSession,
+        clock: Clock,
+    ) -> None:
+        self.key = key
+        self.spec = spec
+        self.state: Run | None = None
+        self.judgement = NO_JUDGEMENT
+        self.next = ""  # what is waited for, or was decided last
+        self._ledger = ledger
+        self._prometheus = PrometheusCollector(session, spec.prometheus) if spec.prometheus else None
+        self._collector: Collector = self._prometheus or collector
+        self._session = session
+        self._clock = clock
+        self._stages = stages(spec)
+        self._checks = checks(spec)
+        self._route = Key(VIRTUAL_SERVICE, key.namespace, route_name(spec))
+        self._meter = Meter()
+        self._heard = clock.monotonic()
+        self._acting = asyncio.Lock()
+        self._explained: tuple[tuple[Counts, Counts], Judgement] | None = None
+
+    @property
+    def stage(self) -> Stage:
+        return self._stages[self.state.stage if self.state is not None else 0]
+
+    async def run(self) -> None:
+        self.state = self._ledger.find(self.key)
+        if self.state is not None and self.state.phase is Phase.RUNNING:
+            self.state = self.state.with_event(self._event("resumed", "the control plane was started again"))
+        while self.state is None or not self.state.phase.ended:
+            try:
+                await self._once()
+            except MeshError as error:
+                self.next = str(error)
+                log.error("experiment %s: %s", self.key.name, error)
+            await asyncio.sleep(self.spec.interval)
+
+    async def _once(self) -> None:
+        if self.state is None:
+            await self._begin()
+            return
+        async with self._acting:
+            if self.state.phase is Phase.RUNNING and self._ledger.routes(self._route) != self.state.written:
+                await self._pause(EDITED)
+            seen = await self._look()
+            if self.state.phase is not Phase.RUNNING:
+                return
+            self.judgement = await asyncio.to_thread(self._judge)
+            await self._act(decide(self.spec, self._stages, self.state, seen, self.judgement))
+
+    # ── looking ───────────────────────────────────────────────────────────────────────────────────────────────────────
+
+    async def _look(self) -> Observation:
+        assert self.state is not None  # noqa: S101
+        pages = await self._collector.look(service_host(observed_host(self.spec), self.key.namespace))
+        now = self._clock.monotonic()
+        if not pages:
+            return Observation(self._clock.wall(), Counts(), now - self._heard)
+        self._heard = now
+        done = self._meter.take(pages)
+        baseline, candidate, lost = self._sides(done)
+        state = self.state
+        recent = candidate.plus(lost)
+        sent = baseline.requests + candidate.requests
+        if self._clock.wall() - state.began >= (self.spec.warm_up or 0.0):
+            state = replace(state, baseline=state.baseline.plus(baseline), candidate=state.candidate.plus(candidate))
+        point = Point(
+            self._clock.wall(),
+            self.stage.weight,
+            candidate.requests / sent if sent else None,
+            brief(state.baseline),
+            brief(state.candidate),
+        )
+        self.state = state.with_point(point)
+        return Observation(self._clock.wall(), recent, 0.0, await self._answers())
+
+    def _sides(self, done: dict[str, Counts]) -> tuple[Counts, Counts, Counts]:
+        """What baseline and candidate did, and what found no host of either."""
+        everything = Counts()
+        for counts in done.values():
+            everything = everything.plus(counts)
+        match self.stage.role:
+            case Role.BASELINE:
+                return everything, Counts(), Counts()
+            case Role.CANDIDATE:
+                return Counts(), everything, Counts()
+            case Role.NEITHER:
+                return Counts(), Counts(), everything
+        names = self._versions()
+        baseline, candidate = (done.get(name, Counts()) for name in names)
+        return baseline, candidate, done.get(UNKNOWN, Counts())
+
+    def _versions(self) -> tuple[str, str]:
+        """The `version` labels of the two subsets. MeshError where the metrics could not tell them apart."""
+        spec = self.spec
+        assert spec.baseline is not None and spec.candidate is not None  # noqa: S101  (its rules)
+        known = self._ledger.subset_versions(spec.target.host, self.key.namespace)
+        for subset in (spec.baseline.subset, spec.candidate.subset):
+            if subset not in known:
+                raise RouteError(f"no DestinationRule gives {spec.target.host} a subset {subset}")
+            if not known[subset]:
+                raise RouteError(f"the subset {subset} of {spec.target.host} has no label `version` to be known by")
+        names = known[spec.baseline.subset], known[spec.candidate.subset]
+        if names[0] == names[1]:
+            raise RouteError(f"both subsets are version {names[0]}: the metrics cannot tell them apart")
+        return names
+
+    async def _answers(self) -> tuple[float | None, ...]:
+        queries = [guard.promql for guard in self.spec.guards if guard.promql]
+        if self._prometheus is None:
+            return ()
+        return tuple([await self._prometheus.number(query) for query in queries])
+
+    def _judge(self) -> Judgement:
+        assert self.state is not None  # noqa: S101
+        return judge(self._checks, self.state.baseline, self.state.candidate, self.spec.alpha)
+
+    async def explained(self) -> tuple[Run | None, Judgement]:
+        """How it stands, with intervals and with what is missing. Worked out once for each look."""
+        run = self.state
+        if run is None:
+            return None, NO_JUDGEMENT
+        counts = (run.baseline, run.candidate)
+        if self._explained is None or self._explained[0] != counts:
+            judgement = await asyncio.to_thread(explain, self._checks, *counts, self.spec.alpha)
+            self._explained = (counts, judgement)
+        return run, self._explained[1]
+
+    # ── acting ────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+    async def _begin(self) -> None:
+        """The first stage. Nothing is begun that could not be measured."""
+        if self.spec.baseline is not None:
+            self._versions()
+        await self._look_ahead()
+        original = self._ledger.routes(self._route)
+        now = self._clock.wall()
+        run = Run(began=now, stage_began=now, original=original, written=original)
+        run = run.with_event(self._event("began", self._stages[0].name, run))
+        written = await self._ledger.write(self.key, run, self._route, self._stage_routes(0, original))
+        if written is not None:
+            self.state = written
+            log.info("experiment %s began", self.key.name)
+
+    async def _look_ahead(self) -> None:
+        """Marks what was counted before; MeshError when nobody can be heard, for then nothing could be undone in time."""
+        pages = await self._collector.look(service_host(observed_host(self.spec), self.key.namespace))
+        if not pages:
+            where = self.spec.prometheus or "any proxy"
+            raise RouteError(f"no metrics can be had from {where}: the experiment waits")
+        self._meter.take(pages)
+        self._heard = self._clock.monotonic()
+
+    async def _act(self, decision: Decision) -> None:
+        assert self.state is not None  # noqa: S101
+        self.next = decision.reason
+        match decision.action:
+            case Action.HOLD:
+                return
+            case Action.STEP:
+                await self._step(decision.reason)
+            case Action.ASK:
+                await self._ask()
+            case Action.PROMOTE:
+                await self._settle(Phase.PROMOTED, decision.reason, candidate=True)
+            case Action.ROLL_BACK:
+                await self._settle(Phase.ROLLED_BACK, decision.reason)
+            case Action.FINISH:
+                await self._settle(Phase.FINISHED, decision.reason)
+
+    async def _step(self, reason: str) -> None:
+        assert self.state is not None  # noqa: S101
+        index = self.state.stage + 1
+        run = replace(
+            self.state,
+            stage=index,
+            stage_began=self._clock.wall(),
+            stage_requests=self.state.candidate.requests,
+            approved=False,
+        )
+        run = run.with_event(self._event(f"stage {self._stages[index].name}", reason, run))
+        await self._write(run, self._stage_routes(index, run.original))
+
+    async def _settle(self, phase: Phase, reason: str, candidate: bool = False) -> None:
+        """The end: everything to the candidate, or everything as it was."""
+        assert self.state is not None  # noqa: S101
+        original = self.state.original
+        run = ended(self.state, phase, self._event(phase.value, reason))
+        document: Document | None = original
+        if candidate and self.spec.candidate is not None:
+            document = settled_routes(
+                self.spec, original, self.key.name, self.key.namespace, self.spec.candidate.subset
+            )
+        if await self._write(run, document):
+            log.info("experiment %s: %s: %s", self.key.name, phase.value, reason)
+
+    async def _write(self, run: Run, document: Document | None) -> bool:
+        written = await self._ledger.write(self.key, run, self._route, document)
+        if written is None:
+            await self._pause(EDITED)
+            return False
+        self.state = written
+        return True
+
+    async def _pause(self, reason: str) -> None:
+        assert self.state is not None  # noqa: S101
+        run = replace(self.state, phase=Phase.PAUSED, reason=reason)
+        self.state = await self._ledger.note(self.key, run.with_event(self._event("paused", reason)))
+        log.warning("experiment %s is paused: %s", self.key.name, reason)
+
+    async def _ask(self) -> None:
+        assert self.state is not None  # noqa: S101
+        body = {"experiment": self.key.name, "namespace": self.key.namespace, "stage": self.stage.name}
+        try:
+            timeout = aiohttp.ClientTimeout(total=WEBHOOK_SECONDS)
+            async with self._session.post(self.stage.webhook, json=body, timeout=timeout) as answer:
+                agreed, said = answer.status == 200, str(answer.status)
+        except (aiohttp.ClientError, TimeoutError, OSError) as error:
+            agreed, said = False, str(error) or type(error).__name__
+        if agreed:
+            self.state = replace(self.state, approved=True)
+        self.next = f"{self.stage.webhook} answered {said}"
+
+    def _stage_routes(self, index: int, original: Document | None) -> dict[str, Any]:
+        return routes_of(self.spec, index, original, self.key.name, self.key.namespace)
+
+    def _event(self, what: str, reason: str, run: Run | None = None) -> Event:
+        run = run or self.state
+        index = run.stage if run is not None else 0
+        evidence = tuple(
+            f"{finding.name}: {finding.state}, e^{finding.violated:.1f} against it, e^{finding.kept:.1f} for it"
+            for finding in self.judgement.findings
+        )
+        return Event(self._clock.wall(), what, reason, index, self._stages[index].weight, evidence)
+
+    # ── asked by people ───────────────────────────────────────────────────────────────────────────────────────────────
+
+    async def stop(self, reason: str) -> None:
+        """Everything as it was; somebody's edit stays."""
+        async with self._acting:
+            state = self._going("stopped")
+            event = self._event("stopped", reason)
+            if state.phase is Phase.PAUSED and self._ledger.routes(self._route) != state.written:
+                note = replace(event, reason=f"{reason}; the changed VirtualService stays")
+                self.state = await self._ledger.note(self.key, ended(state, Phase.STOPPED, note))
+                return
+            await self._settle(Phase.STOPPED, reason)
+
+    async def promote(self, reason: str) -> str:
+        """Agrees to the stage that waits for it; otherwise everything goes to the candidate. What was done."""
+        async with self._acting:
+            state = self._going("promoted")
+            if self.stage.manual and not state.approved and state.phase is Phase.RUNNING:
+                self.state = replace(state, approved=True).with_event(self._event("approved", reason))
+                return f"{self.stage.name} is approved"
+            await self._settle(Phase.PROMOTED, reason, candidate=True)
+            return "everything goes to the candidate"
+
+    async def resume(self) -> None:
+        """Goes on after a pause: its routes come back, made from what is there now."""
+        async with self._acting:
+            state = self._going("resumed")
+            if state.phase is not Phase.PAUSED:
+                raise RouteError(f"{self.key.name} is {state.phase}, not paused")
+            current = self._ledger.routes(self._route)
+            original = state.original if current == state.written else current
+            run = replace(
+                state, phase=Phase.RUNNING, reason="", original=original, written=current,
+                stage_began=self._clock.wall(), stage_requests=state.candidate.requests,
+            )  # fmt: skip
+            await self._write(
+                run.with_event(self._event("resumed", "asked for")), self._stage_routes(run.stage, original)
+            )
+
+    async def pause(self, reason: str) -> None:
+        async with self._acting:
+            self._going("paused")
+            await self._pause(reason)
+
+    def _going(self, what: str) -> Run:
+        if self.state is None:
+            raise RouteError(
+                f"{self.key.name} has not begun yet, and cannot be {what}: {self.next or 'it begins soon'}"
+            )
+        if self.state.phase.ended:
+            raise RouteError(f"{self.key.name} is over ({self.state.phase}), and cannot be {what}")
+        return self.state

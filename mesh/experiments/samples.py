@@ -1,0 +1,84 @@
+"""Metrics as they are scraped → what each version did since the last look. Pure.
+
+Series are cumulative; a series that is less than it was belongs to a proxy that was started again, and counts from zero.
+What a proxy had counted before it was first seen is not this experiment's.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Final
+
+from mesh.experiments.data import Counts, Latencies
+
+REQUESTS: Final = "istio_requests_total"
+DURATION: Final = "istio_request_duration_milliseconds_bucket"
+PAGE: Final = "/stats/prometheus?filter=^istio_request(s_total|_duration)"
+UNKNOWN: Final = "unknown"
+_LINE = re.compile(rf"^({REQUESTS}|{DURATION})\{{(.*)\}} (\S+)")
+_LABEL = re.compile(r'(\w+)="((?:[^"\\]|\\.)*)"')
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """One series of one proxy. `bound` is None for a count of requests, else the bucket's upper end in milliseconds."""
+
+    series: str
+    version: str
+    failed: bool
+    bound: float | None
+    value: float
+
+
+def parse(text: str, host: str) -> Iterator[Sample]:
+    """The samples of a proxy's page about requests to `host`, as those who sent them saw them."""
+    wanted = f'destination_service="{host}"'
+    for line in text.splitlines():
+        if wanted in line and 'reporter="source"' in line and (found := _LINE.match(line)):
+            yield sample(found[1], dict(_LABEL.findall(found[2])), float(found[3]))
+
+
+def sample(name: str, labels: Mapping[str, str], value: float) -> Sample:
+    """One series of Prometheus' or of a proxy's own."""
+    code = labels.get("response_code", "0")
+    bound = float(labels.get("le", "nan").replace("+Inf", "inf")) if name == DURATION else None
+    version = labels.get("destination_version", UNKNOWN)
+    series = f"{name}{sorted(labels.items())}"
+    return Sample(series, version, code == "0" or code.startswith("5"), bound, value)
+
+
+class Meter:
+    """Remembers series from look to look. `take` gives what each version did in between."""
+
+    def __init__(self) -> None:
+        self._last: dict[str, dict[str, float]] = {}
+
+    def take(self, pages: Mapping[str, Iterable[Sample]]) -> dict[str, Counts]:
+        """`pages` are the samples of each proxy that answered, by its id. A proxy that is seen for the first time only
+        sets the mark."""
+        requests: dict[str, float] = {}
+        failures: dict[str, float] = {}
+        buckets: dict[str, dict[float, float]] = {}
+        for proxy, samples in pages.items():
+            known = self._last.get(proxy)
+            current: dict[str, float] = {}
+            for each in samples:
+                current[each.series] = each.value
+                if known is None:
+                    continue
+                before = known.get(each.series, 0.0)
+                more = each.value - before if each.value >= before else each.value
+                if each.bound is not None:
+                    row = buckets.setdefault(each.version, {})
+                    row[each.bound] = row.get(each.bound, 0.0) + more
+                elif more:
+                    requests[each.version] = requests.get(each.version, 0.0) + more
+                    failures[each.version] = failures.get(each.version, 0.0) + (more if each.failed else 0.0)
+            # What a proxy does not show for once is still what it was.
+            self._last[proxy] = {**(known or {}), **current}
+        return {
+            version: Counts(count, failures[version], Latencies.of(buckets.get(version, {})))
+            for version, count in requests.items()
+        }

@@ -1,0 +1,131 @@
+"""A strategy as a row of stages, each with the share that the candidate gets and what ends it. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any
+
+from mesh.experiments.checks import Check, ErrorShare, ErrorShareIncrease, LatencyLimit, LatencyRatio
+from mesh.experiments.resource import Check as CheckSpec
+from mesh.experiments.resource import Experiment, Step
+from mesh.experiments.routes import Injection, Split, inject, mark, settle, split
+
+
+class Role(StrEnum):
+    """What a stage's traffic counts as: each version by its own name, or everything as one of the two."""
+
+    VERSIONS = "versions"
+    BASELINE = "baseline"
+    CANDIDATE = "candidate"
+    NEITHER = "neither"
+
+
+@dataclass(frozen=True, slots=True)
+class Stage:
+    """Ends when `duration` is over and the candidate has had `requests`; then, if asked for, when somebody or a webhook
+    agrees."""
+
+    name: str
+    weight: int
+    duration: float = 0.0
+    requests: int = 0
+    manual: bool = False
+    webhook: str = ""
+    role: Role = Role.VERSIONS
+    fault: bool = False
+
+
+def stages(spec: Experiment) -> tuple[Stage, ...]:
+    strategy = spec.strategy
+    if strategy.canary is not None:
+        return tuple(_canary(step) for step in strategy.canary.steps)
+    if strategy.ab is not None:
+        return (Stage(f"{strategy.ab.share} %", strategy.ab.share, strategy.ab.duration or 0.0, strategy.ab.requests),)
+    if strategy.blue_green is not None:
+        return (
+            Stage("baseline", 0, strategy.blue_green.warmup, role=Role.BASELINE),
+            Stage("candidate", 100, strategy.blue_green.duration, role=Role.CANDIDATE),
+        )
+    assert strategy.fault is not None  # noqa: S101  (one of them is set)
+    fault = strategy.fault
+    steady = Stage("steady state", 0, fault.before or fault.duration, role=Role.BASELINE)
+    broken = Stage("fault", 0, fault.duration, role=Role.CANDIDATE, fault=True)
+    if fault.recovery is None:
+        return steady, broken
+    return steady, broken, Stage("recovery", 0, fault.recovery, role=Role.NEITHER)
+
+
+def _canary(step: Step) -> Stage:
+    return Stage(f"{step.weight} %", step.weight, step.duration or 0.0, step.requests, step.manual, step.webhook)
+
+
+def checks(spec: Experiment) -> tuple[Check, ...]:
+    return tuple(_check(each) for each in spec.checks)
+
+
+def _check(spec: CheckSpec) -> Check:
+    if spec.error_share is not None:
+        return ErrorShare(spec.error_share.max / 100)
+    if spec.error_increase is not None:
+        return ErrorShareIncrease(spec.error_increase.max / 100)
+    if spec.latency is not None:
+        return LatencyLimit(spec.latency.quantile, spec.latency.max * 1000)
+    assert spec.latency_ratio is not None  # noqa: S101
+    return LatencyRatio(spec.latency_ratio.quantile, spec.latency_ratio.max)
+
+
+def route_name(spec: Experiment) -> str:
+    """The VirtualService that an experiment changes."""
+    return spec.target.virtual_service or spec.target.host.partition(".")[0]
+
+
+def observed_host(spec: Experiment) -> str:
+    """Whose requests are counted."""
+    fault = spec.strategy.fault
+    return (fault.observe if fault is not None else "") or spec.target.host
+
+
+def routes_of(
+    spec: Experiment, index: int, document: Mapping[str, Any] | None, name: str, namespace: str
+) -> dict[str, Any]:
+    """The VirtualService in a stage, made from what it was before the experiment."""
+    row, stage = stages(spec), stages(spec)[index]
+    place = (route_name(spec), namespace)
+    if spec.strategy.fault is not None:
+        if stage.fault:
+            return inject(document, *place, _injection(spec), name)
+        return mark(document, *place, spec.target.host, name)
+    before = row[index - 1].weight if index else 0
+    return split(document, *place, _split(spec, stage.weight, index, before), name)
+
+
+def settled_routes(
+    spec: Experiment, document: Mapping[str, Any] | None, name: str, namespace: str, subset: str
+) -> dict[str, Any]:
+    """The VirtualService with everything at one version."""
+    return settle(document, route_name(spec), namespace, _split(spec, 100, 0, 0), subset, name)
+
+
+def _split(spec: Experiment, weight: int, step: int, before: int) -> Split:
+    canary, ab = spec.strategy.canary, spec.strategy.ab
+    cookie = (canary.sticky_cookie if canary else ab.sticky_cookie if ab else None) or ""
+    match = tuple(each.model_dump(by_alias=True, exclude_defaults=True) for each in ab.match) if ab else ()
+    assert spec.baseline is not None and spec.candidate is not None  # noqa: S101  (its rules)
+    return Split(
+        spec.target.host, spec.baseline.subset, spec.candidate.subset, weight, spec.target.port,
+        match, cookie, step, before,
+    )  # fmt: skip
+
+
+def _injection(spec: Experiment) -> Injection:
+    fault = spec.strategy.fault
+    assert fault is not None  # noqa: S101
+    body: dict[str, Any] = {}
+    if fault.delay is not None:
+        body["delay"] = {"fixedDelay": f"{fault.delay.fixed:g}s", "percentage": {"value": fault.delay.percent}}
+    if fault.abort is not None:
+        body["abort"] = {"httpStatus": fault.abort.status, "percentage": {"value": fault.abort.percent}}
+    match = tuple(each.model_dump(by_alias=True, exclude_defaults=True) for each in fault.match)
+    return Injection(spec.target.host, body, match)

@@ -1,0 +1,156 @@
+"""What an experiment does next: a table of situations and decisions."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from mesh.experiments.data import Counts, from_values
+from mesh.experiments.lifecycle import Action, Observation, decide
+from mesh.experiments.resource import Experiment
+from mesh.experiments.run import Event, Phase, Run, brief
+from mesh.experiments.run import Point as RunPoint
+from mesh.experiments.stages import stages
+from mesh.experiments.verdict import Finding, Judgement, State, Verdict
+from mesh.istio.load import load_documents
+
+START = 1000.0
+
+
+def spec(**more: Any) -> Experiment:
+    steps = [{"weight": 10, "duration": "30s"}, {"weight": 50, "requests": 100}]
+    document = {
+        "apiVersion": "mesh.asyncmesh.io/v1alpha1",
+        "kind": "Experiment",
+        "metadata": {"name": "e"},
+        "spec": {
+            "target": {"host": "reviews"},
+            "baseline": {"subset": "v1"},
+            "candidate": {"subset": "v3"},
+            "strategy": {"canary": {"steps": steps}},
+            "checks": [{"errorIncrease": {"max": 1}}],
+            "guards": [{"errorShare": {"max": 20}, "minimumRequests": 10}],
+            "maxDuration": "10m",
+            "noData": "60s",
+            "errorBudget": 50,
+            **more,
+        },
+    }
+    found: Experiment = load_documents([document])[0].spec
+    return found
+
+
+def judged(verdict: Verdict) -> Judgement:
+    state = {Verdict.PROMOTE: State.KEPT, Verdict.ROLL_BACK: State.VIOLATED}.get(verdict, State.OPEN)
+    return Judgement(verdict, (Finding("errors", state, 0, 0),), 100)
+
+
+OPEN, GOOD, BAD = map(judged, (Verdict.NOT_ENOUGH, Verdict.PROMOTE, Verdict.ROLL_BACK))
+FIRST = Run(START, stage_began=START)
+SECOND = replace(FIRST, stage=1, stage_began=START + 30, stage_requests=40.0, candidate=Counts(140, 1))
+QUIET = Observation(START + 31, Counts(30, 0))
+
+
+@pytest.mark.parametrize(
+    ("run", "seen", "judgement", "action", "reason"),
+    [
+        (FIRST, replace(QUIET, now=START + 10), OPEN, Action.HOLD, "10 % for 20 s more"),
+        (FIRST, QUIET, OPEN, Action.STEP, "10 % is over"),
+        (FIRST, QUIET, GOOD, Action.STEP, "10 % is over"),
+        (FIRST, replace(QUIET, now=START + 1), BAD, Action.ROLL_BACK, "errors does not hold"),
+        (FIRST, replace(QUIET, recent=Counts(10, 3)), GOOD, Action.ROLL_BACK, "guard: 30.0 % of the latest 10"),
+        (FIRST, replace(QUIET, recent=Counts(9, 9)), OPEN, Action.STEP, ""),
+        (replace(FIRST, candidate=Counts(1000, 50)), QUIET, OPEN, Action.ROLL_BACK, "error budget"),
+        (FIRST, replace(QUIET, silent=5.0), GOOD, Action.HOLD, "nothing is heard"),
+        (FIRST, replace(QUIET, silent=61.0), GOOD, Action.ROLL_BACK, "nothing was heard"),
+        (FIRST, replace(QUIET, now=START + 601), OPEN, Action.ROLL_BACK, "600 s are over; not enough data"),
+        (SECOND, QUIET, OPEN, Action.HOLD, "not enough data yet"),
+        (SECOND, QUIET, GOOD, Action.PROMOTE, "every check holds"),
+        (replace(SECOND, candidate=Counts(100, 1)), QUIET, GOOD, Action.HOLD, "50 % for 40 requests more"),
+        (SECOND, replace(QUIET, now=START + 601), GOOD, Action.PROMOTE, ""),
+    ],
+)
+def test_decisions(run: Run, seen: Observation, judgement: Judgement, action: Action, reason: str) -> None:
+    decision = decide(spec(), stages(spec()), run, seen, judgement)
+    assert decision.action is action, decision
+    assert reason in decision.reason
+
+
+def test_undecided_may_be_promoted() -> None:
+    given = spec(onInconclusive="promote")
+    late = replace(QUIET, now=START + 601)
+    assert decide(given, stages(given), FIRST, late, OPEN).action is Action.PROMOTE
+
+
+def test_gates() -> None:
+    steps = [{"weight": 10, "manual": True}, {"weight": 50, "webhook": "http://127.0.0.1/ask"}]
+    given = spec(strategy={"canary": {"steps": steps}})
+    assert decide(given, stages(given), FIRST, QUIET, GOOD).action is Action.HOLD
+    assert decide(given, stages(given), replace(FIRST, approved=True), QUIET, GOOD).action is Action.STEP
+    assert decide(given, stages(given), replace(FIRST, stage=1), QUIET, GOOD).action is Action.ASK
+    assert decide(given, stages(given), replace(FIRST, stage=1, approved=True), QUIET, GOOD).action is Action.PROMOTE
+
+
+def test_a_guard_on_latency_and_one_on_a_query() -> None:
+    slow = Counts(50, 0, from_values([400.0] * 50, (100.0, 250.0, 500.0)))
+    given = spec(guards=[{"latency": {"quantile": 0.9, "max": "300ms"}}])
+    assert decide(given, stages(given), FIRST, replace(QUIET, recent=slow), OPEN).action is Action.ROLL_BACK
+    given = spec(guards=[{"promql": "up", "max": 1}], prometheus="http://127.0.0.1:9090")
+    for answer, action in ((0.5, Action.STEP), (2.0, Action.ROLL_BACK), (None, Action.STEP)):
+        assert decide(given, stages(given), FIRST, replace(QUIET, promql=(answer,)), OPEN).action is action
+
+
+def test_an_ab_test_finishes_and_a_fault_tells_of_its_hypothesis() -> None:
+    given = spec(strategy={"ab": {"share": 50, "duration": "30s"}})
+    assert decide(given, stages(given), FIRST, QUIET, OPEN).action is Action.FINISH
+    fault = {"fault": {"abort": {"status": 503}, "duration": "10s"}}
+    given = spec(strategy=fault, baseline=None, candidate=None)
+    row = stages(given)
+    assert [stage.fault for stage in row] == [False, True]
+    for judgement, words in ((BAD, "does not hold: errors"), (GOOD, "hypothesis holds"), (OPEN, "not refuted")):
+        decision = decide(given, row, replace(FIRST, stage=1), QUIET, judgement)
+        assert decision.action is Action.FINISH
+        assert words in decision.reason
+
+
+def test_a_run_is_written_and_read() -> None:
+    counts = Counts(10, 1, from_values([5.0, 50.0], (10.0, 100.0)))
+    run = replace(SECOND, phase=Phase.PAUSED, original={"a": 1}, baseline=counts)
+    run = run.with_event(Event(1.0, "began", "x", 0, 10, ("e",)))
+    run = run.with_point(RunPoint(1.0, 10, 0.1, brief(counts), brief(Counts())))
+    assert Run.decode(run.encode()) == run
+
+
+def test_a_series_stays_bounded() -> None:
+    run = FIRST
+    for moment in range(2000):
+        run = run.with_point(RunPoint(float(moment), 10, None, brief(Counts()), brief(Counts())))
+    assert len(run.points) <= 401
+    assert (run.points[0].time, run.points[-1].time) == (0.0, 1999.0)
+
+
+@pytest.mark.parametrize(
+    ("change", "problem"),
+    [
+        ({"checks": []}, "at least one check"),
+        ({"candidate": {"subset": "v1"}}, "another subset"),
+        ({"candidate": None}, "is required"),
+        ({"strategy": {}}, "must be set"),
+        ({"strategy": {"canary": {"steps": []}}}, "at least one step"),
+        (
+            {"strategy": {"canary": {"steps": [{"weight": 50, "duration": "1s"}, {"weight": 9, "manual": True}]}}},
+            "more than",
+        ),
+        ({"alpha": 0.9}, "probability"),
+        ({"interval": "1ms"}, "at least 0.2s"),
+        ({"guards": [{"promql": "up"}]}, "max"),
+        ({"guards": [{"promql": "up", "max": 1}]}, "prometheus"),
+        ({"checks": [{"latencyRatio": {"quantile": 2, "max": 1.2}}]}, "between 0 and 1"),
+        ({"teleport": 1}, "unknown field"),
+    ],
+)
+def test_what_is_no_experiment(change: dict[str, Any], problem: str) -> None:
+    with pytest.raises(Exception, match=problem):
+        spec(**change)

@@ -1,0 +1,123 @@
+"""VirtualServices of experiments: what changes, what stays, and that each of them is accepted."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import pytest
+
+from mesh.experiments.routes import ANNOTATION, Injection, RouteError, Split, inject, same_host, settle, split
+from mesh.istio.load import load_documents
+
+CHANGE = Split("reviews", "v1", "v3", 20)
+
+
+def service(*http: dict[str, Any]) -> dict[str, Any]:
+    return {
+        "apiVersion": "networking.istio.io/v1",
+        "kind": "VirtualService",
+        "metadata": {"name": "reviews", "annotations": {"a": "b"}},
+        "spec": {"hosts": ["reviews"], "http": list(http)},
+    }
+
+
+def to(host: str, subset: str = "v1", **route: Any) -> dict[str, Any]:
+    return {"route": [{"destination": {"host": host, "subset": subset}}], **route}
+
+
+def accepted(document: dict[str, Any]) -> list[dict[str, Any]]:
+    load_documents([document])
+    http: list[dict[str, Any]] = document["spec"]["http"]
+    return http
+
+
+def weights(route: dict[str, Any]) -> list[tuple[str, int]]:
+    return [(each["destination"]["subset"], each.get("weight", 0)) for each in route["route"]]
+
+
+def test_a_split_keeps_all_but_the_destinations() -> None:
+    before = service(to("reviews", timeout="3s", retries={"attempts": 2}), to("ratings"))
+    after = split(before, "reviews", "default", CHANGE, "exp")
+    first, second = accepted(after)
+    assert weights(first) == [("v1", 80), ("v3", 20)]
+    assert (first["timeout"], first["retries"]) == ("3s", {"attempts": 2})
+    assert second == to("ratings")
+    assert after["metadata"]["annotations"] == {"a": "b", ANNOTATION: "exp"}
+    assert before == service(to("reviews", timeout="3s", retries={"attempts": 2}), to("ratings"))
+
+
+def test_without_a_virtual_service_one_is_made() -> None:
+    made = split(None, "reviews", "shop", CHANGE, "exp")
+    assert [weights(route) for route in accepted(made)] == [[("v1", 80), ("v3", 20)]]
+    assert made["metadata"]["namespace"] == "shop"
+
+
+def test_a_route_to_nobody_concerned_is_an_error() -> None:
+    with pytest.raises(RouteError, match="none of its routes leads to reviews"):
+        split(service(to("ratings")), "reviews", "default", CHANGE, "exp")
+
+
+def test_settling() -> None:
+    after = settle(service(to("reviews", timeout="3s")), "reviews", "default", CHANGE, "v3", "exp")
+    assert accepted(after) == [to("reviews", "v3", timeout="3s")]
+
+
+def test_a_match_splits_only_what_it_matches() -> None:
+    match = ({"headers": {"end-user": {"exact": "jason"}}},)
+    change = Split("reviews", "v1", "v3", 50, match=match)
+    inner, rest = accepted(split(service(to("reviews")), "reviews", "default", change, "exp"))
+    assert inner["match"] == list(match)
+    assert weights(inner) == [("v1", 50), ("v3", 50)]
+    assert weights(rest) == [("v1", 0)]
+
+
+def test_a_fault_stands_before_what_it_does_not_match() -> None:
+    fault = {"abort": {"httpStatus": 503, "percentage": {"value": 50}}}
+    match = ({"headers": {"end-user": {"exact": "jason"}}},)
+    faulty, rest = accepted(
+        inject(service(to("reviews")), "reviews", "default", Injection("reviews", fault, match), "e")
+    )
+    assert (faulty["fault"], faulty["match"]) == (fault, list(match))
+    assert rest == to("reviews")
+    (all_of_it,) = accepted(inject(service(to("reviews")), "reviews", "default", Injection("reviews", fault), "e"))
+    assert all_of_it["fault"] == fault
+
+
+def test_sticky_users_move_on_one_way() -> None:
+    """Of those who had the baseline in a step before, only so many move on that all in all it is the new weight."""
+    change = Split("reviews", "v1", "v3", 50, cookie="version", step=1, before=20)
+    routes = accepted(split(service(to("reviews", timeout="3s")), "reviews", "default", change, "exp"))
+    assert all(route["timeout"] == "3s" for route in routes)
+    candidate, here, earlier, new = routes
+    assert weights(candidate) == [("v3", 0)]
+    assert weights(here) == [("v1", 0)]
+    moving = dict(weights(earlier))["v3"] / 100
+    assert 0.2 + 0.8 * moving == pytest.approx(0.5, abs=0.005)
+    assert weights(new) == [("v1", 50), ("v3", 50)]
+    patterns = [route["match"][0]["headers"]["cookie"]["regex"] for route in (candidate, here, earlier)]
+    for cookie, which in (
+        ("version=candidate", 0),
+        ("a=b; version=baseline-1; c=d", 1),
+        ("version=baseline-0", 2),
+        ("xversion=candidate", None),
+        ("a=b", None),
+    ):
+        found = [index for index, pattern in enumerate(patterns) if re.fullmatch(pattern, cookie)]
+        assert found[:1] == ([] if which is None else [which]), cookie
+    given = {each["headers"]["response"]["add"]["set-cookie"].partition(";")[0] for each in new["route"]}
+    assert given == {"version=candidate", "version=baseline-1"}
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "same"),
+    [
+        ("reviews", "reviews.default.svc.cluster.local", True),
+        ("reviews.default", "reviews.default.svc.cluster.local", True),
+        ("Reviews", "reviews", True),
+        ("reviews.other", "reviews.default.svc.cluster.local", False),
+        ("reviews", "ratings", False),
+    ],
+)
+def test_hosts(one: str, other: str, same: bool) -> None:
+    assert same_host(one, other) is same
