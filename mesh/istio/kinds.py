@@ -22,6 +22,7 @@ OUR_VERSIONS: Final = ("v1alpha1",)
 READ: Final = "read, not run"
 _SLICES: Final = "mesh.kubernetes.endpoint_slice"
 _OBJECTS: Final = "mesh.kubernetes.objects"
+WRITTEN: Final = "Written by the control plane: how far an experiment has come."
 _WORKLOADS: Final = "mesh.kubernetes.workloads:WorkloadSpec"
 
 
@@ -101,6 +102,6 @@ KINDS: Final[Mapping[str, Kind]] = {
         Kind("ConfigMap", f"{_OBJECTS}:ConfigMap", ("cm",), "", ("v1",), whole=True, note=READ),
         Kind("Secret", f"{_OBJECTS}:Secret", (), "", ("v1",), whole=True, kept=("type",), note=READ),
         Kind("Experiment", "mesh.experiments.resource:Experiment", ("exp",), OURS, OUR_VERSIONS),
-        Kind("ExperimentRun", "mesh.experiments.resource:ExperimentRun", ("run",), OURS, OUR_VERSIONS),
+        Kind("ExperimentRun", "mesh.experiments.resource:ExperimentRun", ("run",), OURS, OUR_VERSIONS, note=WRITTEN),
     )
 }

@@ -114,7 +114,7 @@ spec:
         'did you mean "5s"?',
         'f.yaml:22: kind: unknown kind "VirtualServce" of networking.istio.io/v1; did you mean "VirtualService"?; '
         "supported are VirtualService, DestinationRule, Gateway, ServiceEntry, WorkloadEntry of networking.istio.io; "
-        "Service of v1; EndpointSlice of discovery.k8s.io",
+        "Service of v1; EndpointSlice of discovery.k8s.io; Experiment of mesh.asyncmesh.io",
         "f.yaml:29: spec.ports[0].name: is required where there are several ports",
         "f.yaml:30: spec.ports[1].port: there is a port 80 already",
     ]
