@@ -37,7 +37,9 @@ class ProxyCollector:
 
     async def look(self, host: str) -> Mapping[str, Sequence[Sample]]:
         nodes = [workload.node for workload in self._workloads() if workload.connected and not workload.node.generator]
-        pages = await asyncio.gather(*(self._page(node.address, node.metrics_port or PROMETHEUS_PORT) for node in nodes))
+        pages = await asyncio.gather(
+            *(self._page(node.address, node.metrics_port or PROMETHEUS_PORT) for node in nodes)
+        )
         return {node.id: list(parse(page, host)) for node, page in zip(nodes, pages, strict=True) if page is not None}
 
     async def _page(self, address: str, port: int) -> str | None:
