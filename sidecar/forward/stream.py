@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from time import monotonic
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, cast
 
 from sidecar.config.model import HASHING, DirectResponse, Forward, Redirect
 from sidecar.filters import Delay, Encode, Hold, Reply, Step, Wait
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from sidecar.http.streams import Downstream
     from sidecar.router.hash_policy import HashPolicies
     from sidecar.router.table import CompiledRoute, Destination
+    from sidecar.upstream.cluster import ClusterRuntime
 
 # Wishes of clients that need more than a plain stream.
 _ELABORATE: Final = frozenset((b"x-envoy-hedge-on-per-try-timeout", b"x-envoy-upstream-stream-duration-ms"))
@@ -191,7 +192,7 @@ class Stream(Tunnels):
     def _forward(self, route: CompiledRoute, action: Forward) -> None:
         manager, destination = self.manager, self._destination
         assert destination is not None  # noqa: S101  # drawn when the route was found
-        cluster = self.cluster
+        cluster = cast("ClusterRuntime | None", self.cluster)  # else the branch below is lost on the compiler
         self._forwarding = True
         if cluster is None:
             manager.stats.no_cluster.value += 1
