@@ -140,6 +140,7 @@ class ClusterRuntime:
         self.config = config
         self.elaborate = bool(config.max_stream_duration)
         self.service = service_of(config.name, config.metadata)
+        self.log_name = config.alt_stat_name or config.name
         self._configure_checks(config)
         self._configure_circuit(config)
         if config.resend is not model.Resend.NEVER:

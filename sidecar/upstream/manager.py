@@ -77,8 +77,10 @@ class ClusterManager:
         for cluster in self.clusters.values():
             config = cluster.config
             if config.discovery is model.Discovery.EDS and (config.eds_name or config.name) == assignment.cluster:
-                cluster.stats.update_attempt.value += 1
-                cluster.stats.update_success.value += 1
+                stats = cluster.stats
+                stats.update_attempt.value += 1
+                missing = not (assignment.source or assignment.localities)  # the control plane says that there is none
+                (stats.update_empty if missing else stats.update_success).value += 1
                 cluster.set_assignment(assignment)
 
     def remove_cluster(self, name: str) -> None:

@@ -210,7 +210,11 @@ def _cell(values: list[float] | None, envoy: list[float] | None) -> str:
     middle = statistics.median(values)
     digits = 0 if middle >= 100 else 2 if middle >= 0.1 else 3
     text = f"{middle:.{digits}f} ({min(values):.{digits}f}–{max(values):.{digits}f})"
-    return text if envoy is None or envoy is values else f"{text} {middle / statistics.median(envoy):.2f} ×"
+    return text if envoy is None or envoy is values else f"{text} {_ratio(middle, statistics.median(envoy))}"
+
+
+def _ratio(value: float, to: float) -> str:
+    return f"{value / to:.2f} ×" if to else ""
 
 
 def goals(timing: Timing, found: Mapping[str, Mapping[str, list[float]]]) -> list[Goal]:

@@ -31,6 +31,10 @@ class FakeCluster:
         return self.config.name
 
     @property
+    def log_name(self) -> str:
+        return self.config.alt_stat_name or self.config.name
+
+    @property
     def service(self) -> tuple[str, str] | None:
         return service_of(self.config.name, self.config.metadata)
 
