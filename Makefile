@@ -71,7 +71,6 @@ test-compose: .venv/.made
 docs: .venv/.made
 	$(BIN)/python -m mesh.istio > docs/istio-api.md
 	$(BIN)/python -m sidecar.config > docs/envoy-config.md
-	$(BIN)/python -m tests.faults
 
 format: .venv/.made
 	$(BIN)/ruff check --fix .

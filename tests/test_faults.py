@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.faults import PAGE, ROOT, filled, marked, rows
+from tests.faults import PAGE, filled, marked, rows
 
 # Those whose test is still to come. Nothing is ever added here.
 NOT_YET = {str(number) for number in range(1, 44)} | {number for number in rows(PAGE.read_text()) if number[0] == "F"}
@@ -18,14 +18,6 @@ def test_every_number_that_a_test_carries_is_in_the_table() -> None:
     found = marked()
     unknown = {number: found[number] for number in found.keys() - rows(PAGE.read_text()).keys()}
     assert not unknown, "a fault has a row in tests/faults.md"
-
-
-def test_the_files_that_the_table_names_carry_the_number() -> None:
-    found = marked()
-    for number, row in rows(PAGE.read_text()).items():
-        named = {f"tests/{path.strip('`')}" for path in row[3].split()} if len(row) > 3 else set()
-        assert named <= found.get(number, set()), f"{number}: run `make docs`"
-        assert all((ROOT / path).exists() for path in named)
 
 
 @pytest.mark.parametrize("again", [False, True])

@@ -9,26 +9,28 @@ from __future__ import annotations
 
 import re
 
+from sidecar.codec.framing import is_length
 from sidecar.codec.h1_parser import HeadError, RequestParser, ResponseParser, keeps_alive
+from sidecar.codec.target import CODEC_ERROR, INVALID_URL, names_a_host, split_absolute
 from sidecar.http.head import HTTP10, HTTP11, RequestHead
 from sidecar.http.response_flags import Flag
 
 PROTOCOL_ERROR = int(Flag.DPE)
 STREAM_IDLE = int(Flag.SI)
 NO_FLAG = 0
+SIMPLE = "simple request"  # no refusal: a request of HTTP/0.9
 
 _METHODS = frozenset(
     b"DELETE GET HEAD POST PUT CONNECT OPTIONS TRACE COPY LOCK MKCOL MOVE PROPFIND PROPPATCH SEARCH UNLOCK BIND REBIND "
-    b"UNBIND ACL REPORT MKACTIVITY CHECKOUT MERGE M-SEARCH NOTIFY SUBSCRIBE UNSUBSCRIBE PATCH PURGE MKCALENDAR LINK "
-    b"UNLINK SOURCE".split()
+    b"UNBIND ACL REPORT MKACTIVITY CHECKOUT MERGE MSEARCH NOTIFY SUBSCRIBE UNSUBSCRIBE PATCH PURGE MKCALENDAR LINK "
+    b"UNLINK SOURCE QUERY".split()
 )
 _NAME = re.compile(rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
 _VERSION = re.compile(rb"HTTP/\d\.\d")
+_WHITE = re.compile(rb"[ \t]")
 _LINE_END = re.compile(rb"\r?\n")
 _HEAD_END = re.compile(rb"\n\r?\n")
 _CONTROL = re.compile(rb"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
-
-_HOST_AND_PORT = re.compile(rb"[^/:]+:\d+|\[[0-9a-fA-F:]+\]:\d+")
 
 _FRAMING = (b"content-length", b"transfer-encoding")
 
@@ -51,40 +53,37 @@ def head_end(data: bytes) -> int:
     return found.end() if found else -1
 
 
-def hopeless(data: bytes) -> str | None:
+def hopeless(data: bytes, any_version: bool = False) -> str | None:
     """The code detail for bytes that cannot become a head, however many follow; None while they still can.
 
-    Envoy answers as soon as the request line is wrong, without waiting for the rest.
+    Envoy answers as soon as the request line is wrong, without waiting for the rest. Where `any_version` is taken, a line
+    without one is `SIMPLE`: a whole request of HTTP/0.9.
     """
     line, newline, _ = data.partition(b"\n")
     if not newline:
-        word = line.partition(b" ")[0]
-        return None if any(method.startswith(word) for method in _METHODS) else "http1.codec_error"
+        word = _WHITE.split(line, 1)[0]
+        return None if any(method.startswith(word) for method in _METHODS) else CODEC_ERROR
     try:
-        _request_line(line.rstrip(b"\r"))
+        _, _, version = _request_line(line.rstrip(b"\r"), any_version)
     except HeadError as error:
         return str(error)
-    return None
+    return None if version else SIMPLE
 
 
-def names_a_port(target: bytes) -> bool:
-    """Whether it is what CONNECT asks for: one host and one port."""
-    return _HOST_AND_PORT.fullmatch(target) is not None
-
-
-def parse(head: bytes, into: RequestParser) -> RequestHead:
-    """Parses `head` leniently, with the parser's callbacks. Raises HeadError with Envoy's code detail."""
+def parse(head: bytes, into: RequestParser, any_version: bool = False) -> RequestHead:
+    """Parses `head` leniently, with the parser's callbacks; `any_version` takes those that are not 1.1 for 1.0. Raises
+    HeadError with Envoy's code detail."""
     lines = _LINE_END.split(head)
-    method, target, version = _request_line(lines[0])
+    method, target, version = _request_line(lines[0], any_version)
     into.reset()
-    for name, value in _fields(lines[1:]):
+    for name, value in _fields(lines[1:]) if version else ():
         into.on_header(name, value)
     into.target = target
-    http10 = version == b"HTTP/1.0"
+    http10 = version != b"HTTP/1.1"
     return into.made(method, HTTP10 if http10 else HTTP11, keeps_alive(into.hop_headers, http10))
 
 
-_STATUS_LINE = re.compile(rb"HTTP/\d\.(\d) (\d{3})(?: .*)?")
+_STATUS_LINE = re.compile(rb"HTTP/\d\.(\d)[ \t]+\+?0*([1-9]\d\d)(?:[ \t][^\x00-\x08\x0b\x0c\x0e-\x1f\x7f]*)?")
 
 
 def plausible_response(data: bytes) -> bool:
@@ -100,7 +99,7 @@ def parse_response(head: bytes, into: ResponseParser) -> None:
     lines = _LINE_END.split(head)
     found = _STATUS_LINE.fullmatch(lines[0])
     if found is None:
-        raise HeadError("http1.codec_error")
+        raise HeadError(CODEC_ERROR)
     into.reset()
     for name, value in _fields(lines[1:]):
         into.on_header(name, value)
@@ -108,28 +107,31 @@ def parse_response(head: bytes, into: ResponseParser) -> None:
     into.keep_alive = keeps_alive(into.hop_headers, found[1] == b"0")
 
 
-def _request_line(line: bytes) -> tuple[bytes, bytes, bytes]:
+def _request_line(line: bytes, any_version: bool) -> tuple[bytes, bytes, bytes]:
+    """Method, target and version, which HTTP/0.9 has none of."""
     if _CONTROL.search(line):
-        raise HeadError("http1.invalid_characters" if line.count(b" ") == 2 else "http1.codec_error")
+        raise HeadError("http1.invalid_characters" if line.count(b" ") == 2 else CODEC_ERROR)
     words = line.split()
     if len(words) not in (2, 3) or words[0] not in _METHODS or line[:1] == b" ":
-        raise HeadError("http1.codec_error")
-    if len(words) == 2:
-        raise HeadError("low_version" if words[1].startswith(b"/") else "http1.codec_error")
-    method, target, version = words
-    if not _VERSION.fullmatch(version):
-        raise HeadError("http1.codec_error")
-    if version not in (b"HTTP/1.1", b"HTTP/1.0"):
-        raise HeadError("low_version")
+        raise HeadError(CODEC_ERROR)
+    method, target, version = (*words, b"") if len(words) == 2 else words
+    if version and not _VERSION.fullmatch(version):
+        raise HeadError(CODEC_ERROR)
+    if version not in (b"HTTP/1.1", b"HTTP/1.0") and not any_version:
+        raise HeadError("low_version" if version or target[:1] == b"/" or b"://" in target else CODEC_ERROR)
     if any(byte >= 0x80 for byte in target):
-        raise HeadError("http1.codec_error")
+        raise HeadError(CODEC_ERROR)
     if method == b"CONNECT":
-        if not names_a_port(target):
-            raise HeadError("http1.invalid_url")
-    elif target == b"*" and method != b"OPTIONS":
-        raise HeadError("http1.invalid_url")
-    elif not target.startswith(b"/") and b"://" not in target and target != b"*":
-        raise HeadError("http1.codec_error")
+        if not names_a_host(target, with_port=True):
+            raise HeadError(INVALID_URL)
+    elif target[:1] == b"*":
+        if target != b"*" or method != b"OPTIONS":
+            raise HeadError(INVALID_URL)
+    elif b"://" in target:
+        if isinstance(detail := split_absolute(target), str):
+            raise HeadError(detail)
+    elif target[:1] != b"/":
+        raise HeadError(CODEC_ERROR)
     return method, target, version
 
 
@@ -139,17 +141,17 @@ def _fields(lines: list[bytes]) -> list[tuple[bytes, bytes]]:
     for line in _unfold(lines):
         name, colon, value = line.partition(b":")
         if not colon or not _NAME.fullmatch(name):
-            raise HeadError("http1.codec_error")
+            raise HeadError(CODEC_ERROR)
         value = value.strip(b" \t")
         if b"\r" in value:
             if name.lower() in _FRAMING:  # what the next reader would make of it, nobody knows
-                raise HeadError("http1.codec_error")
+                raise HeadError(CODEC_ERROR)
             value = value.replace(b"\r", b"")
         if _CONTROL.search(value):
             raise HeadError("http1.invalid_characters")
         if name.lower() == b"content-length":
-            if seen_length or not value.isdigit() or len(value) > 18:
-                raise HeadError("http1.codec_error")
+            if seen_length or not is_length(value):
+                raise HeadError(CODEC_ERROR)
             seen_length = True
         fields.append((name, value))
     return fields
@@ -165,5 +167,5 @@ def _unfold(lines: list[bytes]) -> list[bytes]:
         elif whole:
             whole[-1] += line
         else:
-            raise HeadError("http1.codec_error")
+            raise HeadError(CODEC_ERROR)
     return whole

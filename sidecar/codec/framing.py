@@ -20,6 +20,8 @@ MAX_CHUNK_LINE: Final = 4096
 MAX_TRAILERS: Final = 60 * 1024
 
 _FIELD: Final = re.compile(rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]+:|[ \t]")
+_CONTROL: Final = re.compile(rb"[\x00-\x08\x0a-\x0c\x0e-\x1f\x7f]")
+_MAX_LENGTH: Final = 1 << 64
 _HEX: Final = frozenset(b"0123456789abcdefABCDEF")
 
 
@@ -45,8 +47,6 @@ def response_length(status: int, method: bytes, hop_headers: Mapping[bytes, byte
     if status == 204:
         check_bodiless(hop_headers)
         return 0
-    if method == b"HEAD" or status == 304:
-        return 0
     coding = hop_headers.get(b"transfer-encoding")
     length = hop_headers.get(b"content-length")
     if coding is not None:
@@ -54,6 +54,9 @@ def response_length(status: int, method: bytes, hop_headers: Mapping[bytes, byte
             raise FramingError("http1.content_length_and_chunked_not_allowed")
         if coding.lower() != b"chunked":
             raise FramingError("http1.invalid_transfer_encoding")
+    if method == b"HEAD" or status == 304:
+        return 0
+    if coding is not None:
         return CHUNKED
     return UNTIL_CLOSE if length is None else _content_length(length)
 
@@ -64,10 +67,18 @@ def check_bodiless(hop_headers: Mapping[bytes, bytes]) -> None:
         raise FramingError("http1.body_disallowed")
 
 
+def is_length(value: bytes) -> bool:
+    """Whether it is a Content-Length: digits, with zeros before them if need be, that 64 bits can hold."""
+    digits = value.lstrip(b"0")
+    return value.isdigit() and len(digits) <= 20 and int(digits or b"0") < _MAX_LENGTH
+
+
 def _content_length(value: bytes) -> int:
-    if not value.isdigit() or len(value) > 18:
+    if len(value) <= 18 and value.isdigit():
+        return int(value)
+    if not is_length(value):
         raise FramingError("http1.invalid_content_length")
-    return int(value)
+    return int(value.lstrip(b"0") or b"0")
 
 
 class ChunkedDecoder:
@@ -150,7 +161,9 @@ class ChunkedDecoder:
             return True
         if not _FIELD.match(line):
             raise FramingError("http1.codec_error")
-        self._on_trailer(line)
+        if _CONTROL.search(line):
+            raise FramingError("http1.invalid_characters")
+        self._on_trailer(line.replace(b"\r", b""))
         self._trailers_size += len(line) + 2
         if self._trailers_size > MAX_TRAILERS:
             raise FramingError("http1.codec_error")
@@ -173,7 +186,7 @@ _TRAILER: Final = 3
 
 def _chunk_size(line: bytes) -> int:
     digits = line.partition(b";")[0].rstrip(b" \t")
-    if not digits or len(digits) > 16 or not _HEX.issuperset(digits):
+    if not digits or len(digits.lstrip(b"0")) > 16 or not _HEX.issuperset(digits) or b"\r" in line:
         raise FramingError("http1.codec_error")
     return int(digits, 16)
 

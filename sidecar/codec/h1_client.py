@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from sidecar.telemetry.cells import Counter
 
 # Envoy's defaults for a response's head.
-MAX_HEAD: Final = 60 * 1024
+MAX_HEAD: Final = 80 * 1024
 MAX_HEADERS: Final = 100
 
 
@@ -148,7 +148,7 @@ class ClientConnection:
         if state == _UNTIL_CLOSE:  # a reset ends such a body as well as a FIN, as in Envoy
             handler.on_response_body(b"", True)
         elif state == _TUNNEL:
-            handler.on_upstream_closed()
+            handler.on_upstream_closed(error is None)
         else:
             reason = ResetReason.PROTOCOL_ERROR if broken else ResetReason.CONNECTION_TERMINATION
             handler.on_upstream_reset(reason, self)
@@ -386,7 +386,7 @@ class ClientConnection:
         try:
             payload = decoder.feed(data)
         except FramingError:
-            handler.on_response(head, CHUNKED, b"", False)
+            handler.on_response(head, CHUNKED, decoder.payload, False)
             self._fail()
             return
         trailers = self._finish_chunked(decoder) if decoder.done else NO_TRAILERS
@@ -413,6 +413,8 @@ class ClientConnection:
         try:
             payload = decoder.feed(data)
         except FramingError:
+            if decoder.payload:
+                handler.on_response_body(decoder.payload, False)
             self._fail()
             return
         if decoder.done:

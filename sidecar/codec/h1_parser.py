@@ -6,6 +6,7 @@ httptools (llhttp) parses; it is fed exactly one head, because it cannot pause a
 
 from __future__ import annotations
 
+import re
 from typing import Any, Final
 
 import httptools
@@ -119,6 +120,10 @@ def switches(head: ResponseHead) -> bool:
     return b"upgrade" in hop_headers and b"upgrade" in hop_headers.get(b"connection", b"").lower()
 
 
+_OK: Final = b"HTTP/1.1 200 OK\r\n"  # nearly all of them begin so
+_STATUS_LINE: Final = re.compile(rb"HTTP/1\.[01] [1-9]\d\d(?: [^\x00-\x08\x0a-\x1f\x7f]*)?\r\n")
+
+
 class ResponseParser(ResponseHead):
     """A head that fills itself; make a new one for each response."""
 
@@ -143,6 +148,8 @@ class ResponseParser(ResponseHead):
 
     def parse(self, head: bytes) -> None:
         """Raises HeadError."""
+        if not head.startswith(_OK) and _STATUS_LINE.match(head) is None:
+            raise HeadError("http1.codec_error")  # llhttp would take other protocols', and empty lines before it
         llhttp = httptools.HttpResponseParser(self)
         try:
             llhttp.feed_data(head)

@@ -141,7 +141,7 @@ class ServerConnection(ClosableConnection):
             except HeadError:  # llhttp is stricter than Envoy in places: our own parser decides
                 end = fallback_parser.head_end(head)  # with bare line feeds a head may end before the first CRLF CRLF
                 self._buffer = head[end:] + self._buffer
-                request = fallback_parser.parse(head[:end], parser)
+                request = fallback_parser.parse(head[:end], parser, self.config.accept_http_10)
             hop_headers = request.hop_headers
             length = request_length(hop_headers) if len(hop_headers) > 1 else 0  # more than the host
         except (HeadError, FramingError) as error:
@@ -153,7 +153,10 @@ class ServerConnection(ClosableConnection):
     def _head_incomplete(self, data: bytes) -> bool:
         if len(data) > self._max_head:
             self._refuse_head("http1.headers_too_large")
-        elif (detail := fallback_parser.hopeless(data)) is not None:
+        elif (detail := fallback_parser.hopeless(data, self.config.accept_http_10)) == fallback_parser.SIMPLE:
+            self._buffer = b""  # whatever follows the line is not part of it, and the connection ends with its answer
+            self._start(fallback_parser.parse(data, self._parser, True), 0)
+        elif detail is not None:
             self._refuse_head(detail)
         elif self._timer is None:
             self._watch_head()
@@ -199,7 +202,7 @@ class ServerConnection(ClosableConnection):
             self.stats.downstream_cx_max_requests_reached.value += 1
         self._handler = handler = self.manager.begin(self, head, length, monotonic())
         hop_headers = head.hop_headers
-        if b"expect" in hop_headers and self.manager.answers_continue(hop_headers[b"expect"]):
+        if b"expect" in hop_headers and self.manager.answers_continue(hop_headers[b"expect"], self._http10):
             self._sent.value += len(_CONTINUE)
             self.transport.write(_CONTINUE)
         if length == 0:
@@ -365,6 +368,8 @@ class ServerConnection(ClosableConnection):
         self._chunked = False
         self.resume_reading()
         data = self._render(head)
+        if self._http10:
+            data = b"HTTP/1.0" + data[8:]
         self._sent.value += len(data)
         self.transport.write(data)
         if self._buffer and self._handler is not None:

@@ -213,7 +213,7 @@ class Cluster:
     max_stream_duration: float = 0.0  # of one attempt
     idle_timeout: float = 3600.0
     max_connection_duration: float = 0.0  # 0.0: connections may get as old as they like
-    max_response_head: int = 60 * 1024
+    max_response_head: int = 80 * 1024
     max_response_headers: int = 100
     tcp_keepalive: TcpKeepalive | None = None
     preconnect_ratio: float = 1.0  # connections to a host for each of its requests

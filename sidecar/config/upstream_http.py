@@ -22,7 +22,7 @@ class Upstream:
     max_duration: float = 0.0  # of a connection
     max_stream_duration: float = 0.0
     max_headers: int = 100
-    max_head: int = 60 * 1024
+    max_head: int = 80 * 1024
     enable_trailers: bool = False
     header_spelling: str = ""
     ping_interval: float = 0.0

@@ -58,7 +58,7 @@ class Straggler:
     def on_response_body(self, data: bytes, end: bool, trailers: Trailers = NO_TRAILERS) -> None:
         """Whoever has had the head is no straggler any more."""
 
-    def on_upstream_closed(self) -> None:
+    def on_upstream_closed(self, orderly: bool) -> None:
         """Nor is a tunnel one."""
 
     def on_upstream_blocked(self) -> None:

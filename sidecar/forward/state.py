@@ -31,6 +31,8 @@ if TYPE_CHECKING:
     from sidecar.upstream.host import Host
     from sidecar.upstream.limits import Budget
 
+# What says that a reply of our own is about an attempt, and not about the request or its client.
+_AFTER_AN_ATTEMPT: Final = int(Flag.UH | Flag.UO | Flag.UF | Flag.UC | Flag.UPE | Flag.UT)
 BAD_REQUEST: Final = 400  # who is told so by us is not heard again on this connection
 
 
@@ -212,6 +214,8 @@ class StreamState(Exchange):
         if self._forwarding and self._destination is not None:
             for mutate in self._destination.reply_ops:
                 mutate(self, headers)
+            if self.attempts and self.route.tells_client_attempts and self.flags & _AFTER_AN_ATTEMPT:
+                put(headers, b"x-envoy-attempt-count", b"%d" % self.attempts)
 
     def _send_local(self, status: int, headers: Headers, body: bytes) -> None:
         self._finish_own_head(status, headers)

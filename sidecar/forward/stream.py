@@ -12,6 +12,7 @@ from sidecar.forward.tunnel import Tunnels
 from sidecar.http.forwarded import WISHES
 from sidecar.http.head import RequestHead
 from sidecar.http.headers import Headers, put
+from sidecar.http.local_reply import is_grpc, reply_headers
 from sidecar.http.response_flags import Flag
 from sidecar.router.retry import RetryPlan, number, with_client_wishes
 from sidecar.router.rewrite import redirect_location, rewrite_host
@@ -180,8 +181,8 @@ class Stream(Tunnels):
                 mutate(self, headers)
             self._map_reply(mapper, status, headers, body)
             return
-        if body:
-            headers += [(b"content-length", b"%d" % len(body)), (b"content-type", b"text/plain")]
+        status, own, body = reply_headers(status, body, is_grpc(self.indexed_headers.get(b"content-type")))
+        headers += own
         self.response_headers = headers
         for mutate in route.response_ops:
             mutate(self, headers)

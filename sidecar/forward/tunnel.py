@@ -24,6 +24,7 @@ class Tunnels(Responses):
             return
         self._begin_tunnel(101)
         headers, hop_headers = head.headers, head.hop_headers
+        self._change_response(headers)
         self._filter_response(headers)
         headers.append((b"date", hop_headers.get(b"date") or self.manager.date()))
         self._server(headers, hop_headers.get(b"server"))
@@ -37,12 +38,21 @@ class Tunnels(Responses):
         self._in_flight(connection)
         self._begin_tunnel(200)
         headers: Headers = []
+        self._change_response(headers)
         self._filter_response(headers)
         headers.append((b"date", self.manager.date()))
         self._server(headers, None)
         self.response_headers = headers
         connection.tunnel(self)
         self.downstream.switch(ResponseHead(200, headers))
+
+    def _change_response(self, headers: Headers) -> None:
+        """What the route makes of a response's headers."""
+        if self.route.tells_client_attempts:
+            headers.append((b"x-envoy-attempt-count", b"%d" % self.attempts))
+        if self._destination is not None:
+            for mutate in self._destination.response_ops:
+                mutate(self, headers)
 
     def _begin_tunnel(self, status: int) -> None:
         if self._permit is not None:
@@ -56,11 +66,12 @@ class Tunnels(Responses):
         self.manager.stats.downstream_cx_upgrades_total.value += 1
         self.manager.stats.downstream_cx_upgrades_active.value += 1
 
-    def on_upstream_closed(self) -> None:
-        """The tunnel's far end is gone."""
+    def on_upstream_closed(self, orderly: bool) -> None:
+        """The tunnel's far end is gone. What CONNECT asked for may end at any time; another protocol has ends of its own."""
         if self._done:
             return
         self._detach()
-        self.flags |= Flag.UC
-        self.details = "upstream_reset_after_response_started{connection_termination}"
+        if not orderly or self.method != b"CONNECT":
+            self.flags |= Flag.UC
+            self.details = "upstream_reset_after_response_started{connection_termination}"
         self._finish(cut=True)

@@ -98,9 +98,12 @@ class ConnectionManager(StreamContext):
 
     # ── drains ────────────────────────────────────────────────────────────────────────────────────────────────────────
 
-    def answers_continue(self, expect: bytes) -> bool:
+    def answers_continue(self, expect: bytes, http10: bool) -> bool:
         """Whether we say 100 to a request in the upstream's place."""
-        return not self.config.proxies_continue and expect.lower() == b"100-continue"
+        config = self.config
+        if config.proxies_continue or (http10 and not config.accept_http_10):
+            return False
+        return expect.lower() == b"100-continue"
 
     def drain(self, sequence: DrainSequence) -> None:
         """From now on responses begin to end their connections, as the sequence has it; the first one counts."""

@@ -71,7 +71,7 @@ class ServerCallbacks(Protocol):
     def begin_refused(self, downstream: Downstream, now: float) -> RequestHandler:
         """Who answers and logs what is not a request."""
 
-    def answers_continue(self, expect: bytes) -> bool:
+    def answers_continue(self, expect: bytes, http10: bool) -> bool:
         """Whether we say 100 to a request in the upstream's place."""
 
     def ends_keep_alive(self) -> bool:

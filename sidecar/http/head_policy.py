@@ -9,6 +9,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Final
 
 from sidecar.codec import fallback_parser
+from sidecar.codec.target import CODEC_ERROR, INVALID_URL, names_a_host, split_absolute
 from sidecar.config.model import Direction, Hcm
 from sidecar.filters import Reply
 from sidecar.http import head_rules
@@ -57,6 +58,8 @@ class HeadPolicy:
             if exchange.protocol == "HTTP/1.1" or not config.default_host:
                 return self._bad_request("missing_host_header")
             exchange.authority = config.default_host.encode()
+        if exchange.method == b"QUERY" and not exchange.indexed_headers.get(b"content-type"):
+            return self._bad_request("query_missing_content_type")
         if b"#" in exchange.path:
             self.stats.downstream_rq_failed_path_normalization.value += 1
             return self._bad_request(head_rules.FAILED)
@@ -95,8 +98,10 @@ class HeadPolicy:
             return _refusal("http1.too_many_headers")
         if config.underscores != "ALLOW" and (detail := self._underscores(exchange)):
             return _refusal(detail)
-        target = exchange.path
-        if target[:1] == b"/" and exchange.method != b"CONNECT":
+        target, method = exchange.path, exchange.method
+        if len(method) == 8 and method == b"M-SEARCH":  # llhttp knows it, Envoy knows it as MSEARCH
+            return _refusal(CODEC_ERROR)
+        if target[:1] == b"/" and method != b"CONNECT":
             exchange.authority = hop_headers.get(b"host", b"")
         else:
             detail = split_target(exchange, target)
@@ -119,7 +124,7 @@ class HeadPolicy:
         headers = exchange.headers
         if b"connection" in hop_headers:
             drop_nominated(headers, hop_headers[b"connection"])
-        if b"te" in hop_headers and b"trailers" in hop_headers[b"te"]:
+        if b"te" in hop_headers and b"trailers" in [coding.strip() for coding in hop_headers[b"te"].split(b",")]:
             headers.append((b"te", b"trailers"))
         if b"expect" in hop_headers and (
             self.config.proxies_continue or hop_headers[b"expect"].lower() != b"100-continue"
@@ -150,21 +155,21 @@ def split_target(exchange: Exchange, target: bytes) -> str:
     path; the code detail when it cannot be."""
     hop_headers = exchange.hop_headers
     if exchange.method == b"CONNECT":
-        if not fallback_parser.names_a_port(target):
-            return "http1.invalid_url"
+        if not names_a_host(target, with_port=True):
+            return INVALID_URL
+        if b"transfer-encoding" in hop_headers:
+            return "http1.invalid_transfer_encoding"
         if hop_headers.get(b"content-length", b"0") != b"0":
             return "http1.body_disallowed"
         exchange.authority, exchange.path = target, b""
         return ""
-    scheme, separator, rest = target.partition(b"://")
-    if separator:
-        if scheme.lower() not in (b"http", b"https"):
-            return "http1.invalid_scheme"
-        cut = min((at for at in (rest.find(b"/"), rest.find(b"?")) if at >= 0), default=len(rest))
-        exchange.authority = rest[:cut].rpartition(b"@")[2]
-        exchange.path = rest[cut:] or b"/"
+    if b"://" in target:
+        split = split_absolute(target)
+        if isinstance(split, str):
+            return split
+        exchange.authority, exchange.path = split
         return ""
     exchange.authority = hop_headers.get(b"host", b"")
-    if target == b"*":
-        return "" if exchange.method == b"OPTIONS" else "http1.invalid_url"
-    return "http1.codec_error"
+    if target[:1] == b"*":
+        return "" if target == b"*" and exchange.method == b"OPTIONS" else INVALID_URL
+    return CODEC_ERROR

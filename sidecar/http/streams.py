@@ -186,8 +186,8 @@ class ResponseHandler(Protocol):
     def on_upstream_reset(self, reason: ResetReason, upstream: Upstream) -> None:
         """The stream is over without a (whole) response."""
 
-    def on_upstream_closed(self) -> None:
-        """The tunnel's far end is gone."""
+    def on_upstream_closed(self, orderly: bool) -> None:
+        """The tunnel's far end is gone; it said so if it was `orderly`."""
 
     def on_upstream_blocked(self) -> None:
         """The host does not take what is written."""

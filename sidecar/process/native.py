@@ -52,6 +52,7 @@ MODULES: Final = (
     "sidecar.codec.preserve_case_client",
     "sidecar.codec.preserve_case_server",
     "sidecar.codec.render",
+    "sidecar.codec.target",
     "sidecar.forward.attempts",
     "sidecar.forward.body_filters",
     "sidecar.forward.bounded",

@@ -109,7 +109,7 @@ def _host_of(rewrite: Rewrite) -> Callable[[Exchange], bytes] | None:
 
 
 def redirect_location(redirect: Redirect, rewrite: PathRewrite | None, exchange: Exchange) -> bytes:
-    """The `location` of a redirect; a port that its scheme implies is dropped."""
+    """The `location` of a redirect. A port that the old scheme implied goes with it; one that is asked for is written."""
     scheme = redirect.scheme.encode() or (b"https" if redirect.https else exchange.scheme)
     host = redirect.host.encode() or exchange.authority
     if redirect.port:
@@ -117,8 +117,6 @@ def redirect_location(redirect: Redirect, rewrite: PathRewrite | None, exchange:
         host += b":%d" % redirect.port
     elif not redirect.host and scheme != exchange.scheme and not redirect.keep_port:
         host = host.removesuffix(_DEFAULT_PORTS.get(exchange.scheme, b" "))
-    if redirect.port:
-        host = host.removesuffix(_DEFAULT_PORTS.get(scheme, b" "))
     path = exchange.path
     if redirect.path:
         path = redirect.path.encode()

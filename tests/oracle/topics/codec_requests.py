@@ -28,7 +28,34 @@ def length(*values: bytes, body: bytes = b"hello") -> bytes:
 
 
 BAD = "http1.codec_error"
+# Fault 3: what one reader takes for a line's end and another one does not.
+BARE_CR = {
+    "extension": b"1;a\rb\r\nx\r\n0\r\n\r\n",
+    "extension_before_crlf": b"1;a\r\r\nx\r\n0\r\n\r\n",
+    "size_line": b"1\r\r\nx\r\n0\r\n\r\n",
+    "quoted_extension": b'1;a="\r"\r\nx\r\n0\r\n\r\n',
+    "last_extension": b"1\r\nx\r\n0;a\rb\r\n\r\n",
+    "last_size_line": b"1\r\nx\r\n0\r\r\n\r\n",
+    "chunk_end": b"1\r\nx\r\r\n0\r\n\r\n",
+    "trailer": b"1\r\nx\r\n0\r\nT: a\rb\r\n\r\n",
+    "trailer_name": b"1\r\nx\r\n0\r\nT\ra: b\r\n\r\n",
+}
+ODD_CHUNKS = {
+    "nul_in_extension": b"1;a\0b\r\nx\r\n0\r\n\r\n",
+    "control_in_extension": b"1;a\1b\r\nx\r\n0\r\n\r\n",
+    "8_bit_in_extension": b"1;\xff\r\nx\r\n0\r\n\r\n",
+    "nul_in_trailer": b"1\r\nx\r\n0\r\nT: a\0\r\n\r\n",
+    "size_with_zeros": b"00000000000000001\r\nx\r\n0\r\n\r\n",
+    "size_beyond_64_bits": b"10000000000000000\r\nx\r\n0\r\n\r\n",
+}
+TRAILERS = {"http_protocol_options": {"enable_trailers": True}}
 CASES = (
+    *(
+        Case(f"bare_cr_in_{name}{suffix}", chunks(body), hcm=hcm, faults=(3,))
+        for name, body in BARE_CR.items()
+        for suffix, hcm in (("", {}), ("_with_trailers", TRAILERS))
+    ),
+    *(Case(f"chunks_with_{name}", chunks(body), faults=(3,)) for name, body in ODD_CHUNKS.items()),
     # Line ends and white space.
     sent("bare_lf", lines(b"X-A: 1", end=b"\n"), 200),
     sent("bare_lf_and_a_folded_line", lines(b"X-A: 1\n 2", end=b"\n"), 200),

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
-from tests.harness.upstream import Close, Echo, Plan, Send, Step, reply
-from tests.oracle.case import Action, Case, Read, ReadUntil, Write, request
+from tests.harness.upstream import Close, Echo, Hang, Pause, Plan, Reset, Send, Step, reply
+from tests.oracle.case import Abort, Action, Case, HalfClose, Read, ReadUntil, Write, request
 
 WEBSOCKET = {"upgrade_configs": [{"upgrade_type": "websocket"}]}
 CONNECT = {"upgrade_configs": [{"upgrade_type": "CONNECT"}]}
@@ -30,6 +31,32 @@ CONNECT_ROUTE = [
         "route": {"cluster": "%CLUSTER%", "upgrade_configs": [{"upgrade_type": "CONNECT", "connect_config": {}}]},
     }
 ]
+
+# What is to be told and changed in responses, a tunnel's beginning as well.
+TOLD = {
+    "include_attempt_count_in_response": True,
+    "response_headers_to_add": [{"header": {"key": "x-code", "value": "%RESPONSE_CODE%"}}],
+    "response_headers_to_remove": ["sec-websocket-accept"],
+}
+RAW = b"GET /raw HTTP/1.1\r\nHost: a\r\n\r\n"
+
+
+def tunnel(
+    name: str, script: Sequence[Step], actions: Sequence[Action], end: str, vhost: Mapping[str, Any] | None = None
+) -> Case:
+    """A CONNECT tunnel in which the server sees one request and does what the script says."""
+    asks = request("%HOST%:80", method="CONNECT", host="%HOST%:80")
+    case = Case(
+        name,
+        actions=[Write(asks), Read("CONNECT"), Write(RAW), *actions],
+        script=[script],
+        hcm=CONNECT,
+        routes=CONNECT_ROUTE,
+        end=end,
+        faults=(33,) if vhost else (30,),
+    )
+    return replace(case, vhost={"domains": [f"{case.host}:80"], **(vhost or {})})
+
 
 CASES = (
     Case(
@@ -101,6 +128,39 @@ CASES = (
         end="skip",
         expect={"client[0].status": 200, "upstream[0].line": "GET /raw HTTP/1.1"},
     ),
+    *(
+        tunnel(f"connect_{name}", script, actions, end)
+        for name, script, actions, end in (
+            ("server_ends", [Send(b"hello"), Close()], [ReadUntil(b"never")], "auto"),
+            ("server_ends_later", [Send(b"hello"), Pause(0.1), Close()], [ReadUntil(b"never")], "auto"),
+            ("server_resets", [Send(b"hello"), Pause(0.1), Reset()], [ReadUntil(b"never")], "auto"),
+            ("client_ends", [Send(b"hello"), Hang()], [ReadUntil(b"hello"), HalfClose()], "skip"),
+            ("client_resets", [Send(b"hello"), Hang()], [ReadUntil(b"hello"), Abort()], "skip"),
+        )
+    ),
+    *(
+        websocket(
+            f"websocket_{name}",
+            ASKS,
+            [[Send(SWITCH), *script]],
+            [Write(ASKS), Read(), ReadUntil(b"never")],
+            faults=(30,),
+        )
+        for name, script in (
+            ("server_ends", [Send(b"bye"), Pause(0.1), Close()]),
+            ("server_ends_at_once", [Pause(0.1), Close()]),
+            ("server_resets", [Send(b"bye"), Pause(0.1), Reset()]),
+        )
+    ),
+    *(
+        replace(case, name=f"{case.name}_with_headers", vhost={**case.vhost, **TOLD}, faults=(33,))
+        for case in (
+            websocket("upgrade", ASKS, [ACCEPT], [Write(ASKS), Read()], end="skip"),
+            websocket("upgrade_refused", ASKS, [reply(403, b"no")]),
+            websocket("upgrade_answered_200", ASKS, [reply()]),
+        )
+    ),
+    tunnel("connect_with_headers", [Send(b"hello"), Hang()], [ReadUntil(b"hello")], "skip", TOLD),
     Case(
         "connect_without_route",
         request("nobody.test:80", method="CONNECT", host="nobody.test:80"),

@@ -93,3 +93,50 @@ def test_trailers_are_kept_apart() -> None:
 def test_trailers_are_limited_by_what_they_take_on_the_wire() -> None:
     with pytest.raises(FramingError):
         ChunkedDecoder().feed(b"0\r\n" + b"a:\r\n" * 20_000)
+
+
+@pytest.mark.fault(3)
+@pytest.mark.parametrize("line", [b"1;a\rb", b"1\r", b"1 \r", b'1;a="\r"'])
+@pytest.mark.parametrize("last", [False, True])
+def test_a_bare_cr_in_a_chunk_line_is_no_chunk(line: bytes, last: bool) -> None:
+    decoder = ChunkedDecoder()
+    data = b"1\r\nx\r\n0" + line[1:] + b"\r\n\r\n" if last else line + b"\r\nx\r\n0\r\n\r\n"
+    with pytest.raises(FramingError, match="codec_error"):
+        decoder.feed(data)
+
+
+@pytest.mark.fault(3)
+def test_a_bare_cr_in_a_trailer_does_not_go_on() -> None:
+    decoder = ChunkedDecoder()
+    decoder.feed(b"0\r\nT: a\rb\r\n\r\n")
+    assert decoder.trailers == [(b"t", b"ab")]
+
+
+@pytest.mark.fault(36)
+@pytest.mark.parametrize("status", [200, 304])
+@pytest.mark.parametrize(
+    "hop_headers",
+    [
+        {b"transfer-encoding": b"gzip"},
+        {b"transfer-encoding": b""},
+        {b"transfer-encoding": b"chunked", b"content-length": b"0"},
+    ],
+)
+def test_the_framing_of_a_response_without_a_body_is_judged(status: int, hop_headers: dict[bytes, bytes]) -> None:
+    with pytest.raises(FramingError):
+        response_length(status, b"HEAD", hop_headers)
+
+
+@pytest.mark.fault(34)
+@pytest.mark.parametrize(
+    ("text", "length"),
+    [(b"003", 3), (b"0" * 40, 0), (b"0" * 30 + b"7", 7), (b"18446744073709551615", 2**64 - 1)],
+)
+def test_a_length_may_begin_with_zeros(text: bytes, length: int) -> None:
+    assert request_length({b"content-length": text}) == length
+
+
+@pytest.mark.parametrize("text", [b"18446744073709551616", b"9" * 5000])
+def test_a_length_fits_64_bits(text: bytes) -> None:
+    with pytest.raises(FramingError):
+        request_length({b"content-length": text})

@@ -65,8 +65,8 @@ class Stream:
     def on_upstream_reset(self, reason: ResetReason, _connection: Any) -> None:
         self.told.append(reason.value)
 
-    def on_upstream_closed(self) -> None:
-        self.told.append("closed")
+    def on_upstream_closed(self, orderly: bool) -> None:
+        self.told.append("closed" if orderly else "torn")
 
     def on_upstream_blocked(self) -> None:
         self.told.append("blocked")
@@ -102,7 +102,7 @@ def connection(loop: ManualLoop, **fields: Any) -> ClientConnection:
         ([b"nonsense"], ["protocol error"], ["withdrawn"]),
         ([b"HTTP/1.1 204 No\r\ncontent-length: 1\r\n\r\n"], ["protocol error"], ["withdrawn"]),
         ([b"HTTP/1.1 200 OK\r\n" + b"x: y\r\n" * 101 + b"\r\n"], ["protocol error"], ["withdrawn"]),
-        ([b"HTTP/1.1 200 OK\r\nx: " + b"y" * 70_000], ["protocol error"], ["withdrawn"]),
+        ([b"HTTP/1.1 200 OK\r\nx: " + b"y" * 82_000], ["protocol error"], ["withdrawn"]),
         (
             [b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n", b"zz\r\n"],
             [(200, CHUNKED, b"", False), "protocol error"],

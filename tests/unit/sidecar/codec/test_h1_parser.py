@@ -108,3 +108,32 @@ def test_hopeless_never_condemns_the_beginning_of_a_good_head(data: bytes) -> No
     good = b"GET /x HTTP/1.1\r\nHost: a\r\n\r\n"
     assert all(fallback_parser.hopeless(good[:size]) is None for size in range(len(good)))
     fallback_parser.hopeless(data)
+
+
+@pytest.mark.fault(34)
+@pytest.mark.parametrize("method", [b"QUERY", b"MSEARCH", b"PURGE"])
+def test_a_method_is_known_however_its_head_is_split(method: bytes) -> None:
+    head = method + b" /x HTTP/1.1\r\nHost: a\r\n\r\n"
+    assert all(fallback_parser.hopeless(head[:size]) is None for size in range(len(head)))
+
+
+@pytest.mark.fault(34)
+def test_a_request_of_another_version_may_be_taken_for_one_of_1_0() -> None:
+    parser = RequestParser()
+    head = fallback_parser.parse(b"GET /x HTTP/2.0\r\nHost: a\r\n\r\n", parser, any_version=True)
+    assert (head.protocol, head.keep_alive, head.hop_headers) == ("HTTP/1.0", False, {b"host": b"a"})
+    assert fallback_parser.hopeless(b"GET /x\r\n", any_version=True) == fallback_parser.SIMPLE
+    head = fallback_parser.parse(b"GET /x\r\nHost: a\r\n\r\n", parser, any_version=True)
+    assert (head.protocol, head.target, head.hop_headers) == ("HTTP/1.0", b"/x", {})
+
+
+@pytest.mark.fault(36)
+@pytest.mark.parametrize(
+    "line", [b"RTSP/1.1 200 OK", b"\r\nHTTP/1.1 200 OK", b"HTTP/1.1 200 O\0K", b"HTTP/1.1 2000 OK"]
+)
+def test_what_is_no_status_line_is_no_response(line: bytes) -> None:
+    head = line + b"\r\nContent-Length: 0\r\n\r\n"
+    with pytest.raises(HeadError):
+        ResponseParser().parse(head)
+    with pytest.raises(HeadError):
+        fallback_parser.parse_response(head, ResponseParser())

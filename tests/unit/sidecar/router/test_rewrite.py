@@ -28,7 +28,7 @@ def test_path_rewrites(rewrite: Rewrite, match: RouteMatch, path: bytes, result:
     [
         (Redirect(host="b"), b"http://b/p?q"),
         (Redirect(https=True), b"https://a:8080/p?q"),
-        (Redirect(https=True, port=443), b"https://a/p?q"),
+        (Redirect(https=True, port=443), b"https://a:443/p?q"),
         (Redirect(port=8443, https=True), b"https://a:8443/p?q"),
         (Redirect(path="/n"), b"http://a:8080/n?q"),
         (Redirect(path="/n?z"), b"http://a:8080/n?z"),
