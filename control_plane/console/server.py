@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from aiohttp import web
 
-from control_plane.console import apply, experiments, proxies, resources
+from control_plane.console import apply, breakers, experiments, proxies, resources
 from control_plane.console.errors import AllowedHosts, answer_errors, only_ours
 from control_plane.console.plane import PLANE, Plane, plane
 from control_plane.metrics import ControlMetrics
@@ -21,6 +21,7 @@ def api(subject: Plane, hosts: Iterable[str] = ()) -> web.Application:
     """The HTTP API on `subject`, under the names `hosts` besides its addresses."""
     app = web.Application(client_max_size=MAX_BODY, middlewares=[answer_errors, only_ours(AllowedHosts(hosts))])
     app[PLANE] = subject
+    app[breakers.BOARD] = breakers.Board()
     app.add_routes(
         [
             web.get("/", index),
@@ -30,6 +31,7 @@ def api(subject: Plane, hosts: Iterable[str] = ()) -> web.Application:
             *resources.routes(),
             *proxies.routes(),
             *experiments.routes(),
+            *breakers.routes(),
         ]
     )
     return app

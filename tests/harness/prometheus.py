@@ -17,7 +17,7 @@ import pytest
 from tests.harness.ports import free_port
 from tests.harness.process import Process
 
-SCRAPE_SECONDS = 1
+SCRAPE_SECONDS = 2
 _open = build_opener(ProxyHandler({})).open
 
 
