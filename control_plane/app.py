@@ -80,7 +80,7 @@ class ControlPlane:
         from control_plane.registry.registry import Registry
         from control_plane.sources.open import open_source
         from control_plane.store.store import ConfigStore
-        from control_plane.translate import build
+        from control_plane.translate import Translator
 
         self._open = AsyncExitStack()
         clock = SystemClock()
@@ -90,7 +90,7 @@ class ControlPlane:
 
         self._source = open_source(settings.store)
         self._registry = Registry(self._source, settings.grace, clock)
-        self._hub = PushHub(build, self._registry, self._metrics, clock)
+        self._hub = PushHub(Translator().build, self._registry, self._metrics, clock)
         self._store = ConfigStore(
             self._source, self._registry.workloads, self._hub.publish, self._metrics, settings.mesh, clock
         )

@@ -6,14 +6,13 @@ import asyncio
 import logging
 from collections.abc import Iterable
 from typing import Any, Final, Protocol
-from weakref import WeakValueDictionary
 
 from control_plane.ads.convergence import Ledger, Publication, report
 from control_plane.ads.push import Variant
 from control_plane.ads.status import CONVERGED, PENDING, Convergence, Metrics, NoMetrics, ProxyStatus, proxy_status
 from control_plane.ads.stream import ProxyStream, SendPlaces, Write
 from control_plane.ads.subscription import Request, Verdict
-from control_plane.snapshot.build import Build, Interned, Snapshots, differences
+from control_plane.snapshot.build import Build, Snapshots, differences
 from control_plane.world import World
 from mesh.clock import Clock, SystemClock
 from mesh.errors import MeshError
@@ -56,7 +55,6 @@ class PushHub:
         self._tasks = TaskOwner("ads")
         self._streams: dict[ProxyStream, None] = {}  # in the order in which they came
         self._ledger = Ledger()
-        self._interned: Interned = WeakValueDictionary()
         self._snapshots: Snapshots | None = None
         self._queue: dict[ProxyStream, None] = {}
         self._translating = False
@@ -68,7 +66,10 @@ class PushHub:
     def publish(self, world: World, changed_at: float | None = None) -> None:
         """Pushes `world` to every connected proxy that it changes something for."""
         now = self._clock.monotonic()
-        self._snapshots = Snapshots(self._build, world, self._interned)
+        if self._snapshots is None:
+            self._snapshots = Snapshots(self._build, world)
+        else:
+            self._snapshots.follow(world)
         when = now if changed_at is None else changed_at
         self._announce(self._ledger.publish(world.revision, when, self._streams, now))
         self._enqueue(self._streams)

@@ -11,9 +11,11 @@ from envoy.config.cluster.v3.cluster_pb2 import Cluster
 
 from control_plane.translate.cluster_policy import apply_policy
 from control_plane.translate.endpoints import assignment, dns_assignment, selected
+from control_plane.translate.host_rules import HostRule
 from control_plane.translate.hosts import is_wildcard
-from control_plane.translate.index import HostRule, Index
+from control_plane.translate.index import Index
 from control_plane.translate.locality import Preference, preference
+from control_plane.translate.memo import Table
 from control_plane.translate.messages import address, ads, config_path, duration, istio_metadata
 from control_plane.translate.policy import DEFAULT, Policy, service_policy, subset_policy
 from control_plane.translate.viewer import Audience, Viewer
@@ -34,37 +36,54 @@ EDS, STRICT_DNS, LOGICAL_DNS, ORIGINAL_DST, STATIC = (
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Outbound:
-    """Clusters and the endpoints of those that are found by EDS, each by name."""
-
-    clusters: Mapping[str, Any]
-    endpoints: Mapping[str, Any]
-
-
-def outbound(index: Index, viewer: Viewer) -> Outbound:
-    """The clusters of all services. They are the same for all clients of one kind in one namespace (which decides which
-    DestinationRule holds) and one place."""
+def outbound_clusters(index: Index, viewer: Viewer) -> Table:
+    """The clusters of all services, by name. They are the same for all clients of one kind in one namespace (which decides
+    which DestinationRule holds) and one place."""
     client = replace(viewer, labels=())
-    return index.once(("outbound", client), lambda: _outbound(index, client))
+    return index.memo.fact(("clusters", client), lambda: _outbound(index, client)[0])
 
 
-def _outbound(index: Index, viewer: Viewer) -> Outbound:
+def outbound_endpoints(index: Index, viewer: Viewer) -> Table:
+    """The endpoints of those of these clusters that are found by EDS, by name."""
+    client = replace(viewer, labels=())
+    return index.memo.fact(("endpoints", client), lambda: _outbound(index, client)[1])
+
+
+def reachable(index: Index, viewer: Viewer, host: str) -> frozenset[str]:
+    """The names of a service's clusters."""
+    client = replace(viewer, labels=())
+    return index.memo.fact(
+        ("reachable", client, host),
+        lambda: frozenset(_clusters_of(index, client, host)[0]),
+    )
+
+
+def _outbound(index: Index, viewer: Viewer) -> tuple[Table, ...]:
+    return index.gather(("outbound", viewer), 2, partial(_clusters_of, index, viewer))
+
+
+def _clusters_of(index: Index, viewer: Viewer, host: str) -> tuple[dict[str, Any], dict[str, Any]]:
+    return index.once(("clusters of", viewer, host), lambda: _of_service(index, viewer, host))
+
+
+def _of_service(index: Index, viewer: Viewer, host: str) -> tuple[dict[str, Any], dict[str, Any]]:
     clusters: dict[str, Any] = {}
     endpoints: dict[str, Any] = {}
-    for service in index.services:
-        rule = index.rule(service.host, service.namespace, viewer.namespace)
-        for port in service.ports:
-            for each in _variants(service, port, rule):
-                wish = preference(each.policy, viewer.locality, viewer.rule_labels)
-                # Clients share the clusters for which they have the same rule and the same wishes.
-                key = ("cluster", each.name, rule, viewer.audience, wish if _inline(service) else None)
-                if (cluster := index.once(key, partial(_cluster, index, each, viewer.audience, wish))) is None:
-                    continue
-                clusters[each.name] = cluster
-                if cluster.type == EDS:
-                    endpoints[each.name] = _endpoints(index, each, wish)
-    return Outbound(clusters, endpoints)
+    service = index.service(host)
+    if service is None:
+        return clusters, endpoints
+    rule = index.rule(service.host, service.namespace, viewer.namespace)
+    for port in service.ports:
+        for each in _variants(service, port, rule):
+            wish = preference(each.policy, viewer.locality, viewer.rule_labels)
+            # Clients share the clusters for which they have the same rule and the same wishes.
+            key = ("cluster", each.name, rule, viewer.audience, wish if _inline(service) else None)
+            if (cluster := index.once(key, partial(_cluster, index, each, viewer.audience, wish))) is None:
+                continue
+            clusters[each.name] = cluster
+            if cluster.type == EDS:
+                endpoints[each.name] = _endpoints(index, each, wish)
+    return clusters, endpoints
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,6 +113,7 @@ def _variants(service: Service, port: ServicePort, rule: HostRule | None) -> Ite
 
 def _cluster(index: Index, variant: _Variant, audience: Audience, wish: Preference | None) -> Any:
     """The cluster, or None where nothing could be reached through one."""
+    index.service(variant.service.host.lower())  # which is the variant's: read, so that this is made again with it
     cluster = Cluster(name=variant.name, metadata=_metadata(variant))
     if not _discover(cluster, variant, audience, wish):
         return None

@@ -16,7 +16,7 @@ from envoy.extensions.filters.network.http_connection_manager.v3.http_connection
     HttpConnectionManager,
 )
 
-from control_plane.translate.clusters import outbound
+from control_plane.translate.clusters import outbound_clusters
 from control_plane.translate.connection_manager import FAULT_FILTERS
 from control_plane.translate.hosts import short_names
 from control_plane.translate.index import Index
@@ -64,7 +64,7 @@ def _routes(index: Index, viewer: Viewer) -> Mapping[str, Any]:
 
 
 def _reachable(index: Index, viewer: Viewer) -> Iterator[tuple[Service, ServicePort]]:
-    clusters = outbound(index, viewer).clusters
+    clusters = outbound_clusters(index, viewer)
     for service in index.services:
         for port in service.ports:
             if outbound_cluster(service.host, port.number) in clusters:

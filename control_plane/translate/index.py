@@ -1,24 +1,40 @@
-"""One World, arranged for look-ups, with what has been made from it already."""
+"""A World, arranged for look-ups, with what has been made from it and from those before."""
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, TypeVar
+from functools import partial
+from operator import is_
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 from weakref import WeakKeyDictionary
 
+from control_plane.translate.host_rules import (
+    HostRule,
+    HostRules,
+    WildcardRules,
+    balancers,
+    by_specificity,
+    hashes,
+    host_rules,
+    prefers_places,
+    rule_labels,
+    wildcard_rules,
+)
 from control_plane.translate.hosts import covers, is_wildcard, qualified
-from control_plane.translate.policy import Settings
-from control_plane.world import Instance, Service, World
-from mesh.istio.destination_rule import DestinationRule, Subset, TrafficPolicy
-from mesh.istio.load_balancing import LoadBalancerSettings
+from control_plane.translate.memo import Memo, Table
+from control_plane.world import Instance, MeshConfig, Service, World
 from mesh.istio.virtual_service import MESH_GATEWAY, VirtualService
 
 if TYPE_CHECKING:
     from mesh.istio.resource import Resource
 
 T = TypeVar("T")
+
+# The kinds whose changes are followed one by one; a change of any other makes everything anew.
+_FOLLOWED: Final = frozenset(
+    ("DestinationRule", "Gateway", "Service", "ServiceEntry", "VirtualService", "WorkloadEntry")
+)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -41,81 +57,210 @@ class BoundService:
         return self.resource.key.name
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class HostRule:
-    """What the DestinationRules of one namespace say of one host: the oldest traffic policy, and all subsets (the
-    oldest of each name). `resource` is the oldest rule."""
-
-    resource: Resource
-    policy: TrafficPolicy | None
-    subsets: tuple[Subset, ...]
-
-
 def gateway_name(name: str, namespace: str) -> str:
     """A gateway named in a rule of `namespace`, in full; the reserved name stays as it is."""
     return name if "/" in name or name == MESH_GATEWAY else f"{namespace}/{name}"
 
 
 class Index:
-    """Look-ups in one world. Everything here is made once for it, whoever asks. It does not hold the world itself, which
-    would keep both for ever (`index_of`)."""
+    """Look-ups in one world after the other. What was made from one stays for the next (`follow`) as far as nothing that
+    it was made from has changed: so everything that comes from a world is read through here (`memo`). It does not hold
+    the world itself, which would keep both for ever (`index_of`)."""
 
     def __init__(self, world: World) -> None:
-        self.mesh = world.mesh
-        self.gateways: tuple[Resource, ...] = tuple(world.resources.get("Gateway", ()))
-        self._instances = world.instances
-        self.services: tuple[Service, ...] = tuple(world.services[host] for host in sorted(world.services))
-        self._by_host = {service.host.lower(): service for service in self.services}
-        self.virtual_services = tuple(_bound(resource) for resource in world.resources.get("VirtualService", ()))
-        self.source_labels = _source_labels(self.virtual_services)
+        self.memo = Memo()
+        self._resources: Mapping[str, tuple[Resource, ...]] = {}
+        self._by_host: dict[str, Service] = {}
+        self._services: tuple[Service, ...] = ()
+        self._hosts: tuple[str, ...] = ()
+        self._instances: Mapping[str, tuple[Instance, ...]] = {}
+        self._by_node: dict[str, dict[str, tuple[Instance, ...]]] = {}
+        self._bound: dict[int, BoundService] = {}
+        self._virtual_services: tuple[BoundService, ...] = ()
         self._mesh_exact: dict[str, BoundService] = {}
-        mesh_wildcards: dict[str, BoundService] = {}
-        for bound in self.virtual_services:
+        self._mesh_wildcards: tuple[tuple[str, BoundService], ...] = ()
+        self._host_rules: HostRules = {}
+        self._wildcard_rules: WildcardRules = {}
+        self._mesh = world.mesh
+        self.follow(world)
+
+    # ── from world to world ───────────────────────────────────────────────────────────────────────────────────────────
+
+    def follow(self, world: World) -> None:
+        """From now on the look-ups are in `world`. Costs what changed since the one before, and a glance at the rest."""
+        before, self._resources = self._resources, world.resources
+        changed = {kind for kind in before.keys() | world.resources.keys() if not _same(before, world.resources, kind)}
+        self.memo.next_round()
+        if self._mesh != world.mesh or changed - _FOLLOWED:
+            self.memo.clear()  # everything may depend on it
+        self._mesh = world.mesh
+        self._follow_services(world.services)
+        self._follow_instances(world.instances)
+        if "VirtualService" in changed:
+            self._follow_virtual_services(world.resources.get("VirtualService", ()))
+        if "DestinationRule" in changed:
+            self._follow_rules(world.resources.get("DestinationRule", ()))
+        if "Gateway" in changed:
+            self.memo.changed("gateways", world.resources.get("Gateway", ()))
+
+    def _follow_services(self, services: Mapping[str, Service]) -> None:
+        before, now = self._by_host, {service.host.lower(): service for service in services.values()}
+        changed = [host for host in before.keys() | now.keys() if before.get(host) is not now.get(host)]
+        if not changed:
+            return
+        self._by_host = now
+        self._services = tuple(sorted(now.values(), key=lambda service: service.host))
+        for host in changed:
+            self.memo.changed(("service", host), now.get(host))
+        self.memo.changed("services", self._services)
+        hosts = tuple(service.host.lower() for service in self._services)
+        if hosts != self._hosts:
+            self._hosts = hosts
+            self.memo.changed("hosts", hosts)
+
+    def _follow_instances(self, instances: Mapping[str, tuple[Instance, ...]]) -> None:
+        before, self._instances = self._instances, instances
+        nodes: set[str] = set()
+        for host in before.keys() | instances.keys():
+            old, new = before.get(host, ()), instances.get(host, ())
+            if old is new:
+                continue
+            self.memo.changed(("instances", host), new)
+            nodes |= _place_nodes(self._by_node, host, old, new)
+        for node_id in nodes:
+            self.memo.changed(("served by", node_id), None)  # a new list each time it is asked for
+
+    def _follow_virtual_services(self, resources: Sequence[Resource]) -> None:
+        known = self._bound
+        self._bound = {id(r): known.get(id(r)) or _bound(r) for r in resources}
+        self._virtual_services = tuple(self._bound[id(resource)] for resource in resources)
+        exact: dict[str, BoundService] = {}
+        wildcards: dict[str, BoundService] = {}
+        for bound in self._virtual_services:
             if MESH_GATEWAY in bound.gateways:
                 for host in bound.hosts:
-                    (mesh_wildcards if is_wildcard(host) else self._mesh_exact).setdefault(host, bound)
-        self._mesh_wildcards = _by_specificity(mesh_wildcards)
-        self._rules = _rules_by_namespace(world.resources.get("DestinationRule", ()))
-        balancers = list(_balancers(world.resources.get("DestinationRule", ())))
-        self.hashes = any(each.consistent_hash is not None for each in balancers)
-        self.hashes = self.hashes or any(service.affinity for service in self.services)
-        self.rule_labels = _rule_labels(balancers)
-        self.prefers_places = any(map(_prefers_places, world.resources.get("DestinationRule", ())))
-        self.prefers_places = self.prefers_places or any(service.near for service in self.services)
-        self._by_node = _instances_by_node(world.instances)
-        self._made: dict[Hashable, object] = {}
+                    (wildcards if is_wildcard(host) else exact).setdefault(host, bound)
+        before, self._mesh_exact = self._mesh_exact, exact
+        for host in before.keys() | exact.keys():
+            if before.get(host) is not exact.get(host):
+                self.memo.changed(("mesh service", host), exact.get(host))
+        if (ordered := by_specificity(wildcards)) != self._mesh_wildcards:
+            self._mesh_wildcards = ordered
+            self.memo.changed("mesh wildcards", ordered)
+        self.memo.changed("virtual services", self._virtual_services)
+
+    def _follow_rules(self, resources: Sequence[Resource]) -> None:
+        before, self._host_rules = self._host_rules, host_rules(resources, self._host_rules)
+        for key in before.keys() | self._host_rules.keys():
+            old, new = before.get(key), self._host_rules.get(key)
+            if (old and old[1]) is not (new and new[1]):
+                self.memo.changed(("rule", *key), new[1] if new else None)
+        wild, self._wildcard_rules = self._wildcard_rules, wildcard_rules(self._host_rules)
+        for namespace in wild.keys() | self._wildcard_rules.keys():
+            if (found := self._wildcard_rules.get(namespace, ())) != wild.get(namespace, ()):
+                self.memo.changed(("wildcard rules", namespace), found)
+        self.memo.changed("rules", resources)
+
+    # ── values that are kept ──────────────────────────────────────────────────────────────────────────────────────────
 
     def once(self, key: Hashable, make: Callable[[], T]) -> T:
-        """What `make` returns, made at the first call for `key`: the key holds everything that `make` depends on,
-        besides this world. The result is shared and must not be changed."""
-        if key not in self._made:
-            self._made[key] = make()
-        return self._made[key]  # type: ignore[return-value]
+        """What `make` returns, made again only when something that it has read here has changed. What else it depends on
+        is in `key`. The result is shared and must not be changed."""
+        return self.memo.once(key, make)
+
+    def gather(
+        self, key: Hashable, width: int, part: Callable[[str], Sequence[Mapping[str, Any]]]
+    ) -> tuple[Table, ...]:
+        """`width` Tables of what `part` returns for each host that a service has: see `Memo.gather`."""
+        return self.memo.gather(key, width, lambda: self.hosts, part)
+
+    def fact(self, name: str, make: Callable[[Index], T]) -> T:
+        """A small value that can be compared: who has read it is made again only when it is another one."""
+        return self.memo.fact(("fact", name), partial(make, self))
+
+    # ── look-ups ──────────────────────────────────────────────────────────────────────────────────────────────────────
+
+    @property
+    def mesh(self) -> MeshConfig:
+        return self._mesh  # another one clears everything
+
+    @property
+    def gateways(self) -> tuple[Resource, ...]:
+        return self.memo.read("gateways", self._resources.get("Gateway", ()))
+
+    @property
+    def services(self) -> tuple[Service, ...]:
+        """All of them, by host."""
+        return self.memo.read("services", self._services)
+
+    @property
+    def hosts(self) -> tuple[str, ...]:
+        """Of all services, in lower case and in the order of `services`. Who needs no more than these is not made again when
+        a service changes."""
+        return self.memo.read("hosts", self._hosts)
+
+    @property
+    def virtual_services(self) -> tuple[BoundService, ...]:
+        return self.memo.read("virtual services", self._virtual_services)
+
+    @property
+    def source_labels(self) -> tuple[str, ...]:
+        """The labels by which any VirtualService tells its clients apart."""
+        return self.fact("source labels", lambda index: _source_labels(index.virtual_services))
+
+    @property
+    def rule_labels(self) -> tuple[str, ...]:
+        """The labels by which any DestinationRule tells its clients apart."""
+        return self.fact("rule labels", lambda index: rule_labels(balancers(index.destination_rules)))
+
+    @property
+    def hashes(self) -> bool:
+        """Whether any DestinationRule spreads requests by a key."""
+        return self.fact("hashes", lambda index: hashes(index.destination_rules))
+
+    @property
+    def prefers_places(self) -> bool:
+        """Whether any DestinationRule may make some client prefer the endpoints near to it."""
+        return self.fact("prefers places", lambda index: any(map(prefers_places, index.destination_rules)))
+
+    @property
+    def destination_rules(self) -> tuple[Resource, ...]:
+        return self.memo.read("rules", self._resources.get("DestinationRule", ()))
 
     def service(self, host: str) -> Service | None:
-        return self._by_host.get(host)
+        return self.memo.read(("service", host), self._by_host.get(host))
 
     def instances(self, host: str) -> tuple[Instance, ...]:
-        return self._instances.get(host, ())
+        return self.memo.read(("instances", host), self._instances.get(host, ()))
 
     def served_by(self, node_id: str) -> tuple[tuple[str, Instance], ...]:
         """The services, by host, that a proxy's workload is an instance of."""
-        return self._by_node.get(node_id, ())
+        found = self._by_node.get(node_id, {})
+        return self.memo.read(
+            ("served by", node_id), tuple((host, instance) for host in sorted(found) for instance in found[host])
+        )
 
     def mesh_service(self, host: str) -> BoundService | None:
         """The VirtualService for calls between sidecars to `host`: one that names it, else the one with the longest
         wildcard; of two with the same host the older."""
         host = host.lower()
-        if (exact := self._mesh_exact.get(host)) is not None:
+        if (exact := self.memo.read(("mesh service", host), self._mesh_exact.get(host))) is not None:
             return exact
-        return next((bound for pattern, bound in self._mesh_wildcards if covers(pattern, host)), None)
+        wildcards = self.memo.read("mesh wildcards", self._mesh_wildcards)
+        return next((bound for pattern, bound in wildcards if covers(pattern, host)), None)
 
     def hosts_without_service(self) -> list[tuple[str, BoundService]]:
         """Hosts of mesh VirtualServices that no service has, and whose rules hold all the same."""
-        hosts = self._by_host
-        exact = [(host, bound) for host, bound in self._mesh_exact.items() if host not in hosts]
-        wild = [(p, bound) for p, bound in self._mesh_wildcards if not any(covers(p, host) for host in hosts)]
-        return sorted(exact + wild, key=lambda item: item[0])
+        hosts = frozenset(self.hosts)
+        exact: dict[str, BoundService] = {}
+        for bound in self.virtual_services:
+            if MESH_GATEWAY in bound.gateways:
+                for host in bound.hosts:
+                    if not is_wildcard(host) and host not in hosts:
+                        exact.setdefault(host, bound)
+        wildcards = self.memo.read("mesh wildcards", self._mesh_wildcards)
+        wild = [(p, bound) for p, bound in wildcards if not any(covers(p, host) for host in hosts)]
+        return sorted([*exact.items(), *wild], key=lambda item: item[0])
 
     def rule(self, host: str, service_namespace: str, client_namespace: str) -> HostRule | None:
         """The DestinationRule for a client's traffic to a host: of the client's namespace, else of the service's, else
@@ -124,14 +269,12 @@ class Index:
         host, root = host.lower(), self.mesh.root_namespace
         first = () if client_namespace == root else (client_namespace,)
         for namespace in dict.fromkeys((*first, service_namespace, root)):
-            if (found := self._rules.get(namespace)) is None:
-                continue
-            exact, wildcards = found
-            if host in exact:
-                return exact[host]
-            for pattern, rule in wildcards:
+            exact = self._host_rules.get((namespace, host))
+            if (rule := self.memo.read(("rule", namespace, host), exact[1] if exact else None)) is not None:
+                return rule
+            for pattern, wild in self.memo.read(("wildcard rules", namespace), self._wildcard_rules.get(namespace, ())):
                 if covers(pattern, host):
-                    return rule
+                    return wild
         return None
 
 
@@ -143,6 +286,36 @@ def index_of(world: World) -> Index:
     found = _INDEXES.get(world)
     if found is None:
         found = _INDEXES[world] = Index(world)
+    return found
+
+
+def _same(one: Mapping[str, tuple[Resource, ...]], other: Mapping[str, tuple[Resource, ...]], kind: str) -> bool:
+    """Whether two worlds have the very same resources of a kind."""
+    before, now = one.get(kind, ()), other.get(kind, ())
+    return before is now or (len(before) == len(now) and all(map(is_, before, now)))
+
+
+def _place_nodes(
+    by_node: dict[str, dict[str, tuple[Instance, ...]]], host: str, old: Iterable[Instance], new: Iterable[Instance]
+) -> set[str]:
+    """Notes which proxies' workloads are instances of a service now; those for which that has changed."""
+    before, now = _of_nodes(old), _of_nodes(new)
+    changed = {node_id for node_id in before.keys() | now.keys() if before.get(node_id) != now.get(node_id)}
+    for node_id in changed:
+        hosts = by_node.setdefault(node_id, {})
+        hosts.pop(host, None)
+        if node_id in now:
+            hosts[host] = now[node_id]
+        if not hosts:
+            del by_node[node_id]
+    return changed
+
+
+def _of_nodes(instances: Iterable[Instance]) -> dict[str, tuple[Instance, ...]]:
+    found: dict[str, tuple[Instance, ...]] = {}
+    for instance in instances:
+        if instance.node_id:
+            found[instance.node_id] = (*found.get(instance.node_id, ()), instance)
     return found
 
 
@@ -162,72 +335,3 @@ def _source_labels(virtual_services: Iterable[BoundService]) -> tuple[str, ...]:
     """The labels by which any rule tells its clients apart."""
     matches = (match for bound in virtual_services for route in bound.spec.http for match in route.match)
     return tuple(sorted({label for match in matches for label in match.source_labels}))
-
-
-def _by_specificity(wildcards: Mapping[str, T]) -> tuple[tuple[str, T], ...]:
-    return tuple(sorted(wildcards.items(), key=lambda item: (-len(item[0]), item[0])))
-
-
-def _settings(resource: Resource) -> Iterator[Settings]:
-    """Everything in a DestinationRule that has settings of its own."""
-    spec: DestinationRule = resource.spec
-    for policy in (spec.traffic_policy, *(subset.traffic_policy for subset in spec.subsets)):
-        if policy is not None:
-            yield policy
-            yield from policy.port_level_settings
-
-
-def _balancers(resources: Iterable[Resource]) -> Iterator[LoadBalancerSettings]:
-    for resource in resources:
-        for settings in _settings(resource):
-            if settings.load_balancer is not None:
-                yield settings.load_balancer
-
-
-def _rule_labels(balancers: Iterable[LoadBalancerSettings]) -> tuple[str, ...]:
-    """The labels by which any DestinationRule tells its clients apart."""
-    found = (each.locality_lb_setting for each in balancers)
-    return tuple(sorted({label.partition("=")[0] for each in found if each for label in each.failover_priority}))
-
-
-def _prefers_places(resource: Resource) -> bool:
-    """Whether a DestinationRule may make some client prefer the endpoints near to it."""
-    return any(
-        each.outlier_detection is not None
-        or (each.load_balancer is not None and each.load_balancer.locality_lb_setting)
-        for each in _settings(resource)
-    )
-
-
-_Rules = dict[str, tuple[dict[str, HostRule], tuple[tuple[str, HostRule], ...]]]
-
-
-def _rules_by_namespace(resources: Iterable[Resource]) -> _Rules:
-    gathered: dict[str, dict[str, list[Resource]]] = defaultdict(lambda: defaultdict(list))
-    for resource in resources:
-        namespace = resource.key.namespace
-        gathered[namespace][qualified(resource.spec.host, namespace)].append(resource)
-    rules: _Rules = {}
-    for namespace, by_host in gathered.items():
-        merged = {host: _merged(found) for host, found in by_host.items()}
-        wildcards = {host: rule for host, rule in merged.items() if is_wildcard(host)}
-        rules[namespace] = (merged, _by_specificity(wildcards))
-    return rules
-
-
-def _merged(rules: list[Resource]) -> HostRule:
-    subsets: dict[str, Subset] = {}
-    for resource in rules:
-        for subset in resource.spec.subsets:
-            subsets.setdefault(subset.name, subset)
-    policy = next((r.spec.traffic_policy for r in rules if r.spec.traffic_policy is not None), None)
-    return HostRule(rules[0], policy, tuple(subsets.values()))
-
-
-def _instances_by_node(instances: Mapping[str, tuple[Instance, ...]]) -> dict[str, tuple[tuple[str, Instance], ...]]:
-    found: dict[str, list[tuple[str, Instance]]] = defaultdict(list)
-    for host in sorted(instances):
-        for instance in instances[host]:
-            if instance.node_id:
-                found[instance.node_id].append((host, instance))
-    return {node_id: tuple(items) for node_id, items in found.items()}

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
 from control_plane.translate import virtual_service
-from control_plane.translate.clusters import outbound
+from control_plane.translate.clusters import reachable
 from control_plane.translate.hash_policy import consistent_hash
 from control_plane.translate.hosts import covers, is_wildcard, short_names
 from control_plane.translate.index import BoundService, Index
@@ -30,8 +30,12 @@ from mesh.node import ServicePort
 HTTP_PORT: Final = 80  # where hosts that no service has are asked for
 
 
-def route_configurations(index: Index, viewer: Viewer, ports: Iterable[int]) -> Mapping[str, Any]:
+def route_configurations(index: Index, viewer: Viewer, ports: tuple[int, ...]) -> Mapping[str, Any]:
     """By name: one for each of the captured ports, and that of the explicit proxy."""
+    return index.once(("route configurations", viewer, ports), lambda: _configurations(index, viewer, ports))
+
+
+def _configurations(index: Index, viewer: Viewer, ports: tuple[int, ...]) -> Mapping[str, Any]:
     configs = {str(port): captured(index, viewer, port) for port in ports}
     configs[HTTP_PROXY_ROUTES] = index.once(("http_proxy", viewer), lambda: _explicit(index, viewer))
     return configs
@@ -39,7 +43,7 @@ def route_configurations(index: Index, viewer: Viewer, ports: Iterable[int]) -> 
 
 def http_ports(index: Index) -> tuple[int, ...]:
     """The ports on which some host may be asked for over HTTP."""
-    return index.once("http ports", lambda: _http_ports(index))
+    return index.fact("http ports", _http_ports)
 
 
 def captured(index: Index, viewer: Viewer, port: int) -> Any:
@@ -66,7 +70,7 @@ def service_routes(index: Index, viewer: Viewer, service: Service, port: int) ->
 def _explicit(index: Index, viewer: Viewer) -> Any:
     """Every port of every service, told apart by the port in the request's authority. There is no original destination
     that an unknown host could be passed on to; an address and a port are one themselves."""
-    entries = [entry for service in index.services for entry in _explicit_entries(index, viewer, service)]
+    entries = [entry for host in index.hosts for entry in _entries_of(index, viewer, host)]
     entries += [
         Entry(authority(each.host, port), _asked_as(each.host, port, port == each.ports[0]), found)
         for each in _unserved(index)
@@ -77,14 +81,21 @@ def _explicit(index: Index, viewer: Viewer) -> Any:
     return configuration(HTTP_PROXY_ROUTES, [*virtual_hosts(entries), rest], ignore_port=False)
 
 
-def _explicit_entries(index: Index, viewer: Viewer, service: Service) -> Iterator[Entry]:
+def _entries_of(index: Index, viewer: Viewer, host: str) -> list[Entry]:
+    return index.once(("entries", viewer, host), lambda: list(_explicit_entries(index, viewer, host)))
+
+
+def _explicit_entries(index: Index, viewer: Viewer, host: str) -> Iterator[Entry]:
+    service = index.service(host)
+    if service is None:
+        return
     bare = bare_port(service)
-    reachable = outbound(index, viewer).clusters
+    clusters = reachable(index, viewer, host)
     others = (*short_names(service.host, viewer.namespace),)
     addresses = virtual_addresses(service)
     for port in service.ports:
         cluster = outbound_cluster(service.host, port.number)
-        if cluster not in reachable:
+        if cluster not in clusters:
             continue
         is_bare = port.number == bare
         yield Entry(
@@ -149,7 +160,7 @@ class _Unserved:
 
 
 def _unserved(index: Index) -> tuple[_Unserved, ...]:
-    return index.once("unserved", lambda: tuple(_find_unserved(index)))
+    return index.fact("unserved", lambda index: tuple(_find_unserved(index)))
 
 
 def _find_unserved(index: Index) -> Iterator[_Unserved]:

@@ -1,10 +1,11 @@
+from collections.abc import Mapping
 from dataclasses import replace
-from typing import Any
+from typing import Any, NamedTuple
 
 import pytest
 from envoy.config.cluster.v3.cluster_pb2 import Cluster
 
-from control_plane.translate.clusters import Outbound, outbound, special, static_cluster
+from control_plane.translate.clusters import outbound_clusters, outbound_endpoints, special, static_cluster
 from control_plane.translate.index import Index
 from control_plane.translate.viewer import Audience, Viewer
 from control_plane.world import Instance, Resolution, Service, World
@@ -19,6 +20,15 @@ from tests.simulation.worlds import instance, service, world
 SUBSETS = destination_rule("{host: reviews, subsets: [{name: v1, labels: {version: v1}}]}")
 WHOLE = "outbound|9080||reviews.default.svc.cluster.local"
 V1 = "outbound|9080|v1|reviews.default.svc.cluster.local"
+
+
+class Outbound(NamedTuple):
+    clusters: Mapping[str, Any]
+    endpoints: Mapping[str, Any]
+
+
+def outbound(index: Index, viewer: Viewer) -> Outbound:
+    return Outbound(outbound_clusters(index, viewer), outbound_endpoints(index, viewer))
 
 
 def translated(of: World, audience: Audience = Audience.EXPLICIT, namespace: str = "default") -> Outbound:
@@ -104,9 +114,10 @@ def test_policies_reach_their_clusters() -> None:
 def test_clients_of_one_kind_in_one_namespace_share_everything() -> None:
     index = Index(world(service("reviews"), instances={"reviews": [instance("10.0.0.1")]}))
     one = outbound(index, Viewer("a", Audience.EXPLICIT, (("x", "y"),)))
-    assert outbound(index, Viewer("a", Audience.EXPLICIT)) is one
+    same = outbound(index, Viewer("a", Audience.EXPLICIT))
+    assert (same.clusters is one.clusters, same.endpoints is one.endpoints) == (True, True)
     other = outbound(index, Viewer("b", Audience.TRANSPARENT))
-    assert other is not one
+    assert other.clusters is not one.clusters
     assert other.endpoints[WHOLE] is one.endpoints[WHOLE]
 
 
