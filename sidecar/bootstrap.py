@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from mesh.errors import ConfigError, Problem
-from sidecar.config.ads import ads_cluster_of, dynamic_resources
+from sidecar.config.ads import dynamic_resources
 from sidecar.config.clusters import cluster as read_cluster
 from sidecar.config.common import address
 from sidecar.config.dns import dns_resolver
@@ -89,8 +89,7 @@ def compile_bootstrap(message: Any) -> Bootstrap:
 
 def read_bootstrap(reader: Reader) -> Bootstrap:
     """The same on a reader, which the caller finishes."""
-    message = reader.message
-    clusters, listeners = _static(reader.child("static_resources"), ads_cluster_of(message))
+    clusters, listeners = _static(reader.child("static_resources"))
     admin = reader.child("admin")
     _layered_runtime(reader.child("layered_runtime"))
     ads, lds, cds = dynamic_resources(reader.child("dynamic_resources"), clusters)
@@ -105,19 +104,16 @@ def read_bootstrap(reader: Reader) -> Bootstrap:
         overload=overload(reader.child("overload_manager")),
         local_cluster=_local_cluster(reader.child("cluster_manager"), clusters),
         dns=dns_resolver(reader) or DnsResolver(),
-        source=message.SerializeToString(deterministic=True),
+        source=reader.message.SerializeToString(deterministic=True),
     )
     _check_references(reader, compiled)
     return compiled
 
 
-def _static(reader: Reader | None, ads_cluster: str) -> tuple[tuple[Cluster, ...], tuple[Listener, ...]]:
+def _static(reader: Reader | None) -> tuple[tuple[Cluster, ...], tuple[Listener, ...]]:
     if reader is None:
         return (), ()
-    clusters = tuple(
-        read_cluster(each, http2=each.message.name == ads_cluster and bool(ads_cluster))
-        for each in reader.children("clusters")
-    )
+    clusters = tuple(read_cluster(each) for each in reader.children("clusters"))
     listeners = tuple(read_listener(each) for each in reader.children("listeners"))
     for field, named in (("clusters", clusters), ("listeners", listeners)):
         names = [each.name for each in named]

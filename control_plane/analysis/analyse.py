@@ -18,7 +18,6 @@ CHECKS: Final[tuple[Callable[[Examined], Iterable[Finding]], ...]] = (
     virtual_services.gateways,
     virtual_services.conflicts,
     virtual_services.unreachable,
-    virtual_services.protocols,
     destination_rules.unknown_hosts,
     destination_rules.empty_subsets,
     gateways.conflicting_ports,

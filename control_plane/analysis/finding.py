@@ -44,7 +44,6 @@ SUBSET_SELECTS_NOTHING = Code("IST0173", "DestinationRuleSubsetNotSelectPods", L
 UNKNOWN_RULE_HOST = Code("IST0174", "UnknownDestinationRuleHost", Level.WARNING)
 # Our own.
 SHORT_NAME_WITH_DOTS = Code("MESH0001", "HostNotCompleted", Level.WARNING)
-PROTOCOL_NOT_SPOKEN = Code("MESH0002", "ProtocolNotSpoken", Level.WARNING)
 
 
 @dataclass(frozen=True, slots=True)

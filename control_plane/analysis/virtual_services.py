@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Final
 
 from control_plane.analysis.examined import Examined
 from control_plane.analysis.finding import (
@@ -11,7 +10,6 @@ from control_plane.analysis.finding import (
     DESTINATION_PORT_REQUIRED,
     HOST_NOT_IN_GATEWAY,
     INEFFECTIVE_MATCH,
-    PROTOCOL_NOT_SPOKEN,
     REFERENCED_RESOURCE_NOT_FOUND,
     SHORT_NAME_WITH_DOTS,
     UNREACHABLE_RULE,
@@ -27,7 +25,6 @@ from mesh.istio.virtual_service import MESH_GATEWAY, Destination, HTTPMatchReque
 from mesh.naming import DOMAIN
 
 # Ports on which rules act for proxyless gRPC clients only, until proxies speak it themselves.
-NOT_SPOKEN: Final = frozenset(("HTTP2", "GRPC", "GRPC-WEB"))
 
 
 def destinations(spec: VirtualService) -> Iterator[tuple[Path, Destination]]:
@@ -182,17 +179,3 @@ def hosts(seen: Examined) -> Iterator[Finding]:
             if host.count(".") == 1 and seen.index.service(host.lower()) is None and seen.index.service(full.lower()):
                 message = f'"{host}" is taken as it is, and no service has this name: write "{full}"'
                 yield finding(SHORT_NAME_WITH_DOTS, resource, ("spec", "hosts", position), message)
-
-
-def protocols(seen: Examined) -> Iterator[Finding]:
-    """Rules for a port whose protocol no proxy speaks yet."""
-    for resource in seen.of("VirtualService"):
-        for position, host in enumerate(resource.spec.hosts):
-            service = seen.index.service(qualified(host, resource.key.namespace))
-            for port in service.ports if service is not None and resource.spec.http else ():
-                if port.protocol.upper() in NOT_SPOKEN:
-                    message = (
-                        f"port {port.number} of {host} speaks {port.protocol}, which proxies pass on as bytes: "
-                        "these rules hold for proxyless gRPC clients only"
-                    )
-                    yield finding(PROTOCOL_NOT_SPOKEN, resource, ("spec", "hosts", position), message)

@@ -15,7 +15,7 @@ DETECT: Final = ""  # the protocol is to be found out
 
 _PROTOCOLS: Final = {
     "grpc": "GRPC",
-    "grpc-web": "GRPC",
+    "grpc-web": "GRPC-WEB",
     "http": "HTTP",
     "http2": "HTTP2",
     "https": "HTTPS",

@@ -105,6 +105,8 @@ def _set_timeout(action: Any, seconds: float, grpc: bool) -> None:
     action.timeout.CopyFrom(duration(seconds))
     if grpc:
         action.max_stream_duration.max_stream_duration.CopyFrom(duration(seconds))
+    else:
+        action.max_grpc_timeout.CopyFrom(duration(seconds))  # a grpc-timeout header counts, up to that
 
 
 def _rewrite(action: Any, rewrite: HTTPRewrite) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from enum import Enum
 from typing import Any, Final
 
 from envoy.config.cluster.v3.cluster_pb2 import Cluster, LoadBalancingPolicy
@@ -13,10 +14,19 @@ from envoy.extensions.upstreams.http.v3.http_protocol_options_pb2 import HttpPro
 from control_plane.translate.locality import weighted
 from control_plane.translate.messages import duration
 from control_plane.translate.policy import Policy
+from control_plane.translate.ports import is_http2, is_unknown, may_be_http
 from control_plane.translate.viewer import Audience
 from control_plane.world import MeshConfig
-from mesh.istio.destination_rule import ConnectionPoolSettings, OutlierDetection, RetryBudget, TcpKeepalive
+from mesh.istio.destination_rule import (
+    ConnectionPoolSettings,
+    H2UpgradePolicy,
+    HTTPSettings,
+    OutlierDetection,
+    RetryBudget,
+    TcpKeepalive,
+)
 from mesh.istio.load_balancing import ConsistentHashLB, LoadBalancerSettings, SimpleLB
+from mesh.node import ServicePort
 from mesh.xds import any_of
 
 UNLIMITED: Final = 2**32 - 1
@@ -36,14 +46,26 @@ _GRADUAL: Final = (SimpleLB.UNSPECIFIED, SimpleLB.LEAST_REQUEST, SimpleLB.LEAST_
 WARMUP_MINIMUM: Final = 10.0  # percent
 RETRY_BUDGET: Final = 20.0  # percent
 MIN_RETRIES: Final = 3
+HTTP2_PING_INTERVAL: Final = 30.0
+HTTP2_PING_TIMEOUT: Final = 10.0
 _LEAST_REQUEST: Final = ("envoy.load_balancing_policies.least_request", LeastRequest())
 _ROUND_ROBIN: Final = ("envoy.load_balancing_policies.round_robin", RoundRobin())
 
 
-def apply_policy(cluster: Any, policy: Policy, mesh: MeshConfig, audience: Audience) -> None:
-    """Completes a cluster whose discovery type is set."""
+class Spoken(Enum):
+    """What proxies speak to a cluster's hosts."""
+
+    HTTP1 = "HTTP1"
+    HTTP2 = "HTTP2"
+    AS_CLIENT = "AS_CLIENT"  # what the request came in
+
+
+def apply_policy(
+    cluster: Any, policy: Policy, mesh: MeshConfig, audience: Audience, port: ServicePort | None = None
+) -> None:
+    """Completes a cluster whose discovery type is set. What its hosts speak `port` says; HTTP/1.1 where there is none."""
     _balancing(cluster, policy.load_balancer, audience)
-    _pool(cluster, policy.connection_pool, mesh)
+    _pool(cluster, policy.connection_pool, mesh, port)
     if policy.retry_budget is not None:
         _budget(cluster, policy.retry_budget)
     if weighted(policy) and cluster.type != Cluster.ORIGINAL_DST:
@@ -110,7 +132,7 @@ def _hash_table(cluster: Any, settings: ConsistentHashLB, audience: Audience) ->
         cluster.ring_hash_lb_config.minimum_ring_size.value = ring or DEFAULT_RING_SIZE
 
 
-def _pool(cluster: Any, settings: ConnectionPoolSettings | None, mesh: MeshConfig) -> None:
+def _pool(cluster: Any, settings: ConnectionPoolSettings | None, mesh: MeshConfig, port: ServicePort | None) -> None:
     tcp = settings.tcp if settings is not None else None
     http = settings.http if settings is not None else None
     timeout = tcp.connect_timeout if tcp is not None else None
@@ -125,10 +147,21 @@ def _pool(cluster: Any, settings: ConnectionPoolSettings | None, mesh: MeshConfi
         _keepalive(cluster, tcp.tcp_keepalive)
     set_http_options(
         cluster,
+        spoken(http, port) if port is not None else Spoken.HTTP1,
         idle if idle is not None or tcp is None else tcp.idle_timeout,
         http.max_requests_per_connection if http is not None else 0,
         tcp.max_connection_duration if tcp is not None else None,
+        http,
     )
+
+
+def spoken(http: HTTPSettings | None, port: ServicePort) -> Spoken:
+    """Istio's choice: what is declared, unless the rule asks for more; what is not declared, with each client anew."""
+    if http is not None and http.use_client_protocol:
+        return Spoken.AS_CLIENT
+    if is_http2(port) or (http is not None and http.h2_upgrade_policy == H2UpgradePolicy.UPGRADE and may_be_http(port)):
+        return Spoken.HTTP2
+    return Spoken.AS_CLIENT if is_unknown(port) else Spoken.HTTP1
 
 
 def _keepalive(cluster: Any, settings: TcpKeepalive) -> None:
@@ -150,15 +183,24 @@ def _budget(cluster: Any, settings: RetryBudget) -> None:
 
 def set_http_options(
     cluster: Any,
+    spoken_to: Spoken,
     idle_timeout: float | None = None,
     max_requests_per_connection: int = 0,
     max_connection_duration: float | None = None,
+    http: HTTPSettings | None = None,
 ) -> None:
-    """How connections to the cluster are reused, when anything about that is said."""
-    if idle_timeout is None and not max_requests_per_connection and max_connection_duration is None:
+    """What is spoken to the cluster and how its connections are reused, when anything about that is said."""
+    reused = not (idle_timeout is None and not max_requests_per_connection and max_connection_duration is None)
+    if spoken_to is Spoken.HTTP1 and not reused:
         return
     options = HttpProtocolOptions()
-    options.explicit_http_config.http_protocol_options.SetInParent()
+    if spoken_to is Spoken.HTTP1:
+        options.explicit_http_config.http_protocol_options.SetInParent()
+    elif spoken_to is Spoken.HTTP2:
+        _http2(options.explicit_http_config.http2_protocol_options, http)
+    else:
+        options.use_downstream_protocol_config.http_protocol_options.SetInParent()
+        _http2(options.use_downstream_protocol_config.http2_protocol_options, http)
     common = options.common_http_protocol_options
     if idle_timeout is not None:
         common.idle_timeout.CopyFrom(duration(idle_timeout))
@@ -192,3 +234,15 @@ def _outlier(cluster: Any, settings: OutlierDetection) -> None:
             out.consecutive_local_origin_failure.value = settings.consecutive_local_origin_failures
             out.enforcing_consecutive_local_origin_failure.value = _ALWAYS
     cluster.common_lb_config.healthy_panic_threshold.value = settings.min_health_percent
+
+
+def _http2(options: Any, http: HTTPSettings | None) -> None:
+    options.SetInParent()
+    if http is None:
+        return
+    if http.max_concurrent_streams:
+        options.max_concurrent_streams.value = http.max_concurrent_streams
+    if (keepalive := http.http2_keepalive) is not None:
+        pings = options.connection_keepalive
+        pings.interval.CopyFrom(duration(HTTP2_PING_INTERVAL if keepalive.interval is None else keepalive.interval))
+        pings.timeout.CopyFrom(duration(HTTP2_PING_TIMEOUT if keepalive.timeout is None else keepalive.timeout))

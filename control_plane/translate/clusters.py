@@ -117,7 +117,7 @@ def _cluster(index: Index, variant: _Variant, audience: Audience, wish: Preferen
     cluster = Cluster(name=variant.name, metadata=_metadata(variant))
     if not _discover(cluster, variant, audience, wish):
         return None
-    apply_policy(cluster, variant.policy, index.mesh, audience)
+    apply_policy(cluster, variant.policy, index.mesh, audience, variant.port)
     return cluster
 
 
@@ -229,7 +229,7 @@ def _special(index: Index, name: str, explicit: bool) -> Any:
         if explicit:
             cluster.original_dst_lb_config.use_http_header = True
             cluster.original_dst_lb_config.http_header_name = ":authority"
-    apply_policy(cluster, DEFAULT, index.mesh, Audience.TRANSPARENT)
+    apply_policy(cluster, DEFAULT, index.mesh, Audience.TRANSPARENT, ServicePort(0, "", "", 0))
     return cluster
 
 

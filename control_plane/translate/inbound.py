@@ -15,11 +15,11 @@ from envoy.extensions.filters.listener.original_dst.v3.original_dst_pb2 import O
 
 from control_plane.translate import retry
 from control_plane.translate.actions import NO_TIMEOUT
-from control_plane.translate.cluster_policy import apply_policy, set_http_options
+from control_plane.translate.cluster_policy import apply_policy, set_http_options, spoken
 from control_plane.translate.clusters import static_cluster
 from control_plane.translate.connection_manager import SERVER_NAME, by_config, connection_manager
 from control_plane.translate.index import Index
-from control_plane.translate.listeners import HTTP_1, WILDCARD, detect_http
+from control_plane.translate.listeners import HTTP_DETECTED, WILDCARD, detect_http
 from control_plane.translate.match import catch_all
 from control_plane.translate.messages import address, duration, istio_metadata, tcp_proxy
 from control_plane.translate.policy import DEFAULT
@@ -98,9 +98,9 @@ def _cluster(index: Index, node: Node, served: Served) -> Any:
     name = served.host.partition(".")[0]
     services = [{"host": served.host, "name": name, "namespace": served.namespace}]
     cluster.metadata.CopyFrom(istio_metadata({"services": services}))
-    apply_policy(cluster, DEFAULT, index.mesh, Audience.EXPLICIT)
+    apply_policy(cluster, DEFAULT, index.mesh, Audience.EXPLICIT, served.port)
     if may_be_http(served.port) and index.mesh.app_idle_timeout:
-        set_http_options(cluster, index.mesh.app_idle_timeout)
+        set_http_options(cluster, spoken(None, served.port), index.mesh.app_idle_timeout)
     return cluster
 
 
@@ -157,7 +157,7 @@ def _chains(index: Index, node: Node, served: Served, by_port: bool) -> Iterator
     """The chain of a port, or one for HTTP and one for the rest where that has to be found out."""
     port = served.number if by_port else 0
     if may_be_http(served.port):
-        protocols = HTTP_1 if is_unknown(served.port) else ()
+        protocols = HTTP_DETECTED if is_unknown(served.port) else ()
         yield FilterChain(
             name=f"{served.cluster}http" if protocols else served.cluster,
             filter_chain_match=_port_match(port, protocols),
@@ -187,7 +187,12 @@ def _http(index: Index, node: Node, served: Served) -> Any:
 
 def _route_config(served: Served) -> Any:
     """Everything goes to the app, without a time-out: that is the client's business."""
-    action = RouteAction(cluster=served.cluster, timeout=duration(NO_TIMEOUT), retry_policy=retry.INBOUND)
+    action = RouteAction(
+        cluster=served.cluster,
+        timeout=duration(NO_TIMEOUT),
+        max_grpc_timeout=duration(NO_TIMEOUT),
+        retry_policy=retry.INBOUND,
+    )
     route = Route(name=DEFAULT_ROUTE, match=catch_all(), route=action)
     route.decorator.operation = f"{served.host}:{served.port.number}/*"
     host = VirtualHost(name=f"inbound|http|{served.port.number}", domains=["*"], routes=[route])

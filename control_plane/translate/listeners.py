@@ -33,7 +33,7 @@ from mesh.xds import any_of
 
 WILDCARD: Final = "0.0.0.0"
 LOOPBACK: Final = "127.0.0.1"
-HTTP_1: Final = ("http/1.0", "http/1.1")
+HTTP_DETECTED: Final = ("http/1.0", "http/1.1", "h2c")
 # A client that says nothing for so long waits for the server to begin: no HTTP.
 DETECTION_TIMEOUT: Final = 0.1
 
@@ -128,7 +128,7 @@ def _add_http(index: Index, node: Node, listener: Any, port: int, detect: bool) 
     manager = connection_manager(index.mesh, node, f"outbound_{WILDCARD}_{port}")
     chain = listener.filter_chains.add(name=f"{WILDCARD}_{port}", filters=[by_rds(manager, str(port))])
     if detect:
-        chain.filter_chain_match.application_protocols.extend(HTTP_1)
+        chain.filter_chain_match.application_protocols.extend(HTTP_DETECTED)
         listener.default_filter_chain.CopyFrom(_unknown(index))
         detect_http(listener)
 

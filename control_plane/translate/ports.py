@@ -8,14 +8,19 @@ from typing import Final
 from control_plane.world import Service
 from mesh.node import ServicePort
 
-# Ports of a proxy's own: a service that has one of them as well gets no captured listener for it.
-HTTP: Final = frozenset(("HTTP",))
+HTTP2: Final = frozenset(("HTTP2", "GRPC", "GRPC-WEB"))
+HTTP: Final = HTTP2 | {"HTTP"}
 UNKNOWN: Final = frozenset(("", "UNSUPPORTED", "UNSPECIFIED"))
 
 
 def is_http(port: ServicePort) -> bool:
-    """HTTP/1.1 by declaration. HTTP/2 and gRPC pass through sidecars as bytes, as long as ours do not speak them."""
+    """HTTP of any version by declaration."""
     return port.protocol.upper() in HTTP
+
+
+def is_http2(port: ServicePort) -> bool:
+    """HTTP/2 by declaration, which gRPC is."""
+    return port.protocol.upper() in HTTP2
 
 
 def is_unknown(port: ServicePort) -> bool:

@@ -42,6 +42,21 @@ class TCPSettings(Message):
     idle_timeout: CookieAge | None = None
 
 
+class H2UpgradePolicy(StrEnum):
+    """DEFAULT is what the mesh does, which is not to upgrade."""
+
+    DEFAULT = "DEFAULT"
+    DO_NOT_UPGRADE = "DO_NOT_UPGRADE"
+    UPGRADE = "UPGRADE"
+
+
+class Http2Keepalive(Message):
+    """PINGs on connections of HTTP/2: how often, and how long an answer may take."""
+
+    interval: Duration | None = None
+    timeout: Duration | None = None
+
+
 class HTTPSettings(Message):
     """Zero means the default, as in Istio."""
 
@@ -50,6 +65,10 @@ class HTTPSettings(Message):
     max_requests_per_connection: Int32 = 0
     max_retries: Int32 = 0
     idle_timeout: Duration | None = None
+    h2_upgrade_policy: Word[H2UpgradePolicy] = H2UpgradePolicy.DEFAULT
+    use_client_protocol: bool = False
+    max_concurrent_streams: Int32 = 0
+    http2_keepalive: Http2Keepalive | None = Field(default=None, alias="http2KeepAlive")
 
 
 class ConnectionPoolSettings(Message):

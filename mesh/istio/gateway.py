@@ -14,6 +14,9 @@ from mesh.istio.scalars import DnsLabel, Labels, PortNumber, Rows, Word, host_pr
 
 class ServerProtocol(StrEnum):
     HTTP = "HTTP"
+    HTTP2 = "HTTP2"
+    GRPC = "GRPC"
+    GRPC_WEB = "GRPC-WEB"
 
 
 class Port(Message):

@@ -22,7 +22,6 @@ REFUSED: Final[Mapping[str, tuple[str, ...]]] = {
     "TrafficPolicy": ("tunnel", "proxyProtocol"),
     "RetryBudget": ("budgetInterval",),
     "LoadBalancerSettings": ("zoneAwareLbSetting",),
-    "HTTPSettings": ("h2UpgradePolicy", "useClientProtocol", "maxConcurrentStreams", "http2KeepAlive"),
     "OutlierDetection": ("consecutiveErrors", "outlierDetectionHttpErrorCodes"),
     "ClientTLSSettings": (
         "clientCertificate",
@@ -40,9 +39,6 @@ REFUSED: Final[Mapping[str, tuple[str, ...]]] = {
     "Server": ("bind", "tls", "defaultEndpoint", "name"),
     "Port": (
         "targetPort",
-        "protocol=HTTP2",
-        "protocol=GRPC",
-        "protocol=GRPC-WEB",
         "protocol=HTTPS",
         "protocol=TLS",
         "protocol=TCP",

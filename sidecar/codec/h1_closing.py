@@ -44,6 +44,7 @@ class ClosableConnection:
         self.stats = manager.stats
         self.transport: Transport = None  # type: ignore[assignment]  # until it is made
         self.deadline = 0.0
+        self.http2 = False
         self.ended_here = False  # we closed it, not the client
         self._state = HEAD
         self._buffer = b""

@@ -13,10 +13,11 @@ from sidecar.codec import fallback_parser
 from sidecar.codec.framing import CHUNKED, ChunkedDecoder, FramingError, chunk, last_chunk, request_length
 from sidecar.codec.h1_closing import BODY, CHUNKS, CLOSING, HEAD, TUNNEL, WAIT, ClosableConnection
 from sidecar.codec.h1_parser import HeadError
+from sidecar.codec.h2_frames import PREFACE
 from sidecar.codec.key_case import spell
 from sidecar.codec.render import response_head, status_line
 from sidecar.config.model import Address
-from sidecar.http.head import HTTP10, RequestHead, ResponseHead
+from sidecar.http.head import HTTP10, HTTP11, RequestHead, ResponseHead
 from sidecar.http.headers import Headers, get
 from sidecar.http.streams import NO_TRAILERS, RequestHandler, Trailers
 
@@ -145,7 +146,8 @@ class ServerConnection(ClosableConnection):
             hop_headers = request.hop_headers
             length = request_length(hop_headers) if len(hop_headers) > 1 else 0  # more than the host
         except (HeadError, FramingError) as error:
-            self._refuse_head(str(error))
+            if not self._hand_to_http2(data):
+                self._refuse_head(str(error))
             return False
         self._start(request, length)
         return True
@@ -156,14 +158,30 @@ class ServerConnection(ClosableConnection):
         elif (detail := fallback_parser.hopeless(data, self.config.accept_http_10)) == fallback_parser.SIMPLE:
             self._buffer = b""  # whatever follows the line is not part of it, and the connection ends with its answer
             self._start(fallback_parser.parse(data, self._parser, True), 0)
-        elif detail is not None:
+        elif detail is not None and not PREFACE.startswith(data):
             self._refuse_head(detail)
-        elif self._timer is None:
+        else:
             self._watch_head()
         return False
 
+    def _hand_to_http2(self, data: bytes) -> bool:
+        """Whether this is how HTTP/2 begins, and the connection is its from here on (RFC 9113 §3.4)."""
+        begins = data.startswith(PREFACE) or PREFACE.startswith(data)
+        if self._requests or not begins or self.config.codec == "HTTP1":
+            return False
+        self._cancel_timer()
+        self._gone = True
+        self._state = CLOSING
+        self._parser.forget()
+        successor = self.manager.speaks_http2(self, self._redirected)
+        self.transport.set_protocol(successor)
+        successor.take_over(self.transport, self._opened, data)
+        return True
+
     def _watch_head(self) -> None:
         """A head has begun and has to be completed in time."""
+        if self._timer is not None:
+            return
         config = self.config
         limits = (
             (
@@ -242,7 +260,7 @@ class ServerConnection(ClosableConnection):
         handler.refuse(status, body, detail, flags)
 
     def _refused(self) -> RequestHandler:
-        return self.manager.begin_refused(self, monotonic())
+        return self.manager.begin_refused(self, monotonic(), HTTP11)
 
     # ── request bodies ────────────────────────────────────────────────────────────────────────────────────────────────
 

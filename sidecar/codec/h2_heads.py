@@ -10,8 +10,9 @@ import re
 from typing import Final
 
 from sidecar.codec.hpack_decoder import Field, static_fields
-from sidecar.http.head import HOP_HEADERS, INDEXED_HEADERS, RESPONSE_HOP_HEADERS
+from sidecar.http.head import HOP_HEADERS, HTTP2, INDEXED_HEADERS, RESPONSE_HOP_HEADERS, RequestHead, ResponseHead
 from sidecar.http.headers import Header, Headers
+from sidecar.http.streams import UNKNOWN_LENGTH
 
 # Kinds of fields.
 PLAIN: Final = 0  # travels on
@@ -19,14 +20,15 @@ KNOWN: Final = 1  # travels on, and some station will ask for it
 HELD: Final = 2  # does not travel on as it came
 LENGTH: Final = 3
 COOKIE: Final = 4
-METHOD: Final = 5
-SCHEME: Final = 6
-AUTHORITY: Final = 7
-PATH: Final = 8
-PROTOCOL: Final = 9
-STATUS: Final = 10
-BAD_FIELD: Final = 11
-BAD_MESSAGE: Final = 12
+HOST: Final = 5
+METHOD: Final = 6
+SCHEME: Final = 7
+AUTHORITY: Final = 8
+PATH: Final = 9
+PROTOCOL: Final = 10
+STATUS: Final = 11
+BAD_FIELD: Final = 12
+BAD_MESSAGE: Final = 13
 _UNSEEN: Final = -1
 _FIRST_PSEUDO: Final = METHOD
 _LAST_PSEUDO: Final = STATUS
@@ -36,6 +38,13 @@ INVALID_FIELD: Final = "http2.invalid.header.field"
 INVALID_MESSAGE: Final = "http2.violation.of.messaging.rule"
 
 _NAME: Final = re.compile(rb"[!#$%&'*+\-.^_`|~0-9a-z]+")
+_FORMS: Final = {
+    METHOD: re.compile(rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]+"),
+    PATH: re.compile(rb"[!-~]+"),
+    AUTHORITY: re.compile(rb"[-._~%!$&'()*+,;=:\[\]0-9A-Za-z]*"),
+    LENGTH: re.compile(rb"[0-9]{1,18}"),
+}
+_CHECKED: Final = frozenset(_FORMS)
 _FORBIDDEN_BYTES: Final = re.compile(rb"[\x00-\x08\x0a-\x1f\x7f]")
 # What names say, kept: names recur even where values do not.
 _request_names: dict[bytes, int] = {}
@@ -66,7 +75,16 @@ def request_kind(name: bytes, value: bytes) -> int:
         kind = _remember(_request_names, name, _request_name(name))
     if _FORBIDDEN_BYTES.search(value) is not None or (name == b"te" and value != b"trailers"):
         return BAD_FIELD
-    return kind if kind != LENGTH or _is_length(value) else BAD_MESSAGE
+    if kind in _CHECKED:
+        return _checked(kind, value)
+    return kind
+
+
+def _checked(kind: int, value: bytes) -> int:
+    """The kind of a field whose value has a form of its own."""
+    if kind == PATH and value and value[:1] != b"/" and value != b"*":
+        return BAD_MESSAGE
+    return kind if _FORMS[kind].fullmatch(value) is not None else BAD_FIELD
 
 
 def response_kind(name: bytes, value: bytes) -> int:
@@ -76,7 +94,7 @@ def response_kind(name: bytes, value: bytes) -> int:
         kind = _remember(_response_names, name, _response_name(name))
     if _FORBIDDEN_BYTES.search(value) is not None or (kind == STATUS and not (len(value) == 3 and value.isdigit())):
         return BAD_FIELD
-    return kind if kind != LENGTH or _is_length(value) else BAD_MESSAGE
+    return _checked(kind, value) if kind == LENGTH else kind
 
 
 def _remember(names: dict[bytes, int], name: bytes, kind: int) -> int:
@@ -91,6 +109,8 @@ def _request_name(name: bytes) -> int:
         return _REQUEST_PSEUDO.get(name, BAD_FIELD)
     if name == b"cookie":
         return COOKIE
+    if name == b"host":
+        return HOST
     return _name(name) or (HELD if name in HOP_HEADERS else KNOWN if name in INDEXED_HEADERS else PLAIN)
 
 
@@ -107,70 +127,73 @@ def _name(name: bytes) -> int:
     return LENGTH if name == b"content-length" else PLAIN
 
 
-def _is_length(value: bytes) -> bool:
-    return value.isdigit() and len(value) <= 18
-
-
 REQUEST_STATIC: Final = static_fields(request_kind)
 RESPONSE_STATIC: Final = static_fields(response_kind)
 
 
-class RequestFields:
-    """A request's head as a block tells it. `length` is that of its content-length, -1 without one."""
-
-    __slots__ = (
-        "authority",
-        "headers",
-        "hop_headers",
-        "indexed_headers",
-        "length",
-        "method",
-        "path",
-        "protocol",
-        "scheme",
-    )
-
-    def __init__(self) -> None:
-        self.headers: Headers = []
-        self.hop_headers: dict[bytes, bytes] = {}
-        self.indexed_headers: dict[bytes, bytes] = {}
-        self.method = b""
-        self.scheme = b""
-        self.authority = b""
-        self.path = b""
-        self.protocol = b""
-        self.length = -1
-
-
-def request(fields: list[Field]) -> RequestFields:
+def request(fields: list[Field], *, extended_connect: bool = False) -> RequestHead:
     """Raises MalformedError."""
-    head = RequestFields()
-    headers, hop_headers, indexed_headers = head.headers, head.hop_headers, head.indexed_headers
+    headers: Headers = []
+    hop_headers: dict[bytes, bytes] = {}
+    indexed_headers: dict[bytes, bytes] = {}
+    head = RequestHead(b"", b"", headers, hop_headers, indexed_headers, HTTP2)
     seen = 0  # pseudo-header fields, a bit each
     for field in fields:
         kind = field.kind
         if kind == PLAIN:
             headers.append(field.pair)
         elif kind >= _FIRST_PSEUDO:
-            seen = _pseudo(head, kind, field.pair[1], seen, late=bool(headers or hop_headers))
+            late = bool(headers) or len(hop_headers) > (seen >> AUTHORITY & 1)
+            seen = _pseudo(head, kind, field.pair[1], seen, late=late)
         elif kind == KNOWN:
             _note(indexed_headers, field.pair)
             headers.append(field.pair)
         elif kind == COOKIE:
             _crumble(headers, field.pair)
-        else:
-            if kind == LENGTH:
-                head.length = _length(head.length, field.pair[1])
+        elif kind == LENGTH:
+            _length(hop_headers, field.pair[1])
+        elif kind != HOST or not seen & 1 << AUTHORITY:
             _note(hop_headers, field.pair)
-    if seen & _REQUIRED != _REQUIRED and (head.method != b"CONNECT" or head.protocol):
-        raise MalformedError(INVALID_MESSAGE)
+    if seen & _USUAL != _USUAL_REQUEST or head.method == b"CONNECT":
+        _complete(head, seen, extended_connect)
     return head
 
 
+def _complete(head: RequestHead, seen: int, extended_connect: bool) -> None:
+    """CONNECT asks for an authority alone (§8.5), extended for a protocol, and then has all the rest (RFC 8441 §4)."""
+    if seen & 1 << PROTOCOL and (head.method != b"CONNECT" or not extended_connect):
+        raise MalformedError(INVALID_FIELD)
+    if head.method != b"CONNECT":
+        if seen & _REQUIRED != _REQUIRED or b"host" not in head.hop_headers:
+            raise MalformedError(INVALID_MESSAGE)
+        return
+    if not seen & 1 << PROTOCOL:
+        if seen != _CONNECTS:
+            raise MalformedError(INVALID_MESSAGE)
+        head.target = head.hop_headers[b"host"]
+        return
+    if seen & _REQUIRED != _REQUIRED:
+        raise MalformedError(INVALID_MESSAGE)
+    # For everybody else it is the upgrade that HTTP/1.1 knows.
+    head.method = b"GET"
+    head.hop_headers[b"connection"] = b"upgrade"
+    head.hop_headers[b"upgrade"] = head.upgrade
+    head.upgrade = b""
+
+
+def length_of(hop_headers: dict[bytes, bytes]) -> int:
+    """What a content-length announces, UNKNOWN_LENGTH where there is none."""
+    value = hop_headers.get(b"content-length")
+    return UNKNOWN_LENGTH if value is None else int(value)
+
+
 _REQUIRED: Final = 1 << METHOD | 1 << SCHEME | 1 << PATH
+_USUAL_REQUEST: Final = _REQUIRED | 1 << AUTHORITY
+_USUAL: Final = _USUAL_REQUEST | 1 << PROTOCOL
+_CONNECTS: Final = 1 << METHOD | 1 << AUTHORITY
 
 
-def _pseudo(head: RequestFields, kind: int, value: bytes, seen: int, *, late: bool) -> int:
+def _pseudo(head: RequestHead, kind: int, value: bytes, seen: int, *, late: bool) -> int:
     if kind >= BAD_FIELD:
         raise MalformedError(INVALID_FIELD if kind == BAD_FIELD else INVALID_MESSAGE)
     bit = 1 << kind
@@ -178,14 +201,14 @@ def _pseudo(head: RequestFields, kind: int, value: bytes, seen: int, *, late: bo
         raise MalformedError(INVALID_FIELD)
     if kind == METHOD:
         head.method = value
-    elif kind == PATH:
-        head.path = value
-    elif kind == AUTHORITY:
-        head.authority = value
     elif kind == SCHEME:
-        head.scheme = value
-    else:
-        head.protocol = value
+        head.scheme = value if value == b"https" else b"http"  # as Envoy has it
+    elif kind == PATH:
+        head.target = value
+    elif kind == AUTHORITY:
+        head.hop_headers[b"host"] = value  # where HTTP/1.1 has it; a field of that name says nothing beside it
+    elif kind == PROTOCOL:
+        head.upgrade = value
     return seen | bit
 
 
@@ -205,29 +228,17 @@ def _crumble(headers: Headers, pair: Header) -> None:
     headers.append(pair)
 
 
-def _length(before: int, value: bytes) -> int:
-    length = int(value)
-    if before not in (-1, length):
-        raise MalformedError(INVALID_MESSAGE)
-    return length
+def _length(hop_headers: dict[bytes, bytes], value: bytes) -> None:
+    if hop_headers.get(b"content-length", value) != value:
+        raise MalformedError(INVALID_FIELD)
+    hop_headers[b"content-length"] = value
 
 
-class ResponseFields:
-    """A response's head as a block tells it."""
-
-    __slots__ = ("headers", "hop_headers", "length", "status")
-
-    def __init__(self) -> None:
-        self.headers: Headers = []
-        self.hop_headers: dict[bytes, bytes] = {}
-        self.status = 0
-        self.length = -1
-
-
-def response(fields: list[Field]) -> ResponseFields:
+def response(fields: list[Field]) -> ResponseHead:
     """Raises MalformedError."""
-    head = ResponseFields()
-    headers, hop_headers = head.headers, head.hop_headers
+    headers: Headers = []
+    head = ResponseHead(0, headers)
+    hop_headers = head.hop_headers
     for field in fields:
         kind = field.kind
         if kind == PLAIN:
@@ -235,9 +246,8 @@ def response(fields: list[Field]) -> ResponseFields:
         elif kind == HELD:
             _note(hop_headers, field.pair)
         elif kind == LENGTH:
-            head.length = _length(head.length, field.pair[1])
-            hop_headers[b"content-length"] = field.pair[1]
-            headers.append(field.pair)
+            _length(hop_headers, field.pair[1])
+            headers.append(field.pair)  # it travels on, in its place
         elif kind == STATUS and not head.status and not headers and not hop_headers:
             head.status = int(field.pair[1])
         else:

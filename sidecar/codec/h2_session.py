@@ -26,9 +26,7 @@ from sidecar.codec.h2_frames import (
     GOAWAY,
     HEAD_SIZE,
     HEADERS,
-    INTERNAL_ERROR,
     LARGEST_WINDOW,
-    NO_ERROR,
     PADDED,
     PING,
     PRIORITIZED,
@@ -124,6 +122,12 @@ class Session:
     def on_goaway(self, last_stream: int, code: int) -> None:
         """The peer will not answer streams after `last_stream`."""
 
+    def on_peer_reset(self) -> None:
+        """The peer has reset a stream."""
+
+    def on_own_reset(self) -> None:
+        """We have."""
+
     def on_pong(self, data: bytes) -> None:
         """The peer has answered our PING."""
 
@@ -196,6 +200,7 @@ class Session:
         if len(self._resets) >= _MOST_RESETS:
             del self._resets[next(iter(self._resets))]
         self._resets[number] = None
+        self.on_own_reset()
         self._control(rst_stream(number, code))
 
     def send_window_update(self, number: int, increment: int) -> None:
@@ -305,7 +310,7 @@ class Session:
     def _end_stream(self, violation: StreamViolation) -> None:
         stream = violation.stream
         if not stream.closed:
-            stream.reset(violation.code)
+            stream.abort(violation.code)
             stream.on_reset(violation.code, violation.detail)
 
     # ── header blocks ─────────────────────────────────────────────────────────────────────────────────────────────────
@@ -370,6 +375,7 @@ class Session:
 
     def malformed(self, stream: H2Stream, detail: str) -> Exception:
         """What a message that is none (§8.1.1) ends: its stream where configuration has it so, else the connection."""
+        stream.violated = True
         if self.options.stream_error_on_invalid_http_message:
             return StreamViolation(stream, PROTOCOL_ERROR, detail)
         return ProtocolViolation(PROTOCOL_ERROR, detail)
@@ -500,6 +506,7 @@ class Session:
             raise ProtocolViolation(FRAME_SIZE_ERROR, "http2.frame_size_error")
         if not number or not self.is_known(number):
             raise ProtocolViolation(PROTOCOL_ERROR, "http2.rst_stream_on_idle_stream")
+        self.on_peer_reset()
         stream = self.streams.get(number)
         if stream is not None:
             stream.end_by_peer()
@@ -521,9 +528,10 @@ class Session:
         if flags & ACK:
             if payload:
                 raise ProtocolViolation(FRAME_SIZE_ERROR, "http2.frame_size_error")
-            if not self._acknowledged:
-                self._acknowledged = True
-                self.decoder.set_limit(self.options.hpack_table_size)
+            if self._acknowledged:
+                raise ProtocolViolation(PROTOCOL_ERROR, "http2.unexpected_settings_ack")
+            self._acknowledged = True
+            self.decoder.set_limit(self.options.hpack_table_size)
             return
         self._settled = True
         before = self.peer_window
@@ -569,7 +577,7 @@ class Session:
         self.ended = True
         for stream in list(self.streams.values()):
             stream.end_by_peer()
-            stream.on_reset(INTERNAL_ERROR if detail else NO_ERROR, detail)
+            stream.on_lost(detail)
 
 
 def _without_padding(payload: bytes) -> bytes:

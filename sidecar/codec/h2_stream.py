@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from sidecar.codec.h2_frames import FLOW_CONTROL_ERROR, LARGEST_WINDOW
+from sidecar.codec.h2_frames import FLOW_CONTROL_ERROR, LARGEST_WINDOW, NO_ERROR
 from sidecar.http.headers import Headers
 
 if TYPE_CHECKING:
@@ -31,7 +31,7 @@ class StreamViolation(Exception):  # noqa: N818  # a violation is what it is
 
 class H2Stream:
     """Its session calls `took` and `add_window`; whose stream it is calls `send_head`, `send_data`, `send_trailers`,
-    `reset`, `pause_reading` and `resume_reading`, and is told by the `on_…` methods, which subclasses fill."""
+    `abort`, `pause_reading` and `resume_reading`, and is told by the `on_…` methods, which subclasses fill."""
 
     def __init__(self, session: Session, number: int) -> None:
         self.session = session
@@ -41,8 +41,10 @@ class H2Stream:
         self.body_left = -1  # bytes that a content-length still announces
         self.local_done = False  # we have sent all of our half, or it waits here
         self.remote_done = False
+        self.violated = False  # what came on it is no message
         self.closed = False  # neither side will hear of it again
         self.blocked = False
+        self.enough = False  # once our half is sent nobody wants the rest of the peer's (§8.1)
         self._waiting: list[bytes] = []
         self._at = 0  # so much of the first piece is sent
         self._waiting_size = 0
@@ -63,8 +65,12 @@ class H2Stream:
         raise NotImplementedError
 
     def on_reset(self, code: int, detail: str) -> None:
-        """The stream is over before its time: by the peer's RST_STREAM, by a violation (`detail` says which), or with its
-        connection."""
+        """The stream is over before its time: by the peer's RST_STREAM, or by a violation of the peer's, which `detail`
+        names."""
+        raise NotImplementedError
+
+    def on_lost(self, detail: str) -> None:
+        """The stream is over with its connection; `detail` says why, where that was not the peer's to decide."""
         raise NotImplementedError
 
     def on_blocked(self) -> None:
@@ -170,9 +176,11 @@ class H2Stream:
         self.local_done = True
         if self.remote_done:
             self._close()
+        elif self.enough:
+            self.abort(NO_ERROR)
 
-    def reset(self, code: int) -> None:
-        """Ends the stream from our side; nothing more is heard of it."""
+    def abort(self, code: int) -> None:
+        """Ends the stream from our side, with a RST_STREAM; nothing more is heard of it."""
         if not self.closed:
             self.session.send_reset(self.number, code)
             self._close()

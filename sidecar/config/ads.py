@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import Any, Final
+from typing import Final
 
 from sidecar.config.model import Address, AdsConfig, Cluster
 from sidecar.config.reader import Reader
@@ -16,12 +16,6 @@ _NOWHERE: Final = Address("", 0)
 # Whatever a bootstrap allows (Envoy's own default is 30 s): a control plane that is back is found within this.
 MAX_BACK_OFF: Final = 2.0
 DEFAULT_BACK_OFF: Final = 0.5
-
-
-def ads_cluster_of(bootstrap: Any) -> str:
-    """The cluster that `ads_config` of a raw Bootstrap message names, or ''."""
-    services = bootstrap.dynamic_resources.ads_config.grpc_services
-    return str(services[0].envoy_grpc.cluster_name) if services else ""
 
 
 def dynamic_resources(reader: Reader | None, clusters: tuple[Cluster, ...]) -> tuple[AdsConfig | None, bool, bool]:
@@ -77,7 +71,7 @@ def _envoy(reader: Reader, clusters: Mapping[str, Cluster]) -> AdsConfig:
     if cluster is None:
         reader.problem(f"there is no static cluster {name!r}", "cluster_name")
         return AdsConfig(name, _NOWHERE)
-    if not cluster.http2:
+    if cluster.http2 is None:
         reader.problem(f"cluster {name!r} needs http2_protocol_options: ADS is gRPC", "cluster_name")
     endpoints = [
         each for place in (cluster.assignment.localities if cluster.assignment else ()) for each in place.endpoints
@@ -85,9 +79,10 @@ def _envoy(reader: Reader, clusters: Mapping[str, Cluster]) -> AdsConfig:
     if not endpoints:
         reader.problem(f"cluster {name!r} has no endpoint", "cluster_name")
     ads = AdsConfig(name, endpoints[0].address if endpoints else _NOWHERE, backoff_base=base, backoff_max=longest)
-    if not cluster.ping_interval:
+    if cluster.http2 is None or not cluster.http2.keepalive.interval:
         return ads
-    return replace(ads, ping_interval=cluster.ping_interval, ping_timeout=cluster.ping_timeout)
+    keepalive = cluster.http2.keepalive
+    return replace(ads, ping_interval=keepalive.interval, ping_timeout=keepalive.timeout)
 
 
 def _back_off(reader: Reader | None) -> tuple[float, float]:

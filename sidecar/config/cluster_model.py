@@ -10,6 +10,7 @@ from typing import Any
 from sidecar.config.balancing_model import DEFAULT_BALANCING, Balancing
 from sidecar.config.basic_model import UNLIMITED, Address
 from sidecar.config.dns_model import DEFAULT_DNS, DnsDiscovery
+from sidecar.config.http2_model import Http2
 from sidecar.config.route_model import NO_OPS, HeaderOps
 
 
@@ -222,9 +223,8 @@ class Cluster:
     wait_for_first_check: bool = False  # ignore_new_hosts_until_first_hc
     resend: Resend = Resend.NEVER
     dns: DnsDiscovery = DEFAULT_DNS
-    http2: bool = False  # explicit HTTP/2 upstream: only the control plane's own cluster, which gRPC itself dials
-    ping_interval: float = 0.0  # HTTP/2 keep-alive; 0.0: none
-    ping_timeout: float = 0.0
+    http2: Http2 | None = None  # how HTTP/2 is spoken to the hosts; None: HTTP/1.1 is
+    protocol_of_downstream: bool = False  # use_downstream_protocol_config: HTTP/2 for requests that came in it only
     buffer_limit: int = 1024 * 1024
     header_spelling: str = ""  # codec.key_case: of requests to the hosts, or of their responses on their way on
     enable_trailers: bool = False  # HTTP/1.1 trailers of responses are passed on, not dropped

@@ -41,26 +41,20 @@ class _Eds:
     timeout: float = FETCH_TIMEOUT
 
 
-def compile_cluster(message: Any, *, http2: bool = False) -> Cluster:
-    """An envoy.config.cluster.v3.Cluster; ConfigError with everything that is wrong in it. `http2` says that this is
-    the control plane's own cluster, the only one that may speak HTTP/2."""
+def compile_cluster(message: Any) -> Cluster:
+    """An envoy.config.cluster.v3.Cluster; ConfigError with everything that is wrong in it."""
     reader = Reader(message)
-    compiled = cluster(reader, http2=http2)
+    compiled = cluster(reader)
     reader.finish()
     return compiled
 
 
-def cluster(reader: Reader, *, http2: bool = False) -> Cluster:
+def cluster(reader: Reader) -> Cluster:
     name = reader.text("name")
     reader.refuse("cluster_type", "is not implemented: use `type`")
     discovery = Discovery[reader.enum("type")]
     eds = _eds(reader, discovery, name)
     upstream = upstream_http(reader)
-    if upstream.http2 and not http2:
-        reader.problem(
-            "HTTP/2 to an upstream is not implemented (only the cluster that ads_config names may have it)",
-            "typed_extension_protocol_options",
-        )
     common = reader.child("common_lb_config")
     balancing = load_balancing(reader, common)
     _check_policy(reader, discovery, balancing)
@@ -99,8 +93,7 @@ def cluster(reader: Reader, *, http2: bool = False) -> Cluster:
         header_spelling=upstream.header_spelling,
         dns=dns_discovery(reader),
         http2=upstream.http2,
-        ping_interval=upstream.ping_interval,
-        ping_timeout=upstream.ping_timeout,
+        protocol_of_downstream=upstream.as_downstream,
         buffer_limit=reader.number("per_connection_buffer_limit_bytes", 1024 * 1024),
         bind_address=_bind(reader.child("upstream_bind_config")),
         alt_stat_name=reader.text("alt_stat_name"),

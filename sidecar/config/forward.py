@@ -30,6 +30,8 @@ def forward(reader: Reader) -> Forward:
         **_clusters(reader),
         timeout=0.0 if duration is not None else timeout,
         idle_timeout=reader.optional_seconds("idle_timeout"),
+        max_grpc_timeout=reader.optional_seconds("max_grpc_timeout"),
+        grpc_timeout_offset=reader.seconds("grpc_timeout_offset"),
         retry=reader.interned("retry_policy", retry_policy),
         rewrite=_rewrite(reader),
         cluster_not_found_code=_NOT_FOUND_CODES.get(reader.enum("cluster_not_found_response_code"), 503),

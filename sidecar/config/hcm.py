@@ -15,6 +15,7 @@ from sidecar.config.access_log import access_logs
 from sidecar.config.common import cidr, typed
 from sidecar.config.filter_header_mutation import header_mutation
 from sidecar.config.filters import http_filters
+from sidecar.config.http2 import http2_options
 from sidecar.config.local_reply import local_replies
 from sidecar.config.model import Hcm, HeaderMutation, RouteConfig
 from sidecar.config.reader import Reader
@@ -67,6 +68,8 @@ def hcm(reader: Reader) -> Hcm:
         delayed_close_timeout=reader.seconds("delayed_close_timeout", 1.0),
         drain_timeout=reader.seconds("drain_timeout", 5.0),
         upgrades=_upgrades(reader),
+        codec=reader.enum("codec_type"),
+        http2=http2_options(reader.child("http2_protocol_options")),
         local_replies=local_replies(reader.child("local_reply_config")),
         **_head_rules(reader),
         **_log_options(reader),
@@ -91,7 +94,7 @@ def _routes(reader: Reader) -> tuple[RouteConfig | None, str, float]:
 
 def _refusals(reader: Reader) -> None:
     """Fields of which the default is all there is."""
-    reader.only("codec_type", "AUTO", "HTTP1")
+    reader.only("codec_type", "AUTO", "HTTP1", "HTTP2")
     if (identity := reader.child("request_id_extension")) is not None:
         _, config = identity.unpacked()
         if config is None or config.type not in _UUID:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from sidecar.config.basic_model import MILLION, UNLIMITED, HeaderMatcher
+from sidecar.config.http2_model import Http2
 from sidecar.config.log_filter_model import LogFilter
 from sidecar.config.route_model import NO_OPS, HeaderMutation, HeaderOps, RouteConfig, WeightedCluster
 
@@ -157,6 +158,8 @@ class Hcm:
     filter_chain: str = ""  # the name of the chain that it is in
     log_interval: float = 0.0  # requests in progress are logged so often, too; 0.0: only when they are over
     log_starts: bool = False  # they are logged when they begin, too
+    codec: str = "AUTO"  # AUTO | HTTP1 | HTTP2
+    http2: Http2 = field(default_factory=Http2)
     log_tunnels: bool = False  # … and when their tunnel stands
 
 

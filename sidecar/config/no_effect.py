@@ -13,7 +13,7 @@ _WORKERS = "one event loop accepts everything"
 _BUFFERS = "buffers have caps of their own"
 _NOT_READ = "nothing here reads it"
 _STATS = "the statistics' names and labels are fixed"
-_H2 = "downstream HTTP/2 is not spoken"
+_H3 = "HTTP/3 is not spoken"
 _DNS_CHANNELS = "a channel, its sockets and their ports answer a name once"
 _TLS_ONLY = "means something with TLS only"
 
@@ -53,8 +53,7 @@ REASONS: Final[dict[str, dict[str, str]]] = {
         "close_connection_on_client_hello_parsing_errors": "what is not TLS is passed on as it is",
     },
     "envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager": {
-        "http2_protocol_options": _H2,
-        "http3_protocol_options": _H2,
+        "http3_protocol_options": _H3,
     },
     "envoy.extensions.filters.http.router.v3.Router": {
         "dynamic_stats": _STATS,

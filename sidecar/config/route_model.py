@@ -187,6 +187,8 @@ class Forward:
     clusters: tuple[WeightedCluster, ...]
     timeout: float = 15.0  # 0.0: none
     idle_timeout: float | None = None
+    max_grpc_timeout: float | None = None  # with it a grpc-timeout header counts, up to that (0.0: whatever it is) …
+    grpc_timeout_offset: float = 0.0  # … less this
     retry: RetryPolicy | None = None
     rewrite: Rewrite | None = None
     cluster_not_found_code: int = 503

@@ -8,6 +8,8 @@ from typing import Final
 from envoy.extensions.upstreams.http.v3.http_protocol_options_pb2 import HttpProtocolOptions
 
 from sidecar.config.hcm import header_spelling, http1_only
+from sidecar.config.http2 import http2_options
+from sidecar.config.http2_model import Http2
 from sidecar.config.reader import Reader
 
 _OPTIONS: Final = HttpProtocolOptions.DESCRIPTOR.full_name
@@ -16,7 +18,8 @@ IDLE_TIMEOUT: Final = 3600.0
 
 @dataclass(frozen=True, slots=True)
 class Upstream:
-    http2: bool = False
+    http2: Http2 | None = None
+    as_downstream: bool = False
     idle_timeout: float = IDLE_TIMEOUT
     max_requests: int = 0
     max_duration: float = 0.0  # of a connection
@@ -25,21 +28,21 @@ class Upstream:
     max_head: int = 80 * 1024
     enable_trailers: bool = False
     header_spelling: str = ""
-    ping_interval: float = 0.0
-    ping_timeout: float = 0.0
 
 
 def upstream_http(cluster: Reader) -> Upstream:
     """The HTTP options of a cluster, of which the deprecated ones count unless there are new ones."""
     upstream = _http1(_common(Upstream(), cluster), cluster)
     if (old := cluster.child("http2_protocol_options")) is not None:
-        upstream = _http2(upstream, old)
+        upstream = replace(upstream, http2=http2_options(old))
+    if cluster.enum("protocol_selection") == "USE_DOWNSTREAM_PROTOCOL":
+        upstream = replace(upstream, as_downstream=True)
     for name, entry in cluster.entries("typed_extension_protocol_options"):
         kind, options = entry.opened()
         if name != _OPTIONS or kind != _OPTIONS or options is None:
             entry.problem(f"{kind or name} is not implemented, only {_OPTIONS} is")
             continue
-        upstream = _options(Upstream(http2=upstream.http2), options)
+        upstream = _options(Upstream(), options)
     return upstream
 
 
@@ -50,12 +53,12 @@ def _options(upstream: Upstream, reader: Reader) -> Upstream:
     if (explicit := reader.child("explicit_http_config")) is not None:
         upstream = _http1(upstream, explicit)
         if (http2 := explicit.child("http2_protocol_options")) is not None:
-            upstream = _http2(upstream, http2)
+            upstream = replace(upstream, http2=http2_options(http2))
     if (same := reader.child("use_downstream_protocol_config")) is not None:
-        # Every downstream speaks HTTP/1.1, so the upstream does; options for HTTP/2 have nothing to act on.
-        upstream = _http1(upstream, same)
-        if (unused := same.child("http2_protocol_options")) is not None:
-            unused.skip()
+        upstream = replace(_http1(upstream, same), as_downstream=True)
+        if (http2 := same.child("http2_protocol_options")) is not None:
+            upstream = replace(upstream, http2=http2_options(http2))
+    reader.refuse("auto_config", "needs ALPN, which plain text has not: use explicit_http_config")
     return upstream
 
 
@@ -82,14 +85,3 @@ def _http1(upstream: Upstream, parent: Reader) -> Upstream:
     http1_only(reader)
     spelling = header_spelling(reader.child("header_key_format"))
     return replace(upstream, enable_trailers=reader.flag("enable_trailers"), header_spelling=spelling)
-
-
-def _http2(upstream: Upstream, reader: Reader) -> Upstream:
-    """gRPC's own library speaks HTTP/2 and sizes its windows itself; of the options only the pings are taken over."""
-    keepalive = reader.child("connection_keepalive")
-    reader.skip()
-    if keepalive is None:
-        return replace(upstream, http2=True)
-    interval, timeout = keepalive.seconds("interval"), keepalive.seconds("timeout")
-    keepalive.skip()
-    return replace(upstream, http2=True, ping_interval=interval, ping_timeout=timeout)

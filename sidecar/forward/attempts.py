@@ -156,6 +156,8 @@ class Attempts(Timeouts):
     def on_request_body(self, data: bytes, end: bool, trailers: Trailers = NO_TRAILERS) -> None:
         """A piece of the body (decoded of its coding); on a tunnel, whatever the client sent."""
         self.bytes_received += len(data)
+        if self.grpc is not None:
+            self.grpc.requests.feed(data)
         connection = self.connection
         if self._tunneling:
             self._touched = monotonic()

@@ -122,7 +122,9 @@ class EncodedStream(Elaborate):
         if changes is None:
             super().on_response_body(data, end, trailers)
             return
-        self._answered(end, trailers)
+        self._answered(end)
+        if end:
+            self.response_trailers = trailers
         self._touched = monotonic()
         if end:
             self._detach()

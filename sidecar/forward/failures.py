@@ -30,6 +30,11 @@ _RESENT: Final = "resent"  # under what name an exchange keeps how often
 _KEEPING: Final = RetryPlan(RetryPolicy(frozenset()))
 _KEEPING.enabled = True
 
+_FLAGS: Final = {
+    ResetReason.PROTOCOL_ERROR: Flag.UPE,
+    ResetReason.CONNECTION_TERMINATION: Flag.UC,
+}
+
 PRIORITIES: Final = "previous priorities"  # under what name an exchange keeps them
 
 
@@ -77,7 +82,7 @@ class Failures(StreamState):
             self._give_back("the connection ended")
         self._detach()
         protocol_error = reason is ResetReason.PROTOCOL_ERROR
-        flag = Flag.UPE if protocol_error else Flag.UC
+        flag = _FLAGS.get(reason, Flag.UR)
         if host is not None:
             host.rq_error += 1
             self._blame(host, outlier.RESET, connected=not self.responding)
@@ -86,7 +91,8 @@ class Failures(StreamState):
             self.details = f"upstream_reset_after_response_started{{{reason.value.replace(' ', '_')}}}"
             self._finish(cut=True)
             return
-        self._failed(Failure.RESET, reason.value, flag, 502 if protocol_error else 503)
+        failure = Failure.REFUSED if reason.unprocessed else Failure.RESET
+        self._failed(failure, reason.value, flag, 502 if protocol_error else 503)
 
     def keep_for_resend(self) -> None:
         """The pool's word that a request which meets a closed connection is sent again: its body has to be there."""

@@ -26,7 +26,6 @@ OBSERVED_STATE: Final = (
     "received_all",
     "replied_all",
     "replied_first",
-    "response_trailers",
     "sent_all",
     "sent_first",
 )
@@ -44,7 +43,6 @@ class ObservedStream(Stream):
         self._begun = False
         self.received_all = self.sent_first = self.sent_all = self.answered_first = self.answered_all = 0.0
         self.replied_first = self.replied_all = 0.0
-        self.response_trailers = NO_TRAILERS
 
     # ── in progress ───────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -97,17 +95,16 @@ class ObservedStream(Stream):
         self, head: ResponseHead, length: int, body: bytes, end: bool, trailers: Trailers = NO_TRAILERS
     ) -> None:
         self.answered_first = monotonic()
-        self._answered(end, trailers)
+        self._answered(end)
         super().on_response(head, length, body, end, trailers)
 
     def on_response_body(self, data: bytes, end: bool, trailers: Trailers = NO_TRAILERS) -> None:
-        self._answered(end and not self._tunneling, trailers)
+        self._answered(end and not self._tunneling)
         super().on_response_body(data, end, trailers)
 
-    def _answered(self, end: bool, trailers: Trailers) -> None:
+    def _answered(self, end: bool) -> None:
         if end:
             self.answered_all = monotonic()
-            self.response_trailers = trailers
 
     def _finish(self, *, cut: bool = False) -> None:
         if self.responding and not cut and not self._done:

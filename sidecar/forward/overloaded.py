@@ -18,9 +18,7 @@ class OverloadedStream(Stream):
     def start(self) -> None:
         manager = self.manager
         stats = manager.stats
-        stats.downstream_rq_total.value += 1
-        stats.downstream_rq_http1_total.value += 1
-        stats.downstream_rq_active.value += 1
+        stats.begin(self.protocol)
         refusal = manager.heads.refuse_head(self)
         if refusal is None:
             stats.downstream_rq_overload_close.value += 1

@@ -118,9 +118,7 @@ class Successor(BoundedStream):
     def restart(self, body: list[bytes]) -> None:
         """What `start` does for a request that came from a client, but for what was done with its head already."""
         manager, stats = self.manager, self.manager.stats
-        stats.downstream_rq_total.value += 1
-        stats.downstream_rq_http1_total.value += 1
-        stats.downstream_rq_active.value += 1
+        stats.begin(self.protocol)
         if self.length:
             self._body = body
             self._body_size = sum(map(len, body))

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 from time import monotonic, time
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from sidecar.forward.attempts import Attempts
+from sidecar.http.grpc import outcome
 from sidecar.http.head import ResponseHead
 from sidecar.http.headers import Headers, drop, drop_nominated, get
 from sidecar.http.streams import NO_TRAILERS, Trailers
 from sidecar.process.timers import NEVER
+
+if TYPE_CHECKING:
+    from sidecar.upstream.host import Host
 
 # What nearly every Connection field says: no field of the response is for this hop only.
 _NOMINATES_NOTHING: Final = frozenset((b"close", b"keep-alive", b"Keep-Alive", b"Close"))
@@ -28,15 +32,10 @@ class Responses(Attempts):
         now = monotonic()
         host = self._host
         if host is not None:
-            if status < 500:
-                host.rq_success += 1
-            else:
-                host.rq_error += 1
-            detector = self.cluster.outlier
-            if detector is not None:
-                detector.on_status(host, status, now)
-            if self._permit is not None:
-                self._give_back(status)
+            if self.grpc is None:
+                self._judge(host, status, now)
+            elif end:
+                self._judge(host, outcome(status, trailers or headers), now)
             checker = self.cluster.checker
             if checker is not None and get(headers, b"x-envoy-immediate-health-check-fail") is not None:
                 checker.fail_now(host)
@@ -67,6 +66,18 @@ class Responses(Attempts):
         else:
             self._deliver(head, length, body, end, now, trailers)
 
+    def _judge(self, host: Host, status: int, now: float) -> None:
+        """What an answer with this status says of its host. That of a gRPC call comes at its end."""
+        if status < 500:
+            host.rq_success += 1
+        else:
+            host.rq_error += 1
+        detector = self.cluster.outlier
+        if detector is not None:
+            detector.on_status(host, status, now)
+        if self._permit is not None:
+            self._give_back(status)
+
     def _told_to_wait(self, head: ResponseHead) -> float:
         plan = self._plan
         return (
@@ -94,7 +105,10 @@ class Responses(Attempts):
         """Finishes the response's headers and sends it on."""
         self._finish_head(head, now)
         self.bytes_sent += len(body)
+        if self.grpc is not None:
+            self.grpc.responses.feed(body)
         if end:  # accounted before its last bytes leave: whoever has the answer finds it in the metrics
+            self.response_trailers = trailers
             self._finish()
         self.downstream.respond(head, length, body, end, trailers)
 
@@ -131,11 +145,16 @@ class Responses(Attempts):
     def on_response_body(self, data: bytes, end: bool, trailers: Trailers = NO_TRAILERS) -> None:
         """A further piece of the response's body; on a tunnel, whatever the upstream sent."""
         self.bytes_sent += len(data)
-        self._touched = monotonic()
+        self._touched = now = monotonic()
         if self._tunneling:
             self.downstream.send_body(data, False)
             return
+        if self.grpc is not None:
+            self.grpc.responses.feed(data)
         if end:
+            self.response_trailers = trailers
+            if self.grpc is not None and self._host is not None:
+                self._judge(self._host, outcome(self.status, trailers), now)
             self._detach()
             self._finish()
             self.downstream.send_body(data, True, trailers)

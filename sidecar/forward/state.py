@@ -274,13 +274,24 @@ class StreamState(Exchange):
 
     # ── the end ───────────────────────────────────────────────────────────────────────────────────────────────────────
 
+    def on_violation(self, detail: str) -> None:
+        """What the client sent is no message."""
+        self._end_unanswered(detail, Flag.DPE)
+
+    def on_client_reset(self, detail: str) -> None:
+        """The client wants no answer any more."""
+        self._end_unanswered(detail, Flag.DR)
+
     def on_client_gone(self, detail: str = "downstream_remote_disconnect") -> None:
         """The downstream connection ended; by us, when `detail` says so."""
+        self._end_unanswered(detail, Flag.DC)
+
+    def _end_unanswered(self, detail: str, flag: int) -> None:
         if self._done:
             return
         self._leave_upstream()
         self.details = detail
-        self.flags |= Flag.DC
+        self.flags |= flag
         if not self.responding:
             self.status = 0
         self.manager.stats.downstream_rq_rx_reset.value += 1

@@ -10,10 +10,12 @@ from sidecar.filters import Delay, Encode, Hold, Reply, Step, Wait
 from sidecar.forward.state import BAD_REQUEST
 from sidecar.forward.tunnel import Tunnels
 from sidecar.http.forwarded import WISHES
-from sidecar.http.head import RequestHead
+from sidecar.http.grpc import GrpcCall
+from sidecar.http.head import HTTP2, RequestHead
 from sidecar.http.headers import Headers, put
 from sidecar.http.local_reply import is_grpc, reply_headers
 from sidecar.http.response_flags import Flag
+from sidecar.router.durations import final_timeout
 from sidecar.router.retry import RetryPlan, number, with_client_wishes
 from sidecar.router.rewrite import redirect_location, rewrite_host
 
@@ -34,12 +36,10 @@ class Stream(Tunnels):
     __slots__ = ()
 
     @classmethod
-    def refused(cls, downstream: Downstream, manager: StreamContext, now: float) -> Stream:
+    def refused(cls, downstream: Downstream, manager: StreamContext, now: float, protocol: str) -> Stream:
         """A stream for what is not a request: it only carries the answer to the client and the log."""
-        stream = cls(downstream, manager, RequestHead(b"", b"", [], {}, {}), 0, now)
-        manager.stats.downstream_rq_total.value += 1
-        manager.stats.downstream_rq_http1_total.value += 1
-        manager.stats.downstream_rq_active.value += 1
+        stream = cls(downstream, manager, RequestHead(b"", b"", [], {}, {}, protocol), 0, now)
+        manager.stats.begin(stream.protocol)
         return stream
 
     def refuse(self, status: int, body: bytes, details: str, flags: int) -> None:
@@ -48,9 +48,9 @@ class Stream(Tunnels):
     def start(self) -> None:
         manager = self.manager
         stats = manager.stats
-        stats.downstream_rq_total.value += 1
-        stats.downstream_rq_http1_total.value += 1
-        stats.downstream_rq_active.value += 1
+        stats.begin(self.protocol)
+        if self.protocol == HTTP2 and is_grpc(self.indexed_headers.get(b"content-type")):
+            self.grpc = GrpcCall()
         refusal = manager.heads.admit(self)
         if refusal is not None:
             self._answer(refusal)
@@ -201,6 +201,8 @@ class Stream(Tunnels):
             return
         self.budget = cluster.high_budget if route.high_priority else cluster.budget
         self._timeout = route.timeout
+        if self.grpc is not None and action.max_grpc_timeout is not None:
+            self._timeout = final_timeout(self.header(b"grpc-timeout"), action)
         plan = route.retry
         elaborate = route.extras is not None or cluster.elaborate
         if not WISHES.isdisjoint(self.indexed_headers):

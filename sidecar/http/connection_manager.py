@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from time import monotonic
 
+from sidecar.codec.h2_server import ServerConnection as Http2Connection
 from sidecar.codec.preserve_case_server import server_class
 from sidecar.config.model import Address, Direction, Hcm
 from sidecar.forward.overloaded import OverloadedStream
@@ -44,6 +45,8 @@ class ConnectionManager(StreamContext):
 
     def connection(self, destination: Address | None = None) -> ServerConnection:
         """An asyncio.Protocol for a new connection; `destination` is where the client meant to go, if it was redirected."""
+        if self.config.codec == "HTTP2":
+            return Http2Connection(self, destination)
         return self._connection_class(self, destination)
 
     # ── connections ───────────────────────────────────────────────────────────────────────────────────────────────────
@@ -53,21 +56,45 @@ class ConnectionManager(StreamContext):
         self.listener.opened()
         stats = self.stats
         stats.downstream_cx_total.value += 1
-        stats.downstream_cx_http1_total.value += 1
         stats.downstream_cx_active.value += 1
-        stats.downstream_cx_http1_active.value += 1
+        if connection.http2:
+            stats.downstream_cx_http2_total.value += 1
+            stats.downstream_cx_http2_active.value += 1
+        else:
+            stats.downstream_cx_http1_total.value += 1
+            stats.downstream_cx_http1_active.value += 1
         now = monotonic()
         connection.deadline = self.next_look(now, now, now)
         self.context.idle.add(connection)
         if self._may_leave:
             connection.may_leave(True)
 
+    def speaks_http2(self, connection: ServerConnection, destination: Address | None) -> Http2Connection:
+        """The connection's client speaks HTTP/2, as it turns out: who goes on with it."""
+        stats = self.stats
+        stats.downstream_cx_http1_total.value -= 1
+        stats.downstream_cx_http1_active.value -= 1
+        stats.downstream_cx_http2_total.value += 1
+        stats.downstream_cx_http2_active.value += 1
+        successor = Http2Connection(self, destination)
+        self.connections.discard(connection)
+        self.connections.add(successor)
+        self.context.idle.remove(connection)
+        successor.deadline = connection.deadline
+        self.context.idle.add(successor)
+        if self._may_leave:
+            successor.may_leave(True)
+        return successor
+
     def closed(self, connection: ServerConnection, seconds: float, *, in_use: bool) -> None:
         self.context.idle.remove(connection)
         self.connections.discard(connection)
         stats = self.stats
         stats.downstream_cx_active.value -= 1
-        stats.downstream_cx_http1_active.value -= 1
+        if connection.http2:
+            stats.downstream_cx_http2_active.value -= 1
+        else:
+            stats.downstream_cx_http1_active.value -= 1
         stats.downstream_cx_destroy.value += 1
         side = stats.downstream_cx_destroy_local if connection.ended_here else stats.downstream_cx_destroy_remote
         side.value += 1
@@ -92,9 +119,9 @@ class ConnectionManager(StreamContext):
             return Stream(downstream, self, head, length, now)
         return self._class_of_next()(downstream, self, head, length, now)
 
-    def begin_refused(self, downstream: Downstream, now: float) -> RequestHandler:
+    def begin_refused(self, downstream: Downstream, now: float, protocol: str) -> RequestHandler:
         """Who answers what is not a request: it only carries the answer to the client and the log."""
-        return self.stream_class.refused(downstream, self, now)
+        return self.stream_class.refused(downstream, self, now, protocol)
 
     # ── drains ────────────────────────────────────────────────────────────────────────────────────────────────────────
 

@@ -9,10 +9,10 @@ import asyncio
 from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
-    from sidecar.config.model import Hcm
+    from sidecar.config.model import Address, Hcm
     from sidecar.http.head import RequestHead
     from sidecar.http.streams import Downstream, RequestHandler, Upstream
-    from sidecar.telemetry.stats import ClusterStats, HttpStats
+    from sidecar.telemetry.stats import ClusterStats, Http2Stats, HttpStats
 
 
 class Transport(Protocol):
@@ -22,6 +22,7 @@ class Transport(Protocol):
     def get_extra_info(self, name: str) -> Any: ...
     def get_write_buffer_size(self) -> int: ...
     def is_closing(self) -> bool: ...
+    def set_protocol(self, protocol: Any) -> None: ...
     def pause_reading(self) -> None: ...
     def resume_reading(self) -> None: ...
     def close(self) -> None: ...
@@ -32,6 +33,10 @@ class ServerConnection(Protocol):
     """A downstream connection, as its connection manager sees it."""
 
     deadline: float
+
+    @property
+    def http2(self) -> bool:
+        """What it speaks."""
 
     @property
     def ended_here(self) -> bool:
@@ -49,6 +54,13 @@ class ServerConnection(Protocol):
         """Ends it whatever is in flight; `detail` is for the log."""
 
 
+class SuccessorConnection(Protocol):
+    """A downstream connection that goes on where another one has found out what the client speaks."""
+
+    def take_over(self, transport: Transport, opened: float, data: bytes) -> None:
+        """`data` is all that has come so far."""
+
+
 class ServerCallbacks(Protocol):
     """A connection manager, as a downstream connection sees it."""
 
@@ -57,10 +69,15 @@ class ServerCallbacks(Protocol):
     @property
     def stats(self) -> HttpStats: ...
     @property
+    def http2_stats(self) -> Http2Stats: ...
+    @property
     def loop(self) -> asyncio.AbstractEventLoop: ...
 
     def opened(self, connection: ServerConnection) -> None: ...
     def closed(self, connection: ServerConnection, seconds: float, *, in_use: bool) -> None: ...
+
+    def speaks_http2(self, connection: ServerConnection, destination: Address | None) -> SuccessorConnection:
+        """The connection's client speaks HTTP/2, as it turns out: who goes on with it."""
 
     def next_look(self, now: float, opened: float, idle_since: float) -> float:
         """When a connection may reach one of its limits, as far as can be told now."""
@@ -68,7 +85,7 @@ class ServerCallbacks(Protocol):
     def begin(self, downstream: Downstream, head: RequestHead, length: int, now: float) -> RequestHandler:
         """Who carries the request, not started yet."""
 
-    def begin_refused(self, downstream: Downstream, now: float) -> RequestHandler:
+    def begin_refused(self, downstream: Downstream, now: float, protocol: str) -> RequestHandler:
         """Who answers and logs what is not a request."""
 
     def answers_continue(self, expect: bytes, http10: bool) -> bool:

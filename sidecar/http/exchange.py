@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
+from sidecar.http.grpc import GrpcCall
 from sidecar.http.head import HTTP11
+from sidecar.http.streams import NO_TRAILERS
 
 if TYPE_CHECKING:
     from sidecar.config.model import Address, MetadataMatch
@@ -33,6 +35,7 @@ EXCHANGE_STATE: Final = (
     "endpoint",
     "filter_state",
     "flags",
+    "grpc",
     "hash_key",
     "headers",
     "method",
@@ -45,6 +48,7 @@ EXCHANGE_STATE: Final = (
     "repicks",
     "request_id",
     "response_headers",
+    "response_trailers",
     "route",
     "scheme",
     "span",
@@ -97,6 +101,8 @@ class Exchange:
         self.repicks = 0  # how often another host than the first was asked for, in the pick that is going on
         self.status = 0
         self.response_headers: Headers = []
+        self.response_trailers = NO_TRAILERS
+        self.grpc: GrpcCall | None = None  # of a gRPC call
         self.flags = 0
         self.details = ""
         self.termination = ""  # %CONNECTION_TERMINATION_DETAILS%

@@ -17,6 +17,7 @@ Spelling = Callable[[bytes], bytes]
 
 HTTP10: Final = "HTTP/1.0"
 HTTP11: Final = "HTTP/1.1"
+HTTP2: Final = "HTTP/2"
 
 # Request fields that never travel on as they came: hop-by-hop ones (RFC 9110 §7.6.1) and those that the proxy renders.
 HOP_HEADERS: Final = frozenset(
@@ -104,6 +105,7 @@ class RequestHead:
         "keep_alive",
         "method",
         "protocol",
+        "scheme",
         "spelling",
         "target",
         "upgrade",
@@ -127,6 +129,7 @@ class RequestHead:
         self.protocol = protocol
         self.keep_alive = keep_alive
         self.authority = b""
+        self.scheme = b"http"
         self.upgrade = b""
         self.spelling: Spelling | None = None
 

@@ -14,6 +14,7 @@ from sidecar.config.model import Direction, Hcm
 from sidecar.filters import Reply
 from sidecar.http import head_rules
 from sidecar.http.forwarded import Forwarded
+from sidecar.http.head import HTTP2
 from sidecar.http.headers import drop_nominated
 from sidecar.http.response_flags import Flag
 
@@ -86,14 +87,18 @@ class HeadPolicy:
             # Envoy's codec refuses before there is a request: the log knows none of it.
             exchange.method = exchange.path = exchange.authority = b""
             exchange.hop_headers = {}
-            exchange.protocol = "HTTP/1.1"
+            if exchange.protocol != HTTP2:
+                exchange.protocol = "HTTP/1.1"
         return refusal
 
     def _check_codec(self, exchange: Exchange) -> Reply | None:
         """What Envoy's codec refuses: it splits the target and looks at the fields."""
         config, hop_headers = self.config, exchange.hop_headers
-        if exchange.protocol != "HTTP/1.1" and not config.accept_http_10:
-            return _refusal("low_version")
+        if exchange.protocol != "HTTP/1.1":
+            if exchange.protocol == HTTP2:
+                return self._check_http2(exchange)
+            if not config.accept_http_10:
+                return _refusal("low_version")
         if len(exchange.headers) + len(hop_headers) > config.max_headers_count:
             return _refusal("http1.too_many_headers")
         if config.underscores != "ALLOW" and (detail := self._underscores(exchange)):
@@ -109,6 +114,19 @@ class HeadPolicy:
                 return _refusal(detail)
         if exchange.authority.translate(None, _AUTHORITY_BYTES):  # what is left is not allowed
             return _refusal("http.invalid_authority")
+        return None
+
+    def _check_http2(self, exchange: Exchange) -> Reply | None:
+        """The same for HTTP/2, whose codec has seen to the fields' own form."""
+        config, hop_headers = self.config, exchange.hop_headers
+        if config.underscores != "ALLOW" and self._underscores(exchange):
+            return Reply(400, b"", "http2.unexpected_underscore", int(Flag.DPE))
+        if exchange.method == b"CONNECT":
+            exchange.authority, exchange.path = exchange.path, b""
+        else:
+            exchange.authority = hop_headers.get(b"host", b"")
+        if exchange.authority.translate(None, _AUTHORITY_BYTES):
+            return Reply(400, b"", "http.invalid_authority", int(Flag.DPE))
         return None
 
     def _underscores(self, exchange: Exchange) -> str:

@@ -6,13 +6,14 @@ to survive.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Final
 
 Header = tuple[bytes, bytes]
 Headers = list[Header]
 
 
-def get(headers: Headers, name: bytes) -> bytes | None:
+def get(headers: Sequence[Header], name: bytes) -> bytes | None:
     """The first value of `name` (lower-case), or None."""
     for key, value in headers:
         if key == name:

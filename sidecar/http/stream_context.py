@@ -25,7 +25,7 @@ from sidecar.http.reply_mapper import ReplyMapper
 from sidecar.process.drain import ServerHealth
 from sidecar.process.timers import Deadlines
 from sidecar.router.table import RouteTable
-from sidecar.telemetry.stats import HttpStats, Stats
+from sidecar.telemetry.stats import Http2Stats, HttpStats, Stats
 from sidecar.upstream.cluster import ClusterRuntime
 
 # Called with an exchange at a moment of its clock: when it has ended, or while it is in progress.
@@ -80,6 +80,7 @@ class StreamContext:
         self.active = context.active
         self.rng = context.rng
         self.stats = HttpStats(context.stats, config.stat_prefix)
+        self.http2_stats = Http2Stats(context.stats, "")
         self.heads = HeadPolicy(
             config,
             direction,

@@ -117,6 +117,12 @@ class RequestHandler(Protocol):
     def on_client_gone(self, detail: str = "downstream_remote_disconnect") -> None:
         """The stream is over, by the client or (`detail` says so) by us: nothing can be sent any more."""
 
+    def on_violation(self, detail: str) -> None:
+        """The stream is over, for what the client sent is no message; `detail` is Envoy's code detail."""
+
+    def on_client_reset(self, detail: str) -> None:
+        """The client has reset the stream, or (`detail` says so) made us do it."""
+
     def on_client_blocked(self) -> None:
         """The client does not take what is sent."""
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import Final
 
-from sidecar.config.model import StreamDuration
+from sidecar.config.model import Forward, StreamDuration
 
 _GRPC_TIMEOUT: Final = re.compile(rb"(\d{1,8})([HMSmun])")
 _UNITS: Final = {b"H": 3_600_000.0, b"M": 60_000.0, b"S": 1000.0, b"m": 1.0, b"u": 1e-3, b"n": 1e-6}
@@ -39,3 +39,13 @@ def limit(of_route: StreamDuration | None, of_manager: float, header: bytes | No
     if of_route.grpc_max and asked > of_route.grpc_max:
         asked = of_route.grpc_max
     return max(asked - of_route.grpc_offset, 0.0)
+
+
+def final_timeout(asked: bytes | None, action: Forward) -> float:
+    """Seconds that a gRPC request may take on a route with `max_grpc_timeout`: what its grpc-timeout header asks for, up
+    to that; 0.0 for as long as it likes."""
+    seconds = grpc_timeout(asked) or 0.0
+    if action.grpc_timeout_offset and seconds > action.grpc_timeout_offset:
+        seconds -= action.grpc_timeout_offset
+    most = action.max_grpc_timeout or 0.0
+    return most if most and (not seconds or seconds > most) else seconds

@@ -33,6 +33,7 @@ class Failure(Enum):
 
     CONNECT = "connect"  # refused or timed out
     RESET = "reset"  # the connection ended, or what came was not HTTP
+    REFUSED = "refused"  # the host says that it has done nothing about it
     PER_TRY_TIMEOUT = "per-try timeout"
     OVERFLOW = "overflow"
 
@@ -67,6 +68,7 @@ class RetryPlan:
         "_never_sent",
         "_on_any_reset",
         "_on_connect",
+        "_on_refused",
         "_ratelimited",
         "_request_headers",
         "_statuses",
@@ -100,6 +102,7 @@ class RetryPlan:
         self._grpc = conditions & set(_GRPC_CODES.values())
         self._ratelimited = "envoy-ratelimited" in conditions
         self._on_any_reset = not conditions.isdisjoint(("5xx", "gateway-error", "reset"))
+        self._on_refused = self._on_any_reset or "refused-stream" in conditions
         self._on_connect = self._on_any_reset or not conditions.isdisjoint(("connect-failure", "reset-before-request"))
 
     def of(self, exchange: Exchange) -> RetryPlan:
@@ -131,6 +134,8 @@ class RetryPlan:
     def wants_failure(self, failure: Failure) -> bool:
         if failure is Failure.OVERFLOW:
             return False
+        if failure is Failure.REFUSED:
+            return self._on_refused
         return self._on_connect if failure is Failure.CONNECT else self._on_any_reset
 
     def backoff(self, retry: int, rng: random.Random) -> float:

@@ -78,7 +78,9 @@ class RequestSeries:
         "labels",
         "received",
         "received_sum",
+        "request_messages",
         "requests",
+        "response_messages",
         "sent",
         "sent_sum",
         "text",
@@ -94,6 +96,8 @@ class RequestSeries:
         self.received_sum = 0
         self.sent = [0] * (len(BUCKETS) + 1)
         self.sent_sum = 0
+        self.request_messages = 0  # of gRPC
+        self.response_messages = 0
 
     def pairs(self) -> Labels:
         return tuple(zip(REQUEST_LABELS, self.labels, strict=True))
@@ -170,6 +174,9 @@ class IstioMetrics:
             size = exchange.bytes_sent
             series.sent[bisect_left(BUCKETS, size)] += 1
             series.sent_sum += size
+            if exchange.grpc is not None:
+                series.request_messages += exchange.grpc.requests.count
+                series.response_messages += exchange.grpc.responses.count
 
         return record
 
@@ -320,4 +327,5 @@ def _request_says(exchange: Exchange, grpc: bool) -> Key:
 
 
 def _grpc_status(exchange: Exchange) -> bytes:
-    return get(exchange.response_headers, b"grpc-status") or b""
+    told = get(exchange.response_trailers, b"grpc-status")
+    return told or get(exchange.response_headers, b"grpc-status") or b""

@@ -86,7 +86,7 @@ def response_headers_bytes(exchange: Exchange) -> int:
 
 def trailer(_scope: Scope, argument: str, length: int | None) -> Expression:
     """`TRAILER(name):length` of the response."""
-    source = f"get(getattr(x, 'response_trailers', []), {argument.lower().encode()!r})"
+    source = f"get(x.response_trailers, {argument.lower().encode()!r})"
     if length is not None:
         source = f"v[:{length}] if (v := {source}) is not None else None"
     return Expression(source, BYTES, True)
@@ -119,7 +119,7 @@ _UNKNOWN: Final = 2
 
 def grpc_status(exchange: Exchange) -> int:
     """The response's gRPC status: its own word, or what its HTTP status amounts to."""
-    told = get(getattr(exchange, "response_trailers", []), b"grpc-status")
+    told = get(exchange.response_trailers, b"grpc-status")
     if told is None:
         told = get(exchange.response_headers, b"grpc-status")
     if told is not None:

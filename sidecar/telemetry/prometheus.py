@@ -158,6 +158,9 @@ class IstioCollector(Collector):
         yield _requests("istio_request_duration_milliseconds", "histogram", requests, _duration)
         yield _requests("istio_request_bytes", "histogram", requests, _received)
         yield _requests("istio_response_bytes", "histogram", requests, _sent)
+        calls = [series for series in requests if series.request_messages or series.response_messages]
+        yield _requests("istio_request_messages_total", "counter", calls, lambda series: series.request_messages)
+        yield _requests("istio_response_messages_total", "counter", calls, lambda series: series.response_messages)
         sessions = list(self._metrics.tcp_series.values())
         yield _sessions("istio_tcp_connections_opened_total", sessions, lambda series: series.opened)
         yield _sessions("istio_tcp_connections_closed_total", sessions, lambda series: series.closed)

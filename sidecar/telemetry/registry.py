@@ -266,8 +266,8 @@ class Group:
 
     def __init__(self, registry: Stats, name: str) -> None:
         self.name = name.replace(":", "_")  # as Envoy does
-        self.start = f"{self.prefix}.{self.name}."
-        self.labels: Labels = ((self.tag, self.name),)
+        self.start = f"{self.prefix}.{self.name}." if name else f"{self.prefix}."
+        self.labels: Labels = ((self.tag, self.name),) if name else ()
         self.text = labels_text(self.labels)
         self._registry = registry
         first = registry.join(self)

@@ -24,6 +24,7 @@ __all__ = [
     "Group",
     "HealthCheckStats",
     "Histogram",
+    "Http2Stats",
     "HttpStats",
     "ListenerStats",
     "PoolStats",
@@ -44,6 +45,7 @@ class ClusterStats(Group):
     upstream_cx_total: Counter
     upstream_cx_active: Gauge
     upstream_cx_http1_total: Counter
+    upstream_cx_http2_total: Counter
     upstream_cx_connect_fail: Counter
     upstream_cx_connect_attempts_exceeded: Counter
     upstream_cx_connect_timeout: Counter
@@ -283,6 +285,42 @@ class HealthCheckStats(Group):
 
 
 @dataclass(slots=True, init=False, eq=False)
+class Http2Stats(Group):
+    """`http2.`: what the codec sees, on all downstream connections."""
+
+    prefix = "http2"
+    tag = ""
+
+    dropped_headers_with_underscores: Counter
+    goaway_sent: Counter
+    header_overflow: Counter
+    inbound_empty_frames_flood: Counter
+    inbound_priority_frames_flood: Counter
+    inbound_window_update_frames_flood: Counter
+    keepalive_timeout: Counter
+    outbound_control_flood: Counter
+    outbound_flood: Counter
+    requests_rejected_with_underscores_in_headers: Counter
+    rx_messaging_error: Counter
+    rx_reset: Counter
+    stream_refused_errors: Counter
+    tx_reset: Counter
+
+    def violation(self, detail: str) -> None:
+        """Counts what ended a connection, if it is one of the floods."""
+        if detail == "http2.inbound_empty_frames_flood":
+            self.inbound_empty_frames_flood.value += 1
+        elif detail == "http2.inbound_priority_frames_flood":
+            self.inbound_priority_frames_flood.value += 1
+        elif detail == "http2.inbound_window_update_frames_flood":
+            self.inbound_window_update_frames_flood.value += 1
+        elif detail == "http2.outbound_control_frames_flood":
+            self.outbound_control_flood.value += 1
+        elif detail == "http2.outbound_frames_flood":
+            self.outbound_flood.value += 1
+
+
+@dataclass(slots=True, init=False, eq=False)
 class HttpStats(Group):
     """`http.<stat_prefix>.`: what clients of a connection manager do and get."""
 
@@ -293,6 +331,8 @@ class HttpStats(Group):
     downstream_cx_active: Gauge
     downstream_cx_http1_total: Counter
     downstream_cx_http1_active: Gauge
+    downstream_cx_http2_total: Counter
+    downstream_cx_http2_active: Gauge
     downstream_cx_upgrades_total: Counter
     downstream_cx_upgrades_active: Gauge
     downstream_cx_destroy: Counter
@@ -315,6 +355,7 @@ class HttpStats(Group):
     downstream_rq_total: Counter
     downstream_rq_active: Gauge
     downstream_rq_http1_total: Counter
+    downstream_rq_http2_total: Counter
     downstream_rq_completed: Counter
     downstream_rq_1xx: Counter
     downstream_rq_2xx: Counter
@@ -360,6 +401,15 @@ class HttpStats(Group):
         if attribute.startswith("cors_"):
             return f"cors.{attribute.removeprefix('cors_')}"
         return attribute
+
+    def begin(self, protocol: str) -> None:
+        """Counts a request."""
+        self.downstream_rq_total.value += 1
+        if protocol == "HTTP/2":
+            self.downstream_rq_http2_total.value += 1
+        else:
+            self.downstream_rq_http1_total.value += 1
+        self.downstream_rq_active.value += 1
 
     def complete(self, status: int) -> None:
         """A response was sent to the end."""

@@ -14,6 +14,7 @@ from sidecar.balancer.levels import Level, Local, Rules, usable
 from sidecar.balancer.pickers import Picker, nobody
 from sidecar.balancer.priorities import build
 from sidecar.balancer.subsets import SubsetPicker
+from sidecar.codec.h2_client import ClientConnection as Http2Connection
 from sidecar.codec.preserve_case_client import client_class
 from sidecar.config import model
 from sidecar.http.connections import PoolCallbacks, PooledConnection
@@ -308,14 +309,38 @@ class ClusterRuntime:
     def _new_host(self, endpoint: model.Endpoint, locality: model.LocalityEndpoints) -> Host:
         host = Host(endpoint, locality)
         host.peer = self._context.peer_of(endpoint)
-        host.pool = select_pool_class(self.config)(self, host, self._connection)
+        host.pool = select_pool_class(self.config)(self, host, self._connection, self._slots())
         discovered = self.config.discovery is not model.Discovery.STATIC
         if self.checker is not None and not endpoint.check_disabled:
             host.failed_active_hc = True  # until the first check says otherwise
             host.pending_active_hc = self.config.wait_for_first_check and discovered
         return host
 
+    def _slots(self) -> int:
+        """How many requests a connection takes at a time, as far as configuration says."""
+        config = self.config
+        if config.http2 is None:
+            return 1
+        return min(config.http2.max_concurrent_streams, config.max_requests_per_connection or model.UNLIMITED)
+
     def _connection(self, pool: PoolCallbacks) -> PooledConnection:
+        config = self.config
+        if config.http2 is None:
+            return self.plain_connection(pool)
+        self.stats.upstream_cx_http2_total.value += 1
+        return Http2Connection(
+            pool,
+            config.http2,
+            self.loop,
+            max_requests=config.max_requests_per_connection,
+            idle_timeout=config.idle_timeout,
+            deadlines=self._context.idle,
+            max_duration=config.max_connection_duration,
+            max_head=config.max_response_head,
+        )
+
+    def plain_connection(self, pool: PoolCallbacks) -> PooledConnection:
+        """One that speaks HTTP/1.1, or passes a tunnel's bytes."""
         config = self.config
         self.stats.upstream_cx_http1_total.value += 1
         return client_class(config.header_spelling)(

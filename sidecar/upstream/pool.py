@@ -11,6 +11,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Final, Protocol
 
 from sidecar.config import model
+from sidecar.http.head import HTTP2
 from sidecar.telemetry.stats import ClusterStats
 from sidecar.upstream.dial import DialError, dial, hung_up
 from sidecar.upstream.host import Host
@@ -30,6 +31,7 @@ class Waiter(Protocol):
     """Who asks for a connection (`sidecar.forward.Stream`)."""
 
     budget: Budget
+    protocol: str
 
     def on_connection(self, connection: Upstream) -> None: ...
     def on_dedicated(self, connection: Upstream) -> None: ...
@@ -42,10 +44,29 @@ class Waiter(Protocol):
 class Pool:
     """All connections of this proxy to one host of one cluster."""
 
-    __slots__ = ("_closing", "_cluster", "_make", "_opening", "connections", "dedicated", "host", "idle", "waiting")
+    __slots__ = (
+        "_closing",
+        "_cluster",
+        "_make",
+        "_opening",
+        "_slots",
+        "connections",
+        "dedicated",
+        "host",
+        "idle",
+        "waiting",
+    )
 
-    def __init__(self, cluster: ClusterRuntime, host: Host, make: Callable[[PoolCallbacks], PooledConnection]) -> None:
+    def __init__(
+        self,
+        cluster: ClusterRuntime,
+        host: Host,
+        make: Callable[[PoolCallbacks], PooledConnection],
+        slots: int = 1,
+    ) -> None:
+        """`slots` is how many requests a connection that is being opened will take, as far as can be told."""
         self._cluster = cluster
+        self._slots = slots
         self.host = host
         self._make = make
         self.idle: list[PooledConnection] = []  # with a free slot, the most recently used last
@@ -72,7 +93,7 @@ class Pool:
         stats.upstream_rq_pending_total.value += 1
         stats.upstream_rq_pending_active.value += 1
         self.waiting[waiter] = None
-        if len(self.waiting) > self._opening:
+        if len(self.waiting) > self._opening * self._slots:
             self._open_if_allowed(budget)
 
     def acquire_dedicated(self, waiter: Waiter) -> None:
@@ -87,7 +108,7 @@ class Pool:
         self._cluster.tasks.start(self._open_dedicated(waiter), f"connect {self.host.name}")
 
     async def _open_dedicated(self, waiter: Waiter) -> None:
-        connection, budget = self._make(self), waiter.budget
+        connection, budget = self._cluster.plain_connection(self), waiter.budget  # bytes pass as they are
         try:
             await dial(self._cluster, self.host, lambda: connection)
         except DialError as error:
@@ -201,7 +222,7 @@ class Pool:
         if not connection.free_slots:
             return
         if self._closing:
-            connection.close()
+            connection.retire()
         elif connection not in self.idle:
             self.idle.append(connection)
 
@@ -220,7 +241,7 @@ class Pool:
         budget.connections -= 1
         if connection in self.idle:
             self.idle.remove(connection)
-        if len(self.waiting) > self._opening:
+        if len(self.waiting) > self._opening * self._slots:
             self._open_if_allowed(budget)
 
     def close(self) -> None:
@@ -228,7 +249,7 @@ class Pool:
         self._closing = True
         idle, self.idle = self.idle, []
         for connection in idle:
-            connection.close()
+            connection.retire()
 
     def drain(self) -> None:
         """No connection that there is carries a further request."""
@@ -278,7 +299,44 @@ class EagerResendingPool(EagerPool):
         super().acquire(waiter)
 
 
+class DownstreamProtocolPool(Pool):
+    """The pool of a cluster with `use_downstream_protocol_config`: two in one, of which each request takes that of the
+    protocol which it came in. (It is the HTTP/1.1 one itself.)"""
+
+    __slots__ = ("_http2",)
+
+    def __init__(
+        self,
+        cluster: ClusterRuntime,
+        host: Host,
+        make: Callable[[PoolCallbacks], PooledConnection],
+        slots: int = 1,
+    ) -> None:
+        super().__init__(cluster, host, cluster.plain_connection)
+        self._http2 = Pool(cluster, host, make, slots)
+
+    def acquire(self, waiter: Waiter) -> None:
+        if waiter.protocol == HTTP2:
+            self._http2.acquire(waiter)
+        else:
+            super().acquire(waiter)
+
+    def leave(self, waiter: Waiter) -> None:
+        super().leave(waiter)
+        self._http2.leave(waiter)
+
+    def close(self) -> None:
+        super().close()
+        self._http2.close()
+
+    def drain(self) -> None:
+        super().drain()
+        self._http2.drain()
+
+
 def select_pool_class(config: model.Cluster) -> type[Pool]:
+    if config.protocol_of_downstream and config.http2 is not None:
+        return DownstreamProtocolPool
     eager, resending = config.preconnect_ratio > 1.0, config.resend is not model.Resend.NEVER
     if eager:
         return EagerResendingPool if resending else EagerPool

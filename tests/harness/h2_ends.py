@@ -38,6 +38,9 @@ class NotingStream(H2Stream):
     def on_reset(self, code: int, detail: str) -> None:
         self.reset_by = code, detail
 
+    def on_lost(self, detail: str) -> None:
+        self.reset_by = -1, detail
+
     def on_blocked(self) -> None:
         self.held_up.append(True)
 
@@ -89,13 +92,13 @@ class NotingSession(Session):
         stream = self.open(number)
         if self.decoder.oversized:
             self.refused_heads += 1
-            stream.reset(PROTOCOL_ERROR)
+            stream.abort(PROTOCOL_ERROR)
             return
         try:
             stream.head = h2_heads.request(fields)
         except h2_heads.MalformedError as error:
             raise self.malformed(stream, str(error)) from error
-        stream.body_left = stream.head.length
+        stream.body_left = h2_heads.length_of(stream.head.hop_headers)
         self._ended(stream, end)
 
     def _ended(self, stream: NotingStream, end: bool) -> None:

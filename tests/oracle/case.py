@@ -7,7 +7,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from tests.harness.h2_upstream import Plan as H2Plan
 from tests.harness.upstream import Plan
+from tests.oracle.h2_case import H2Action
 
 HOST = b"%HOST%"  # in request bytes: the virtual host of the case
 CLUSTER = "%CLUSTER%"  # in configuration: the cluster of the case, its first
@@ -88,6 +90,18 @@ class Up:
     fields: Mapping[str, Any] = field(default_factory=dict)
 
 
+H2_OPTIONS = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions"
+
+
+def h2_cluster(**options: Any) -> Up:
+    """A cluster of the upstream that speaks HTTP/2; `options` are its http2_protocol_options."""
+    typed = {
+        "@type": f"type.googleapis.com/{H2_OPTIONS}",
+        "explicit_http_config": {"http2_protocol_options": options},
+    }
+    return Up(("h2up",), fields={"typed_extension_protocol_options": {H2_OPTIONS: typed}})
+
+
 @dataclass(frozen=True, slots=True)
 class Case:
     """`routes` defaults to one route of everything to the case's cluster with `action` on top. Cases with equal `hcm`,
@@ -103,7 +117,10 @@ class Case:
     `expect` pins what Envoy does, so that a case keeps testing what its name says; keys are paths of `observe`. `ignore`
     holds path prefixes that are not compared. `end` is `auto` (asks with another request whether the connection lives,
     when the response does not end it), `wait` (watches for a while) or `skip`. `faults` are the numbers in `tests/faults.md`
-    of those that the case keeps from coming back."""
+    of those that the case keeps from coming back.
+
+    With `h2` the client speaks HTTP/2, with these SETTINGS, and gives credit for what it reads unless `h2_credit` is off;
+    `h2_script` is what the endpoint `h2up` does, which speaks it, too (`H2_UP` is a cluster of it)."""
 
     name: str
     request: bytes = b""
@@ -129,6 +146,10 @@ class Case:
     chains: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     listener: Mapping[str, Any] = field(default_factory=dict)
     local: bool = False
+    h2: Sequence[H2Action] = ()
+    h2_script: Sequence[H2Plan] = ()
+    h2_settings: Mapping[int, int] = field(default_factory=dict)
+    h2_credit: bool = True
     faults: Sequence[int] = ()
 
     @property

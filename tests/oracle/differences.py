@@ -96,6 +96,35 @@ DIFFERENCES: tuple[Difference, ...] = (
         "has none; Envoy's was written before the connection failed",
     ),
     Difference(
+        "h2_head",
+        ("h2up[0].reset",),
+        "a body that answers HEAD ends the host's whole connection here, its stream alone in Envoy",
+    ),
+    Difference(
+        "h2_frame_headers_backwards",
+        ("client.end", "h2[5]"),
+        "a stream whose number is not higher than the last one's is an error of the connection (RFC 9113 5.1.1); Envoy "
+        "passes over it",
+    ),
+    Difference(
+        "h2_frame_priority_on_zero",
+        ("client.end",),
+        "PRIORITY on stream 0 is an error of the connection (RFC 9113 6.3); Envoy passes over it",
+    ),
+    *(
+        Difference(
+            case,
+            ("client.end", "h2[1]", "log[0].details"),
+            "an error of a stream's window ends the stream (RFC 9113 6.9), in Envoy the connection",
+        )
+        for case in ("h2_frame_window_update_zero_on_a_stream", "h2_frame_window_overflow_on_a_stream")
+    ),
+    Difference(
+        "h2_flood_of_many_continuations",
+        ("h2[1]",),
+        "so many bytes of a head end the connection; Envoy refuses the stream first and reads some more",
+    ),
+    Difference(
         "drain_and_a_request_that_closes",
         ("client.end",),
         "a client that asks for the end gets it; Envoy, when it drains, keeps that connection for the drain_timeout, too",

@@ -33,6 +33,7 @@ class Observation:
     log: list[Mapping[str, Any]] = field(default_factory=list)
     stats: dict[str, int] = field(default_factory=dict)
     ports: dict[int, str] = field(default_factory=dict)
+    more: Flat = field(default_factory=dict)  # of HTTP/2, flat already
 
     def flat(self) -> Flat:
         """Path → value; equal for two runs of the same behaviour."""
@@ -53,6 +54,7 @@ class Observation:
                     flat[f"log[{number}].{key}"] = _logged(key, value, line)
         for name, value in self.stats.items():
             flat[f"stats.{name}"] = value
+        flat |= self.more
         return {path: self._stable(value) for path, value in flat.items()}
 
     def _stable(self, value: Any) -> Any:
@@ -129,10 +131,10 @@ def _headers(flat: Flat, path: str, headers: Fields, timeout_step: int = FIRST_T
     """A path per name with its values in order: the order between different names means nothing in HTTP."""
     for name, value in headers:
         key = f"{path}.{name}"
-        flat[key] = (*flat.get(key, ()), _stable_header(name.lower(), value, timeout_step))
+        flat[key] = (*flat.get(key, ()), stable_header(name.lower(), value, timeout_step))
 
 
-def _stable_header(name: str, value: str, timeout_step: int) -> str:
+def stable_header(name: str, value: str, timeout_step: int) -> str:
     match name:
         case "date" if HTTP_DATE.fullmatch(value):
             return "<date>"

@@ -16,11 +16,13 @@ import yaml
 
 from tests.harness.client import Client
 from tests.harness.envoy import envoy_binary, envoy_command
+from tests.harness.h2_upstream import H2Upstream
+from tests.harness.h2_wire import H2Client
 from tests.harness.ports import free_port
 from tests.harness.process import Process, admin_ready, http_get
 from tests.harness.sidecar import sidecar_command
 from tests.harness.upstream import Upstream
-from tests.oracle import bootstrap
+from tests.oracle import bootstrap, h2_run
 from tests.oracle.case import HOST, PORT, Abort, AwaitUpstream, Case, HalfClose, Post, Read, ReadUntil, Wait, Write
 from tests.oracle.observe import Flat, Observation
 
@@ -72,7 +74,14 @@ class Side:
         self._listeners = {key: free_port() for key in dict.fromkeys(map(bootstrap.listener_key, cases))}
         self._up = Upstream(free_port())
         self._second = Upstream(free_port())
-        self._endpoints = {"up": self._up.port, "second": self._second.port, "refused": free_port(), **shared}
+        self._h2up = H2Upstream(free_port())
+        self._endpoints = {
+            "h2up": self._h2up.port,
+            "up": self._up.port,
+            "second": self._second.port,
+            "refused": free_port(),
+            **shared,
+        }
         self._process: Process | None = None
 
     async def __aenter__(self) -> Self:
@@ -83,6 +92,7 @@ class Side:
         path.write_text(yaml.safe_dump(config, sort_keys=False))
         await self._up.__aenter__()
         await self._second.__aenter__()
+        await self._h2up.__aenter__()
         self._process = Process(self._command(path), self._folder / f"{self.name}.log")
         # in a thread: the upstreams of health checks have to answer meanwhile
         await asyncio.to_thread(self._process.wait_ready, admin_ready(self._admin))
@@ -95,27 +105,44 @@ class Side:
             self._process.stop()
         await self._up.__aexit__(kind, error, trace)
         await self._second.__aexit__(kind, error, trace)
+        await self._h2up.__aexit__(kind, error, trace)
 
     async def observe(self, case: Case) -> Flat:
         """Performs the case and returns what was seen, flattened."""
         self._up.reset(case.script)
         self._second.reset(case.script)
+        self._h2up.reset(case.h2_script)
         before = self._stats(case)
         logged = self._log.stat().st_size if self._log.exists() else 0
         seen = Observation(ports={port: word for word, port in self._endpoints.items()})
-        async with Client(self._listeners[bootstrap.listener_key(case)]) as client:
-            address = client.local
-            await self._perform(case, client, seen)
-            probed = await self._finish(case, client, seen)
-        expected = case.logs if case.logs is not None else max(1, len(seen.responses))
+        port = self._listeners[bootstrap.listener_key(case)]
+        if case.h2:
+            address, probed, answers = await self._http2(case, port, seen)
+        else:
+            async with Client(port) as client:
+                address = client.local
+                await self._perform(case, client, seen)
+                probed = await self._finish(case, client, seen)
+            answers = len(seen.responses)
+        expected = case.logs if case.logs is not None else max(1, answers)
         lines = await self._lines(logged, address, expected + probed)
         seen.log = lines[: len(lines) - probed]
         seen.upstream = self._up.requests + self._second.requests
+        if self._h2up.requests or case.h2_script:
+            seen.more |= h2_run.flat_upstream(self._h2up.requests)
         if case.stats:
             await asyncio.sleep(STATS_SECONDS)
         after = self._stats(case)
         seen.stats = {name: after[name] - before[name] for name in after}
         return seen.flat()
+
+    async def _http2(self, case: Case, port: int, seen: Observation) -> tuple[str, int, int]:
+        """The client's address, whether another request was made, and how many were answered."""
+        async with H2Client(port, credit=case.h2_credit, settings=dict(case.h2_settings)) as client:
+            await h2_run.perform(case, client, (self._h2up, self._up, self._second))
+            seen.end, probed = await h2_run.finish(case, client)
+        seen.more |= h2_run.flat_client(client)
+        return client.local, probed, sum(bool(message.headers) for message in client.messages.values())
 
     async def _perform(self, case: Case, client: Client, seen: Observation) -> None:
         for step in case.steps():

@@ -18,6 +18,8 @@ from tests.oracle.topics import (
     durations,
     faults,
     forwarded,
+    h2_frames,
+    h2_heads,
     hashing,
     head_rules,
     header_mutation,
@@ -99,4 +101,6 @@ TOPICS: dict[str, tuple[Case, ...]] = {
     "trust": trust.CASES,
     "upgrades": upgrades.CASES,
     "zones": zones.CASES,
+    "h2_heads": h2_heads.CASES,
+    "h2_frames": h2_frames.CASES,
 }

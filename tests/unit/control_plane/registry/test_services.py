@@ -156,7 +156,7 @@ def test_protocols_of_a_declared_service() -> None:
         "HTTP",
         "HTTP2",
         "GRPC",
-        "GRPC",
+        "GRPC-WEB",
         "TCP",
         "TCP",
         "",

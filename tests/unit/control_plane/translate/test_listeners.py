@@ -86,7 +86,7 @@ def test_of_two_services_at_one_address_the_first_has_it() -> None:
 def test_an_undeclared_protocol_is_detected() -> None:
     found = listeners(transparent(), service("odd", ServicePort(7000, "x", "")))["0.0.0.0_7000"]
     (http,) = found.filter_chains
-    assert list(http.filter_chain_match.application_protocols) == ["http/1.0", "http/1.1"]
+    assert list(http.filter_chain_match.application_protocols) == ["http/1.0", "http/1.1", "h2c"]
     assert target(found.default_filter_chain) == "PassthroughCluster"
     assert [each.name for each in found.listener_filters] == ["envoy.filters.listener.http_inspector"]
     assert found.continue_on_listener_filters_timeout

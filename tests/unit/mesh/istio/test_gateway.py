@@ -42,7 +42,10 @@ def test_values() -> None:
         (server(bind="127.0.0.1"), "servers[0].bind: known to Istio, not implemented yet"),
         (port(protocol="HTTPS"), "port.protocol: HTTPS is known to Istio, not implemented yet; implemented: HTTP"),
         (port(protocol="https"), "port.protocol: HTTPS is known to Istio"),
-        (port(protocol="HTPT"), 'port.protocol: must be one of HTTP, not "HTPT"; did you mean "HTTP"?'),
+        (
+            port(protocol="HTPT"),
+            'port.protocol: must be one of HTTP, HTTP2, GRPC, GRPC-WEB, not "HTPT"; did you mean "HTTP"?',
+        ),
         (port(number=0), "port.number: must be a port number"),
         (port(name=""), "port.name: must be a DNS label"),
         (port(targetPort=8080), "port.targetPort: known to Istio, not implemented yet"),

@@ -216,7 +216,7 @@ def test_outlier_detection() -> None:
             {"typed_extension_protocol_options": UNKNOWN},
             f'typed_extension_protocol_options["x"]: mesh.Unknown {OTHER} envoy',
         ),
-        ({"typed_extension_protocol_options": options(auto_config={})}, "auto_config: is not implemented"),
+        ({"typed_extension_protocol_options": options(auto_config={})}, "auto_config: needs ALPN"),
         (
             {"transport_socket": {"name": "tls", "typed_config": {"@type": T + TLS}}},
             f"typed_config: {TLS} {OTHER} envoy",

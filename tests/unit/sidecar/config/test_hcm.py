@@ -77,7 +77,7 @@ def test_grouped_fields_of_a_manager() -> None:
 @pytest.mark.parametrize(
     ("hcm", "expected"),
     [
-        ({"codec_type": "HTTP2"}, "codec_type: HTTP2 is not implemented, only AUTO or HTTP1 is"),
+        ({"codec_type": "HTTP3"}, "codec_type: HTTP3 is not implemented, only AUTO or HTTP1 or HTTP2 is"),
         ({"proxy_status_config": {}}, "proxy_status_config: is not implemented"),
         ({"scoped_routes": {}}, "route_specifier: needs one of"),
         ({"append_local_overload": True}, "append_local_overload: is not implemented"),

@@ -27,7 +27,7 @@ def test_fields_that_are_asked_for_are_in_it() -> None:
 
 def test_restricted_fields_say_to_what() -> None:
     manager = "envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager"
-    assert supported()[manager].fields["codec_type"] == "only AUTO, HTTP1"
+    assert supported()[manager].fields["codec_type"] == "only AUTO, HTTP1, HTTP2"
 
 
 def test_what_is_refused_by_name_is_not_supported() -> None:

@@ -5,11 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from envoy.config.cluster.v3.cluster_pb2 import Cluster as ClusterMessage
-from google.protobuf.json_format import ParseDict
 
 from mesh.errors import ConfigError
-from sidecar.config.clusters import compile_cluster
+from sidecar.config.http2_model import Http2, Keepalive
 from sidecar.config.model import (
     Cluster,
 )
@@ -54,20 +52,28 @@ def test_old_options_count_unless_there_are_new_ones() -> None:
     assert (cluster.max_requests_per_connection, cluster.enable_trailers) == (0, False)
 
 
-def test_http2_is_for_the_control_plane_only() -> None:
-    message = ParseDict(
-        {
-            "name": "a",
-            "type": "STATIC",
-            "typed_extension_protocol_options": options(
-                explicit_http_config={
-                    "http2_protocol_options": {"connection_keepalive": {"interval": "10s", "timeout": "5s"}}
-                }
-            ),
-        },
-        ClusterMessage(),
+def test_http2_to_the_hosts() -> None:
+    keepalive = {"interval": "10s", "timeout": "5s"}
+    cluster = changed(
+        typed_extension_protocol_options=options(
+            explicit_http_config={"http2_protocol_options": {"connection_keepalive": keepalive}}
+        )
     )
-    cluster = compile_cluster(message, http2=True)
-    assert (cluster.http2, cluster.ping_interval, cluster.ping_timeout) == (True, 10.0, 5.0)
-    with pytest.raises(ConfigError, match="HTTP/2 to an upstream is not implemented"):
-        compile_cluster(message)
+    assert cluster.http2 == Http2(keepalive=Keepalive(interval=10.0, timeout=5.0))
+    assert not cluster.protocol_of_downstream
+    assert changed(http2_protocol_options={"max_concurrent_streams": 5}).http2 == Http2(max_concurrent_streams=5)
+    assert changed().http2 is None
+
+
+def test_the_protocol_of_the_downstream() -> None:
+    same = changed(
+        typed_extension_protocol_options=options(use_downstream_protocol_config={"http2_protocol_options": {}})
+    )
+    assert (same.http2, same.protocol_of_downstream) == (Http2(), True)
+    only_http1 = changed(typed_extension_protocol_options=options(use_downstream_protocol_config={}))
+    assert (only_http1.http2, only_http1.protocol_of_downstream) == (None, True)
+
+
+def test_auto_config_needs_alpn() -> None:
+    with pytest.raises(ConfigError, match="needs ALPN"):
+        changed(typed_extension_protocol_options=options(auto_config={}))

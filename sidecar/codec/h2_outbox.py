@@ -1,0 +1,53 @@
+"""Connections that have something to send: each is written to once for all that one read has touched.
+
+A read of one connection makes frames for many streams, and for the connections of their other sides. While it lasts
+they are only noted; when it is over they are flushed. What is sent at other times is flushed at the end of the loop's turn.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+
+class Outbox:
+    """Of one event loop. `begin` and `end` frame a read."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self.loop = loop
+        self._touched: list[Any] = []  # with a `flush`
+        self._reading = False
+        self._scheduled = False
+
+    def touch(self, connection: Any) -> None:
+        """The connection has something to send, and had nothing before."""
+        self._touched.append(connection)
+        if not self._reading and not self._scheduled:
+            self._scheduled = True
+            self.loop.call_soon(self._flush)
+
+    def begin(self) -> None:
+        self._reading = True
+
+    def end(self) -> None:
+        self._reading = False
+        self._flush()
+
+    def _flush(self) -> None:
+        self._scheduled = False
+        touched = self._touched
+        while touched:
+            self._touched = []
+            for connection in touched:
+                connection.flush()
+            touched = self._touched
+
+
+_current: list[Outbox] = []
+
+
+def outbox(loop: asyncio.AbstractEventLoop) -> Outbox:
+    """The loop's; a process has one loop, a test another one each time."""
+    if not _current or _current[0].loop is not loop:
+        _current[:] = [Outbox(loop)]
+    return _current[0]

@@ -1,0 +1,449 @@
+"""The HTTP/2 server side of the proxy: one downstream connection, and its requests, a stream each.
+
+The connection is a session with a socket. Each of its streams is the `Downstream` of a request. How it ends: by a GOAWAY
+that names no stream, a second one that names the last, and the end of the streams that are left (RFC 9113 §6.8).
+"""
+
+from __future__ import annotations
+
+from time import monotonic
+from typing import TYPE_CHECKING, Any, Final
+
+from sidecar.codec import h2_heads
+from sidecar.codec.h2_frames import (
+    INTERNAL_ERROR,
+    LARGEST_WINDOW,
+    NO_ERROR,
+    PREFACE,
+    PROTOCOL_ERROR,
+    REFUSED_STREAM,
+    STREAM_CLOSED,
+    ProtocolViolation,
+)
+from sidecar.codec.h2_outbox import outbox
+from sidecar.codec.h2_session import Session
+from sidecar.codec.h2_stream import H2Stream
+from sidecar.config.model import Address
+from sidecar.http.head import HTTP2, RequestHead, ResponseHead
+from sidecar.http.headers import Headers
+from sidecar.http.streams import NO_TRAILERS, RequestHandler, ResetReason, Trailers
+from sidecar.process.timers import NEVER
+
+if TYPE_CHECKING:
+    from sidecar.codec.hpack_decoder import Field
+    from sidecar.http.connections import ServerCallbacks, Transport
+
+# What a connection makes of a drain: nothing, asks at each response, has announced its end, has said which stream is last.
+_STAYS: Final = 0
+_MAY_LEAVE: Final = 1
+_LEAVES: Final = 2
+_LEFT: Final = 3
+
+# Of so many streams, more than half reset by the client within a second of their beginning: nobody honest does that
+# (CVE-2023-44487). Envoy's `overload.premature_reset_…` defaults.
+_RESETS_LOOKED_AT: Final = 500
+_PREMATURE: Final = 1.0
+
+_REMOTE_RESET: Final = "http2.remote_reset"
+_CODES: Final = {
+    ResetReason.REMOTE_REFUSED: REFUSED_STREAM,
+    ResetReason.PROTOCOL_ERROR: PROTOCOL_ERROR,
+}
+_STATUS: Final = {status: (b":status", b"%d" % status) for status in range(100, 600)}
+
+
+class ServerStream(H2Stream):
+    """A request's `Downstream`."""
+
+    def __init__(self, connection: ServerConnection, number: int) -> None:
+        super().__init__(connection, number)
+        self.connection = connection
+        self.remote = connection.remote
+        self.local = connection.local
+        self.own = connection.own
+        self.kept = connection.kept
+        self.handler: RequestHandler | None = None
+        self.began = monotonic()
+
+    # ── the handler's side ────────────────────────────────────────────────────────────────────────────────────────────
+
+    @property
+    def answer_is_last(self) -> bool:
+        """An answer ends no connection here."""
+        return False
+
+    def respond(
+        self, head: ResponseHead, length: int, body: bytes, end: bool, trailers: Trailers = NO_TRAILERS
+    ) -> None:
+        self.connection.on_answer()
+        if end and not body and not trailers:
+            self._answered()
+            self._send_head(head, True)
+            return
+        self._send_head(head, False)
+        if body or end:
+            self.send_body(body, end, trailers)
+
+    def _send_head(self, head: ResponseHead, end: bool) -> None:
+        fields: Headers = [_STATUS.get(head.status) or (b":status", b"%d" % head.status)]
+        fields += head.headers
+        self.send_head(fields, end)
+
+    def interim(self, head: ResponseHead) -> None:
+        self._send_head(head, False)
+
+    def switch(self, head: ResponseHead) -> None:
+        """An upgrade is a CONNECT with a protocol here, and its answer a 200 (RFC 8441 §5)."""
+        head.status = 200
+        self._send_head(head, False)
+
+    def send_body(self, data: bytes, end: bool, trailers: Trailers = NO_TRAILERS) -> None:
+        if end:
+            self._answered()
+        if not trailers:
+            self.send_data(data, end)
+            return
+        if data:
+            self.send_data(data, False)
+        self.send_trailers(list(trailers))
+
+    def _answered(self) -> None:
+        """The answer is complete with what is sent next: nobody wants what still comes of the request."""
+        self.handler = None
+        self.enough = True
+        if not self.remote_done:
+            self.connection.stats.downstream_rq_response_before_rq_complete.value += 1
+
+    def reset(self, reason: ResetReason) -> None:
+        self.handler = None
+        self.abort(_CODES.get(reason, INTERNAL_ERROR))
+
+    def end_after_this(self) -> None:
+        """Connections do not end with answers here."""
+
+    def replace(self, handler: RequestHandler) -> None:
+        self.handler = handler
+
+    # ── the session's side ────────────────────────────────────────────────────────────────────────────────────────────
+
+    def begin(self, head: RequestHead, length: int) -> None:
+        """The request's head is there."""
+        manager = self.connection.manager
+        self.handler = handler = manager.begin(self, head, length, self.began)
+        expect = head.hop_headers.get(b"expect")
+        if expect is not None and length and manager.answers_continue(expect, False):
+            self.send_head([_STATUS[100]], False)
+        handler.start()
+
+    def on_body(self, data: bytes, end: bool) -> None:
+        if self.handler is not None:
+            self.handler.on_request_body(data, end)
+
+    def on_trailers(self, trailers: Headers) -> None:
+        if self.handler is not None:
+            self.handler.on_request_body(b"", True, trailers)
+
+    def on_reset(self, code: int, detail: str) -> None:
+        handler, self.handler = self.handler, None
+        if handler is not None:
+            if self.violated:
+                handler.on_violation(detail)
+            elif detail:
+                handler.on_violation(_REMOTE_RESET)
+            else:
+                handler.on_client_reset(_REMOTE_RESET)
+        if not detail and monotonic() - self.began < _PREMATURE:
+            self.connection.on_premature_reset()
+
+    def on_lost(self, detail: str) -> None:
+        handler, self.handler = self.handler, None
+        if handler is None:
+            return
+        if self.violated:
+            handler.on_violation(detail)
+        else:
+            handler.on_client_gone(detail)
+
+    def on_blocked(self) -> None:
+        if self.handler is not None:
+            self.handler.on_client_blocked()
+
+    def on_ready(self) -> None:
+        if self.handler is not None:
+            self.handler.on_client_ready()
+
+
+class ServerConnection(Session):
+    """A downstream connection, as its connection manager and asyncio see it (an asyncio.Protocol, though not by
+    inheritance)."""
+
+    def __init__(self, manager: ServerCallbacks, destination: Address | None = None) -> None:
+        config = manager.config
+        max_head = config.max_request_headers_kb * 1024
+        super().__init__(config.http2, h2_heads.REQUEST_STATIC, server=True, max_head=max_head)
+        self.manager = manager
+        self.config = config
+        self.stats = manager.stats
+        self.http2_stats = manager.http2_stats
+        self.transport: Transport = None  # type: ignore[assignment]  # until it is made
+        self._redirected = destination
+        self.remote = Address("", 0)
+        self.local = self.own = Address("", 0)
+        self.kept: dict[Any, Any] = {}
+        self.http2 = True
+        self.deadline = 0.0
+        self.ended_here = False
+        self._outbox = outbox(manager.loop)
+        self._preface = PREFACE  # what of it has not come yet
+        self._draining = _STAYS
+        self._drain_at = NEVER
+        self._gone = False
+        self._closing = False
+        self._opened = 0.0
+        self._idle_since = 0.0
+        self._finished = 0  # streams
+        self._premature = 0
+        self._received = self.stats.downstream_cx_rx_bytes_total
+        self._sent = self.stats.downstream_cx_tx_bytes_total
+
+    # ── asyncio's side ────────────────────────────────────────────────────────────────────────────────────────────────
+
+    def connection_made(self, transport: Transport) -> None:
+        self._use(transport)
+        self._opened = self._idle_since = monotonic()
+        self.manager.opened(self)
+        self.begin()
+
+    def take_over(self, transport: Transport, opened: float, data: bytes) -> None:
+        """Goes on where another connection has found out what the client speaks."""
+        self._use(transport)
+        self._opened = self._idle_since = opened
+        self.begin()
+        self._take(data)
+
+    def _use(self, transport: Transport) -> None:
+        self.transport = transport
+        self.remote = address_of(transport.get_extra_info("peername"))
+        self.own = address_of(transport.get_extra_info("sockname"))
+        self.local = self._redirected or self.own
+
+    def data_received(self, data: bytes) -> None:
+        self._received.value += len(data)
+        self._take(data)
+
+    def _take(self, data: bytes) -> None:
+        if self._closing:
+            return
+        if self._preface:
+            data = self._take_preface(data)
+            if not data:
+                return
+        box = self._outbox
+        box.begin()
+        self.receive(data)
+        box.end()
+
+    def _take_preface(self, data: bytes) -> bytes:
+        """What follows the preface, as far as it is there."""
+        size = len(self._preface)
+        if not self._preface.startswith(data[:size]):
+            self._violated(ProtocolViolation(PROTOCOL_ERROR, "http2.bad_preface"))
+            return b""
+        self._preface = self._preface[len(data) :]
+        return data[size:]
+
+    def eof_received(self) -> bool:
+        return False
+
+    def connection_lost(self, error: Exception | None) -> None:
+        if not self._gone:
+            self._lost("downstream_remote_disconnect")
+
+    def _lost(self, detail: str) -> None:
+        self._gone = self._closing = True
+        in_use = bool(self.streams)
+        self.end_streams(detail)
+        self.manager.closed(self, monotonic() - self._opened, in_use=in_use)
+
+    def pause_writing(self) -> None:
+        self.blocked = True
+
+    def resume_writing(self) -> None:
+        self.blocked = False
+        self.floods.flushed()
+        self.drain()
+
+    def touch(self) -> None:
+        self._outbox.touch(self)
+
+    def flush(self) -> None:
+        """Writes what has collected."""
+        out = self.out
+        if not out or self._gone:
+            return
+        data = b"".join(out)
+        out.clear()
+        self._sent.value += len(data)
+        self.transport.write(data)
+        if not self.blocked and not self.transport.get_write_buffer_size():
+            self.floods.flushed()
+        elif self.floods.overflow and not self._closing:
+            self._violated(ProtocolViolation(PROTOCOL_ERROR, self.floods.overflow))
+
+    # ── requests ──────────────────────────────────────────────────────────────────────────────────────────────────────
+
+    def on_head(self, number: int, fields: list[Field], end: bool) -> None:
+        if not number % 2:
+            raise ProtocolViolation(PROTOCOL_ERROR, h2_heads.INVALID_FIELD)
+        if number <= self.last_peer_stream:
+            if self.was_reset(number):
+                return
+            raise ProtocolViolation(STREAM_CLOSED, "http2.stream_closed")
+        if self._draining == _LEFT:
+            return  # it was told that this one would not be answered
+        self.last_peer_stream = number
+        self.floods.streams += 1
+        if len(self.streams) >= self.options.max_concurrent_streams:
+            self.http2_stats.stream_refused_errors.value += 1
+            self.send_reset(number, REFUSED_STREAM)
+            return
+        stream = ServerStream(self, number)
+        self.streams[number] = stream
+        if self.decoder.oversized:
+            self.http2_stats.header_overflow.value += 1
+            self._refuse(stream, "http2.header_list_size_too_large")
+            return
+        try:
+            head = h2_heads.request(fields, extended_connect=self.options.allow_connect)
+            length = h2_heads.length_of(head.hop_headers)
+            if end:
+                if length > 0:
+                    raise h2_heads.MalformedError(h2_heads.INVALID_MESSAGE)
+                length = 0
+        except h2_heads.MalformedError as error:
+            self._malformed(stream, str(error))
+            raise self.malformed(stream, str(error)) from error
+        if len(fields) > self.config.max_headers_count:
+            self._refuse(stream, "http2.too_many_headers")
+            return
+        stream.body_left = length
+        if end:
+            stream.remote_end()
+        stream.begin(head, length)
+
+    def _malformed(self, stream: ServerStream, detail: str) -> None:
+        """Nobody answers what is no request, but the log tells of it."""
+        self.http2_stats.rx_messaging_error.value += 1
+        stream.violated = True
+        stream.handler = self.manager.begin_refused(stream, monotonic(), HTTP2)
+
+    def _refuse(self, stream: ServerStream, detail: str) -> None:
+        """More of a head than may be: Envoy's answer is the end of the stream."""
+        handler = self.manager.begin_refused(stream, monotonic(), HTTP2)
+        stream.abort(INTERNAL_ERROR)
+        handler.on_client_reset(detail)
+
+    def awaits_head(self, stream: H2Stream) -> bool:
+        return False
+
+    def is_known(self, number: int) -> bool:
+        return number % 2 == 1 and number <= self.last_peer_stream
+
+    def on_peer_reset(self) -> None:
+        self.http2_stats.rx_reset.value += 1
+
+    def on_own_reset(self) -> None:
+        self.http2_stats.tx_reset.value += 1
+
+    def on_stream_closed(self, stream: H2Stream) -> None:
+        self._finished += 1
+        if not self.streams:
+            self._idle_since = monotonic()
+            if self._draining == _LEFT:
+                self._close()
+
+    def on_answer(self) -> None:
+        """A response is about to be sent: it may be the moment to announce the connection's end."""
+        if self._draining == _MAY_LEAVE and (self.manager.ends_keep_alive() or self.manager.gives_up()):
+            self.stats.downstream_cx_drain_close.value += 1
+            self._announce_end(monotonic())
+
+    def on_violation(self, violation: ProtocolViolation) -> None:
+        self.stats.downstream_cx_protocol_error.value += 1
+        self.http2_stats.violation(violation.detail)
+        self.end_streams(violation.detail)
+        self._closing = True
+        self.ended_here = True
+        self.deadline = monotonic() + (self.config.delayed_close_timeout or NEVER)
+
+    def on_premature_reset(self) -> None:
+        """The client has reset a stream that had hardly begun."""
+        self._premature += 1
+        if self._finished >= _RESETS_LOOKED_AT and self._premature * 2 > self._finished:
+            self.cut_off("http2.too_many_premature_resets")
+
+    # ── limits and ends ───────────────────────────────────────────────────────────────────────────────────────────────
+
+    def on_deadline(self, now: float) -> None:
+        config = self.config
+        if self._closing:
+            self.deadline = NEVER
+            self.transport.abort()
+            return
+        if now >= self._drain_at:
+            self._say_last()
+        elif self._draining >= _LEAVES:
+            pass
+        elif config.max_connection_duration and now - self._opened >= config.max_connection_duration:
+            self.stats.downstream_cx_max_duration_reached.value += 1
+            self._announce_end(now)
+        elif not self.streams and config.idle_timeout and now - self._idle_since >= config.idle_timeout:
+            self.stats.downstream_cx_idle_timeout.value += 1
+            self._announce_end(now)
+        if not self._closing:
+            self.deadline = min(self.manager.next_look(now, self._opened, self._idle_since), self._drain_at)
+
+    def may_leave(self, may: bool) -> None:
+        if self._draining < _LEAVES:
+            self._draining = _MAY_LEAVE if may else _STAYS
+
+    def _announce_end(self, now: float) -> None:
+        """No new streams, please; those that are on their way are still answered."""
+        self._draining = _LEAVES
+        self._drain_at = now + self.config.drain_timeout
+        self.deadline = min(self.deadline, self._drain_at)
+        self.http2_stats.goaway_sent.value += 1
+        self.send_goaway(LARGEST_WINDOW, NO_ERROR)
+
+    def _say_last(self) -> None:
+        """Which stream is the last one that is answered; with it the connection ends."""
+        if self._draining == _LEFT:
+            return
+        self._draining = _LEFT
+        self._drain_at = NEVER
+        self.http2_stats.goaway_sent.value += 1
+        self.send_goaway(self.last_peer_stream, NO_ERROR)
+        if not self.streams:
+            self._close()
+
+    def end_soon(self) -> None:
+        self._say_last()
+
+    def cut_off(self, detail: str) -> None:
+        self.ended_here = True
+        self.transport.abort()
+        self._lost(detail)
+
+    def _close(self) -> None:
+        """Nothing is in flight: what was written goes out, then the connection ends."""
+        if not self._closing:
+            self._closing = True
+            self.ended_here = True
+            self.flush()
+            self.deadline = monotonic() + (self.config.delayed_close_timeout or NEVER)
+            self.transport.close()
+
+
+def address_of(name: Any) -> Address:
+    """An address as transports tell it."""
+    return Address(name[0], name[1]) if isinstance(name, tuple) else Address(str(name or ""), 0)
