@@ -13,6 +13,8 @@ from mesh.cli import (
     breakers_command,
     config_commands,
     demo_command,
+    experiment_commands,
+    experiment_tools,
     iptables_command,
     load_command,
     log_commands,
@@ -68,6 +70,7 @@ for panel, commands in {
     for command in commands:
         app.command(rich_help_panel=panel)(command)
 app.command(rich_help_panel=RUN, context_settings={"ignore_unknown_options": False})(run_command.run)
+app.add_typer(experiment_commands.app, rich_help_panel=experiment_tools.PANEL)
 
 
 @app.command(rich_help_panel=LOOK)
