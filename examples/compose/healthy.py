@@ -1,38 +1,51 @@
-"""Exits 0 when 127.0.0.1 answers 200: `python -IS healthy.py PORT PATH [DOOR]`.
+#!/usr/local/bin/python -IS
+"""Exits 0 when 127.0.0.1 answers 200: `mesh-healthy PORT PATH [pod]`.
 
-Asked every few seconds in every container, so it imports as good as nothing (20 ms, not 150).
+Asked every few seconds in every container, so it imports as good as nothing (20 ms, not 150). What it asks on loopback is
+never intercepted: no sidecar counts it, traces it or logs it.
 
-DOOR is for an app: a port that its sidecar always has open. A sidecar that was started again has a new network
-namespace, and nobody can reach who stayed in the old one: where nobody listens on DOOR, the app is ended, and the engine
-starts it again in the new one.
+`pod` is for a container in another one's network namespace. When that one, the pod's owner, has gone and come back, it has a
+new namespace; the old one has lost its network card, and nobody can be reached in it. Then this container's main process is
+ended, and the engine starts it again, in the new one. That a sidecar is away for a while ends nobody.
 """
 
 import os
 import signal
 import socket
 import sys
+import time
 
 SECONDS = 4
+PATIENCE = 10  # seconds that the pod's owner has to be back: nobody can join a namespace without an owner
 MAIN_PROCESS = 1  # of the container
+LOST = "/tmp/mesh-pod-lost-since"
 
 
-def main(port: int, path: str, door: int = 0) -> bool:
-    if door and not listens(door):
-        os.kill(MAIN_PROCESS, signal.SIGTERM)
+def main(port: int, path: str, pod: str = "") -> bool:
+    if pod and cut_off():
+        if lost_for() > PATIENCE:
+            os.unlink(LOST)
+            os.kill(MAIN_PROCESS, signal.SIGTERM)
         return False
     with socket.create_connection(("127.0.0.1", port), timeout=SECONDS) as connection:
         connection.sendall(f"GET {path} HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n\r\n".encode())
         return b" 200 " in connection.recv(64)
 
 
-def listens(port: int) -> bool:
+def cut_off() -> bool:
+    """Whether this network namespace has no card left but loopback."""
+    return all(name == "lo" for _, name in socket.if_nameindex())
+
+
+def lost_for() -> float:
+    """Seconds since this was first asked."""
     try:
-        socket.create_connection(("127.0.0.1", port), timeout=SECONDS).close()
-    except ConnectionRefusedError:
-        return False
-    return True
+        return time.time() - os.stat(LOST).st_mtime
+    except FileNotFoundError:
+        open(LOST, "w").close()
+        return 0.0
 
 
 if __name__ == "__main__":
-    given_port, given_path, *doors = sys.argv[1:]
-    sys.exit(0 if main(int(given_port), given_path, *map(int, doors)) else 1)
+    given_port, given_path, *more = sys.argv[1:]
+    sys.exit(0 if main(int(given_port), given_path, *more) else 1)

@@ -11,6 +11,7 @@ import typer
 from mesh.cli import (
     alerts_command,
     breakers_command,
+    compose_command,
     config_commands,
     demo_command,
     experiment_commands,
@@ -20,6 +21,7 @@ from mesh.cli import (
     log_commands,
     proxy_commands,
     run_command,
+    sidecar_command,
     stat_commands,
     trace_commands,
 )
@@ -65,12 +67,21 @@ for panel, commands in {
         breakers_command.breakers,
         alerts_command.alerts,
     ),
-    RUN: (demo_command.demo, load_command.load, run_command.bootstrap, iptables_command.iptables),
+    RUN: (
+        demo_command.demo,
+        load_command.load,
+        run_command.bootstrap,
+        sidecar_command.sidecar,
+        iptables_command.iptables,
+    ),
 }.items():
     for command in commands:
         app.command(rich_help_panel=panel)(command)
 app.command(rich_help_panel=RUN, context_settings={"ignore_unknown_options": False})(run_command.run)
 app.add_typer(experiment_commands.app, rich_help_panel=experiment_tools.PANEL)
+
+
+app.add_typer(compose_command.compose, name="compose", rich_help_panel=RUN)
 
 
 @app.command(rich_help_panel=LOOK)

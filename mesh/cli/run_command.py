@@ -20,7 +20,9 @@ Service = Annotated[str, typer.Option("--service", metavar="NAME", help="The ser
 Version = Annotated[str, typer.Option("--version", metavar="VERSION", help="Its label `version`.")]
 Port = Annotated[
     list[str] | None,
-    typer.Option("--port", metavar="PORT[:APP]", help="The service's port, and the app's if it differs. Repeatable."),
+    typer.Option(
+        "--port", metavar="PORT[:APP][/tcp]", help="The service's port, and the app's if it differs. Repeatable."
+    ),
 ]
 Address = Annotated[
     str, typer.Option("--address", metavar="IP", help="The workload's own address.", show_default="a free one")
@@ -62,7 +64,7 @@ def _workload(
     )  # fmt: skip
 
 
-def _describes_workload(command: Callable[Concatenate[Workload, Own], None]) -> Callable[..., None]:
+def describes_workload(command: Callable[Concatenate[Workload, Own], None]) -> Callable[..., None]:
     """`command` with the options of `_workload` in place of its first parameter."""
     shared = signature(_workload, eval_str=True).parameters
     _, *own = signature(command, eval_str=True).parameters.values()
@@ -78,7 +80,7 @@ def _describes_workload(command: Callable[Concatenate[Workload, Own], None]) -> 
     return described
 
 
-@_describes_workload
+@describes_workload
 def run(
     workload: Workload,
     command: Annotated[list[str], typer.Argument(metavar="-- COMMAND", help="The app and its arguments.")],
@@ -106,7 +108,7 @@ def run(
     raise typer.Exit(run_workload(workload, command, ready_timeout, proxy, proxy_log))
 
 
-@_describes_workload
+@describes_workload
 def bootstrap(
     workload: Workload,
     gateway: Annotated[

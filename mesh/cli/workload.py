@@ -95,12 +95,17 @@ def _node(workload: Workload, address: str, ports: tuple[ServicePort, ...], labe
 
 
 def parse_port(text: str, protocol: Protocol) -> ServicePort:
-    """`9080`, or `80:8080` where the app listens on another port than the service."""
-    number, _, target = text.partition(":")
+    """`9080`; `80:8080` where the app listens on another port than the service; `5432/tcp` where another protocol than
+    the others' is spoken."""
+    numbers, slash, spoken = text.partition("/")
+    number, _, target = numbers.partition(":")
     for part in (number, target or number):
         if not part.isdigit() or not 0 < int(part) < 65536:
             raise CliError(f"--port {text}: expected PORT or PORT:APP_PORT, each 1 to 65535", code=USAGE)
-    return ServicePort(int(number), protocol.value, protocol.value.upper(), int(target or number))
+    if slash and spoken not in tuple(Protocol):
+        raise CliError(f"--port {text}: expected /{' or /'.join(Protocol)} at the end", code=USAGE)
+    name = spoken or protocol.value
+    return ServicePort(int(number), name, name.upper(), int(target or number))
 
 
 def parse_labels(texts: Iterable[str]) -> dict[str, str]:
