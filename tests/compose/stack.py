@@ -39,6 +39,35 @@ class Reply:
 
 
 @dataclass(frozen=True, slots=True)
+class Compose:
+    """`docker compose` with the options that name a project, and what its files may ask for."""
+
+    options: Sequence[str]
+    project: str
+    variables: Mapping[str, str]
+
+    def up(self) -> None:
+        """AssertionError with the containers' last words when it fails."""
+        done = self._done("up", "--build", "--wait", seconds=UP_SECONDS)
+        if done.returncode:
+            logs = self._done("logs", "--no-color", "--tail", "20").stdout
+            raise AssertionError(f"docker compose up: {done.returncode}\n{done.stderr[-3000:]}\n{logs[-8000:]}")
+
+    def down(self) -> None:
+        self.run("down", "--volumes", "--remove-orphans", "--timeout", "3")
+
+    def run(self, *words: str) -> str:
+        done = self._done(*words)
+        assert done.returncode == 0, f"docker compose {' '.join(words)}: {done.stderr}"
+        return done.stdout
+
+    def _done(self, *words: str, seconds: float = COMMAND_SECONDS) -> subprocess.CompletedProcess[str]:
+        command = ["docker", "compose", "-p", self.project, *self.options, *words]
+        environment = {**os.environ, **self.variables}
+        return subprocess.run(command, capture_output=True, text=True, timeout=seconds, env=environment)
+
+
+@dataclass(frozen=True, slots=True)
 class Stack:
     """`profiles` are compose profiles that start, too."""
 
