@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Iterator
 
 import pytest
@@ -20,8 +21,8 @@ for folder in pathlib.Path("/proc").iterdir():
         lines = (folder / "status").read_text().splitlines()
         fields = dict(line.split(":", 1) for line in lines if ":" in line)
         command = (folder / "cmdline").read_bytes().decode().split("\\0")
-        print(json.dumps({"command": command, "uid": fields["Uid"].split(), "caps": fields["CapEff"].strip(),
-                          "bounding": fields["CapBnd"].strip()}))
+        print(json.dumps({"pid": int(folder.name), "command": command, "uid": fields["Uid"].split(),
+                          "caps": fields["CapEff"].strip(), "bounding": fields["CapBnd"].strip()}))
 """
 FETCH = "import sys, urllib.request as u; print(u.urlopen(sys.argv[1], timeout=5).read().decode())"
 
@@ -76,7 +77,7 @@ def test_an_app_knows_nothing_of_its_sidecar(stack: Stack, workload: str) -> Non
 @pytest.mark.parametrize("workload", WORKLOADS)
 def test_a_sidecar_has_no_privileges_left(stack: Stack, workload: str) -> None:
     processes = [json.loads(line) for line in stack.exec(f"{workload}-sidecar", "python", "-c", STATUS).splitlines()]
-    proxies = [process for process in processes if any("mesh-sidecar" in word for word in process["command"])]
+    proxies = [process for process in processes if "sidecar" in process["command"]]
     assert len(proxies) == 1
     assert proxies[0]["uid"] == ["1337"] * 4
     assert int(proxies[0]["caps"], 16) == int(proxies[0]["bounding"], 16) == 0
@@ -154,13 +155,50 @@ def test_the_control_plane_may_restart(routes: Stack) -> None:
     assert routes.versions(10) == {"v1": 10}
 
 
-def test_an_app_follows_its_sidecar_into_a_new_namespace(stack: Stack) -> None:
-    """The old one, in which the app was, is gone with the sidecar that owned it."""
-    stack.compose("kill", "reviews-v1-sidecar")
+STARTED = "import os; print(os.stat('/proc/1').st_ctime, open('/proc/1/stat').read().split()[21])"
+
+
+@pytest.mark.fault(39)
+@pytest.mark.parametrize("how", ["kill", "stop"])
+def test_an_app_outlives_its_sidecar(stack: Stack, how: str) -> None:
+    """While it is away the others answer; when it is back the same app serves, which was never ended."""
+    before = stack.exec("reviews-v1", "python", "-c", STARTED)
+    stack.compose(how, "reviews-v1-sidecar")
+    wait_until(lambda: "v1" not in stack.versions(20), 40, "reviews v1 is out of use")
     assert stack.get().status == 200
-    stack.compose("up", "--wait", "--no-recreate")
-    wait_until(lambda: "v1" in stack.versions(20), 40, "reviews v1 served again")
-    assert set(stack.versions(60)) == {"v1", "v2", "v3"}
+    stack.compose("start", "reviews-v1-sidecar")
+    wait_until(lambda: "v1" in stack.versions(20), 60, "reviews v1 serves again")
+    assert stack.exec("reviews-v1", "python", "-c", STARTED) == before, "the app is another one now"
+
+
+@pytest.mark.fault(39)
+def test_a_pod_that_is_killed_comes_back_whole(stack: Stack) -> None:
+    """Its owner's network is a new one: who was in the old one is started again in it."""
+    stack.compose("kill", "reviews-v2-pod")
+    stack.compose("start", "reviews-v2-pod")
+    wait_until(lambda: "v2" in stack.versions(20), 120, "reviews v2 serves again")
+
+
+@pytest.mark.fault(39)
+def test_health_checks_leave_no_trace(stack: Stack) -> None:
+    """Nobody asks for pages: after a while no sidecar has counted a request, though every container was looked at."""
+
+    def requests() -> str:
+        page = "http://127.0.0.1:15000/stats?filter=^(istiocustom|http.(inbound|outbound).*downstream_rq_total)"
+        return "\n".join(stack.exec(f"{name}-sidecar", "python", "-c", FETCH, page) for name in WORKLOADS)
+
+    before = requests()
+    checked = len(stack.compose("ps", "--format", "json"))
+    assert checked
+    time.sleep(10)  # three health checks of each container
+    assert requests() == before
+
+
+@pytest.mark.fault(39)
+def test_a_sidecar_starts_in_one_process(stack: Stack) -> None:
+    """The container's first process is the proxy: no shell, and no other Python before it."""
+    processes = [json.loads(line) for line in stack.exec("reviews-v1-sidecar", "python", "-c", STATUS).splitlines()]
+    assert any(process["pid"] == 1 and "sidecar" in process["command"] for process in processes)
 
 
 def test_grafana_has_its_data_source_and_dashboard(stack: Stack) -> None:
