@@ -42,6 +42,7 @@ INDEXED_HEADERS: Final = frozenset(
         b"b3",
         b"content-type",
         b"traceparent",
+        b"tracestate",
         b"x-b3-sampled",
         b"x-b3-traceid",
         b"x-client-trace-id",

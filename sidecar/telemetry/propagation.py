@@ -1,7 +1,8 @@
 """Trace context on the wire: W3C traceparent, and B3 in one header or several.
 
 `extract` reads what a request brought (W3C first, as its ids go on under every format), `inject` writes the context of this
-hop in the formats that came in, and traceparent always. tracestate passes untouched, but for a traceparent that is not one.
+hop in the formats that came in, and traceparent always. tracestate passes
+untouched if it can be one, and if it came with a traceparent (https://www.w3.org/TR/trace-context-2/).
 """
 
 from __future__ import annotations
@@ -17,7 +18,12 @@ _TRACEPARENT = re.compile(rb"([0-9a-f]{2})-([0-9a-f]{32})-([0-9a-f]{16})-([0-9a-
 _B3 = re.compile(rb"([0-9a-f]{16}|[0-9a-f]{32})-([0-9a-f]{16})(?:-([01d])(?:-([0-9a-f]{16}))?)?")
 _HEX_TRACE = re.compile(rb"[0-9a-f]{16}|[0-9a-f]{32}")
 _HEX_SPAN = re.compile(rb"[0-9a-f]{16}")
+_STATE_KEY = rb"[a-z0-9][a-z0-9_\-*/@]{0,255}"
+_STATE_VALUE = rb"[\x20-\x2b\x2d-\x3c\x3e-\x7e]{0,255}[\x21-\x2b\x2d-\x3c\x3e-\x7e]"
+_STATE_MEMBER = re.compile(rb"(" + _STATE_KEY + rb")=" + _STATE_VALUE)
+_STATE_MEMBERS = 32
 _DASH = ord("-")
+_FLAGS = (b"-00", b"-01", b"-02", b"-03")  # sampled, and 2 for an id that is random
 _NO_TRACE = b"0" * 32
 _NO_SPAN = b"0" * 16
 
@@ -32,13 +38,14 @@ _POOL_BYTES = 4096
 class TraceContext:
     """One hop's place in a trace; ids are lower-case hex. `parent_id` is empty in a trace that begins here."""
 
-    __slots__ = ("answer", "b3", "debug", "operation", "parent_id", "sampled", "span_id", "trace_id")
+    __slots__ = ("answer", "b3", "debug", "operation", "parent_id", "random", "sampled", "span_id", "trace_id")
 
-    def __init__(self, trace_id: bytes, span_id: bytes, parent_id: bytes, sampled: bool) -> None:
+    def __init__(self, trace_id: bytes, span_id: bytes, parent_id: bytes, sampled: bool, random: bool = False) -> None:
         self.trace_id = trace_id
         self.span_id = span_id
         self.parent_id = parent_id
         self.sampled = sampled
+        self.random = random  # who began the trace says that its id is
         self.b3 = 0
         self.debug = False
         self.operation = ""  # what the peer calls this request (x-envoy-decorator-operation)
@@ -48,12 +55,15 @@ class TraceContext:
 class Inherited:
     """What a request brought. `sampled` None: the decision is ours; ids empty: the trace begins here."""
 
-    __slots__ = ("b3", "debug", "sampled", "span_id", "trace_id")
+    __slots__ = ("b3", "debug", "random", "sampled", "span_id", "trace_id")
 
-    def __init__(self, trace_id: bytes = b"", span_id: bytes = b"", sampled: bool | None = None) -> None:
+    def __init__(
+        self, trace_id: bytes = b"", span_id: bytes = b"", sampled: bool | None = None, random: bool = False
+    ) -> None:
         self.trace_id = trace_id
         self.span_id = span_id
         self.sampled = sampled
+        self.random = random
         self.b3 = 0
         self.debug = False
 
@@ -85,7 +95,7 @@ def go_on(value: bytes, span_id: bytes) -> TraceContext | None:
     trace_id, parent_id = value[3:35], value[36:52]
     if value.translate(None, b"0123456789abcdef") != b"---" or trace_id == _NO_TRACE or parent_id == _NO_SPAN:
         return None
-    return TraceContext(trace_id, span_id, parent_id, value[54] in b"13579bdf")
+    return TraceContext(trace_id, span_id, parent_id, value[54] in b"13579bdf", value[54] in b"2367abef")
 
 
 def parse_traceparent(value: bytes) -> Inherited | None:
@@ -96,7 +106,16 @@ def parse_traceparent(value: bytes) -> Inherited | None:
     version, trace_id, span_id, flags, rest = match.groups()
     if version == b"ff" or (version == b"00" and rest) or trace_id == _NO_TRACE or span_id == _NO_SPAN:
         return None
-    return Inherited(trace_id, span_id, bool(int(flags, 16) & 1))
+    bits = int(flags, 16)
+    return Inherited(trace_id, span_id, bool(bits & 1), bool(bits & 2))
+
+
+def is_tracestate(value: bytes) -> bool:
+    """Whether it is a tracestate (section 3.3): members with keys that differ, no more than may be, in no odd characters."""
+    members = [member for part in value.split(b",") if (member := part.strip(b" \t"))]
+    found = [_STATE_MEMBER.fullmatch(member) for member in members]
+    keys = {match[1] for match in found if match is not None}
+    return len(members) <= _STATE_MEMBERS and len(keys) == len(members)
 
 
 def parse_b3(value: bytes) -> Inherited | None:
@@ -179,7 +198,7 @@ def replace(headers: Headers, name: bytes, before: bytes | None, value: bytes) -
 
 def inject(context: TraceContext, headers: Headers, before: bytes | None) -> None:
     """Writes the context into request headers, in the place of the traceparent that came, if one did."""
-    value = context.trace_id + (b"-" + context.span_id + (b"-01" if context.sampled else b"-00"))
+    value = context.trace_id + (b"-" + context.span_id + _FLAGS[context.sampled + 2 * context.random])
     replace(headers, b"traceparent", before, b"00-" + value)
     if context.b3:
         _inject_b3(context, headers)

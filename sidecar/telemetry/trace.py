@@ -17,7 +17,16 @@ from mesh.node import Node
 from sidecar.config.model import MILLION, Direction, Tracing
 from sidecar.http.headers import Headers, drop, get, put
 from sidecar.http.response_flags import flags_text
-from sidecar.telemetry.propagation import Inherited, RandomIds, TraceContext, extract, go_on, inject, replace
+from sidecar.telemetry.propagation import (
+    Inherited,
+    RandomIds,
+    TraceContext,
+    extract,
+    go_on,
+    inject,
+    is_tracestate,
+    replace,
+)
 
 if TYPE_CHECKING:
     from sidecar.http.exchange import Exchange
@@ -118,6 +127,8 @@ class Tracer:
         context = go_on(before, span_id) if before is not None and _B3.isdisjoint(indexed) else None
         if context is None:
             context = self._context(extract(indexed, headers), span_id, traced)
+        if b"tracestate" in indexed and (before is None or not is_tracestate(indexed[b"tracestate"])):
+            drop(headers, b"tracestate")
         exchange.trace = context
         self._decorate(exchange, context)
         inject(context, headers, before)
@@ -164,7 +175,8 @@ class Tracer:
         if inherited is None:
             return TraceContext(self._ids.digits(32), span_id, b"", traced)
         sampled = traced if inherited.sampled is None else inherited.sampled
-        context = TraceContext(inherited.trace_id or self._ids.digits(32), span_id, inherited.span_id, sampled)
+        trace_id = inherited.trace_id or self._ids.digits(32)
+        context = TraceContext(trace_id, span_id, inherited.span_id, sampled, inherited.random)
         context.b3 = inherited.b3
         context.debug = inherited.debug
         return context

@@ -14,6 +14,7 @@ from sidecar.telemetry.propagation import (
     extract,
     go_on,
     inject,
+    is_tracestate,
     parse_b3,
     parse_b3_headers,
     parse_traceparent,
@@ -201,3 +202,54 @@ def test_who_is_not_to_record_is_told_so() -> None:
     assert get(headers, b"traceparent") == b"00-" + b"a" * 32 + b"-" + b"b" * 16 + b"-00"
     assert get(headers, b"x-b3-sampled") == b"0"
     assert context.sampled
+
+
+@pytest.mark.fault(35)
+@pytest.mark.parametrize(
+    ("value", "accepted"),
+    [
+        (b"a=b", True),
+        (b"a=b, tenant@system=x ,,0a=!", True),
+        (b"", True),
+        (b",".join(b"k%d=v" % number for number in range(32)), True),
+        (b",".join(b"k%d=v" % number for number in range(33)), False),
+        (b"a=1,a=2", False),
+        (b"A=1", False),
+        (b"a", False),
+        (b"a=", False),
+        (b"=b", False),
+        (b"a=b=c", False),
+        (b"a b=c", False),
+        (b"a=\x01", False),
+        (b"a=\xc3\xa9", False),
+        (b"k" * 256 + b"=v", True),
+        (b"k" * 257 + b"=v", False),
+        (b"a=" + b"v" * 256, True),
+        (b"a=" + b"v" * 257, False),
+        (b"_a=b", False),
+    ],
+)
+def test_tracestate(value: bytes, accepted: bool) -> None:
+    assert is_tracestate(value) is accepted
+
+
+@given(st.binary(max_size=300))
+def test_any_bytes_are_a_tracestate_or_none(value: bytes) -> None:
+    assert is_tracestate(value) in (True, False)
+
+
+@pytest.mark.fault(35)
+@pytest.mark.parametrize("flags", [b"00", b"01", b"02", b"03"])
+@pytest.mark.parametrize("version", [b"00", b"cc"])
+def test_the_random_flag_goes_on(flags: bytes, version: bytes) -> None:
+    value = b"%b-%b-%b-%b" % (version, TRACE, SPAN, flags)
+    found = parse_traceparent(value)
+    assert found is not None
+    bits = int(flags, 16)
+    assert (found.sampled, found.random) == (bool(bits & 1), bool(bits & 2))
+    quick = go_on(value, NEW)
+    assert (quick is None) == (version != b"00")
+    context = quick or TraceContext(TRACE, NEW, SPAN, bool(found.sampled), found.random)
+    headers: Headers = [(b"traceparent", value)]
+    inject(context, headers, value)
+    assert headers == [(b"traceparent", b"00-%b-%b-%b" % (TRACE, NEW, flags))]

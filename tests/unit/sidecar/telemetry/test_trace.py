@@ -313,3 +313,25 @@ def test_the_ring_is_bounded_and_everything_is_forwarded() -> None:
         spans.add(span)
     assert len(spans.recent) == RING_SIZE
     assert len(forwarded) == RING_SIZE + 10
+
+
+@pytest.mark.fault(35)
+@pytest.mark.parametrize(
+    ("fields", "state"),
+    [
+        ({}, None),
+        ({"b3": b"%b-%b-1" % (b"a" * 32, b"b" * 16)}, None),
+        ({"traceparent": b"garbage"}, None),
+        ({"traceparent": b"00-%b-%b-01" % (b"a" * 32, b"b" * 16)}, b"a=b"),
+        ({"traceparent": b"cc-%b-%b-03-more" % (b"a" * 32, b"b" * 16)}, b"a=b"),
+    ],
+)
+def test_a_tracestate_goes_on_with_its_traceparent_only(fields: dict[str, bytes], state: bytes | None) -> None:
+    assert get(begun(tracestate=b"a=b", **fields).headers, b"tracestate") == state
+
+
+@pytest.mark.fault(35)
+def test_what_is_no_tracestate_ends_here() -> None:
+    made = begun(traceparent=b"00-%b-%b-03" % (TRACE, SPAN), tracestate=b"A=1")
+    assert get(made.headers, b"tracestate") is None
+    assert (get(made.headers, b"traceparent") or b"").endswith(b"-03")
