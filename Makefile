@@ -5,7 +5,7 @@ ARGS ?=
 JOBS ?= auto
 BIN := .venv/bin
 
-.PHONY: help demo native test wheel test-native check bench fuzz test-compose docs format clean
+.PHONY: help demo native test wheel test-native check bench fuzz mutate test-compose docs format clean
 help:
 	@echo "make demo          run the mesh on this machine (ARGS=\"--duration 20\")"
 	@echo "make test          run the tests               (ARGS=\"-k retry\", JOBS=4)"
@@ -16,6 +16,7 @@ help:
 	@echo "make bench         µs of CPU per request, beside Envoy's, in one run (ARGS=\"--case plain\")"
 	@echo "make fuzz          throw bytes at the codecs    (ARGS=\"--seconds 60\")"
 	@echo "make docs          write the reference pages from the code"
+	@echo "make mutate        change the source a little, and see which changes no test notices (ARGS=\"--minutes 20\")"
 	@echo "make test-compose  the compose stack on a real container engine"
 
 # An environment in two stages, each remade whenever what it is made from changes: what runs, and what it is worked on with.
@@ -57,6 +58,9 @@ check: .venv/.made
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-logo
+
+mutate: .venv/.made
+	$(BIN)/python -m tests.mutate $(ARGS)
 
 bench: .venv/.made
 	-@$(BIN)/python -m sidecar.process.native_build

@@ -14,10 +14,14 @@ import os
 if not os.environ.get("MESH_TEST_NATIVE"):
     os.environ["MESH_NATIVE"] = "off"  # before anything of the sidecar is imported
 
-from hypothesis import settings
+from hypothesis import Phase, settings
 from pytest import Config, Item, hookimpl
 
 settings.register_profile("gate", deadline=None, derandomize=True)
+# For mutation runs: whether an example fails is all that counts, not which is the smallest.
+settings.register_profile(
+    "mutate", deadline=None, derandomize=True, max_examples=30, database=None, phases=(Phase.explicit, Phase.generate)
+)
 settings.register_profile("explore", deadline=None, max_examples=5_000)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "gate"))
 
