@@ -41,4 +41,5 @@ def response_head(status: int, headers: Headers) -> bytes:
 def request_head(head: RequestHead, framing: bytes) -> bytes:
     """A request's head, with the empty line; its headers are not empty, `framing` are whole lines."""
     fields = _lines(map(_field, head.headers))
-    return b"%b %b HTTP/1.1\r\nhost: %b\r\n%b\r\n%b\r\n" % (head.method, head.target, head.authority, fields, framing)
+    parts = (head.method, b" ", head.target, b" HTTP/1.1\r\nhost: ", head.authority, b"\r\n", fields, b"\r\n", framing)
+    return b"".join(parts) + b"\r\n"

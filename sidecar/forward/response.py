@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 from sidecar.forward.attempts import Attempts
 from sidecar.http.grpc import outcome
 from sidecar.http.head import ResponseHead
-from sidecar.http.headers import Headers, drop, drop_nominated, get
+from sidecar.http.headers import Headers, decimal, drop, drop_nominated, get
 from sidecar.http.streams import NO_TRAILERS, Trailers
 from sidecar.process.timers import NEVER
 
@@ -123,7 +123,7 @@ class Responses(Attempts):
         if b"connection" in hop_headers and hop_headers[b"connection"] not in _NOMINATES_NOTHING:
             drop_nominated(headers, hop_headers[b"connection"])
         if self.request_complete and not self._upgrade:
-            headers.append((b"x-envoy-upstream-service-time", b"%d" % ((now - self.upstream_started) * 1000)))
+            headers.append((b"x-envoy-upstream-service-time", decimal(int((now - self.upstream_started) * 1000))))
         if self.route.tells_client_attempts:
             headers.append((b"x-envoy-attempt-count", b"%d" % self.attempts))
         destination = self._destination

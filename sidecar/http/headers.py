@@ -12,6 +12,13 @@ from typing import Final
 Header = tuple[bytes, bytes]
 Headers = list[Header]
 
+_DECIMALS: Final = tuple(b"%d" % number for number in range(1000))
+
+
+def decimal(number: int) -> bytes:
+    """A whole number as a header's value; those that come often are made once."""
+    return _DECIMALS[number] if 0 <= number < 1000 else b"%d" % number
+
 
 def get(headers: Sequence[Header], name: bytes) -> bytes | None:
     """The first value of `name` (lower-case), or None."""

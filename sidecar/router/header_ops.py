@@ -65,6 +65,9 @@ def _adding(add: HeaderAdd) -> Mutation:
         value_of = lambda _exchange: constant  # noqa: E731
     if name in (b"host", b":authority"):
         return lambda exchange, _headers: setattr(exchange, "authority", value_of(exchange))
+    if "%" not in add.value and add.value and action is AppendAction.APPEND:
+        header = (name, add.value.encode())
+        return lambda _exchange, headers: headers.append(header)
 
     def mutate(exchange: Exchange, headers: Headers) -> None:
         value = value_of(exchange)

@@ -213,7 +213,8 @@ def _text_elsewhere(exchange: Exchange, command: int) -> str:
         return exchange.downstream.local.text
     if command == REMOTE:
         return exchange.client.text
-    return getattr(exchange.downstream, "server_name", "")
+    # Of HTTP there is none; asking for what is not there costs an exception.
+    return "" if exchange.method else getattr(exchange.downstream, "server_name", "")
 
 
 def _octets(exchange: Exchange, command: int, header: bytes) -> bytes | None:
