@@ -191,7 +191,10 @@ async def test_batches_at_the_same_time_come_one_after_the_other(source: Source)
 async def test_a_client_that_goes_away_before_the_commit_leaves_none(source: Source) -> None:
     heard: list[int] = []
     source.listen(lambda commit: heard.append(commit.revision))
-    caller = asyncio.get_running_loop().create_task(source.apply(put(route())))
+    (one,) = put(route())
+    # So many that they are not there yet when the client is gone.
+    many = [replace(one, key=one.key._replace(name=f"r{number}")) for number in range(5_000)]
+    caller = asyncio.get_running_loop().create_task(source.apply(many))
     await asyncio.sleep(0)
     caller.cancel()
     with pytest.raises(asyncio.CancelledError):
