@@ -31,7 +31,7 @@ class Service:
     """`host` is fully qualified; `addresses` are its virtual IPs; `endpoints` are the inline DNS endpoints of a
     ServiceEntry with DNS resolution, as (name, ports by service-port number). `affinity` keeps a client with one endpoint,
     `near` says which are preferred (Kubernetes' `sessionAffinity` and `trafficDistribution`), where no DestinationRule
-    says otherwise."""
+    says otherwise; `export_to` names the namespaces that are told of it, none means all."""
 
     host: str
     name: str
@@ -44,6 +44,7 @@ class Service:
     endpoints: tuple[Instance, ...] = ()
     affinity: bool = False
     near: str = ""
+    export_to: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +88,8 @@ class MeshConfig:
     `access_log_file` empty switches access logs off, `access_log_format` empty is Istio's own format; `sampling` is in
     percent; `otlp_endpoint` is the URL that spans are sent to (`http://collector:4318/v1/traces`), empty for none.
     `app_idle_timeout` closes a sidecar's idle connections to its app before the app does (servers keep them for 5 s and
-    more), so that no request is sent into a connection that is just being closed."""
+    more), so that no request is sent into a connection that is just being closed. `access_log_filter` is the expression
+    of a Telemetry resource, `tags` are those of its spans: name → (literal or header, value or name, default)."""
 
     access_log_file: str = "/dev/stdout"
     access_log_encoding: AccessLogEncoding = AccessLogEncoding.TEXT
@@ -99,6 +101,8 @@ class MeshConfig:
     connect_timeout: float = 10.0
     app_idle_timeout: float = 4.0
     root_namespace: str = "istio-system"
+    access_log_filter: str = ""
+    tags: tuple[tuple[str, tuple[str, str, str]], ...] = ()
 
 
 @dataclass(frozen=True, slots=True, weakref_slot=True, eq=False)

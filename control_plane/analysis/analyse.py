@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterable
 from typing import Final
 
-from control_plane.analysis import destination_rules, gateways, virtual_services
+from control_plane.analysis import destination_rules, gateways, service_entries, virtual_services
 from control_plane.analysis.examined import Examined
 from control_plane.analysis.finding import Finding
 from control_plane.world import World
@@ -21,6 +21,7 @@ CHECKS: Final[tuple[Callable[[Examined], Iterable[Finding]], ...]] = (
     destination_rules.unknown_hosts,
     destination_rules.empty_subsets,
     gateways.conflicting_ports,
+    service_entries.wildcards_by_name,
 )
 
 

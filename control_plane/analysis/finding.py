@@ -44,6 +44,7 @@ SUBSET_SELECTS_NOTHING = Code("IST0173", "DestinationRuleSubsetNotSelectPods", L
 UNKNOWN_RULE_HOST = Code("IST0174", "UnknownDestinationRuleHost", Level.WARNING)
 # Our own.
 SHORT_NAME_WITH_DOTS = Code("MESH0001", "HostNotCompleted", Level.WARNING)
+NOT_LOOKED_UP = Code("MESH0003", "HostNotLookedUp", Level.WARNING)
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
 
 from control_plane.registry.kubernetes import Kubernetes
 from control_plane.registry.ports import Wanted, reached, service_ports
@@ -25,6 +25,7 @@ from mesh.naming import service_host
 from mesh.node import GENERATOR_GRPC, Locality, Node, ServicePort
 
 Kinds = Mapping[str, tuple[Resource, ...]]
+EXPORT_TO: Final = "networking.istio.io/exportTo"  # an annotation of Kubernetes' Service
 NONE: Mapping[str, str] = {}
 
 _RESOLUTIONS = {
@@ -159,6 +160,7 @@ def _kubernetes_service(resource: Resource, members: Members, kubernetes: Kubern
         selector=spec.selector,
         affinity=spec.session_affinity is SessionAffinity.CLIENT_IP,
         near=spec.traffic_distribution,
+        export_to=_exported(resource.annotations),
     )
     if spec.type is ServiceType.EXTERNAL_NAME:
         name = Instance(spec.external_name, {}, namespace=namespace)
@@ -169,6 +171,10 @@ def _kubernetes_service(resource: Resource, members: Members, kubernetes: Kubern
     return _Declared(service, wanted, members.selected(service, wanted), selects=True)
 
 
+def _exported(annotations: Mapping[str, str]) -> tuple[str, ...]:
+    return tuple(name for part in annotations.get(EXPORT_TO, "").split(",") if (name := part.strip()))
+
+
 def _service_entry(resource: Resource, host: str, members: Members) -> _Declared:
     spec: ServiceEntry = resource.spec
     selects = spec.workload_selector is not None
@@ -176,11 +182,12 @@ def _service_entry(resource: Resource, host: str, members: Members) -> _Declared
         host=host,
         name=host,
         namespace=resource.key.namespace,
-        ports=tuple(ServicePort(p.number, p.name, p.protocol, p.target_port or 0) for p in spec.ports),
+        ports=tuple(ServicePort(p.number, p.name, p.protocol.spoken, p.target_port or 0) for p in spec.ports),
         resolution=_RESOLUTIONS[spec.resolution],
         addresses=spec.addresses,
         external=spec.location is Location.MESH_EXTERNAL,
         selector=spec.workload_selector.labels if spec.workload_selector else {},
+        export_to=spec.export_to,
     )
     wanted = tuple(Wanted(port.number, port.app_port) for port in service.ports)
     if selects:

@@ -8,6 +8,7 @@ from typing import Any, Final
 
 from envoy.config.route.v3.route_components_pb2 import DirectResponseAction, RedirectAction, RouteAction
 
+from control_plane.translate.fault import chance_of
 from control_plane.translate.hash_policy import hash_policy
 from control_plane.translate.headers import apply_headers
 from control_plane.translate.messages import duration
@@ -19,6 +20,7 @@ from mesh.istio.virtual_service import (
     HTTPRedirect,
     HTTPRewrite,
     HTTPRoute,
+    Percent,
     RedirectPortSelection,
 )
 
@@ -74,6 +76,10 @@ def _forward(route: Any, rule: HTTPRoute, authority: str, target: Target) -> Non
         authority = rule.rewrite.authority or authority
     if authority:
         action.host_rewrite_literal = authority
+    for copied_to, percent in () if target.grpc else rule.mirrored:
+        mirror = action.request_mirror_policies.add(cluster=target.cluster(copied_to))
+        mirror.runtime_fraction.default_value.CopyFrom(chance_of(Percent(value=percent)))
+        mirror.trace_sampled.value = False
     only = rule.route[0] if len(rule.route) == 1 else None
     hashing = target.hashing(target.cluster(only.destination)) if only is not None else None
     if (policy := retry_policy(rule.retries, sticky=hashing is not None)) is not None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any, Final
 
 from envoy.extensions.filters.http.cors.v3.cors_pb2 import Cors
@@ -55,8 +56,9 @@ def by_rds(manager: Any, name: str) -> Any:
     return network_filter(HTTP_CONNECTION_MANAGER, manager)
 
 
-def by_config(manager: Any, config: Any) -> Any:
-    """The network filter of a manager with routes of its own."""
+def by_config(manager: Any, config: Any, filters: Iterable[Any] = ()) -> Any:
+    """The network filter of a manager with routes of its own, and filters before the router."""
     manager.route_config.CopyFrom(config)
+    manager.http_filters.extend(filters)
     manager.http_filters.append(ROUTER_FILTER)
     return network_filter(HTTP_CONNECTION_MANAGER, manager)

@@ -6,25 +6,15 @@ from typing import Any
 
 from envoy.config.route.v3.route_components_pb2 import RouteAction
 
+from control_plane.translate.cluster_policies import cluster_policy
 from control_plane.translate.index import Index
 from control_plane.translate.messages import duration
-from control_plane.translate.policy import service_policy, subset_policy
 from mesh.istio.load_balancing import ConsistentHashLB
-from mesh.naming import ClusterName
 
 
 def consistent_hash(index: Index, cluster: str, client_namespace: str) -> ConsistentHashLB | None:
     """How requests of a namespace to a cluster are spread, None when not by a key."""
-    name = ClusterName.parse(cluster)
-    service = index.service(name.host) if name is not None else None
-    if name is None or service is None:
-        return None
-    rule = index.rule(service.host, service.namespace, client_namespace)
-    policy = service_policy(service, rule.policy if rule is not None else None, name.port)
-    subsets = rule.subsets if rule is not None else ()
-    subset = next((subset for subset in subsets if subset.name == name.subset), None)
-    if subset is not None:
-        policy = subset_policy(policy, subset.traffic_policy, name.port)
+    policy = cluster_policy(index, cluster, client_namespace)
     return policy.load_balancer.consistent_hash if policy.load_balancer is not None else None
 
 

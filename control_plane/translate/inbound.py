@@ -9,7 +9,7 @@ from typing import Any, Final
 from envoy.config.core.v3.base_pb2 import INBOUND
 from envoy.config.listener.v3.listener_components_pb2 import FilterChain, FilterChainMatch, ListenerFilter
 from envoy.config.listener.v3.listener_pb2 import Listener
-from envoy.config.route.v3.route_components_pb2 import Route, RouteAction, VirtualHost
+from envoy.config.route.v3.route_components_pb2 import RouteAction, VirtualHost
 from envoy.config.route.v3.route_pb2 import RouteConfiguration
 from envoy.extensions.filters.listener.original_dst.v3.original_dst_pb2 import OriginalDst
 
@@ -18,12 +18,13 @@ from control_plane.translate.actions import NO_TIMEOUT
 from control_plane.translate.cluster_policy import apply_policy, set_http_options, spoken
 from control_plane.translate.clusters import static_cluster
 from control_plane.translate.connection_manager import SERVER_NAME, by_config, connection_manager
+from control_plane.translate.inbound_routes import Asked, asked_of, inbound_routes
 from control_plane.translate.index import Index
 from control_plane.translate.listeners import HTTP_DETECTED, WILDCARD, detect_http
-from control_plane.translate.match import catch_all
 from control_plane.translate.messages import address, duration, istio_metadata, tcp_proxy
-from control_plane.translate.policy import DEFAULT
+from control_plane.translate.policy import DEFAULT, Policy
 from control_plane.translate.ports import is_unknown, may_be_http
+from control_plane.translate.scope import sidecar_of
 from control_plane.translate.telemetry import access_logs
 from control_plane.translate.viewer import Audience
 from mesh.naming import (
@@ -81,7 +82,7 @@ def _served(index: Index, node: Node) -> list[Served]:
     found = {port.app_port: Served(own, port, node.namespace) for port in reversed(node.ports)}
     if node.interception != INTERCEPT_NONE:
         for host, instance in index.served_by(node.id):
-            service = index.service(host)
+            service = index.served_service(host)
             for port in service.ports if service is not None else ():
                 target = instance.ports.get(port.number, 0)
                 if target and service is not None:
@@ -93,12 +94,18 @@ def _served(index: Index, node: Node) -> list[Served]:
 # ── clusters ──────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
+def _policy(index: Index, node: Node) -> Policy:
+    """What the workload's Sidecar says of connections to the app."""
+    sidecar = sidecar_of(index.sidecars, node, index.mesh.root_namespace)
+    return Policy(connection_pool=sidecar.spec.inbound_connection_pool) if sidecar is not None else DEFAULT
+
+
 def _cluster(index: Index, node: Node, served: Served) -> Any:
     cluster = static_cluster(served.cluster, node.app_address, served.number)
     name = served.host.partition(".")[0]
     services = [{"host": served.host, "name": name, "namespace": served.namespace}]
     cluster.metadata.CopyFrom(istio_metadata({"services": services}))
-    apply_policy(cluster, DEFAULT, index.mesh, Audience.EXPLICIT, served.port)
+    apply_policy(cluster, _policy(index, node), index.mesh, Audience.EXPLICIT, served.port)
     if may_be_http(served.port) and index.mesh.app_idle_timeout:
         set_http_options(cluster, spoken(None, served.port), index.mesh.app_idle_timeout)
     return cluster
@@ -182,10 +189,11 @@ def _port_match(port: int, protocols: tuple[str, ...] = ()) -> Any:
 def _http(index: Index, node: Node, served: Served) -> Any:
     manager = connection_manager(index.mesh, node, f"inbound_{node.address}_{served.number}")
     manager.server_name = SERVER_NAME
-    return by_config(manager, _route_config(served))
+    asked = asked_of(index, served.host)
+    return by_config(manager, _route_config(served, asked), asked.filters)
 
 
-def _route_config(served: Served) -> Any:
+def _route_config(served: Served, asked: Asked) -> Any:
     """Everything goes to the app, without a time-out: that is the client's business."""
     action = RouteAction(
         cluster=served.cluster,
@@ -193,9 +201,10 @@ def _route_config(served: Served) -> Any:
         max_grpc_timeout=duration(NO_TIMEOUT),
         retry_policy=retry.INBOUND,
     )
-    route = Route(name=DEFAULT_ROUTE, match=catch_all(), route=action)
-    route.decorator.operation = f"{served.host}:{served.port.number}/*"
-    host = VirtualHost(name=f"inbound|http|{served.port.number}", domains=["*"], routes=[route])
+    routes = list(inbound_routes(asked, action))
+    for route in routes:
+        route.decorator.operation = f"{served.host}:{served.port.number}/*"
+    host = VirtualHost(name=f"inbound|http|{served.port.number}", domains=["*"], routes=routes)
     config = RouteConfiguration(name=served.cluster, virtual_hosts=[host])
     config.validate_clusters.value = False
     return config

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from operator import is_
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 from weakref import WeakKeyDictionary
 
+from control_plane.translate.delegates import with_delegates
 from control_plane.translate.host_rules import (
     HostRule,
     HostRules,
@@ -23,8 +24,11 @@ from control_plane.translate.host_rules import (
 )
 from control_plane.translate.hosts import covers, is_wildcard, qualified
 from control_plane.translate.memo import Memo, Table
+from control_plane.translate.scope import UNSCOPED, Scope, Scoping, scoped, visible
 from control_plane.world import Instance, MeshConfig, Service, World
-from mesh.istio.virtual_service import MESH_GATEWAY, VirtualService
+from mesh.istio.virtual_service import MESH_GATEWAY, Delegate, HTTPMatchRequest, VirtualService
+from mesh.istio.virtual_service_tcp import L4MatchAttributes
+from mesh.node import Node
 
 if TYPE_CHECKING:
     from mesh.istio.resource import Resource
@@ -67,8 +71,11 @@ class Index:
     it was made from has changed: so everything that comes from a world is read through here (`memo`). It does not hold
     the world itself, which would keep both for ever (`index_of`)."""
 
-    def __init__(self, world: World) -> None:
+    def __init__(self, world: World, whole: Index | None = None) -> None:
+        """`whole` is the index of the whole world when this one's are scopes of it."""
         self.memo = Memo()
+        self._whole = whole
+        self._rounds = 0
         self._resources: Mapping[str, tuple[Resource, ...]] = {}
         self._by_host: dict[str, Service] = {}
         self._services: tuple[Service, ...] = ()
@@ -88,6 +95,8 @@ class Index:
 
     def follow(self, world: World) -> None:
         """From now on the look-ups are in `world`. Costs what changed since the one before, and a glance at the rest."""
+        self._rounds += 1
+        self.memo.changed("whole", self._rounds)
         before, self._resources = self._resources, world.resources
         changed = {kind for kind in before.keys() | world.resources.keys() if not _same(before, world.resources, kind)}
         self.memo.next_round()
@@ -132,8 +141,10 @@ class Index:
 
     def _follow_virtual_services(self, resources: Sequence[Resource]) -> None:
         known = self._bound
-        self._bound = {id(r): known.get(id(r)) or _bound(r) for r in resources}
-        self._virtual_services = tuple(self._bound[id(resource)] for resource in resources)
+        parts = {(r.key.namespace, r.key.name): r.spec for r in resources if r.spec.delegated}
+        own = [resource for resource in resources if not resource.spec.delegated]
+        self._bound = {id(r): (None if _delegates(r) else known.get(id(r))) or _bound(r, parts) for r in own}
+        self._virtual_services = tuple(self._bound[id(resource)] for resource in own)
         exact: dict[str, BoundService] = {}
         wildcards: dict[str, BoundService] = {}
         for bound in self._virtual_services:
@@ -215,17 +226,45 @@ class Index:
 
     @property
     def hashes(self) -> bool:
-        """Whether any DestinationRule spreads requests by a key."""
-        return self.fact("hashes", lambda index: hashes(index.destination_rules))
+        """Whether any DestinationRule or service spreads requests by a key."""
+        return self.fact(
+            "hashes",
+            lambda index: hashes(index.destination_rules) or any(service.affinity for service in index.services),
+        )
 
     @property
     def prefers_places(self) -> bool:
-        """Whether any DestinationRule may make some client prefer the endpoints near to it."""
-        return self.fact("prefers places", lambda index: any(map(prefers_places, index.destination_rules)))
+        """Whether any DestinationRule or service may make some client prefer the endpoints near to it."""
+        return self.fact(
+            "prefers places",
+            lambda index: (
+                any(map(prefers_places, index.destination_rules)) or any(service.near for service in index.services)
+            ),
+        )
 
     @property
     def destination_rules(self) -> tuple[Resource, ...]:
         return self.memo.read("rules", self._resources.get("DestinationRule", ()))
+
+    @property
+    def whole(self) -> Index:
+        """The index of the whole world. Who reads another one through this is made again with every change there."""
+        if self._whole is None:
+            return self
+        self.memo.read("whole", self._rounds)
+        return self._whole
+
+    @property
+    def rate_limits(self) -> tuple[Resource, ...]:
+        return self._resources.get("RateLimit", ())  # a change of any clears everything
+
+    @property
+    def sidecars(self) -> tuple[Resource, ...]:
+        return self._resources.get("Sidecar", ())  # likewise
+
+    def served_service(self, host: str) -> Service | None:
+        """A service, whether or not the client is told of it: it may be what its own workload serves."""
+        return self.whole.service(host)
 
     def service(self, host: str) -> Service | None:
         return self.memo.read(("service", host), self._by_host.get(host))
@@ -278,15 +317,50 @@ class Index:
         return None
 
 
-_INDEXES: WeakKeyDictionary[World, Index] = WeakKeyDictionary()
+class Indexes:
+    """The index of one world after the other, and those of its scopes, each made when it is first asked for."""
+
+    def __init__(self, world: World) -> None:
+        self.whole = Index(world)
+        self._scoping = Scoping(world)
+        self._round = 0
+        self._scoped: dict[Scope, tuple[Index, int]] = {}
+
+    def follow(self, world: World) -> None:
+        """From now on the look-ups are in `world`. Scopes that nobody asked for since the last time are forgotten."""
+        self.whole.follow(world)
+        self._scoping = Scoping(world)
+        self._scoped = {scope: kept for scope, kept in self._scoped.items() if kept[1] == self._round}
+        self._round += 1
+
+    def of(self, world: World, node: Node) -> Index:
+        """What a proxy is told of. `world` is the one that is followed."""
+        scope = self._scoping.of(node)
+        if scope == UNSCOPED:
+            return self.whole
+        index, at = self._scoped.get(scope, (None, -1))
+        if index is None:
+            index = Index(scoped(world, scope), self.whole)
+        elif at != self._round:
+            index.follow(scoped(world, scope))
+        self._scoped[scope] = (index, self._round)
+        return index
+
+
+_INDEXES: WeakKeyDictionary[World, Indexes] = WeakKeyDictionary()
+
+
+def indexes_of(world: World) -> Indexes:
+    """The indexes of a world, made when it is first asked for."""
+    found = _INDEXES.get(world)
+    if found is None:
+        found = _INDEXES[world] = Indexes(world)
+    return found
 
 
 def index_of(world: World) -> Index:
-    """The index of a world, made when it is first asked for."""
-    found = _INDEXES.get(world)
-    if found is None:
-        found = _INDEXES[world] = Index(world)
-    return found
+    """The index of a whole world."""
+    return indexes_of(world).whole
 
 
 def _same(one: Mapping[str, tuple[Resource, ...]], other: Mapping[str, tuple[Resource, ...]], kind: str) -> bool:
@@ -319,19 +393,41 @@ def _of_nodes(instances: Iterable[Instance]) -> dict[str, tuple[Instance, ...]]:
     return found
 
 
-def _bound(resource: Resource) -> BoundService:
-    spec: VirtualService = resource.spec
+Parts = Mapping[tuple[str, str], VirtualService]  # VirtualServices without hosts, by namespace and name
+
+
+def _delegates(resource: Resource) -> bool:
+    return any(rule.delegate is not None for rule in resource.spec.http)
+
+
+def _bound(resource: Resource, parts: Parts) -> BoundService:
     namespace = resource.key.namespace
+
+    def delegate(named: Delegate) -> VirtualService | None:
+        where = named.namespace or namespace
+        found = parts.get((where, named.name))
+        return found if found is not None and visible(found.export_to, where, namespace) else None
+
+    spec = with_delegates(resource.spec, delegate)
     return BoundService(
         resource,
         spec,
         tuple(dict.fromkeys(qualified(host, namespace) for host in spec.hosts)),
         frozenset(gateway_name(name, namespace) for name in spec.gateways or (MESH_GATEWAY,)),
-        any(match.source_namespace for route in spec.http for match in route.match),
+        any(match.source_namespace for match in _all_matches(spec)),
     )
 
 
+def _all_matches(spec: VirtualService) -> Iterator[HTTPMatchRequest | L4MatchAttributes]:
+    for http in spec.http:
+        yield from http.match
+    for tls in spec.tls:
+        yield from tls.match
+    for tcp in spec.tcp:
+        yield from tcp.match
+
+
 def _source_labels(virtual_services: Iterable[BoundService]) -> tuple[str, ...]:
-    """The labels by which any rule tells its clients apart."""
-    matches = (match for bound in virtual_services for route in bound.spec.http for match in route.match)
+    """The labels by which any VirtualService tells its clients apart."""
+    matches = (match for bound in virtual_services for match in _all_matches(bound.spec))
     return tuple(sorted({label for match in matches for label in match.source_labels}))

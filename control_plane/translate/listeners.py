@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+import ipaddress
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
 from typing import Any, Final
 
 from envoy.config.core.v3.address_pb2 import CidrRange
@@ -10,13 +12,17 @@ from envoy.config.core.v3.base_pb2 import OUTBOUND
 from envoy.config.listener.v3.listener_components_pb2 import FilterChain, FilterChainMatch, ListenerFilter
 from envoy.config.listener.v3.listener_pb2 import Listener
 from envoy.extensions.filters.listener.http_inspector.v3.http_inspector_pb2 import HttpInspector
+from envoy.extensions.filters.listener.tls_inspector.v3.tls_inspector_pb2 import TlsInspector
 
 from control_plane.translate.connection_manager import CONNECT, by_rds, connection_manager
 from control_plane.translate.index import Index
 from control_plane.translate.messages import address, duration, is_loopback, tcp_proxy
-from control_plane.translate.ports import is_http, is_unknown, may_be_http, virtual_addresses, virtual_networks
+from control_plane.translate.ports import is_http, is_tls, is_unknown, virtual_addresses, virtual_networks
 from control_plane.translate.routes import http_ports
+from control_plane.translate.tcp_filter import tcp_filter
+from control_plane.translate.tcp_routes import Chain, service_chains
 from control_plane.translate.telemetry import access_logs
+from control_plane.translate.viewer import Viewer
 from control_plane.world import OutboundPolicy
 from mesh.naming import (
     ADMIN_PORT,
@@ -26,7 +32,6 @@ from mesh.naming import (
     OUTBOUND_LISTENER,
     PASSTHROUGH_CLUSTER,
     PROMETHEUS_PORT,
-    outbound_cluster,
 )
 from mesh.node import INTERCEPT_NONE, Node
 from mesh.xds import any_of
@@ -38,13 +43,13 @@ HTTP_DETECTED: Final = ("http/1.0", "http/1.1", "h2c")
 DETECTION_TIMEOUT: Final = 0.1
 
 
-def outbound_listeners(index: Index, node: Node) -> Mapping[str, Any]:
+def outbound_listeners(index: Index, viewer: Viewer, node: Node) -> Mapping[str, Any]:
     """By name. A sidecar that is asked as a proxy has one listener; a transparent one also has those that captured
     connections are handed to by their original destination, which open no port."""
     if node.interception == INTERCEPT_NONE:
         return {OUTBOUND_LISTENER: _explicit(index, node)}
     listeners = {OUTBOUND_LISTENER: _virtual(index, node)}
-    for listener in (*_wildcard_listeners(index, node), *_address_listeners(index, node)):
+    for listener in (*_wildcard_listeners(index, viewer, node), *_address_listeners(index, viewer, node)):
         listeners.setdefault(listener.name, listener)
     return listeners
 
@@ -105,22 +110,22 @@ def _unknown(index: Index) -> Any:
 # ── captured ports ────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def _wildcard_listeners(index: Index, node: Node) -> Iterator[Any]:
-    """`0.0.0.0_PORT`, for every port on which hosts are told apart by their name or by blocks of addresses."""
+def _wildcard_listeners(index: Index, viewer: Viewer, node: Node) -> Iterator[Any]:
+    """`0.0.0.0_PORT`, for every port on which hosts are told apart by their name, by blocks of addresses, or not at all."""
     http = captured_http_ports(index, node)
-    networks = _networks_by_port(index)
+    chains = _wildcard_chains(index, viewer)
     detected = {p.number for service in index.services for p in service.ports if is_unknown(p)}
-    for port in sorted({*http, *networks} - _own_ports(node)):
+    for port in sorted({*http, *chains} - _own_ports(node)):
         listener = _captured(f"{WILDCARD}_{port}", WILDCARD, port)
-        for network, cluster in sorted(networks.get(port, {}).items()):
-            match = FilterChainMatch(prefix_ranges=[_cidr(network)])
-            listener.filter_chains.add(
-                name=cluster, filter_chain_match=match, filters=[tcp_proxy(cluster, access_logs(index.mesh))]
-            )
+        own = [chain for chain in chains.get(port, ()) if chain.names or chain.networks]
+        rest = next((chain for chain in chains.get(port, ()) if chain not in own), None)
+        add_chains(listener, index, viewer.namespace, own)
+        detect = port in detected or rest is not None or any(chain.names for chain in own)
         if port in http:
-            _add_http(index, node, listener, port, detect=port in detected)
-        else:
-            listener.default_filter_chain.CopyFrom(_unknown(index))
+            _add_http(index, node, listener, port, detect)
+        if port not in http or detect:
+            default = _unknown(index) if rest is None else _chain(index, viewer.namespace, rest)
+            listener.default_filter_chain.CopyFrom(default)
         yield listener
 
 
@@ -129,46 +134,80 @@ def _add_http(index: Index, node: Node, listener: Any, port: int, detect: bool) 
     chain = listener.filter_chains.add(name=f"{WILDCARD}_{port}", filters=[by_rds(manager, str(port))])
     if detect:
         chain.filter_chain_match.application_protocols.extend(HTTP_DETECTED)
-        listener.default_filter_chain.CopyFrom(_unknown(index))
         detect_http(listener)
 
 
-def _networks_by_port(index: Index) -> dict[int, dict[str, str]]:
-    """Port → block of addresses → the cluster of the TCP service that has it; the first service has it."""
-    found: dict[int, dict[str, str]] = {}
+def _wildcard_chains(index: Index, viewer: Viewer) -> dict[int, list[Chain]]:
+    """Port → the chains of the services that have blocks of addresses there, or (ServiceEntries) none at all: a TLS hello
+    has the host's name in it, and of others the first service gets what nobody else does."""
+    found: dict[int, list[Chain]] = {}
     for service in index.services:
-        for network in virtual_networks(service):
-            for port in service.ports:
-                if not may_be_http(port):
-                    cluster = outbound_cluster(service.host, port.number)
-                    found.setdefault(port.number, {}).setdefault(network, cluster)
+        networks = virtual_networks(service)
+        nowhere = not service.addresses and service.name == service.host
+        for port in service.ports:
+            if is_http(port) or not (networks or nowhere):
+                continue
+            for chain in service_chains(index, viewer, service, port):
+                names = chain.names or ((service.host.lower(),) if nowhere and is_tls(port) else ())
+                found.setdefault(port.number, []).append(
+                    replace(chain, names=names, networks=chain.networks or networks)
+                )
     return found
 
 
-def _address_listeners(index: Index, node: Node) -> Iterator[Any]:
-    """`ADDRESS_PORT`, for the virtual addresses of services whose bytes tell nothing of the host. A service without an
-    address of its own is reached as it would be without the mesh."""
+def _address_listeners(index: Index, viewer: Viewer, node: Node) -> Iterator[Any]:
+    """`ADDRESS_PORT`, for the virtual addresses of services whose bytes tell nothing of the host. A service of the registry
+    without an address of its own is reached as it would be without the mesh."""
     own = _own_ports(node)
     for service in index.services:
         for port in service.ports:
             if is_http(port) or port.number in own:
                 continue
             for vip in virtual_addresses(service):
-                cluster = outbound_cluster(service.host, port.number)
                 listener = _captured(f"{vip}_{port.number}", vip, port.number)
-                listener.filter_chains.add(filters=[tcp_proxy(cluster, access_logs(index.mesh))])
+                add_chains(listener, index, viewer.namespace, service_chains(index, viewer, service, port))
                 yield listener
 
 
 # ── pieces ────────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
+def add_chains(listener: Any, index: Index, namespace: str, chains: Iterable[Chain]) -> None:
+    """The chains of connections, each for what none before it takes; where names tell them apart, TLS hellos are looked
+    into."""
+    taken: set[tuple[str, str]] = set()
+    by_name = False
+    for chain in chains:
+        networks = [str(ipaddress.ip_network(each, strict=False)) for each in chain.networks]
+        free = [n for n in chain.names or ("",) if not taken.issuperset((n, each) for each in networks or ("",))]
+        if not free:
+            continue
+        taken.update((name, network) for name in free for network in networks or ("",))
+        made = _chain(index, namespace, chain)
+        made.filter_chain_match.server_names.extend(name for name in free if name)
+        made.filter_chain_match.prefix_ranges.extend(map(_cidr, networks))
+        listener.filter_chains.append(made)
+        by_name = by_name or bool(chain.names)
+    if by_name:
+        inspector = ListenerFilter(name="envoy.filters.listener.tls_inspector", typed_config=any_of(TlsInspector()))
+        listener.listener_filters.append(inspector)
+        _wait_briefly(listener)
+
+
+def _chain(index: Index, namespace: str, chain: Chain) -> Any:
+    return FilterChain(name=chain.targets[0][0], filters=[tcp_filter(index, namespace, chain.targets)])
+
+
+def _wait_briefly(listener: Any) -> None:
+    listener.listener_filters_timeout.CopyFrom(duration(DETECTION_TIMEOUT))
+    listener.continue_on_listener_filters_timeout = True
+
+
 def detect_http(listener: Any) -> None:
     """Connections are looked at before a chain is chosen; those that stay silent count as no HTTP."""
     inspector = ListenerFilter(name="envoy.filters.listener.http_inspector", typed_config=any_of(HttpInspector()))
     listener.listener_filters.append(inspector)
-    listener.listener_filters_timeout.CopyFrom(duration(DETECTION_TIMEOUT))
-    listener.continue_on_listener_filters_timeout = True
+    _wait_briefly(listener)
 
 
 def _listener(name: str, host: str, port: int, **fields: Any) -> Any:

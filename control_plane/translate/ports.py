@@ -10,6 +10,7 @@ from mesh.node import ServicePort
 
 HTTP2: Final = frozenset(("HTTP2", "GRPC", "GRPC-WEB"))
 HTTP: Final = HTTP2 | {"HTTP"}
+TLS: Final = frozenset(("TLS", "HTTPS"))
 UNKNOWN: Final = frozenset(("", "UNSUPPORTED", "UNSPECIFIED"))
 
 
@@ -21,6 +22,11 @@ def is_http(port: ServicePort) -> bool:
 def is_http2(port: ServicePort) -> bool:
     """HTTP/2 by declaration, which gRPC is."""
     return port.protocol.upper() in HTTP2
+
+
+def is_tls(port: ServicePort) -> bool:
+    """TLS that nobody here looks into: the client's hello names the host."""
+    return port.protocol.upper() in TLS
 
 
 def is_unknown(port: ServicePort) -> bool:

@@ -8,7 +8,7 @@ from typing import Any
 
 from control_plane.layers import Layers
 from control_plane.translate import clusters, gateway, grpc, inbound, listeners, routes, telemetry
-from control_plane.translate.index import Index, index_of
+from control_plane.translate.index import Index, Indexes, indexes_of
 from control_plane.translate.viewer import Audience, Viewer, viewer_of
 from control_plane.world import World
 from mesh.node import Node
@@ -23,27 +23,27 @@ class Translator:
 
     def __init__(self) -> None:
         self._world: World | None = None
-        self._index: Index | None = None
+        self._indexes: Indexes | None = None
 
     def build(self, world: World, node: Node) -> Resources:
-        if self._index is None:
-            self._index = Index(world)
+        if self._indexes is None:
+            self._indexes = Indexes(world)
         elif self._world is not world:
-            self._index.follow(world)
+            self._indexes.follow(world)
         self._world = world
-        return resources(self._index, node)
+        return resources(self._indexes.of(world, node), node)
 
 
 def build(world: World, node: Node) -> Resources:
     """Resources by type URL and name. Messages are shared between proxies and must not be changed."""
-    return resources(index_of(world), node)
+    return resources(indexes_of(world).of(world, node), node)
 
 
 def resources(index: Index, node: Node) -> Resources:
     viewer = viewer_of(index, node)
     if viewer.audience is Audience.GRPC:
         return _grpc(index, viewer)
-    own = index.once(("own", id(node)), lambda: _own(index, viewer.audience, node))
+    own = index.once(("own", id(node), viewer), lambda: _own(index, viewer, node))
     if viewer.audience is Audience.GATEWAY:
         return _gateway(index, viewer, own)
     return _sidecar(index, viewer, own)
@@ -60,14 +60,14 @@ class _Own:
     servers: gateway.Servers = field(default_factory=dict)
 
 
-def _own(index: Index, audience: Audience, node: Node) -> _Own:
-    if audience is Audience.GATEWAY:
+def _own(index: Index, viewer: Viewer, node: Node) -> _Own:
+    if viewer.audience is Audience.GATEWAY:
         servers = gateway.servers_of(index, node)
-        return _Own(node, {}, dict(gateway.gateway_listeners(index, node, servers)), servers=servers)
+        return _Own(node, {}, dict(gateway.gateway_listeners(index, viewer, node, servers)), servers=servers)
     return _Own(
         node,
         dict(inbound.inbound_clusters(index, node)),
-        {**listeners.outbound_listeners(index, node), **inbound.inbound_listeners(index, node)},
+        {**listeners.outbound_listeners(index, viewer, node), **inbound.inbound_listeners(index, node)},
         listeners.captured_http_ports(index, node),
     )
 

@@ -6,6 +6,9 @@ from typing import Any, Final
 
 from envoy.config.route.v3.route_components_pb2 import RetryPolicy
 from envoy.extensions.retry.host.previous_hosts.v3.previous_hosts_pb2 import PreviousHostsPredicate
+from envoy.extensions.retry.priority.previous_priorities.v3.previous_priorities_config_pb2 import (
+    PreviousPrioritiesConfig,
+)
 
 from control_plane.translate.messages import duration
 from mesh.istio.virtual_service import HTTPRetry
@@ -17,6 +20,7 @@ RETRY_ON: Final = "connect-failure,refused-stream,unavailable,cancelled,retriabl
 HOST_SELECTION_ATTEMPTS: Final = 5
 # Between a sidecar and its app: the app closed a connection before the request was in it.
 INBOUND_RETRY_ON: Final = "reset-before-request"
+REMOTE_AFTER: Final = 2  # attempts in one priority, before the next
 _STATUS_CODES: Final = "retriable-status-codes"
 
 
@@ -38,6 +42,9 @@ def retry_policy(retries: HTTPRetry | None, *, sticky: bool = False) -> Any:
     elsewhere = retries.retry_ignore_previous_hosts
     if not sticky if elsewhere is None else elsewhere:
         _avoid_previous_hosts(policy)
+    if retries.retry_remote_localities:
+        policy.retry_priority.name = "envoy.retry_priorities.previous_priorities"
+        policy.retry_priority.typed_config.CopyFrom(any_of(PreviousPrioritiesConfig(update_frequency=REMOTE_AFTER)))
     return policy
 
 

@@ -12,10 +12,12 @@ from control_plane.translate.hash_policy import consistent_hash
 from control_plane.translate.hosts import covers, is_wildcard, short_names
 from control_plane.translate.index import BoundService, Index
 from control_plane.translate.messages import authority
-from control_plane.translate.ports import bare_port, may_be_http, virtual_addresses
+from control_plane.translate.ports import bare_port, is_http, may_be_http, virtual_addresses
+from control_plane.translate.tcp_routes import Targets, service_chains
 from control_plane.translate.viewer import Audience, Viewer
 from control_plane.translate.virtual_hosts import (
     BLOCK_UNKNOWN,
+    NOT_LOOKED_UP,
     PASS_ADDRESSES,
     PASS_UNKNOWN,
     Entry,
@@ -77,8 +79,18 @@ def _explicit(index: Index, viewer: Viewer) -> Any:
         for port in each.ports
         if (found := virtual_service.routes(index, viewer, each.bound, port))
     ]
+    unfound = [domain for host in index.hosts for domain in _not_looked_up(index, viewer, host)]
+    entries += [Entry(domain, [domain], NOT_LOOKED_UP.routes) for domain in unfound]
     rest = PASS_ADDRESSES if index.mesh.outbound_policy is OutboundPolicy.ALLOW_ANY else BLOCK_UNKNOWN
     return configuration(HTTP_PROXY_ROUTES, [*virtual_hosts(entries), rest], ignore_port=False)
+
+
+def _not_looked_up(index: Index, viewer: Viewer, host: str) -> list[str]:
+    """The authorities of a service that no cluster of this client leads to: a wildcard without names to look up."""
+    service = index.service(host)
+    if service is None or not is_wildcard(host) or reachable(index, viewer, host):
+        return []
+    return [name for port in service.ports for name in _asked_as(host, port.number, port.number == bare_port(service))]
 
 
 def _entries_of(index: Index, viewer: Viewer, host: str) -> list[Entry]:
@@ -101,7 +113,7 @@ def _explicit_entries(index: Index, viewer: Viewer, host: str) -> Iterator[Entry
         yield Entry(
             authority(service.host, port.number),
             [name for host in (service.host, *addresses) for name in _asked_as(host, port.number, is_bare)],
-            [_connect_route(index, cluster), *_http_routes(index, viewer, service, port)],
+            [_connect_route(index, viewer, service, port), *_http_routes(index, viewer, service, port)],
             [name for host in others for name in _asked_as(host, port.number, is_bare)],
         )
 
@@ -111,8 +123,15 @@ def _asked_as(host: str, port: int, bare: bool) -> list[str]:
     return [authority(host), authority(host, port)] if bare else [authority(host, port)]
 
 
-def _connect_route(index: Index, cluster: str) -> Any:
-    return index.once(("connect", cluster), lambda: connect_route(cluster))
+def _connect_route(index: Index, viewer: Viewer, service: Service, port: ServicePort) -> Any:
+    """By the rules for connections, as far as they do not ask for an address: who uses CONNECT names the host."""
+    targets: Targets = ((outbound_cluster(service.host, port.number), 1),)
+    if not is_http(port):
+        host = service.host.lower()
+        chains = (chain for chain in service_chains(index, viewer, service, port) if not chain.networks)
+        named = (c for c in chains if not c.names or any(covers(name, host) for name in c.names))
+        targets = next((chain.targets for chain in named), targets)
+    return index.once(("connect", targets), lambda: connect_route(targets))
 
 
 def _http_routes(index: Index, viewer: Viewer, service: Service, port: ServicePort) -> list[Any]:

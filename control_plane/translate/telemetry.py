@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any, Final
 from urllib.parse import urlsplit
 
-from envoy.config.accesslog.v3.accesslog_pb2 import AccessLog
+from envoy.config.accesslog.v3.accesslog_pb2 import AccessLog, AccessLogFilter, AndFilter, ComparisonFilter, OrFilter
 from envoy.config.cluster.v3.cluster_pb2 import Cluster
 from envoy.config.trace.v3.opentelemetry_pb2 import OpenTelemetryConfig
 from envoy.extensions.access_loggers.file.v3.file_pb2 import FileAccessLog
@@ -19,6 +19,7 @@ from control_plane.translate.policy import DEFAULT
 from control_plane.translate.viewer import Audience
 from control_plane.world import AccessLogEncoding, MeshConfig
 from mesh.access_log import ISTIO_JSON, ISTIO_TEXT
+from mesh.istio.telemetry import Comparison, parse_expression
 from mesh.node import Node
 from mesh.xds import any_of
 
@@ -36,7 +37,42 @@ def access_logs(mesh: MeshConfig) -> list[Any]:
         log.log_format.json_format.update(ISTIO_JSON)
     else:
         log.log_format.text_format_source.inline_string = mesh.access_log_format or ISTIO_TEXT
-    return [AccessLog(name="envoy.access_loggers.file", typed_config=any_of(log))]
+    return [AccessLog(name="envoy.access_loggers.file", typed_config=any_of(log), filter=_log_filter(mesh))]
+
+
+def _log_filter(mesh: MeshConfig) -> Any:
+    """Which requests are logged; None for all."""
+    alternatives = parse_expression(mesh.access_log_filter) if mesh.access_log_filter else None
+    if alternatives is None:
+        return None
+    return _any_of([_all_of([each for c in part for each in _compared(c)]) for part in alternatives])
+
+
+def _any_of(filters: list[Any]) -> Any:
+    return filters[0] if len(filters) == 1 else AccessLogFilter(or_filter=OrFilter(filters=filters))
+
+
+def _all_of(filters: list[Any]) -> Any:
+    return filters[0] if len(filters) == 1 else AccessLogFilter(and_filter=AndFilter(filters=filters))
+
+
+def _compared(comparison: Comparison) -> list[Any]:
+    """Envoy compares for equal, at least and at most only."""
+    operator, number = comparison
+    if operator == "!=":
+        return [_any_of([_status("LE", number - 1), _status("GE", number + 1)])]
+    envoys = {"==": ("EQ", 0), ">=": ("GE", 0), "<=": ("LE", 0), ">": ("GE", 1), "<": ("LE", -1)}
+    name, shift = envoys[operator]
+    return [_status(name, max(0, number + shift))]
+
+
+def _status(operator: str, number: int) -> Any:
+    found = AccessLogFilter()
+    comparison = found.status_code_filter.comparison
+    comparison.op = ComparisonFilter.Op.Value(operator)
+    comparison.value.default_value = max(0, number)
+    comparison.value.runtime_key = "access_log.status"
+    return found
 
 
 # ── traces ────────────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -54,6 +90,12 @@ def tracing(mesh: MeshConfig, node: Node) -> Any:
     for tag, value in _tags(node).items():
         custom = out.custom_tags.add(tag=tag)
         custom.literal.value = value
+    for tag, (kind, value, default) in mesh.tags:
+        custom = out.custom_tags.add(tag=tag)
+        if kind == "literal":
+            custom.literal.value = value
+        else:
+            custom.request_header.name, custom.request_header.default_value = value, default
     if mesh.otlp_endpoint:
         provider = OpenTelemetryConfig(service_name=node.to_xds()["cluster"])
         uri = provider.http_service.http_uri

@@ -24,6 +24,10 @@ ALLOW_ANY: Final = "allow_any"
 BLOCK_ALL: Final = "block_all"
 ADDRESS_AND_PORT: Final = r"(\d{1,3}(\.\d{1,3}){3}|\[[0-9a-fA-F:.]+\]):\d{1,5}"
 UNKNOWN_HOST: Final = "no service of the mesh has this host; a ServiceEntry makes it one\n"
+WILDCARD_HOST: Final = (
+    "a ServiceEntry with resolution NONE declares this host by a wildcard: an explicit proxy cannot look that up; "
+    "a ServiceEntry that names the host, with resolution DNS, can be reached\n"
+)
 MAX_DIRECT_RESPONSE: Final = 1024 * 1024  # what the API takes; Envoy's own default is 4 KiB
 
 
@@ -70,9 +74,13 @@ def configuration(name: str, hosts: Iterable[Any], ignore_port: bool = True) -> 
     return config
 
 
-def connect_route(cluster: str) -> Any:
-    """CONNECT to a service ends here: what follows goes to the cluster as it is."""
-    action = RouteAction(cluster=cluster, timeout=duration(NO_TIMEOUT))
+def connect_route(targets: Sequence[tuple[str, int]]) -> Any:
+    """CONNECT to a service ends here: what follows goes to the cluster, or to one of several by their weights, as it is."""
+    action = RouteAction(timeout=duration(NO_TIMEOUT))
+    if len(targets) == 1:
+        action.cluster = targets[0][0]
+    for cluster, weight in targets if len(targets) > 1 else ():
+        action.weighted_clusters.clusters.add(name=cluster).weight.value = weight
     upgrade = action.upgrade_configs.add(upgrade_type="CONNECT")
     upgrade.connect_config.SetInParent()
     return Route(name="connect", match=connect_match(), route=action)
@@ -83,9 +91,9 @@ def _allow_any() -> Any:
     return virtual_host(ALLOW_ANY, [ANY], [Route(name=ALLOW_ANY, match=catch_all(), route=action)])
 
 
-def _block_all() -> Any:
+def _block_all(reason: str = UNKNOWN_HOST) -> Any:
     answer = DirectResponseAction(status=502)
-    answer.body.inline_string = UNKNOWN_HOST
+    answer.body.inline_string = reason
     matches = (connect_match(), catch_all())
     return virtual_host(
         BLOCK_ALL, [ANY], [Route(name=BLOCK_ALL, match=match, direct_response=answer) for match in matches]
@@ -97,7 +105,7 @@ def _pass_addresses() -> Any:
     routes = []
     for name, match, upgrade in (("connect", connect_match(), True), (ALLOW_ANY, catch_all(), False)):
         match.headers.add(name=":authority").string_match.safe_regex.regex = ADDRESS_AND_PORT
-        route = connect_route(PASSTHROUGH_CLUSTER) if upgrade else _passing(match)
+        route = connect_route(((PASSTHROUGH_CLUSTER, 1),)) if upgrade else _passing(match)
         route.match.CopyFrom(match)
         route.name = name
         routes.append(route)
@@ -111,4 +119,5 @@ def _passing(match: Any) -> Any:
 # Shared: not to be changed.
 PASS_UNKNOWN: Final = _allow_any()
 BLOCK_UNKNOWN: Final = _block_all()
+NOT_LOOKED_UP: Final = _block_all(WILDCARD_HOST)
 PASS_ADDRESSES: Final = _pass_addresses()

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any, Final
 
+from envoy.config.core.v3.base_pb2 import HeaderValueOption
 from envoy.config.route.v3.route_components_pb2 import Route
 
 from control_plane.translate.actions import Target, apply_action, default_action
@@ -12,6 +13,7 @@ from control_plane.translate.cors import CORS_FILTER, cors_policy
 from control_plane.translate.fault import FAULT_FILTER, fault_config
 from control_plane.translate.hash_policy import consistent_hash
 from control_plane.translate.hosts import qualified
+from control_plane.translate.inbound_routes import FAULT_HEADER, fault_id
 from control_plane.translate.index import BoundService, Index, gateway_name
 from control_plane.translate.match import catch_all, is_catch_all, route_match
 from control_plane.translate.messages import config_path, istio_metadata
@@ -46,11 +48,11 @@ def _routes(index: Index, viewer: Viewer, bound: BoundService, port: int, gatewa
         viewer.audience is Audience.GRPC,
         (lambda cluster: consistent_hash(index, cluster, viewer.namespace)) if index.hashes else _no_hashing,
     )
-    for rule in bound.spec.http:
+    for number, rule in enumerate(bound.spec.http):
         for match in rule.match or (None,):
             if match is not None and not _is_for(match, bound, viewer, port, gateway):
                 continue
-            route = _route(rule, match, bound, target)
+            route = _route(rule, match, bound, target, number)
             yield route
             if is_catch_all(route.match):
                 return
@@ -72,13 +74,16 @@ def _is_for(match: HTTPMatchRequest, bound: BoundService, viewer: Viewer, port: 
     return match.source_labels.items() <= dict(viewer.labels).items()
 
 
-def _route(rule: HTTPRoute, match: HTTPMatchRequest | None, bound: BoundService, target: Target) -> Any:
+def _route(rule: HTTPRoute, match: HTTPMatchRequest | None, bound: BoundService, target: Target, number: int) -> Any:
     route = Route(name=_name(rule, match), match=route_match(match))
     route.metadata.CopyFrom(istio_metadata({"config": config_path("virtual-service", bound.namespace, bound.name)}))
     apply_action(route, rule, target)
     if rule.cors_policy is not None and not target.grpc:  # gRPC clients, which are no browsers, know no such filter
         route.typed_per_filter_config[CORS_FILTER].CopyFrom(any_of(cors_policy(rule.cors_policy)))
-    if rule.fault is not None:
+    if rule.fault is not None and rule.fault.below_router:
+        header = route.request_headers_to_add.add(append_action=HeaderValueOption.OVERWRITE_IF_EXISTS_OR_ADD)
+        header.header.key, header.header.value = FAULT_HEADER, fault_id(bound.namespace, bound.name, number)
+    elif rule.fault is not None:
         route.typed_per_filter_config[FAULT_FILTER].CopyFrom(any_of(fault_config(rule.fault)))
     route.decorator.operation = _operation(route, bound.name, target.port)
     return route

@@ -23,7 +23,7 @@ from mesh.cli.options import (
     WaitSeconds,
 )
 from mesh.cli.output import Format, age, print_data, print_diff, print_table
-from mesh.istio.kinds import KINDS, NETWORKING
+from mesh.istio.kinds import KINDS
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 WAIT_SECONDS = 10.0
 DIFF_FAILED = 2  # as kubectl's and diff's: 1 means that there are differences
 
-_SHORT = ", ".join(kind.short[0] for kind in KINDS.values() if kind.group == NETWORKING or kind.name == "Service")
+_SHORT = ", ".join(each.short[0] for each in KINDS.values() if each.short and not each.note)
 Target = Annotated[list[str], typer.Argument(metavar="KIND [NAME]", help=f"As kubectl: {_SHORT}, or all.")]
 
 

@@ -22,7 +22,7 @@ def parse_kind(text: str) -> str:
         return NAMES[word]
     near = difflib.get_close_matches(word, NAMES, n=1)
     hints = [f"did you mean {near[0]}?"] if near else []
-    known = ", ".join(f"{kind.name.lower()} ({', '.join(kind.short)})" for kind in KINDS.values())
+    known = ", ".join(f"{kind.name.lower()} ({', '.join(kind.short)})" for kind in KINDS.values() if kind.short)
     raise CliError(f"unknown kind {text!r}", *hints, f"known: {known}, all", code=USAGE)
 
 

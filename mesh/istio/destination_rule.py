@@ -8,6 +8,7 @@ from typing import Annotated, Any
 
 from pydantic import Field
 
+from mesh.istio.destination import PortSelector
 from mesh.istio.load_balancing import LoadBalancerSettings
 from mesh.istio.model import Found, Message, repeated
 from mesh.istio.scalars import (
@@ -23,7 +24,6 @@ from mesh.istio.scalars import (
     WildcardHost,
     Word,
 )
-from mesh.istio.virtual_service import PortSelector
 
 
 class TcpKeepalive(Message):
@@ -143,11 +143,18 @@ class Subset(Message):
     traffic_policy: TrafficPolicy | None = None
 
 
+class ClientSelector(Message):
+    """Of the rule's own namespace, the workloads that call: those with all of the labels."""
+
+    match_labels: Labels = Field(default_factory=dict)
+
+
 class DestinationRule(Message):
     host: WildcardHost
     traffic_policy: TrafficPolicy | None = None
     subsets: Rows[Subset] = ()
     export_to: ExportTo = ()
+    workload_selector: ClientSelector | None = None
 
     def rules(self) -> Iterator[Found]:
         for index, name in repeated(subset.name for subset in self.subsets):

@@ -74,6 +74,8 @@ KINDS: Final[Mapping[str, Kind]] = {
         Kind("Gateway", "mesh.istio.gateway:Gateway", ("gw",)),
         Kind("ServiceEntry", "mesh.istio.service_entry:ServiceEntry", ("se",)),
         Kind("WorkloadEntry", "mesh.istio.workload_entry:WorkloadEntry", ("we",)),
+        Kind("Sidecar", "mesh.istio.sidecar:Sidecar", ()),
+        Kind("Telemetry", "mesh.istio.telemetry:Telemetry", (), "telemetry.istio.io", ("v1", "v1alpha1")),
         Kind("Service", "mesh.kubernetes.service:ServiceSpec", ("svc",), "", ("v1",)),
         Kind(
             "EndpointSlice",
@@ -101,6 +103,7 @@ KINDS: Final[Mapping[str, Kind]] = {
         ),
         Kind("ConfigMap", f"{_OBJECTS}:ConfigMap", ("cm",), "", ("v1",), whole=True, note=READ),
         Kind("Secret", f"{_OBJECTS}:Secret", (), "", ("v1",), whole=True, kept=("type",), note=READ),
+        Kind("RateLimit", "mesh.istio.rate_limit:RateLimit", ("rl",), OURS, OUR_VERSIONS),
         Kind("Experiment", "mesh.experiments.resource:Experiment", ("exp",), OURS, OUR_VERSIONS),
         Kind("ExperimentRun", "mesh.experiments.resource:ExperimentRun", ("run",), OURS, OUR_VERSIONS, note=WRITTEN),
     )

@@ -12,13 +12,17 @@ NOT_YET: Final = "known to Istio, not implemented yet"
 
 # By message, as in Istio's protobufs (nested ones by their own name).
 REFUSED: Final[Mapping[str, tuple[str, ...]]] = {
-    "VirtualService": ("tcp", "tls"),
-    "HTTPRoute": ("delegate", "mirror", "mirrors", "mirrorPercent", "mirror_percent", "mirrorPercentage"),
-    "HTTPMatchRequest": ("statPrefix",),
-    "HTTPRetry": ("retryRemoteLocalities",),
+    "L4MatchAttributes": ("sourceSubnet",),
     "FaultDelay": ("exponentialDelay",),
     "FaultAbort": ("http2Error",),
-    "DestinationRule": ("workloadSelector",),
+    "Sidecar": ("ingress",),
+    "Telemetry": ("targetRef", "targetRefs"),
+    "Tracing": ("match", "useRequestIdForTraceSampling", "enableIstioTags", "disableContextPropagation"),
+    "CustomTag": ("environment", "formatter"),
+    "Metrics": ("overrides", "reportingInterval"),
+    "AccessLogging": ("match",),
+    "IstioEgressListener": ("port", "bind", "captureMode"),
+    "OutboundTrafficPolicy": ("egressProxy",),
     "TrafficPolicy": ("tunnel", "proxyProtocol"),
     "RetryBudget": ("budgetInterval",),
     "LoadBalancerSettings": ("zoneAwareLbSetting",),
@@ -36,17 +40,31 @@ REFUSED: Final[Mapping[str, tuple[str, ...]]] = {
         "mode=MUTUAL",
         "mode=ISTIO_MUTUAL",
     ),
-    "Server": ("bind", "tls", "defaultEndpoint", "name"),
-    "Port": (
-        "targetPort",
-        "protocol=HTTPS",
-        "protocol=TLS",
-        "protocol=TCP",
-        "protocol=MONGO",
-        "protocol=MYSQL",
-        "protocol=REDIS",
+    "Server": ("defaultEndpoint",),
+    "ServerTLSSettings": (
+        "mode=SIMPLE",
+        "mode=MUTUAL",
+        "mode=AUTO_PASSTHROUGH",
+        "mode=ISTIO_MUTUAL",
+        "mode=OPTIONAL_MUTUAL",
+        "serverCertificate",
+        "privateKey",
+        "caCertificates",
+        "caCrl",
+        "credentialName",
+        "credentialNames",
+        "caCertCredentialName",
+        "tlsCertificates",
+        "subjectAltNames",
+        "verifyCertificateSpki",
+        "verifyCertificateHash",
+        "minProtocolVersion",
+        "maxProtocolVersion",
+        "cipherSuites",
+        "insecureSkipVerify",
     ),
-    "ServiceEntry": ("subjectAltNames", "resolution=DYNAMIC_DNS"),
+    "Port": ("targetPort",),
+    "ServiceEntry": ("resolution=DYNAMIC_DNS",),
     "WorkloadEntry": ("network",),
     "ServiceSpec": (
         "externalIPs",
@@ -57,13 +75,7 @@ REFUSED: Final[Mapping[str, tuple[str, ...]]] = {
         "externalTrafficPolicy=Local",
         "internalTrafficPolicy=Local",
     ),
-    "ServiceEntryPort": (
-        "protocol=GRPC-WEB",
-        "protocol=MONGO",
-        "protocol=MYSQL",
-        "protocol=REDIS",
-        "protocol=UDP",
-    ),
+    "ServiceEntryPort": ("protocol=GRPC-WEB", "protocol=UDP"),
     "ServicePort": ("protocol=UDP", "protocol=SCTP"),
 }
 
@@ -71,9 +83,8 @@ REFUSED: Final[Mapping[str, tuple[str, ...]]] = {
 REFUSED_KINDS: Final[Mapping[str, tuple[str, ...]]] = {
     "": ("Endpoints",),
     "networking.k8s.io": ("Ingress", "IngressClass"),
-    "networking.istio.io": ("EnvoyFilter", "ProxyConfig", "Sidecar", "WorkloadGroup"),
+    "networking.istio.io": ("EnvoyFilter", "ProxyConfig", "WorkloadGroup"),
     "security.istio.io": ("AuthorizationPolicy", "PeerAuthentication", "RequestAuthentication"),
-    "telemetry.istio.io": ("Telemetry",),
     "extensions.istio.io": ("WasmPlugin",),
     "gateway.networking.k8s.io": (
         "Gateway",
@@ -89,9 +100,7 @@ REFUSED_KINDS: Final[Mapping[str, tuple[str, ...]]] = {
 
 # Fields that take less than Istio's do, by message.
 NARROWED: Final[Mapping[str, Mapping[str, str]]] = {
-    "VirtualService": {"exportTo": 'only "*"', "gateways": "NAME or NAMESPACE/NAME, not the legacy full name"},
-    "DestinationRule": {"exportTo": 'only "*"'},
-    "ServiceEntry": {"exportTo": 'only "*"'},
+    "VirtualService": {"gateways": "NAME or NAMESPACE/NAME, not the legacy full name"},
     "HTTPMatchRequest": {"headers": "no JWT claims", "withoutHeaders": "no JWT claims"},
     "HTTPRedirect": {"redirectCode": "301, 302, 303, 307, 308"},
     "LoadBalancerSettings": {
@@ -103,6 +112,9 @@ NARROWED: Final[Mapping[str, Mapping[str, str]]] = {
 
 # Fields that are accepted because files have them, and that cannot matter here.
 NO_EFFECT: Final[Mapping[str, Mapping[str, str]]] = {
+    "HTTPMatchRequest": {"statPrefix": "an Envoy has statistics of that name; those of our sidecar have fixed names"},
+    "ServiceEntry": {"subjectAltNames": "an identity matters with TLS that a proxy speaks only"},
+    "Server": {"name": "it names the routes of an HTTPS server"},
     "WorkloadEntry": {"serviceAccount": "an identity matters with mutual TLS only"},
     "ServiceSpec": {
         "allocateLoadBalancerNodePorts": "nodes are opened by Kubernetes",

@@ -50,6 +50,7 @@ _LABEL_KEY = re.compile(
 _LABEL_VALUE = re.compile(r"([A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?)?", re.ASCII)
 _NOT_IN_HEADERS = re.compile("[\x00\n\r]")
 
+EVERYWHERE = (".", "*", "~")  # the own namespace, all of them, none
 PSEUDO_HEADERS = frozenset((":method", ":scheme", ":authority", ":path", ":status"))
 
 
@@ -252,8 +253,21 @@ def _header_text(value: str) -> str:
 
 
 def _export_to(value: tuple[str, ...]) -> tuple[str, ...]:
-    if value not in ((), ("*",)):
-        raise wrong('only "*" is implemented yet: resources are visible to every namespace')
+    for name in value:
+        if name not in EVERYWHERE and not is_dns_label(name):
+            raise wrong(f'must be ".", "*", "~" or a namespace, not {shown(name)}')
+    if len(value) > 1 and ("*" in value or "~" in value):
+        raise wrong(f'"*" and "~" say all there is to say: leave out the rest of {", ".join(value)}')
+    if len(set(value)) < len(value):
+        raise wrong(f"names a namespace twice: {', '.join(value)}")
+    return value
+
+
+def _subnet(value: str) -> str:
+    try:
+        ipaddress.ip_network(value, strict=False)
+    except ValueError:
+        raise wrong(f"must be an IP address or a CIDR block, not {shown(value)}") from None
     return value
 
 
@@ -275,3 +289,4 @@ OptionalDnsLabel = Annotated[str, AfterValidator(_optional_dns_label)]
 Labels = Annotated[dict[str, str], AfterValidator(_labels)]
 HeaderText = Annotated[str, AfterValidator(_header_text)]
 ExportTo = Annotated[tuple[str, ...], Field(strict=False), AfterValidator(_export_to)]
+Subnet = Annotated[str, AfterValidator(_subnet)]

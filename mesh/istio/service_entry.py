@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import ipaddress
 from collections.abc import Iterator, Mapping
 from enum import StrEnum
 from typing import Annotated, Any
 
-from pydantic import AfterValidator, BeforeValidator
+from pydantic import BeforeValidator
 
 from mesh.istio.model import Found, Message, repeated, shown
 from mesh.istio.scalars import (
@@ -16,12 +15,12 @@ from mesh.istio.scalars import (
     Labels,
     PortNumber,
     Rows,
+    Subnet,
     WildcardHost,
     Word,
     host_problem,
     is_ip,
     upper,
-    wrong,
 )
 from mesh.istio.workload_entry import WorkloadEntry
 
@@ -48,11 +47,19 @@ class Protocol(StrEnum):
     HTTPS = "HTTPS"
     TLS = "TLS"
     TCP = "TCP"
+    MONGO = "MONGO"
+    MYSQL = "MYSQL"
+    REDIS = "REDIS"
+
+    @property
+    def spoken(self) -> str:
+        """As proxies know it: databases' protocols are TCP to them."""
+        return "TCP" if self in (Protocol.MONGO, Protocol.MYSQL, Protocol.REDIS) else self.value
 
     @property
     def tells_hosts_apart(self) -> bool:
         """Whether a connection says which host it is for (authority or SNI)."""
-        return self not in (Protocol.UNSPECIFIED, Protocol.TCP)
+        return self.spoken not in ("", "TCP")
 
 
 class ServiceEntryPort(Message):
@@ -70,25 +77,18 @@ class WorkloadSelector(Message):
             yield Found(("labels",), "must have at least one label: without any, every workload would be selected")
 
 
-def _subnet(value: str) -> str:
-    try:
-        ipaddress.ip_network(value, strict=False)
-    except ValueError:
-        raise wrong(f"must be an IP address or a CIDR block, not {shown(value)}") from None
-    return value
-
-
 class ServiceEntry(Message):
     at_most_one = (("endpoints", "workloadSelector"),)
 
     hosts: Rows[WildcardHost]
-    addresses: Rows[Annotated[str, AfterValidator(_subnet)]] = ()
+    addresses: Rows[Subnet] = ()
     ports: Rows[ServiceEntryPort] = ()
     location: Word[Location] = Location.MESH_EXTERNAL
     resolution: Word[Resolution] = Resolution.NONE
     endpoints: Rows[WorkloadEntry] = ()
     workload_selector: WorkloadSelector | None = None
     export_to: ExportTo = ()
+    subject_alt_names: Rows[str] = ()
 
     def rules(self) -> Iterator[Found]:
         yield from self._host_rules()

@@ -219,6 +219,7 @@ class HTTPRetry(Message):
     per_try_timeout: Duration | None = None
     retry_on: str = ""
     retry_ignore_previous_hosts: bool | None = None
+    retry_remote_localities: bool | None = None
     backoff: Duration | None = None
 
     def rules(self) -> Iterator[Found]:
@@ -263,8 +264,23 @@ class FaultAbort(Message):
             yield Found(("grpcStatus",), f"must be the name of a gRPC status, not {shown(self.grpc_status)}{hint}")
 
 
+class FaultPlace(StrEnum):
+    """`client` is Envoy's place: before the caller's router, which therefore neither retries nor ejects for it, nor counts
+    its delay in a time-out. `upstream` is beyond it, at the service's own sidecar."""
+
+    CLIENT = "client"
+    UPSTREAM = "upstream"
+
+
 class HTTPFaultInjection(Message):
+    """`at` is this mesh's own."""
+
     at_least_one = (("delay", "abort"),)
 
     delay: FaultDelay | None = None
     abort: FaultAbort | None = None
+    at: Word[FaultPlace] = FaultPlace.CLIENT
+
+    @property
+    def below_router(self) -> bool:
+        return self.at is FaultPlace.UPSTREAM

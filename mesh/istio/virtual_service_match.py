@@ -76,6 +76,7 @@ class HTTPMatchRequest(Message):
     source_namespace: OptionalDnsLabel = ""
     gateways: Rows[GatewayName] = ()
     ignore_uri_case: bool = False
+    stat_prefix: str = ""
 
     def rules(self) -> Iterator[Found]:
         for field in ("uri", "scheme", "method", "authority"):

@@ -98,3 +98,13 @@ spec:
         assert refused is not None and refused.host == "allow_any", url
     only = evaluate(made(rule.replace("api.example.com, ", ""))[ROUTE]["http_proxy"], Call("http://alone.example.com/"))
     assert only is not None and only.cluster == "outbound|80||api.example.com"
+
+
+@pytest.mark.fault(21)
+def test_a_wildcard_without_names_to_look_up_says_so_to_an_explicit_proxys_client() -> None:
+    spec = "{hosts: ['*.wikipedia.org'], ports: [{number: 80, name: http, protocol: HTTP}], resolution: NONE}"
+    config = made(entry(spec))[ROUTE]["http_proxy"]
+    for url in ("http://en.wikipedia.org/", "http://en.wikipedia.org:80/wiki"):
+        found = evaluate(config, Call(url))
+        assert found is not None and found.route.direct_response.status == 502
+        assert "resolution NONE" in found.route.direct_response.body.inline_string

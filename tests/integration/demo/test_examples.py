@@ -16,7 +16,9 @@ TESTED_BELOW = {
     "destination-rules.yaml",
     "gateway.yaml",
     "ratings-abort-jason.yaml",
+    "ratings-abort-retried.yaml",
     "ratings-delay-jason.yaml",
+    "ratings-limit.yaml",
     "ratings-three-state-breaker.yaml",
     "reviews-90-10.yaml",
     "reviews-circuit-breaker.yaml",
@@ -99,6 +101,32 @@ def test_an_abort_takes_jasons_stars(demo: Demo) -> None:
     assert (page.status, page.version) == (200, "v2")
     assert "Ratings service is currently unavailable" in page.html
     assert 'class="stars red"' in demo.get().html
+
+
+def test_retries_hide_a_fault_beyond_the_router(demo: Demo) -> None:
+    apply(demo, "reviews-jason-v2.yaml", "ratings-abort-retried.yaml")
+    pages = [demo.get(headers=JASON) for _ in range(20)]
+    assert all("Ratings service is currently unavailable" not in page.html for page in pages)
+    demo.apply(
+        (RULES / "ratings-abort-retried.yaml")
+        .read_text()
+        .replace("attempts: 10", "attempts: 0")
+        .replace("      retryOn: 5xx\n      backoff: 1ms\n", ""),
+        "bare.yaml",
+    )
+    wait_until(
+        lambda: "Ratings service is currently unavailable" in demo.get(headers=JASON).html, 10, "a fault is seen"
+    )
+
+
+def test_a_limit_of_requests(demo: Demo) -> None:
+    apply(demo, "reviews-jason-v2.yaml", "ratings-limit.yaml")
+    wait_until(
+        lambda: "Ratings service is currently unavailable" in demo.get(headers=JASON).html, 10, "the limit is felt"
+    )
+    counting = (RULES / "ratings-limit.yaml").read_text() + "  dryRun: true\n"
+    demo.apply(counting, "counting.yaml")
+    assert all("currently unavailable" not in demo.get(headers=JASON).html for _ in range(10))
 
 
 def test_retry(demo: Demo) -> None:

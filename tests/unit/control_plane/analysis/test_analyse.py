@@ -123,6 +123,16 @@ def test_two_gateways_of_one_port_and_host() -> None:
     assert found(EDGE, EDGE.replace("name: edge", "name: other").replace("istio: ", "app: ")) == []
 
 
+@pytest.mark.fault(21)
+def test_a_wildcard_that_a_proxy_cannot_look_up() -> None:
+    entry = (
+        "apiVersion: networking.istio.io/v1\nkind: ServiceEntry\nmetadata: {name: wiki}\n"
+        "spec: {hosts: ['*.wikipedia.org'], ports: [{number: 80, name: http, protocol: HTTP}], resolution: NONE}\n"
+    )
+    assert found(entry) == [("MESH0003", "spec.hosts[0]")]
+    assert found(entry.replace("'*.wikipedia.org'", "en.wikipedia.org").replace("NONE", "DNS")) == []
+
+
 def test_hosts_within_a_wildcard_service_are_known() -> None:
     where = world(service("reviews"), service("*.example.com", resolution=Resolution.NONE))
     rule = route("route: [{destination: {host: a.example.com}}]").replace("[reviews]", "[a.example.com]")

@@ -32,7 +32,7 @@ class Plane:
         self.debounced_seconds: list[float] = []
         self.published_worlds = asyncio.Condition()
         self.store = ConfigStore(
-            self.source, lambda: self.workloads, self.publish, self, MeshConfig(), SystemClock(), Debounce(0.02, 1)
+            self.source, lambda: self.workloads, self.publish, self, MeshConfig(), SystemClock(), Debounce(0.2, 2)
         )
 
     def publish(self, world: World, changed_at: float) -> None:
@@ -87,9 +87,9 @@ async def test_changes_in_short_order_are_one_world(plane: Plane) -> None:
 
 async def test_workloads_and_configuration_are_one_world(plane: Plane) -> None:
     node = Node("sidecar", "127.0.1.2", "a-1", service="a", ports=(ServicePort(80),))
+    await plane.store.apply(files(route("a")))
     plane.workloads.append(Workload(node))
     plane.store.workloads_changed()
-    await plane.store.apply(files(route("a")))
     world = await plane.world(2)
     assert list(world.services) == ["a.default.svc.cluster.local"]
     assert world.revision == 1

@@ -47,8 +47,8 @@ def test_labels_pick_the_gateways() -> None:
             )
         )
     )
-    assert list(servers_of(index, gateway())) == [81, 8080]
-    assert list(servers_of(index, Node(ROUTER, "10.0.0.1", "g"))) == [81]
+    assert [place.port for place in servers_of(index, gateway())] == [81, 8080]
+    assert [place.port for place in servers_of(index, Node(ROUTER, "10.0.0.1", "g"))] == [81]
 
 
 def test_a_proxys_own_ports_are_not_opened_twice() -> None:
@@ -61,7 +61,7 @@ def test_one_listener_a_port() -> None:
         (gateway(), "127.0.1.100"),
         (Node(ROUTER, "10.0.0.1", "g", labels=gateway().labels), "0.0.0.0"),
     ):
-        ((name, listener),) = gateway_listeners(index, node, servers_of(index, node)).items()
+        ((name, listener),) = gateway_listeners(index, viewer_of(index, node), node, servers_of(index, node)).items()
         assert (name, listener.address.socket_address.address) == ("0.0.0.0_8080", bound)
         manager = HttpConnectionManager()
         listener.filter_chains[0].filters[0].typed_config.Unpack(manager)
@@ -136,9 +136,9 @@ def test_a_port_of_the_gateways_service_is_opened_where_its_target_port_is() -> 
         )
     )
     servers = servers_of(index, node)
-    assert {port: [served.number for served in found] for port, found in servers.items()} == {8080: [80, 8080]}
-    assert list(gateway_listeners(index, node, servers)) == ["0.0.0.0_8080"]
+    assert {place.port: [served.number for served in found] for place, found in servers.items()} == {8080: [80, 8080]}
+    assert list(gateway_listeners(index, viewer_of(index, node), node, servers)) == ["0.0.0.0_8080"]
     config = gateway_routes(index, viewer_of(index, node), servers)["http.8080"]
     assert [host.name for host in config.virtual_hosts] == ["reviews.example.com:8080"]  # port 80, to the rule
     own = Node(ROUTER, "10.0.0.1", "g", labels=node.labels, ports=(ServicePort(80, target=8081),))
-    assert list(servers_of(index, own)) == [8080, 8081]
+    assert [place.port for place in servers_of(index, own)] == [8080, 8081]

@@ -9,6 +9,7 @@ from envoy.extensions.filters.network.tcp_proxy.v3.tcp_proxy_pb2 import TcpProxy
 
 from control_plane.translate.index import Index
 from control_plane.translate.listeners import captured_http_ports, outbound_listeners
+from control_plane.translate.viewer import viewer_of
 from control_plane.world import MeshConfig, OutboundPolicy, Service
 from mesh.node import Node, ServicePort
 from tests.simulation.worlds import service, sidecar, transparent, world
@@ -17,7 +18,8 @@ TCP = ServicePort(5432, "db", "TCP")
 
 
 def listeners(node: Node, *services: Service, mesh: MeshConfig = MeshConfig()) -> Any:  # noqa: B008 - frozen
-    return outbound_listeners(Index(world(*services, mesh=mesh)), node)
+    index = Index(world(*services, mesh=mesh))
+    return outbound_listeners(index, viewer_of(index, node), node)
 
 
 def target(chain: Any) -> str:

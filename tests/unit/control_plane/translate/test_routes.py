@@ -45,7 +45,14 @@ def test_a_services_routes() -> None:
 def test_the_proxy_offers_what_it_can_reach() -> None:
     wild = Service("*.example.com", "x", "default", (ServicePort(80),), Resolution.NONE)
     config = route_configurations(Index(world(wild, service("a", 80))), EXPLICIT, ())["http_proxy"]
-    assert [h.name for h in config.virtual_hosts] == ["a.default.svc.cluster.local:80", "allow_any"]
+    assert [h.name for h in config.virtual_hosts] == [
+        "*.example.com",
+        "*.example.com:80",
+        "a.default.svc.cluster.local:80",
+        "allow_any",
+    ]
+    for unfound in config.virtual_hosts[:2]:
+        assert "cannot look that up" in unfound.routes[1].direct_response.body.inline_string
     assert not config.ignore_port_in_host_matching
 
 

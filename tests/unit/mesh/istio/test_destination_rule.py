@@ -137,7 +137,6 @@ def test_values_and_defaults() -> None:
         ),
         (policy(connectionPool={"tcp": {"maxConnections": -1}}), "tcp.maxConnections: must be at least 0"),
         (policy(connectionPool={"tcp": {"connectTimeout": 5}}), 'did you mean "5s"?'),
-        (policy(connectionPool={"http": {"h2UpgradePolicy": "UPGRADE"}}), "http.h2UpgradePolicy: known to Istio"),
         (policy(outlierDetection={"consecutiveErrors": 5}), "outlierDetection.consecutiveErrors: known to Istio"),
         (policy(outlierDetection={"maxEjectionPercent": 101}), "maxEjectionPercent: must be at most 100, not 101"),
         (
@@ -158,8 +157,8 @@ def test_values_and_defaults() -> None:
         ({"host": "a", "subsets": [{"labels": {}}]}, "subsets[0].name: is required"),
         ({"host": "a", "subsets": [{"name": "v_1"}]}, "subsets[0].name: must be a DNS label"),
         ({"host": "a", "subsets": [{"name": "v1"}, {"name": "v1"}]}, 'subsets[1].name: there is a subset "v1" already'),
-        ({"host": "a", "workloadSelector": {}}, "workloadSelector: known to Istio, not implemented yet"),
-        ({"host": "a", "exportTo": ["prod"]}, 'exportTo: only "*" is implemented yet'),
+        ({"host": "a", "workloadSelector": {"labels": {}}}, "workloadSelector.labels: unknown field; did you mean"),
+        ({"host": "a", "exportTo": ["*", "prod"]}, 'exportTo: "*" and "~" say all there is to say'),
     ],
 )
 def test_what_is_refused(spec: Any, expected: str) -> None:

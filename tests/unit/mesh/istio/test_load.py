@@ -78,7 +78,7 @@ spec:
   hosts: [reviews]
   htpt: []
   http:
-  - mirror: {host: x}
+  - miror: {host: x}
     route:
     - destination:
         host: reviews
@@ -105,7 +105,7 @@ spec:
     assert [str(problem) for problem in problems(text, "f.yaml")] == [
         'f.yaml:4: metadata.name: must be a name of lower-case letters, digits, - and ., at most 253 long, not "Reviews"',
         'f.yaml:7: spec.htpt: unknown field; did you mean "http"?',
-        "f.yaml:9: spec.http[0].mirror: known to Istio, not implemented yet",
+        'f.yaml:9: spec.http[0].miror: unknown field; did you mean "mirror"?',
         'f.yaml:14: spec.http[0].route[0].destination.port.number: must be an integer, not "9080"; leave out the quotes',
         "f.yaml:16: spec.http[0].route[1].destination.host: is required",
         'f.yaml:17: spec.http[0].route[1].destination.hots: unknown field; did you mean "host"?',
@@ -113,8 +113,10 @@ spec:
         'f.yaml:19: spec.http[0].timeout: must be a duration such as "1.5s", "100ms" or "1h10m", not 5, '
         'did you mean "5s"?',
         'f.yaml:22: kind: unknown kind "VirtualServce" of networking.istio.io/v1; did you mean "VirtualService"?; '
-        "supported are VirtualService, DestinationRule, Gateway, ServiceEntry, WorkloadEntry of networking.istio.io; "
-        "Service of v1; EndpointSlice of discovery.k8s.io; Experiment of mesh.asyncmesh.io",
+        "supported are VirtualService, DestinationRule, Gateway, ServiceEntry, WorkloadEntry, Sidecar of "
+        "networking.istio.io; "
+        "Telemetry of telemetry.istio.io; Service of v1; EndpointSlice of discovery.k8s.io; "
+        "RateLimit, Experiment of mesh.asyncmesh.io",
         "f.yaml:29: spec.ports[0].name: is required where there are several ports",
         "f.yaml:30: spec.ports[1].port: there is a port 80 already",
     ]
@@ -156,7 +158,9 @@ def test_the_same_resource_twice_is_refused() -> None:
 def test_documents_without_text_have_no_lines() -> None:
     with pytest.raises(ConfigError) as caught:
         load_documents([document("VirtualService", {})], "api")
-    assert [str(problem) for problem in caught.value.problems] == ["api: spec.hosts: is required"]
+    assert [str(problem) for problem in caught.value.problems] == [
+        "api: spec.http: must have at least one route (or tls, or tcp, must)"
+    ]
 
 
 def test_field_paths() -> None:

@@ -236,7 +236,12 @@ def test_labels() -> None:
     assert value("label", "") == ""
 
 
-def test_export_to_takes_everybody_only() -> None:
-    assert Sample.model_validate({"exportTo": ["*"]}).export_to == ("*",)
-    with pytest.raises(ValidationError, match="only"):
-        Sample.model_validate({"exportTo": ["."]})
+@pytest.mark.parametrize("good", [["*"], ["."], ["~"], [".", "shop"], []])
+def test_export_to_names_namespaces(good: list[str]) -> None:
+    assert Sample.model_validate({"exportTo": good}).export_to == tuple(good)
+
+
+@pytest.mark.parametrize("bad", [["*", "."], ["~", "shop"], ["a", "a"], ["A.B"], [""]])
+def test_what_is_no_export(bad: list[str]) -> None:
+    with pytest.raises(ValidationError):
+        Sample.model_validate({"exportTo": bad})

@@ -46,13 +46,12 @@ def test_values_and_defaults() -> None:
         (entry(ports=[HTTP, {**TCP, "name": "http"}]), 'ports[1].name: there is a port "http" already'),
         (entry(ports=[HTTP, {**TCP, "number": 80}]), "ports[1].number: there is a port 80 already"),
         (
-            entry(ports=[{**HTTP, "protocol": "MONGO"}]),
-            "ports[0].protocol: MONGO is known to Istio, not implemented yet",
+            entry(ports=[{**HTTP, "protocol": "UDP"}]),
+            "ports[0].protocol: UDP is known to Istio, not implemented yet",
         ),
         (entry(ports=[{**HTTP, "protocol": "X"}]), "must be one of HTTP, HTTP2, GRPC, HTTPS, TLS, TCP"),
         (static(hosts=["a.x", "b.x"], ports=[TCP]), "ports[0].protocol: several hosts need a protocol that tells them"),
         (entry(resolution="DYNAMIC_DNS"), "resolution: DYNAMIC_DNS is known to Istio, not implemented yet"),
-        (entry(subjectAltNames=[]), "subjectAltNames: known to Istio, not implemented yet"),
         (entry(endpoints=[{"address": "10.0.0.1"}]), "endpoints: takes effect only with another resolution than NONE"),
         (entry(workloadSelector={"labels": {"a": "b"}}), "workloadSelector: takes effect only with another resolution"),
         (static(workloadSelector={"labels": {}}), "workloadSelector.labels: must have at least one label"),
@@ -63,7 +62,7 @@ def test_values_and_defaults() -> None:
             entry(resolution="DNS_ROUND_ROBIN", endpoints=[{"address": "a.x"}, {"address": "b.x"}]),
             "endpoints[1]: resolution DNS_ROUND_ROBIN takes one endpoint at the most",
         ),
-        (entry(exportTo=["~"]), 'exportTo: only "*" is implemented yet'),
+        (entry(exportTo=["~", "a"]), 'exportTo: "*" and "~" say all there is to say'),
     ],
 )
 def test_what_is_refused(spec: Any, expected: str) -> None:

@@ -7,6 +7,7 @@ import pytest
 from tests.unit.mesh.istio.documents import accepted, action, refused, route
 
 TO = [{"destination": {"host": "reviews"}}]
+L4 = [{"destination": {"host": "b"}}]
 
 
 def test_defaults() -> None:
@@ -37,8 +38,9 @@ def test_null_is_an_absent_field() -> None:
     [
         (None, "spec: is required"),
         ([], "spec: must be a mapping, not a list"),
-        ({}, "hosts: is required"),
-        ({"hosts": [], "http": [{"route": TO}]}, "hosts: must name at least one host"),
+        ({}, "http: must have at least one route"),
+        ({"gateways": ["g"], "http": [{"route": TO}]}, "gateways: a VirtualService without hosts is delegated to"),
+        ({"http": [{"delegate": {"name": "x"}}]}, "http[0].delegate: a delegate cannot delegate further"),
         ({"hosts": ["a"]}, "http: must have at least one route"),
         ({"hosts": ["a_b"], "http": [{"route": TO}]}, 'hosts[0]: is not a DNS name: "a_b"'),
         ({"hosts": ["*"], "http": [{"route": TO}]}, 'hosts[0]: must not be "*" for sidecars'),
@@ -54,11 +56,21 @@ def test_null_is_an_absent_field() -> None:
             {"hosts": ["a"], "gateways": ["g.edge.svc.cluster.local"], "http": [{"route": TO}]},
             'not "g.edge.svc.cluster.local"; write "edge/g"',
         ),
-        ({**route(), "exportTo": ["."]}, 'exportTo: only "*" is implemented yet'),
-        ({**route(), "tcp": []}, "tcp: known to Istio, not implemented yet"),
-        (route(mirrors=[]), "http[0].mirrors: known to Istio, not implemented yet"),
-        (action(delegate={"name": "x"}), "http[0].delegate: known to Istio, not implemented yet"),
-        (action(), "http[0]: one of route, redirect and directResponse must be set"),
+        ({**route(), "exportTo": ["a", "a"]}, "exportTo: names a namespace twice: a, a"),
+        ({**route(), "exportTo": ["A B"]}, 'exportTo: must be ".", "*", "~" or a namespace, not "A B"'),
+        ({**route(), "tcp": [{"route": []}]}, "tcp[0].route: must have at least one destination"),
+        (
+            {**route(), "tcp": [{"match": [{"sourceSubnet": "10.0.0.0/8"}], "route": L4}]},
+            "match[0].sourceSubnet: known to",
+        ),
+        (
+            {**route(), "tls": [{"match": [{"sniHosts": ["b.c"]}], "route": L4}]},
+            'sniHosts[0]: "b.c" is none of the hosts',
+        ),
+        ({**route(), "tls": [{"match": [], "route": L4}]}, "tls[0].match: must have at least one match"),
+        (route(mirrors=[], mirror={"host": "b"}), "http[0].mirrors: mirror and mirrors exclude each other"),
+        (action(delegate={"name": "x"}, redirect={"uri": "/"}), "http[0].delegate: redirect and delegate exclude"),
+        (action(), "http[0]: one of route, redirect, directResponse and delegate must be set"),
         (action(route=[]), "http[0].route: must have at least one destination"),
         (route(redirect={"uri": "/"}), "http[0].redirect: route and redirect exclude each other"),
         (route(directResponse={"status": 200}), "http[0].directResponse: route and directResponse exclude each other"),

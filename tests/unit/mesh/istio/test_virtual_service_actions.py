@@ -58,7 +58,10 @@ def test_redirects_and_direct_responses() -> None:
         ),
         ({"retries": {"attempts": 1, "retryOn": "999"}}, 'retries.retryOn: "999" is not a retry condition'),
         ({"retries": {"attempts": 1, "retryOn": "5xx,"}}, 'retries.retryOn: "" is not a retry condition; they are'),
-        ({"retries": {"attempts": 1, "retryRemoteLocalities": True}}, "retries.retryRemoteLocalities: known to Istio"),
+        (
+            {"retries": {"attempts": 1, "retryRemoteLocalities": 1}},
+            "retries.retryRemoteLocalities: must be true or false",
+        ),
         ({"fault": {}}, "fault: one of delay and abort must be set"),
         ({"fault": {"delay": {}}}, "fault.delay.fixedDelay: is required"),
         ({"fault": {"delay": {"fixedDelay": "1s", "percent": 101}}}, "fault.delay.percent: must be at most 100"),

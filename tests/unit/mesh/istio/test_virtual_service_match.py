@@ -71,7 +71,7 @@ def test_every_kind_of_match() -> None:
         ({"sourceNamespace": "A_B"}, "sourceNamespace: must be a DNS label"),
         ({"gateways": [""]}, "gateways[0]: must be a gateway"),
         ({"gateways": ["/g"]}, "gateways[0]: must be a gateway"),
-        ({"statPrefix": "x"}, "statPrefix: known to Istio, not implemented yet"),
+        ({"statPrefix": 1}, "statPrefix: must be a string"),
         ({"urii": {}}, 'urii: unknown field; did you mean "uri"?'),
         ({"ignoreUriCase": "yes"}, 'ignoreUriCase: must be true or false, not "yes"'),
     ],

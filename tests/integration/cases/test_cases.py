@@ -1,0 +1,95 @@
+"""Each case through our proxy and through Envoy: both do what the case says, and the services see the same of both."""
+
+from __future__ import annotations
+
+import http.client
+import json
+from dataclasses import dataclass, field
+from typing import Any
+
+import pytest
+
+from tests.harness.process import wait_until
+from tests.integration.cases.conftest import PROXIES, Stage
+from tests.simulation.cases import EDGE_PORT, VERSIONS, Case, hosts
+
+CASES = hosts()
+PEER_HEADERS = ("x-envoy-peer-metadata", "x-envoy-peer-metadata-id")
+# What tells one request from another, or is our sidecar's alone: who is called is told who calls, and spans go on.
+VOLATILE = frozenset(
+    ("x-request-id", "traceparent", "tracestate", "x-forwarded-for", "x-envoy-external-address", *PEER_HEADERS)
+)
+SECONDS = 10.0
+
+
+@dataclass
+class Seen:
+    """What came of a case's calls."""
+
+    statuses: set[int] = field(default_factory=set)
+    versions: set[str] = field(default_factory=set)
+    requests: list[dict[str, str]] = field(default_factory=list)
+    answers: list[dict[str, str]] = field(default_factory=list)
+
+
+def call(stage: Stage, case: Case, whose: str) -> Seen:
+    seen = Seen()
+    address = stage.addresses[(case.via, whose)]
+    port, prefix = (15001, f"http://{case.authority}") if case.via == "sidecar" else (EDGE_PORT, "")
+    for _ in range(case.times):
+        connection = http.client.HTTPConnection(address, port, timeout=SECONDS)
+        connection.putrequest(case.method, f"{prefix}{case.path}", skip_host=True, skip_accept_encoding=True)
+        headers = {"host": case.authority, "x-case": f"{case.name} {whose}", "content-length": "0", **case.headers}
+        for name, value in headers.items():
+            connection.putheader(name, value)
+        connection.endheaders()
+        response = connection.getresponse()
+        body = response.read()
+        connection.close()
+        seen.statuses.add(response.status)
+        seen.answers.append({name.lower(): value for name, value in response.getheaders()})
+        if response.getheader("x-version") or body.startswith(b'{"version"'):
+            said = json.loads(body)
+            seen.versions.add(said["version"])
+            seen.requests.append({k: v for k, v in said["seen"].items() if k not in VOLATILE})
+    return seen
+
+
+def test_nobody_rejects_anything(stage: Stage) -> None:
+    proxies = stage.plane.call("GET", "/api/v1/proxies").body["items"]
+    assert len(proxies) == 4
+    assert [p for p in proxies if "NACK" in json.dumps(p)] == []
+
+
+@pytest.mark.parametrize("host", CASES, ids=[case.name for case in CASES.values()])
+def test_a_case(stage: Stage, host: str) -> None:
+    case = CASES[host].on(host)
+    found = {whose: call(stage, case, whose) for whose in PROXIES}
+    for whose, seen in found.items():
+        assert seen.statuses == {case.status}, (whose, seen)
+        assert seen.versions == case.versions if case.times > 1 else seen.versions <= case.versions, (whose, seen)
+        assert bool(seen.versions) == bool(case.to), (whose, seen)
+        for name, value in case.sees.items():
+            if name == "mirrored":
+                assert_mirrored(stage, f"{case.name} {whose}", set((value or "").split()))
+            else:
+                assert seen.requests[0].get(name) == value, (whose, seen)
+        for name, value in case.gets.items():
+            assert seen.answers[0].get(name) == value, (whose, seen)
+    ours, envoy = (found[whose] for whose in PROXIES)
+    if case.times == 1:
+        assert [comparable(r) for r in ours.requests] == [comparable(r) for r in envoy.requests]
+        assert sorted(ours.answers[0]) == sorted(envoy.answers[0])
+
+
+def comparable(request: dict[str, Any]) -> dict[str, Any]:
+    """Without the name of the proxy in it, and the milliseconds that are left of a time-out."""
+    return {name: value for name, value in request.items() if name not in ("x-case", "x-envoy-expected-rq-timeout-ms")}
+
+
+def assert_mirrored(stage: Stage, name: str, versions: set[str]) -> None:
+    def seen() -> set[str]:
+        return {version for version in VERSIONS if name in stage.backends[version].mirrored}
+
+    wait_until(lambda: seen() >= versions, SECONDS, f"copies at {versions}")
+    assert seen() == versions
