@@ -85,6 +85,20 @@ def test_promtool_says_the_same() -> None:
     assert answer.returncode == 0, answer.stdout + answer.stderr
 
 
+def test_the_example_of_an_alertmanager_is_one() -> None:
+    config = EXAMPLES.parent / "alertmanager" / "alertmanager.yml"
+    answer = subprocess.run([binary("amtool"), "check-config", config], capture_output=True, text=True)
+    assert answer.returncode == 0, answer.stdout + answer.stderr
+
+
+def test_the_compose_stack_s_prometheus_finds_the_rules() -> None:
+    answer = subprocess.run(
+        [binary("promtool"), "check", "config", EXAMPLES / "prometheus.yml"], capture_output=True, text=True
+    )
+    assert answer.returncode == 0, answer.stdout + answer.stderr
+    assert "2 rule files found" in answer.stdout + answer.stderr
+
+
 def test_every_alert_has_a_case_in_which_it_fires_and_one_in_which_it_does_not() -> None:
     fires, quiet = set(), set()
     for each in (each for case in DOCUMENT["tests"] for each in case["alert_rule_test"]):
