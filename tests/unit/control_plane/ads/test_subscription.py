@@ -216,3 +216,15 @@ def test_what_is_unsubscribed_while_under_way_is_not_accepted() -> None:
     state.forget("one")
     state.accept("n1", 1.0)
     assert not state.accepted
+
+
+@pytest.mark.fault("F:control_plane/ads/subscription.py:161")
+def test_a_rejected_response_accepts_those_before_it_and_not_itself() -> None:
+    state = Subscription(CLUSTER, Interest(wildcard=True))
+    state.sent("n1", Flight("v1", 0.0, {"one": ONE}))
+    state.sent("n2", Flight("v2", 0.0, {"two": TWO}))
+    state.sent("n3", Flight("v3", 0.0, {"one": ONE_NEW}))
+    state.reject("n2", "cluster two: no", divisible=True)
+    assert state.accepted == {"one": ONE}
+    assert set(state.rejected) == {"two"}
+    assert list(state.flights) == ["n3"]

@@ -62,6 +62,7 @@ def test_headers_of_the_only_destination_follow_the_rules_own() -> None:
     assert found.route.host_rewrite_literal == "h"
 
 
+@pytest.mark.fault("F:control_plane/translate/actions.py:74")
 @pytest.mark.parametrize(
     ("text", "expected"),
     [

@@ -1,6 +1,8 @@
 import gc
 import weakref
 
+import pytest
+
 from control_plane.translate.index import Index, gateway_name, index_of
 from control_plane.world import World
 from tests.simulation.scenarios import destination_rule, virtual_service
@@ -99,3 +101,20 @@ def test_what_a_workload_serves() -> None:
     index = Index(world(service("reviews"), instances={"reviews": [one, other], "also": [one]}))
     assert [host.partition(".")[0] for host, _ in index.served_by("n")] == ["also", "reviews"]
     assert index.served_by("nobody") == ()
+
+
+@pytest.mark.fault("F:control_plane/translate/index.py:159")
+def test_the_longest_wildcard_comes_first() -> None:
+    """However the rules are written, and whatever comes first in the alphabet."""
+    patterns = ["*.com", "*.b.com", "*.a.b.com", "*.zz.com"]
+    yaml = "---\n".join(
+        virtual_service(RULE, f"['{pattern}']", name=f"rule{number}")
+        + "---\n"
+        + destination_rule(f"{{host: '{pattern}'}}", f"rule{number}")
+        for number, pattern in enumerate(patterns)
+    )
+    index = Index(world(yaml=yaml))
+    for host, number in (("x.com", 0), ("x.b.com", 1), ("x.a.b.com", 2), ("x.zz.com", 3), ("b.com", 0)):
+        bound, rule = index.mesh_service(host), index.rule(host, "default", "default")
+        assert bound is not None and bound.resource.key.name == f"rule{number}"
+        assert rule is not None and rule.resource.key.name == f"rule{number}"

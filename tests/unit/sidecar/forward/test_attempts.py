@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from sidecar.config.filter_model import BufferBody
 from sidecar.config.model import (
     MILLION,
     Address,
@@ -438,4 +439,109 @@ async def test_a_host_is_ejected_while_others_wait_for_it(loop: ManualLoop) -> N
     upstream.sends(OK)
     assert other.received().startswith(b"HTTP/1.1 200 ")
     stage.upstreams.remove_cluster("up")
+    await stage.leaves_nothing()
+
+
+@pytest.mark.fault("F:sidecar/forward/failures.py:150")
+async def test_a_request_counts_once_against_the_retry_budget_however_often_it_is_tried(loop: ManualLoop) -> None:
+    stage = Stage(loop, hcm(forward(ON_ANYTHING)))
+    client = stage.client()
+    client.sends(GET)
+    for _ in range(2):
+        (await stage.dial()).refuses()
+        await stage.settle()
+        assert stage.cluster.budget.retries == 1
+        await stage.advance(1.0)
+    (await stage.upstream()).sends(OK)
+    assert client.received().startswith(b"HTTP/1.1 200 ")
+    assert stage.cluster.budget.retries == 0
+    await stage.leaves_nothing()
+
+
+@pytest.mark.fault("F:sidecar/forward/timeouts.py:62")
+@pytest.mark.parametrize(("moment", "total", "reached"), [("waiting", 1, 0), ("in flight", 2, 1), ("answering", 2, 1)])
+async def test_a_time_out_is_the_hosts_success_as_well_when_it_was_reached(
+    loop: ManualLoop, moment: str, total: int, reached: int
+) -> None:
+    detection = OutlierDetection(split_local_origin=True, consecutive_local_origin_failure=100)
+    stage = Stage(loop, hcm(forward(timeout=2.0)), clusters=[cluster(outlier=detection)])
+    client = stage.client()
+    client.sends(GET)
+    dial = await stage.dial()
+    if moment != "waiting":
+        stage.wires.append(wire := dial.accepts())
+        await stage.settle()
+        if moment == "answering":
+            wire.sends(b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\no")
+    await stage.advance(2.1)
+    (host,) = stage.cluster.hosts
+    assert (host.interval_local_total, host.interval_local_success) == (total, reached)
+
+
+@pytest.mark.fault("F:sidecar/forward/attempts.py:159")
+@pytest.mark.parametrize(
+    ("per_try", "told"), [(0.9, (b"900", b"500")), (0.3, (b"300", b"300")), (0.0, (b"1000", b"500"))]
+)
+async def test_an_attempt_is_told_the_time_per_try_or_what_is_left(
+    loop: ManualLoop, per_try: float, told: tuple[bytes, bytes]
+) -> None:
+    retry = RetryPolicy(
+        frozenset({"5xx"}), attempts=1, per_try_timeout=per_try, base_interval=0.001, max_interval=0.001
+    )
+    stage = Stage(loop, hcm(forward(retry, timeout=1.0)))
+    stage.client().sends(GET)
+    upstream = await stage.upstream()
+    assert b"x-envoy-expected-rq-timeout-ms: " + told[0] + b"\r\n" in upstream.received() + b"\r\n"
+    if per_try == 0.3:
+        upstream.resets()
+    else:
+        await stage.advance(0.499)
+        upstream.resets()
+    await stage.advance(0.001)
+    expected = b"x-envoy-expected-rq-timeout-ms: " + told[1]
+    assert expected in (await stage.upstream()).received()
+    await stage.leaves_nothing()
+
+
+@pytest.mark.fault("F:sidecar/forward/stream.py:128")
+@pytest.mark.parametrize(("size", "status"), [(999, b"200"), (1000, b"200"), (1001, b"413")])
+async def test_a_body_that_a_filter_waits_for_may_be_as_large_as_its_limit(
+    loop: ManualLoop, size: int, status: bytes
+) -> None:
+    stage = Stage(loop, hcm(filters=(HttpFilter("buffer", BufferBody(1000)),)))
+    client = stage.client()
+    client.sends(b"POST / HTTP/1.1\r\nhost: a\r\ncontent-length: %d\r\n\r\n" % size, b"x" * (size - 1), b"x")
+    if status == b"200":
+        upstream = await stage.upstream()
+        assert upstream.received().endswith(b"\r\n\r\n" + b"x" * size)
+        upstream.sends(OK)
+    assert client.received().startswith(b"HTTP/1.1 " + status)
+    await stage.leaves_nothing()
+
+
+@pytest.mark.fault("F:sidecar/forward/stream.py:211")
+@pytest.mark.parametrize("at_once", [False, True])
+@pytest.mark.parametrize(("size", "again"), [(1000, True), (1001, False)])
+async def test_a_body_as_large_as_the_buffer_limit_is_kept_for_a_retry(
+    loop: ManualLoop, size: int, again: bool, at_once: bool
+) -> None:
+    """What came while a filter held the request up, and what came when it was on its way."""
+    made = hcm(forward(ON_ANYTHING)) if at_once else delayed(forward(ON_ANYTHING))
+    stage = Stage(loop, made, buffer_limit=1000)
+    client = stage.client()
+    client.sends(b"POST / HTTP/1.1\r\nhost: a\r\ncontent-length: %d\r\n\r\n" % size)
+    if at_once:
+        upstream = await stage.upstream()
+    client.sends(b"x" * size)
+    if not at_once:
+        await stage.advance(1.0)
+        upstream = await stage.upstream()
+    upstream.resets()
+    await stage.advance(1.0)
+    assert stage.counter("cluster.up.retry_or_shadow_abandoned") == (0 if again else 1)
+    if again:
+        second = await stage.upstream()
+        assert second.received().endswith(b"\r\n\r\n" + b"x" * size)
+        second.sends(OK)
+    assert client.received().startswith(b"HTTP/1.1 200 " if again else b"HTTP/1.1 503 ")
     await stage.leaves_nothing()

@@ -59,6 +59,8 @@ def test_grpc_status_of_a_trailers_only_answer() -> None:
         ("reset", Failure.RESET, True),
         ("reset", Failure.CONNECT, True),
         ("5xx", Failure.PER_TRY_TIMEOUT, True),
+        ("5xx", Failure.RESET, True),
+        ("5xx", Failure.CONNECT, True),
         ("5xx", Failure.OVERFLOW, False),
         ("retriable-status-codes", Failure.RESET, False),
     ],
@@ -175,3 +177,18 @@ def test_how_long_a_response_says_to_wait(headers: list[tuple[bytes, bytes]], le
     told = RetryPlan(RetryPolicy(frozenset({"5xx"}), reset_headers=fields)).told_to_wait
     assert told(head(503, *headers), NOW, Highest()) == pytest.approx(least * 1.5)
     assert least <= told(head(503, *headers), NOW, random.Random(1)) <= least * 1.5
+
+
+@pytest.mark.fault("F:sidecar/router/retry.py:19")
+@pytest.mark.parametrize(
+    ("status", "wanted"), [(500, False), (501, False), (502, True), (503, True), (504, True), (505, False)]
+)
+def test_gateway_errors(status: int, wanted: bool) -> None:
+    assert plan("gateway-error").wants_response(head(status)) is wanted
+
+
+@pytest.mark.fault("F:sidecar/router/retry.py:102")
+@pytest.mark.parametrize("condition", ["5xx", "gateway-error", "reset"])
+@pytest.mark.parametrize("failure", [Failure.RESET, Failure.CONNECT, Failure.PER_TRY_TIMEOUT])
+def test_what_covers_answers_of_the_host_covers_none_at_all(condition: str, failure: Failure) -> None:
+    assert plan(condition).wants_failure(failure)

@@ -5,7 +5,7 @@ import pytest
 from sidecar.config.model import PathMatch, Redirect, Rewrite, RouteMatch
 from sidecar.http.exchange import Exchange
 from sidecar.router.path import normalize
-from sidecar.router.rewrite import late_rewrites, path_rewrite, redirect_location
+from sidecar.router.rewrite import late_rewrites, path_rewrite, redirect_location, rewrite_host
 
 
 @pytest.mark.parametrize(
@@ -102,3 +102,14 @@ def test_the_host_before_is_told() -> None:
 def test_paths_that_depend_on_the_request(written: str, path: bytes, before: bytes) -> None:
     request = rewritten(Rewrite(path_format=written), (b"x", b"y"))
     assert (request.path, request.original_path) == (path, before)
+
+
+@pytest.mark.fault("F:sidecar/router/rewrite.py:58")
+def test_a_second_rewrite_keeps_the_host_that_was_asked_for() -> None:
+    request = Exchange(None, b"GET", b"/", [], 0.0)
+    request.authority = b"asked"
+    for host in (b"first", b"second"):
+        rewrite_host(request, host, append_forwarded=True)
+    assert (request.authority, request.original_authority) == (b"second", b"asked")
+    assert request.header(b"x-envoy-original-host") == b"asked"
+    assert request.header(b"x-forwarded-host") == b"asked,first"

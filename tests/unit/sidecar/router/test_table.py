@@ -171,3 +171,24 @@ def test_the_order_of_levels(specific_last: bool, values: list[bytes]) -> None:
     for mutate in match.draw(request).request_ops:
         mutate(request, request.headers)
     assert request.header_values(b"h") == values
+
+
+@pytest.mark.fault("F:sidecar/router/table.py:302")
+@pytest.mark.parametrize("count", [1, 20])
+def test_a_regular_expression_that_is_written_first_wins(count: int) -> None:
+    """In a host with an index of its routes (many), and in one without (few)."""
+    rest = [route(f"prefix {number}", RouteMatch(PathMatch.PREFIX, f"/a{number}")) for number in range(count)]
+    rest.append(route("exact", RouteMatch(PathMatch.PATH, "/a0/x")))
+    regex = route("regex", RouteMatch(PathMatch.REGEX, "/a.*"))
+    assert found(table(regex, *rest), exchange(b"/a0/x")) == "regex"
+    assert found(table(*rest, regex), exchange(b"/a0/x")) == "prefix 0"
+    assert found(table(rest[-1], regex, *rest[:-1]), exchange(b"/a0/x")) == "exact"
+    assert found(table(rest[-1], regex, *rest[:-1]), exchange(b"/a0/y")) == "regex"
+
+
+@pytest.mark.fault("F:sidecar/router/table.py:409")
+def test_a_wildcard_stands_for_something() -> None:
+    everything = route("any", RouteMatch(PathMatch.PREFIX, "/"))
+    suffix, prefix = table(everything, domains=("*.x",)), table(everything, domains=("x.*",))
+    assert [found(suffix, exchange(authority=host)) for host in (b".x", b"a.x", b"x")] == [None, "any", None]
+    assert [found(prefix, exchange(authority=host)) for host in (b"x.", b"x.a", b"x")] == [None, "any", None]

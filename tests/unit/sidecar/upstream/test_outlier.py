@@ -310,3 +310,16 @@ def test_no_more_are_out_than_allowed_and_all_come_back(steps: list[tuple[int, i
     assert out(bench) == []
     states = dict(bench.events)
     assert set(states.values()) <= {"closed"}
+
+
+@pytest.mark.fault("F:sidecar/upstream/outlier.py:127")
+def test_a_500_ends_a_streak_of_gateway_errors() -> None:
+    config = OutlierDetection(
+        consecutive_5xx=0, consecutive_gateway_failure=3, enforcing_consecutive_gateway_failure=100
+    )
+    bench = Bench(10, config)
+    for status in (502, 504, 500, 503, 502):
+        bench.fail(1, status=status)
+    assert not bench.hosts[0].ejected
+    bench.fail(1, status=504)
+    assert bench.hosts[0].ejected
