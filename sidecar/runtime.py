@@ -21,6 +21,7 @@ from sidecar.http.stream_context import ManagerContext
 from sidecar.listener.manager import ListenerContext, ListenerManager, ListenerRuntime
 from sidecar.listener.tcp import TcpManager
 from sidecar.process import gc_tuning
+from sidecar.process.descriptors import DescriptorWatch
 from sidecar.process.drain import DrainPolicy, ServerHealth
 from sidecar.process.hostinfo import memory
 from sidecar.process.overload import OverloadManager, per_process
@@ -117,6 +118,9 @@ class Runtime:
         self._listeners = ListenerManager(context, self._start_listener)
         if overload is not None:
             overload.begin(self.loop)
+        self._descriptors = DescriptorWatch(
+            self.loop, self.stats.counter("server.file_descriptors_exhausted"), monotonic
+        )
 
     def _overload_manager(self) -> OverloadManager | None:
         config = self.bootstrap.overload
@@ -283,6 +287,7 @@ class Runtime:
         self.ended.set()
 
     async def close(self) -> None:
+        self._descriptors.close()
         self._listeners.close()
         for name in list(self.clusters):
             self.remove_cluster(name)

@@ -13,7 +13,7 @@ import pytest
 
 from tests.harness.client import Client, End
 from tests.harness.ports import free_port
-from tests.harness.process import admin_ready
+from tests.harness.process import admin_ready, wait_until
 from tests.harness.upstream import Upstream
 from tests.integration.lifecycle.proxy import GET, Edit, Proxy
 
@@ -196,6 +196,7 @@ async def test_workers_share_the_limit(tmp_path: Path, upstream: Upstream) -> No
         assert ends.count("open") == 8
 
 
+@pytest.mark.fault(37)
 async def test_a_process_without_descriptors_left_goes_on(tmp_path: Path, upstream: Upstream) -> None:
     """What cannot be accepted ends; what is there is served; and afterwards all is well."""
     proxy = Proxy("ours", tmp_path, upstream.port, descriptors=64)
@@ -204,11 +205,15 @@ async def test_a_process_without_descriptors_left_goes_on(tmp_path: Path, upstre
             clients = [await stack.enter_async_context(Client(proxy.http)) for _ in range(100)]
             assert await asks(clients[0]) == OK
             assert await asks(clients[0], GET.replace(b"/local", b"/x")) == (503, UNREACHABLE, False)
+            told = lambda: "no file descriptors left" in proxy.process.log()  # noqa: E731
+            await asyncio.to_thread(wait_until, told, 10.0, "the log's line")
         await asyncio.to_thread(proxy.process.wait_ready, admin_ready(proxy.admin))  # it has descriptors again
         await proxy.until("http.in.downstream_cx_active", 0)
         async with Client(proxy.http) as client:
             assert await asks(client) == OK
             assert await asks(client, GET.replace(b"/local", b"/x")) == (200, b"/x", False)
+        assert await proxy.stat("server.file_descriptors_exhausted") >= 1
+        assert proxy.process.log().count("no file descriptors left") == 1
 
 
 UNREACHABLE = b"upstream connect error or disconnect/reset before headers. reset reason: remote connection failure"
