@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Final
 
 from sidecar.config.basic_model import MILLION, UNLIMITED, HeaderMatcher
 from sidecar.config.http2_model import Http2
@@ -87,6 +87,9 @@ class LocalReplies:
     format: ReplyFormat | None = None
 
 
+PATH_TAG_LENGTH: Final = 256
+
+
 @dataclass(frozen=True, slots=True)
 class Tracing:
     """Sampling chances in parts per million. `otlp_cluster`/`otlp_url` say where spans go; both empty: the ring only."""
@@ -98,6 +101,7 @@ class Tracing:
     otlp_cluster: str = ""
     otlp_url: str = ""
     custom_tags: tuple[tuple[str, str, str], ...] = ()  # (tag, kind literal|environment|request_header, argument)
+    path_tag_length: int = PATH_TAG_LENGTH  # so many bytes of the path are in a span's http.url
 
 
 @dataclass(frozen=True, slots=True)

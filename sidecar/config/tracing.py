@@ -7,15 +7,14 @@ from typing import Final
 from envoy.config.trace.v3.opentelemetry_pb2 import OpenTelemetryConfig
 
 from sidecar.config.common import typed
+from sidecar.config.http_model import PATH_TAG_LENGTH
 from sidecar.config.model import MILLION, Tracing
 from sidecar.config.reader import Reader
 
 _OPENTELEMETRY: Final = {OpenTelemetryConfig.DESCRIPTOR.full_name: None}
-PATH_TAG_LENGTH: Final = 256
 
 
 def tracing(reader: Reader) -> Tracing:
-    reader.only("max_path_tag_length", PATH_TAG_LENGTH)
     reader.only("spawn_upstream_span", False)
     cluster, uri, service = "", "", ""
     if (provider := reader.child("provider")) is not None:
@@ -27,6 +26,7 @@ def tracing(reader: Reader) -> Tracing:
         random_chance=reader.chance("random_sampling", MILLION),
         overall_chance=reader.chance("overall_sampling", MILLION),
         service_name=service,
+        path_tag_length=reader.number("max_path_tag_length", PATH_TAG_LENGTH),
         otlp_cluster=cluster,
         otlp_url=uri,
         custom_tags=tuple(tag for each in reader.children("custom_tags") if (tag := _tag(each)) is not None),

@@ -111,6 +111,7 @@ class Tracer:
         self._random = Chance(config.random_chance)
         self._overall = Chance(config.overall_chance)
         self._client_chance = config.client_chance
+        self._path_tag_length = config.path_tag_length
         self._constant = _node_attributes(node)
         self._operations: dict[str, bytes] = {}  # encoded once
         self._header_tags: list[tuple[str, bytes]] = []
@@ -247,7 +248,7 @@ class Tracer:
         attributes: dict[str, str | int | bool] = {
             **self._constant,
             "guid:x-request-id": _text(exchange.request_id),
-            "http.url": _text(b"%b://%b%b" % (exchange.scheme, exchange.authority, path)),
+            "http.url": _text(b"%b://%b%b" % (exchange.scheme, exchange.authority, path[: self._path_tag_length])),
             "http.method": _text(exchange.method),
             "http.protocol": exchange.protocol,
             "http.status_code": exchange.status,

@@ -335,3 +335,14 @@ def test_what_is_no_tracestate_ends_here() -> None:
     made = begun(traceparent=b"00-%b-%b-03" % (TRACE, SPAN), tracestate=b"A=1")
     assert get(made.headers, b"tracestate") is None
     assert (get(made.headers, b"traceparent") or b"").endswith(b"-03")
+
+
+@pytest.mark.parametrize(("length", "shown"), [(None, 256), (5, 5), (0, 0)])
+def test_a_span_tells_so_much_of_the_path(length: int | None, shown: int) -> None:
+    config = Tracing() if length is None else Tracing(path_tag_length=length)
+    (span,) = finished(exchange(path=b"/" + b"p" * 999), config)
+    assert (
+        str(span.attributes["http.url"]).endswith("/" + ("/" + "p" * 999)[:shown][0:shown].removeprefix("/"))
+        or not shown
+    )
+    assert len(str(span.attributes["http.url"])) == len("http://") + len(exchange().authority) + shown
