@@ -1,10 +1,13 @@
 """Towards a host: picking one, and sending the request."""
 
+# Route and cluster, None until they are found, are known in these phases.
+# mypy: disable-error-code="union-attr"
 from __future__ import annotations
 
 from time import monotonic
 from typing import TYPE_CHECKING, Final, cast
 
+from sidecar.forward.attempt import Attempt
 from sidecar.forward.failures import PRIORITIES
 from sidecar.forward.timeouts import Timeouts
 from sidecar.http.headers import put
@@ -15,11 +18,12 @@ from sidecar.router.rewrite import rewrite_host
 
 if TYPE_CHECKING:
     from sidecar.filters import Hold
+    from sidecar.forward.tunnel import Tunnels
     from sidecar.http.head import RequestHead
-    from sidecar.http.streams import ResponseHandler, Upstream
+    from sidecar.http.streams import Upstream
     from sidecar.router.retry import RetryPlan
     from sidecar.router.retry_hosts import PreviousPriorities
-    from sidecar.upstream.circuit import Circuit
+    from sidecar.upstream.circuit import Circuit, Permit
     from sidecar.upstream.cluster import ClusterRuntime
     from sidecar.upstream.host import Host
 
@@ -33,13 +37,26 @@ class Attempts(Timeouts):
     __slots__ = ()
 
     def _attempt(self) -> None:
-        """Picks a host and asks for a connection to it."""
-        cluster = self.cluster
+        mirrors = self.extensions.mirrors if self.extensions is not None else None
+        if mirrors is None or not mirrors.due:
+            self._try_host()
+            return
+        headers, authority = list(self.headers), self.authority
+        self._try_host()
+        if not self._done:
+            mirrors.begin(headers, authority)
+
+    def _try_host(self) -> None:
+        """Picks a host and asks for a way to it."""
+        cluster, permit = self.cluster, None
+        assert cluster is not None  # noqa: S101  # else there would be nothing to attempt
         self.attempts += 1
-        if cluster.circuit is not None and not self._admitted(cluster.circuit):
+        if cluster.circuit is not None and (permit := self._admitted(cluster.circuit)) is None:
             return
         host = self._pick(cluster)
         if host is None:
+            if permit is not None:
+                permit.circuit.cancelled(permit)
             cluster.stats.upstream_cx_none_healthy.value += 1
             cluster.stats.complete(503, 0.0)
             self.reply(503, b"no healthy upstream", "no_healthy_upstream", Flag.UH)
@@ -48,26 +65,27 @@ class Attempts(Timeouts):
         if budget.requests >= budget.max_requests:
             cluster.stats.upstream_rq_active_overflow.value += 1
             self.endpoint = host
+            if permit is not None:
+                permit.circuit.cancelled(permit)
             self.on_overflow()
             return
-        self.endpoint = self._host = host
-        host.active += 1
-        self._waiting = True
+        self.endpoint = host
+        self.attempt = attempt = Attempt(cast("Tunnels", self), cluster, host, permit)
         if self.method == b"CONNECT":
-            host.pool.acquire_dedicated(self)
+            host.pool.acquire_dedicated(attempt)
         else:
-            host.pool.acquire(self)
+            host.pool.acquire(attempt)
 
-    def _admitted(self, circuit: Circuit) -> bool:
+    def _admitted(self, circuit: Circuit) -> Permit | None:
         """Asks the circuit breaker; a request that it refuses is answered, and not tried again."""
-        self._permit = circuit.admit(monotonic())
-        if self._permit is not None:
-            return True
+        permit = circuit.admit(monotonic())
+        if permit is not None:
+            return permit
         self._end_retry(succeeded=False)
         self.cluster.stats.complete(503, 0.0)
         overloaded = ((b"x-envoy-overloaded", b"true"),)
         self.reply(503, b"circuit breaker open", "mesh_circuit_breaker_open", Flag.UO, headers=overloaded)
-        return False
+        return None
 
     def _pick(self, cluster: ClusterRuntime) -> Host | None:
         if self._tried and self._plan is not None:
@@ -89,38 +107,30 @@ class Attempts(Timeouts):
         self.repicks = 0
         return host
 
-    def on_connection(self, connection: Upstream) -> None:
+    def on_connection(self, attempt: Attempt, upstream: Upstream) -> None:
         """The pool's answer: the request is sent."""
-        self._in_flight(connection)
-        head, body = self._finished_head(), b"".join(self._body) if self._body else b""
+        self._in_flight(attempt, upstream)
+        head, body = self._finished_head(attempt.host), b"".join(self._body) if self._body else b""
         plan = self._plan
         if plan is None or not plan.enabled:
             self._forget_body()
         if self._body_size:  # the client may be held up: there was nowhere to send to, or a connection that is gone
             self.downstream.resume_reading()
-        connection.send(
-            cast("ResponseHandler", self), head, self.length, body, self.request_complete, self.request_trailers
-        )
+        upstream.send(attempt, head, self.length, body, self.request_complete, self.request_trailers)
         if plan is not None and plan.timed and self.request_complete:
             self._start_per_try(plan)
 
-    def _in_flight(self, connection: Upstream) -> None:
+    def _in_flight(self, attempt: Attempt, upstream: Upstream) -> None:
         """From here on the attempt is an active request."""
-        self._waiting = False
+        attempt.begin(upstream)
         self.upstream_failure = ""
-        self.connection = connection
-        self.upstream_local = connection.local
-        self.budget.requests += 1
-        self._counted = True
-        if self._host is not None:
-            self._host.rq_total += 1
-        stats = self.cluster.stats
-        stats.upstream_rq_total.value += 1
-        stats.upstream_rq_active.value += 1
+        self.upstream_local = upstream.local
         if not self.upstream_started:
             self.upstream_started = monotonic()
+        if self.extensions is not None:
+            self.extensions.limit_time(attempt)
 
-    def _finished_head(self) -> RequestHead:
+    def _finished_head(self, host: Host) -> RequestHead:
         """The head of this attempt."""
         headers = self.headers
         timeout = self._expected_timeout()
@@ -131,8 +141,8 @@ class Attempts(Timeouts):
                 put(headers, b"x-envoy-expected-rq-timeout-ms", timeout)
         if self.route.tells_attempts:
             put(headers, b"x-envoy-attempt-count", b"%d" % self.attempts)
-        if self.route.host_from_upstream and self._host is not None and self._host.endpoint.hostname:
-            name = self._host.endpoint.hostname.encode()
+        if self.route.host_from_upstream and host.endpoint.hostname:
+            name = host.endpoint.hostname.encode()
             rewrite_host(self, name, append_forwarded=self.route.appends_forwarded_host)
         head = self.head
         head.method, head.target, head.authority, head.headers = self.method, self.path, self.authority, headers
@@ -145,7 +155,12 @@ class Attempts(Timeouts):
         if self.attempts > 1 and left:
             left = max(left - (monotonic() - self.upstream_started), 0.001)
         plan = self._plan
-        if plan is not None and plan.per_try_timeout and (not left or plan.per_try_timeout < left):
+        if (
+            plan is not None
+            and plan.per_try_timeout
+            and (not left or plan.per_try_timeout < left)
+            and (self.extensions is None or self.extensions.hedging is None)  # then it may take as long as the request
+        ):
             left = plan.per_try_timeout
         if not left:
             return b""
@@ -154,15 +169,19 @@ class Attempts(Timeouts):
     # ── the request's body ────────────────────────────────────────────────────────────────────────────────────────────
 
     def on_request_body(self, data: bytes, end: bool, trailers: Trailers = NO_TRAILERS) -> None:
-        """A piece of the body (decoded of its coding); on a tunnel, whatever the client sent."""
+        if self.extensions is not None:
+            goes_on = self.extensions.on_request_body(data, end, trailers)
+            if goes_on is None:
+                return
+            data, trailers = goes_on
         self.bytes_received += len(data)
         if self.grpc is not None:
             self.grpc.requests.feed(data)
-        connection = self.connection
+        upstream = self.attempt.upstream if self.attempt is not None else None
         if self._tunneling:
             self._touched = monotonic()
-            if connection is not None:
-                connection.write(data, False)
+            if upstream is not None:
+                upstream.write(data, False)
             return
         if end:
             self.request_complete = True
@@ -175,14 +194,14 @@ class Attempts(Timeouts):
             self._body.append(data)
             self._body_size += len(data)
             if self._held is None:
-                self._check_buffer(connection)
+                self._check_buffer(upstream)
         if self._held is not None:
             self._hold(self._held[0], end)
         if self._done:
             return
         self._touched = monotonic()
-        if connection is not None:
-            connection.write(data, end, trailers)
+        if upstream is not None:
+            upstream.write(data, end, trailers)
             if end and self._plan is not None and self._plan.timed:
                 self._start_per_try(self._plan)
 
@@ -190,18 +209,20 @@ class Attempts(Timeouts):
         """A filter waits for the whole body."""
         raise NotImplementedError  # the phase of the filters does
 
-    def _check_buffer(self, connection: Upstream | None) -> None:
+    def _check_buffer(self, upstream: Upstream | None) -> None:
         """What is kept is bounded: too much of it ends the chance of a retry, or holds up the client."""
         if self._body_size <= self._body_limit:
             return
         self._give_up_retries()
-        if connection is None:
+        if upstream is None:
             self.downstream.pause_reading()
         else:
             self._forget_body()
 
     def _give_up_retries(self) -> None:
         """More of the body than may be kept."""
+        if self.extensions is not None and self.extensions.redirects is not None:
+            self.extensions.redirects.give_up_body()
         if self._plan is not None and self._plan.enabled:
             self.cluster.stats.retry_or_shadow_abandoned.value += 1
             self._plan = self._plan.barred()

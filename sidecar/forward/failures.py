@@ -1,5 +1,7 @@
 """Attempts that fail: what that says of the host, and whether there is another one."""
 
+# Route and cluster, None until they are found, are known in these phases.
+# mypy: disable-error-code="union-attr"
 from __future__ import annotations
 
 from time import monotonic
@@ -17,7 +19,7 @@ from sidecar.upstream import outlier
 from sidecar.upstream.dial import DialError
 
 if TYPE_CHECKING:
-    from sidecar.http.streams import Upstream
+    from sidecar.forward.attempt import Attempt
     from sidecar.telemetry.stats import PoolStats
     from sidecar.upstream.host import Host
 
@@ -54,38 +56,35 @@ class Failures(StreamState):
 
     def on_overflow(self) -> None:
         """A circuit-breaker limit is reached; never retried."""
-        self._waiting = False
         self._detach()
         self._failed(Failure.OVERFLOW, "overflow", Flag.UO, 503)
 
-    def on_connect_failure(self, failure: DialError) -> None:
-        self._waiting = False
-        host = self._host
-        if self._permit is not None:
-            self._give_back("no connection")
+    def on_connect_failure(self, attempt: Attempt, failure: DialError) -> None:
+        self._give_back("no connection")
         self._detach()
-        if host is not None:
-            host.rq_error += 1
-            self._blame(host, outlier.TIMED_OUT if failure.timed_out else outlier.CONNECT_FAILED, connected=False)
+        attempt.host.rq_error += 1
+        status = outlier.TIMED_OUT if failure.timed_out else outlier.CONNECT_FAILED
+        self._blame(attempt.host, status, connected=False)
         self.upstream_failure = failure.reason.replace(" ", "_")
         reason = "connection timeout" if failure.timed_out else "remote connection failure"
         self._failed(Failure.CONNECT, reason, Flag.UF, 503)
 
-    def on_upstream_reset(self, reason: ResetReason, upstream: Upstream) -> None:
+    def on_upstream_reset(self, attempt: Attempt, reason: ResetReason, *, stale: bool = False) -> None:
+        """The attempt ended without a (whole) response."""
         if self._done:
             return
-        if self.cluster.pool_stats is not None and self._may_resend(reason, upstream):
+        if attempt is not self.attempt and self.extensions is not None and self.extensions.hedging is not None:
+            self.extensions.hedging.on_late_reset(attempt, reason)
+            return
+        if self.cluster.pool_stats is not None and stale and self._may_resend(reason):
             self._resend(self.cluster.pool_stats)
             return
-        host = self._host
-        if self._permit is not None:
-            self._give_back("the connection ended")
+        self._give_back("the connection ended")
         self._detach()
         protocol_error = reason is ResetReason.PROTOCOL_ERROR
         flag = _FLAGS.get(reason, Flag.UR)
-        if host is not None:
-            host.rq_error += 1
-            self._blame(host, outlier.RESET, connected=not self.responding)
+        attempt.host.rq_error += 1
+        self._blame(attempt.host, outlier.RESET, connected=not self.responding)
         if self.responding:
             self.flags |= flag
             self.details = f"upstream_reset_after_response_started{{{reason.value.replace(' ', '_')}}}"
@@ -99,13 +98,12 @@ class Failures(StreamState):
         if self._plan is None:
             self._plan = _KEEPING
 
-    def _may_resend(self, reason: ResetReason, upstream: Upstream) -> bool:
+    def _may_resend(self, reason: ResetReason) -> bool:
         """Whether the host had closed the connection before it saw the request, as far as can be told, and it is
         whole, and may be sent once more than needed."""
         resend = self.cluster.config.resend
         return (
             reason is ResetReason.CONNECTION_TERMINATION
-            and upstream.stale
             and not self.responding
             and self.request_complete
             and (self._keep_body or not self._body_size)
@@ -115,8 +113,6 @@ class Failures(StreamState):
 
     def _resend(self, stats: PoolStats) -> None:
         """The host is not to blame, and no retry is spent: it was only asked over a connection that was gone."""
-        if self._permit is not None:
-            self._give_back()
         self._detach()
         self.keep(_RESENT, (self.kept(_RESENT) or 0) + 1)
         stats.resent.value += 1
@@ -124,8 +120,11 @@ class Failures(StreamState):
 
     def _failed(self, failure: Failure, reason: str, flag: int, status: int) -> None:
         """An attempt ended without a response: again, or tell the client."""
+        hedging = self.extensions.hedging if self.extensions is not None else None
+        if hedging is not None and hedging.waits_for_others(failure, status):
+            return
         plan = self._plan
-        if plan is not None and plan.wants_failure(failure) and self._again(0):
+        if plan is not None and plan.wants_failure(failure) and self._claim_retry(0):
             self._schedule_retry()
             return
         self._end_retry(succeeded=False)
@@ -143,7 +142,7 @@ class Failures(StreamState):
         if detector is not None:
             detector.on_local_failure(host, status, monotonic(), connected=connected)
 
-    def _again(self, status: int) -> bool:
+    def _claim_retry(self, status: int) -> bool:
         """Whether one more attempt is allowed; counts it when it is."""
         stats = self.cluster.stats
         if self.responding or not self._keep_body:

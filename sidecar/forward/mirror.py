@@ -4,15 +4,17 @@ A `Mirror` is a stream of its own, with the phases of any other, whose response 
 stream that it copies, seen from here.
 """
 
+# Route and cluster, None until they are found, are known in these phases.
+# mypy: disable-error-code="union-attr"
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from time import monotonic
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from sidecar.config.model import Forward, PathMatch, Route, RouteConfig, RouteMatch, VirtualHost
-from sidecar.forward.response import Responses
 from sidecar.forward.state import StreamState
+from sidecar.forward.tunnel import Tunnels
 from sidecar.http.head import RequestHead, ResponseHead
 from sidecar.http.headers import Header, Headers, get, put
 from sidecar.http.streams import NO_TRAILERS, Downstream, RequestHandler, ResetReason, Trailers
@@ -21,6 +23,9 @@ from sidecar.router.extras import Mirroring
 from sidecar.router.table import RouteTable
 from sidecar.telemetry.propagation import unsample
 from sidecar.upstream.cluster import ClusterRuntime
+
+if TYPE_CHECKING:
+    from sidecar.forward.stream import Stream
 
 # What Envoy's client for requests of its own has in the place of a configured route: nothing more to be done.
 _ANYTHING: Final = Route(RouteMatch(PathMatch.PREFIX, "/"), Forward(()))
@@ -71,7 +76,61 @@ class Source:
     def replace(self, handler: RequestHandler) -> None: ...
 
 
-class Mirror(Responses):
+class Mirrors:
+    """The mirrors of one request, made with its first attempt."""
+
+    __slots__ = ("_mirrors", "_plans", "_request", "_sources")
+
+    def __init__(self, request: Stream, plans: Sequence[Mirroring]) -> None:
+        self._request = request
+        self._plans = plans
+        self._mirrors: list[Mirror] = []
+        self._sources: list[Source] = []
+
+    @property
+    def due(self) -> bool:
+        """Whether the next attempt is the one that is mirrored."""
+        request = self._request
+        return not (request.attempts or request.method == b"CONNECT" or request._upgrade)
+
+    def begin(self, headers: Headers, authority: bytes) -> None:
+        """With the request's headers as they were before the attempt added what is only its own."""
+        request = self._request
+        manager = request.manager
+        if request.route.tells_attempts:
+            put(headers, b"x-envoy-attempt-count", b"1")
+        for plan in self._plans:
+            cluster = manager.clusters.get(plan.cluster(request, manager.rng))
+            if cluster is None:
+                continue
+            source = Source(request.downstream, self.pace)
+            mirror = Mirror(request, cluster, plan, headers, authority, source)
+            self._mirrors.append(mirror)
+            self._sources.append(source)
+            mirror.begin(b"".join(request._body), request.request_complete, request.request_trailers)
+
+    def on_request_body(self, data: bytes, end: bool, trailers: Trailers) -> None:
+        for mirror in self._mirrors:
+            mirror.on_request_body(data, end, trailers)
+
+    def pace(self) -> None:
+        """The slowest of all receivers of the body sets the pace."""
+        request = self._request
+        if request._done:
+            return
+        upstream = request.attempt.upstream if request.attempt is not None else None
+        if any(source.blocked for source in self._sources) or (upstream is not None and upstream.blocked):
+            request.downstream.pause_reading()
+        else:
+            request.downstream.resume_reading()
+
+    def cancel(self) -> None:
+        """The request was given up before all of it was there to be copied."""
+        for mirror in self._mirrors:
+            mirror.cancel()
+
+
+class Mirror(Tunnels):
     """A copy of a request, made when the request itself is on its way. What there is of the body by then goes with it;
     the rest comes by `on_request_body`."""
 
@@ -112,17 +171,16 @@ class Mirror(Responses):
         if of.trace is not None and not plan.config.sampled:
             unsample(of.trace, headers)
 
-    def begin(self, body: bytes, end: bool) -> None:
+    def begin(self, body: bytes, end: bool, trailers: Trailers) -> None:
         """Goes to find a host."""
         self.manager.active.add(self)
         self.request_complete = False
         if body or end:
-            self.on_request_body(body, end)
+            self.on_request_body(body, end, trailers)
         if not self._done:
             self._attempt()
 
     def cancel(self) -> None:
-        """The request was given up before all of it was there to be copied."""
         if not self._done:
             self._leave_upstream()
             self._finish()

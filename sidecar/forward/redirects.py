@@ -4,13 +4,15 @@ The request ends, with a line of its own in the access log, and another one begi
 are by now, through the filters again, on the route that its new address has.
 """
 
+# Route and cluster, None until they are found, are known in these phases.
+# mypy: disable-error-code="union-attr"
 from __future__ import annotations
 
 from time import monotonic
 from typing import TYPE_CHECKING, Final
 
 from sidecar.config.model import InternalRedirects
-from sidecar.forward.bounded import BoundedStream
+from sidecar.http.exchange import UNCOUNTED
 from sidecar.http.forwarded import WISHES
 from sidecar.http.head import RequestHead, ResponseHead
 from sidecar.http.headers import Headers, get, put
@@ -18,6 +20,7 @@ from sidecar.router.internal_redirect import Refusal, Target, Trail, accepts, re
 from sidecar.router.retry import Answer
 
 if TYPE_CHECKING:
+    from sidecar.forward.attempt import Attempt
     from sidecar.forward.stream import Stream
     from sidecar.router.table import CompiledRoute
     from sidecar.telemetry.stats import Counter, HttpStats
@@ -43,6 +46,70 @@ def refused(stats: HttpStats, why: Refusal) -> Counter:
             return stats.passthrough_internal_redirect_no_route
         case Refusal.PREDICATE:
             return stats.passthrough_internal_redirect_predicate
+
+
+class Redirects:
+    """Those of one request's upstream that are followed: the first response that is not tried again decides."""
+
+    __slots__ = ("_policy", "_request", "_whole")
+
+    def __init__(self, request: Stream, policy: InternalRedirects) -> None:
+        self._request = request
+        self._policy: InternalRedirects | None = policy  # until there is such a response
+        self._whole = request._body_size <= request._body_limit  # all that came of the body is kept
+
+    @property
+    def needs_body(self) -> bool:
+        return self._policy is not None and self._whole
+
+    def give_up_body(self) -> None:
+        """More of it than may be kept."""
+        plan = self._request._plan
+        if self.needs_body and (plan is None or not plan.enabled):
+            self._request.cluster.stats.retry_or_shadow_abandoned.value += 1
+        self._whole = False
+
+    def follows(self, attempt: Attempt, head: ResponseHead, end: bool) -> bool:
+        """Whether the response is a redirect that was followed; else the client gets it."""
+        policy, plan = self._policy, self._request._plan
+        if policy is None or (plan is not None and plan.wants_response(head)):
+            return False
+        self._policy = None
+        return head.status in policy.codes and self._followed(policy, attempt, head, end)
+
+    def _followed(self, policy: InternalRedirects, attempt: Attempt, head: ResponseHead, end: bool) -> bool:
+        request = self._request
+        stats = request.cluster.stats
+        redirection = Redirection(request, policy)
+        found = redirection.find(head) if self._whole else None
+        if found is None or isinstance(found, Refusal):
+            stats.upstream_internal_redirect_failed_total.value += 1
+            if found is not None:
+                refused(request.manager.stats, found).value += 1
+            return False
+        target, route = found
+        stats.upstream_internal_redirect_succeeded_total.value += 1
+        if request.cluster.outlier is not None:
+            request.cluster.outlier.on_status(attempt.host, head.status, monotonic())
+        request._give_back(head.status)
+        request._end_attempt(end)
+        successor, body = redirection.follow(target, head), request._body
+        successor._take(route)
+        _end_as_redirected(request, successor, head)
+        request.downstream.replace(successor)
+        successor.restart(body)
+        return True
+
+
+def _end_as_redirected(request: Stream, successor: Stream, head: ResponseHead) -> None:
+    """As Envoy's log has it: but for its status and its host it is the next request already."""
+    request.method, request.path, request.authority = successor.method, successor.path, successor.authority
+    request._end_retry(succeeded=True)
+    request.route, request.cluster, request.cluster_name = successor.route, successor.cluster, successor.cluster_name
+    request.keep(UNCOUNTED, True)
+    request.status, request.details = head.status, "internal_redirect"
+    request.responding = True
+    request._finish()
 
 
 class Redirection:
@@ -87,7 +154,7 @@ class Redirection:
             headers += [(name, value) for value in Answer(head).header_values(name)]
         return headers
 
-    def follow(self, target: Target, head: ResponseHead) -> Successor:
+    def follow(self, target: Target, head: ResponseHead) -> Stream:
         """The next request, not started."""
         of = self._of
         headers = self._headers(of.headers, head)
@@ -100,7 +167,7 @@ class Redirection:
         indexed_headers[_EXPECTED] = b""
         next_head = RequestHead(method, target.path, headers, hop_headers, indexed_headers, of.protocol)
         next_head.spelling = of.head.spelling
-        stream = Successor(of.downstream, of.manager, next_head, length, monotonic())
+        stream = type(of)(of.downstream, of.manager, next_head, length, monotonic())
         stream.authority, stream.scheme = target.authority, target.scheme
         stream.request_id, stream.peer = of.request_id, of.peer
         stream.request_trailers, stream.request_complete = of.request_trailers, True
@@ -108,25 +175,3 @@ class Redirection:
         self._trail.redirects += 1
         stream.keep(_TRAIL, self._trail)
         return stream
-
-
-class Successor(BoundedStream):
-    """A request that follows another one of the same client, whose answer was a redirect."""
-
-    __slots__ = ()
-
-    def restart(self, body: list[bytes]) -> None:
-        """What `start` does for a request that came from a client, but for what was done with its head already."""
-        manager, stats = self.manager, self.manager.stats
-        stats.begin(self.protocol)
-        if self.length:
-            self._body = body
-            self._body_size = sum(map(len, body))
-            self.bytes_received += self._body_size
-        if manager.tracer is not None:
-            manager.tracer.begin(self)
-        manager.active.add(self)
-        self.received_all = monotonic()
-        self._log_periodically()
-        self._set_deadline()
-        self._run(self.route.filters, 0)

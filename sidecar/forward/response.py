@@ -1,5 +1,7 @@
 """Back to the client: the response's head, its body, and flow control in both directions."""
 
+# Route and cluster, None until they are found, are known in these phases.
+# mypy: disable-error-code="union-attr"
 from __future__ import annotations
 
 from time import monotonic, time
@@ -13,7 +15,7 @@ from sidecar.http.streams import NO_TRAILERS, Trailers
 from sidecar.process.timers import NEVER
 
 if TYPE_CHECKING:
-    from sidecar.upstream.host import Host
+    from sidecar.forward.attempt import Attempt
 
 # What nearly every Connection field says: no field of the response is for this hop only.
 _NOMINATES_NOTHING: Final = frozenset((b"close", b"keep-alive", b"Keep-Alive", b"Close"))
@@ -25,39 +27,34 @@ class Responses(Attempts):
     __slots__ = ()
 
     def on_response(
-        self, head: ResponseHead, length: int, body: bytes, end: bool, trailers: Trailers = NO_TRAILERS
+        self, attempt: Attempt, head: ResponseHead, length: int, body: bytes, end: bool, trailers: Trailers
     ) -> None:
         """The response's head, and what came with it of its body; `end` when that is all."""
-        status, headers = head.status, head.headers
-        now = monotonic()
-        host = self._host
-        if host is not None:
-            if self.grpc is None:
-                self._judge(host, status, now)
-            elif end:
-                self._judge(host, outcome(status, trailers or headers), now)
-            checker = self.cluster.checker
-            if checker is not None and get(headers, b"x-envoy-immediate-health-check-fail") is not None:
-                checker.fail_now(host)
+        extensions = self.extensions
+        if extensions is not None and extensions.on_response(attempt, head, length, body, end, trailers):
+            return
+        status, now, host, cluster = head.status, monotonic(), attempt.host, self.cluster
+        if self.grpc is None:
+            _judge(attempt, status, now)
+        elif end:
+            _judge(attempt, outcome(status, trailers or head.headers), now)
+        if cluster.checker is not None and get(head.headers, b"x-envoy-immediate-health-check-fail") is not None:
+            cluster.checker.fail_now(host)
         plan = self._plan
         good = plan is None or not plan.wants_response(head)
-        if not good and self._again(status):
-            if end:
-                self._detach()
-            else:
-                self._leave_upstream()
+        if not good and self._claim_retry(status):
+            self._end_attempt(end)
             self._schedule_retry(self._told_to_wait(head))
             return
         if end:
             self._detach()
-        elif self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
+        else:
+            attempt.stop_timer()
             if plan is not None and plan.policy.per_try_idle_timeout:
                 self._touched = now
                 self._watch_attempt(plan, NEVER, now)
         self._end_retry(succeeded=good)
-        self.cluster.stats.complete(status, (now - self.upstream_started) * 1000)
+        cluster.stats.complete(status, (now - self.upstream_started) * 1000)
         self._forget_body()
         self.details = "via_upstream"
         self._touched = now
@@ -66,17 +63,12 @@ class Responses(Attempts):
         else:
             self._deliver(head, length, body, end, now, trailers)
 
-    def _judge(self, host: Host, status: int, now: float) -> None:
-        """What an answer with this status says of its host. That of a gRPC call comes at its end."""
-        if status < 500:
-            host.rq_success += 1
+    def _end_attempt(self, over: bool) -> None:
+        """The attempt's response, which may not be `over`, is not the one that counts."""
+        if over:
+            self._detach()
         else:
-            host.rq_error += 1
-        detector = self.cluster.outlier
-        if detector is not None:
-            detector.on_status(host, status, now)
-        if self._permit is not None:
-            self._give_back(status)
+            self._leave_upstream()
 
     def _told_to_wait(self, head: ResponseHead) -> float:
         plan = self._plan
@@ -103,6 +95,9 @@ class Responses(Attempts):
 
     def _deliver(self, head: ResponseHead, length: int, body: bytes, end: bool, now: float, trailers: Trailers) -> None:
         """Finishes the response's headers and sends it on."""
+        if self.extensions is not None and self.extensions.bodies is not None:
+            self.extensions.bodies.deliver(head, length, body, end, now, trailers)
+            return
         self._finish_head(head, now)
         self.bytes_sent += len(body)
         if self.grpc is not None:
@@ -144,6 +139,9 @@ class Responses(Attempts):
 
     def on_response_body(self, data: bytes, end: bool, trailers: Trailers = NO_TRAILERS) -> None:
         """A further piece of the response's body; on a tunnel, whatever the upstream sent."""
+        bodies = self.extensions.bodies if self.extensions is not None else None
+        if bodies is not None and bodies.on_response_body(data, end, trailers):
+            return
         self.bytes_sent += len(data)
         self._touched = now = monotonic()
         if self._tunneling:
@@ -153,25 +151,35 @@ class Responses(Attempts):
             self.grpc.responses.feed(data)
         if end:
             self.response_trailers = trailers
-            if self.grpc is not None and self._host is not None:
-                self._judge(self._host, outcome(self.status, trailers), now)
+            if self.grpc is not None and self.attempt is not None:
+                _judge(self.attempt, outcome(self.status, trailers), now)
             self._detach()
             self._finish()
-            self.downstream.send_body(data, True, trailers)
-        else:
-            self.downstream.send_body(data, False)
+        self.downstream.send_body(data, end, trailers)
 
     # ── flow control: each side's blocked writes pause the other side's reads ─────────────────────────────────────────
 
     def on_client_blocked(self) -> None:
-        if self.connection is not None:
-            self.cluster.stats.upstream_flow_control_paused_reading_total.value += 1
-            self.connection.pause_reading()
+        if self.extensions is not None and self.extensions.bodies is not None:
+            self.extensions.bodies.on_client_blocked()
+        else:
+            self._pause_upstream()
 
     def on_client_ready(self) -> None:
-        if self.connection is not None:
+        if self.extensions is not None and self.extensions.bodies is not None:
+            self.extensions.bodies.on_client_ready()
+        else:
+            self._resume_upstream()
+
+    def _pause_upstream(self) -> None:
+        if self.attempt is not None and self.attempt.upstream is not None:
+            self.cluster.stats.upstream_flow_control_paused_reading_total.value += 1
+            self.attempt.upstream.pause_reading()
+
+    def _resume_upstream(self) -> None:
+        if self.attempt is not None and self.attempt.upstream is not None:
             self.cluster.stats.upstream_flow_control_resumed_reading_total.value += 1
-            self.connection.resume_reading()
+            self.attempt.upstream.resume_reading()
 
     def on_upstream_blocked(self) -> None:
         self.manager.stats.downstream_flow_control_paused_reading_total.value += 1
@@ -182,3 +190,18 @@ class Responses(Attempts):
         self.manager.stats.downstream_flow_control_resumed_reading_total.value += 1
         self.cluster.stats.upstream_flow_control_drained_total.value += 1
         self.downstream.resume_reading()
+        if self.extensions is not None and self.extensions.mirrors is not None:
+            self.extensions.mirrors.pace()
+
+
+def _judge(attempt: Attempt, status: int, now: float) -> None:
+    """What an answer with this status says of its host. That of a gRPC call comes at its end."""
+    host, detector = attempt.host, attempt.cluster.outlier
+    if status < 500:
+        host.rq_success += 1
+    else:
+        host.rq_error += 1
+    if detector is not None:
+        detector.on_status(host, status, now)
+    if attempt.permit is not None:
+        attempt.give_back(status)

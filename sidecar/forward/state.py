@@ -1,5 +1,7 @@
 """What a request in progress holds, how it is answered without an upstream, and how it ends."""
 
+# Route and cluster, None until they are found, are known in these phases.
+# mypy: disable-error-code="union-attr"
 from __future__ import annotations
 
 import asyncio
@@ -8,6 +10,7 @@ from time import monotonic
 from typing import TYPE_CHECKING, Final
 
 from sidecar.filters import Hold, Reply, Step
+from sidecar.filters.bodies import ended
 from sidecar.http.exchange import UNCOUNTED, Exchange
 from sidecar.http.forwarded import FORCE_TRACE
 from sidecar.http.head import ResponseHead
@@ -21,13 +24,14 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from sidecar.config.model import Address, MetadataMatch
+    from sidecar.forward.attempt import Attempt
+    from sidecar.forward.extensions import Extensions
     from sidecar.http.head import RequestHead
     from sidecar.http.reply_mapper import ReplyMapper
     from sidecar.http.stream_context import StreamContext
-    from sidecar.http.streams import Downstream, Upstream
+    from sidecar.http.streams import Downstream
     from sidecar.router.retry import RetryPlan
     from sidecar.router.table import Destination
-    from sidecar.upstream.circuit import Permit
     from sidecar.upstream.host import Host
     from sidecar.upstream.limits import Budget
 
@@ -36,48 +40,42 @@ _AFTER_AN_ATTEMPT: Final = int(Flag.UH | Flag.UO | Flag.UF | Flag.UC | Flag.UPE 
 BAD_REQUEST: Final = 400  # who is told so by us is not heard again on this connection
 
 
-STREAM_STATE: Final = (
-    "_body",
-    "_body_limit",
-    "_body_size",
-    "_counted",
-    "_deadline_at",
-    "_destination",
-    "_done",
-    "_filter_done",
-    "_forwarding",
-    "_held",
-    "_host",
-    "_idle_timeout",
-    "_keep_body",
-    "_permit",
-    "_plan",
-    "_retries",
-    "_retries_left",
-    "_retrying",
-    "_timeout",
-    "_timer",
-    "_touched",
-    "_tried",
-    "_tunneling",
-    "_upgrade",
-    "_waiting",
-    "budget",
-    "connection",
-    "deadline",
-    "length",
-    "manager",
-    "request_complete",
-    "head",
-    "request_trailers",
-    "responding",
-)
-
-
 class StreamState(Exchange):
     """The state of one request, and its end."""
 
-    __slots__ = STREAM_STATE
+    __slots__ = (
+        "_body",
+        "_body_limit",
+        "_body_size",
+        "_deadline_at",
+        "_destination",
+        "_done",
+        "_filter_done",
+        "_forwarding",
+        "_held",
+        "_idle_timeout",
+        "_keep_body",
+        "_plan",
+        "_retries",
+        "_retries_left",
+        "_retrying",
+        "_timeout",
+        "_timer",
+        "_touched",
+        "_tried",
+        "_tunneling",
+        "_upgrade",
+        "attempt",
+        "budget",
+        "deadline",
+        "extensions",
+        "head",
+        "length",
+        "manager",
+        "request_complete",
+        "request_trailers",
+        "responding",
+    )
 
     downstream: Downstream
     manager: StreamContext
@@ -96,7 +94,8 @@ class StreamState(Exchange):
         self.request_complete = length == 0
         self.request_trailers = NO_TRAILERS
         self.responding = False  # the response's head has been sent
-        self.connection: Upstream | None = None  # the attempt's way to its host
+        self.attempt: Attempt | None = None  # the one in progress
+        self.extensions: Extensions | None = None  # what few requests ask for
         self.budget: Budget = None  # type: ignore[assignment]  # of the cluster, set with it
         self.deadline = NEVER
         self._touched = now
@@ -107,17 +106,13 @@ class StreamState(Exchange):
         self._body_limit = manager.buffer_limit
         self._idle_timeout = manager.config.stream_idle_timeout
         self._keep_body = True
-        self._permit: Permit | None = None  # of the cluster's circuit breaker, where it has one
         self._plan: RetryPlan | None = None
         self._retries_left = 0
         self._retries = 0
         self._retrying = False  # a retry was decided and counts against the budget
         self._tried: list[Host] = []  # by attempts before this one, as far as its retries have to know
         self._destination: Destination | None = None
-        self._host: Host | None = None  # of the attempt in progress
-        self._counted = False  # the attempt counts as an active request
-        self._waiting = False  # for a connection
-        self._timer: asyncio.Handle | None = None
+        self._timer: asyncio.Handle | None = None  # of a filter's delay, or a retry's back-off
         self._filter_done: Callable[[], None] | None = None
         self._held: tuple[Hold, tuple[Step, ...], int] | None = None  # where the filters go on with the whole body
         self._forwarding = False  # the router has taken over from the filters
@@ -218,6 +213,9 @@ class StreamState(Exchange):
                 put(headers, b"x-envoy-attempt-count", b"%d" % self.attempts)
 
     def _send_local(self, status: int, headers: Headers, body: bytes) -> None:
+        if self.extensions is not None and self.extensions.bodies is not None:
+            self.extensions.bodies.send_local(status, headers, body)
+            return
         self._finish_own_head(status, headers)
         self._respond(status, headers, body)
 
@@ -269,6 +267,8 @@ class StreamState(Exchange):
 
     def _forget_body(self) -> None:
         """What was sent will not be sent again."""
+        if self.extensions is not None and self.extensions.needs_body:
+            return
         self._keep_body = False
         self._body = []
 
@@ -298,45 +298,28 @@ class StreamState(Exchange):
         self._finish()
 
     def _leave_upstream(self) -> None:
-        """Gives up the attempt in progress."""
-        connection = self.connection
-        self._detach()
-        if connection is not None:
-            connection.reset()
+        """Gives up the attempt in progress, and whatever is waited for."""
+        self._stop_timer()
+        attempt, self.attempt = self.attempt, None
+        if attempt is not None:
+            attempt.leave()
 
     def _detach(self) -> None:
-        """Ends the attempt's accounting; the connection is no longer this stream's."""
+        """The same where the attempt is over by itself."""
+        self._stop_timer()
+        attempt, self.attempt = self.attempt, None
+        if attempt is not None:
+            attempt.end()
+
+    def _stop_timer(self) -> None:
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
-        host, self._host = self._host, None
-        if host is not None:
-            host.active -= 1
-            if self._waiting:
-                self._waiting = False
-                self.cluster.stats.upstream_rq_cancelled.value += 1
-                host.pool.leave(self)
-        if self._counted:
-            self._counted = False
-            self.budget.requests -= 1
-            self.cluster.stats.upstream_rq_active.value -= 1
-        self.connection = None
-        if self._permit is not None:
-            self._give_back()
 
-    def _give_back(self, outcome: int | str = "") -> None:
-        """Returns the circuit breaker's permit: with the status of the response, why there is none, or nothing when
-        that says nothing of the upstream."""
-        permit, circuit = self._permit, self.cluster.circuit
-        self._permit = None
-        if permit is None or circuit is not permit.circuit:
-            return  # configured anew meanwhile
-        if isinstance(outcome, int):
-            circuit.answered(permit, outcome, monotonic())
-        elif outcome:
-            circuit.failed(permit, outcome, monotonic())
-        else:
-            circuit.cancelled(permit)
+    def _give_back(self, outcome: int | str) -> None:
+        """What the circuit breaker, if there is one, learns of the attempt in progress."""
+        if self.attempt is not None and self.attempt.permit is not None:
+            self.attempt.give_back(outcome)
 
     def _end_retry(self, *, succeeded: bool) -> None:
         if self._retrying:
@@ -355,6 +338,9 @@ class StreamState(Exchange):
         if self._done:
             return
         self._done = True
+        extensions, self.extensions = self.extensions, None
+        if extensions is not None:
+            extensions.on_finish()
         self._detach()
         self._end_retry(succeeded=False)
         if self._filter_done is not None:
@@ -374,3 +360,5 @@ class StreamState(Exchange):
             if not self._tunneling:
                 stats.downstream_rq_tx_reset.value += 1
             self.downstream.reset(ResetReason.LOCAL_RESET)
+        if extensions is not None and extensions.bodies is not None:
+            ended(self)

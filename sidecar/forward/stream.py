@@ -1,12 +1,15 @@
 """How a request begins: policy, route, filters, and what the route does with it."""
 
+# Route and cluster, None until they are found, are known in these phases.
+# mypy: disable-error-code="union-attr"
 from __future__ import annotations
 
 from time import monotonic
-from typing import TYPE_CHECKING, Any, Final, cast
+from typing import TYPE_CHECKING, Any
 
 from sidecar.config.model import HASHING, DirectResponse, Forward, Redirect
 from sidecar.filters import Delay, Encode, Hold, Reply, Step, Wait
+from sidecar.forward import extensions
 from sidecar.forward.state import BAD_REQUEST
 from sidecar.forward.tunnel import Tunnels
 from sidecar.http.forwarded import WISHES
@@ -24,10 +27,6 @@ if TYPE_CHECKING:
     from sidecar.http.streams import Downstream
     from sidecar.router.hash_policy import HashPolicies
     from sidecar.router.table import CompiledRoute, Destination
-    from sidecar.upstream.cluster import ClusterRuntime
-
-# Wishes of clients that need more than a plain stream.
-_ELABORATE: Final = frozenset((b"x-envoy-hedge-on-per-try-timeout", b"x-envoy-upstream-stream-duration-ms"))
 
 
 class Stream(Tunnels):
@@ -79,6 +78,21 @@ class Stream(Tunnels):
         else:
             self._act(route)
 
+    def restart(self, body: list[bytes]) -> None:
+        """What `start` does, for a request that follows another one of the same client, whose answer was a redirect: its
+        head was dealt with already, and the body is there."""
+        manager, stats = self.manager, self.manager.stats
+        stats.begin(self.protocol)
+        if self.length:
+            self._body = body
+            self._body_size = sum(map(len, body))
+            self.bytes_received += self._body_size
+        if manager.tracer is not None:
+            manager.tracer.begin(self)
+        manager.active.add(self)
+        self._set_deadline()
+        self._run(self.route.filters, 0)
+
     def _take(self, route: CompiledRoute) -> None:
         """The request is on this route, and with it goes to a cluster."""
         self.route = route
@@ -120,7 +134,8 @@ class Stream(Tunnels):
                 self._filter_done = decision.done
                 self._timer = self.manager.loop.call_later(decision.seconds, self._delayed, steps, index + 1)
             elif isinstance(decision, Encode):
-                self._encoded(decision)._run(steps, index + 1)
+                self._extended().encode(decision)
+                continue
             else:
                 self.manager.tasks.start(self._wait(decision, steps, index + 1), "filter")
             return
@@ -193,7 +208,7 @@ class Stream(Tunnels):
     def _forward(self, route: CompiledRoute, action: Forward) -> None:
         manager, destination = self.manager, self._destination
         assert destination is not None  # noqa: S101  # drawn when the route was found
-        cluster = cast("ClusterRuntime | None", self.cluster)  # else the branch below is lost on the compiler
+        cluster = self.cluster
         self._forwarding = True
         if cluster is None:
             manager.stats.no_cluster.value += 1
@@ -204,10 +219,10 @@ class Stream(Tunnels):
         if self.grpc is not None and action.max_grpc_timeout is not None:
             self._timeout = final_timeout(self.header(b"grpc-timeout"), action)
         plan = route.retry
-        elaborate = route.extras is not None or cluster.elaborate
+        extended = route.extras is not None or cluster.max_stream_duration > 0.0
         if not WISHES.isdisjoint(self.indexed_headers):
             plan = self._client_wishes(plan)
-            elaborate = elaborate or not _ELABORATE.isdisjoint(self.indexed_headers)
+            extended = extended or not extensions.WISHES.isdisjoint(self.indexed_headers)
         if plan is not None:
             self._plan = plan = plan.of(self)
             self._retries_left = plan.policy.attempts
@@ -217,22 +232,17 @@ class Stream(Tunnels):
         self._body_limit = manager.buffer_limit if route.body_limit < 0 else route.body_limit
         if self._body_size > self._body_limit:  # it came while a filter held the request up
             self._give_up_retries()
-        stream = self._elaborate() if elaborate else self
-        if stream.request_complete:
-            stream._request_ended()
-        stream._attempt()
+        if extended:
+            self._extended().forward()
+        if self.request_complete:
+            self._request_ended()
+        self._attempt()
 
-    def _elaborate(self) -> Stream:
-        """The stream that goes on in the place of this one on a route that asks for more."""
-        from sidecar.forward.elaborate import Elaborate  # it builds on this module
-
-        return Elaborate.take_over(self)
-
-    def _encoded(self, decision: Encode) -> Stream:
-        """The same where filters may change bodies."""
-        from sidecar.forward.body_filters import EncodedStream
-
-        return EncodedStream.take_over(self)._encoded(decision)
+    def _extended(self) -> extensions.Extensions:
+        """The extensions, from now on there."""
+        if self.extensions is None:
+            self.extensions = extensions.Extensions(self)
+        return self.extensions
 
     def _choose_key(self, policies: HashPolicies, destination: Destination) -> None:
         """What the host is picked by."""

@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 from sidecar.config.model import Hcm
-from sidecar.forward.bounded import BoundedStream
 from sidecar.forward.observed import ObservedStream
 from sidecar.forward.stream import Stream
 
 
 def select_stream_class(config: Hcm) -> type[Stream]:
-    if config.max_stream_duration:
-        return BoundedStream
     in_progress = config.log_interval or config.log_starts or config.log_tunnels
     metered = any(log.metered for log in config.access_logs)
-    return ObservedStream if in_progress or metered else Stream
+    return ObservedStream if in_progress or metered or config.max_stream_duration else Stream

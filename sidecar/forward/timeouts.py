@@ -1,5 +1,7 @@
 """What takes too long: the request's own time, the time without a byte, and the time of one attempt."""
 
+# Route and cluster, None until they are found, are known in these phases.
+# mypy: disable-error-code="union-attr"
 from __future__ import annotations
 
 from time import monotonic
@@ -53,13 +55,14 @@ class Timeouts(Failures):
             self._set_deadline()
 
     def _timed_out(self) -> None:
-        stats, host = self.cluster.stats, self._host
-        stats.upstream_rq_timeout.value += 1
-        if self._permit is not None:
-            self._give_back("timed out")
-        if host is not None:
-            host.rq_timeout += 1
-            self._blame(host, outlier.TIMED_OUT, connected=not (self._waiting or self.responding))
+        if self.extensions is not None and self.extensions.hedging is not None:
+            self.extensions.hedging.on_timed_out()
+        attempt = self.attempt
+        self.cluster.stats.upstream_rq_timeout.value += 1
+        self._give_back("timed out")
+        if attempt is not None:
+            attempt.host.rq_timeout += 1
+            self._blame(attempt.host, outlier.TIMED_OUT, connected=not (attempt.waiting or self.responding))
         self._leave_upstream()
         self._end_retry(succeeded=False)
         self._give_up("response_timeout")
@@ -72,7 +75,7 @@ class Timeouts(Failures):
 
     def _idle(self) -> None:
         self.manager.stats.downstream_rq_idle_timeout.value += 1
-        if self._permit is not None and self.request_complete:
+        if self.request_complete:
             self._give_back("timed out")
         self._leave_upstream()
         if self.responding:
@@ -93,12 +96,13 @@ class Timeouts(Failures):
         """Looks again when the attempt is to end, or when nothing may have come of it for too long."""
         idle = plan.policy.per_try_idle_timeout
         look = min(ends, self._touched + idle) if idle else ends
-        self._timer = self.manager.loop.call_later(look - now, self._look_at_attempt, plan, ends)
+        if self.attempt is not None:
+            self.attempt.timer = self.manager.loop.call_later(look - now, self._look_at_attempt, plan, ends)
 
     def _look_at_attempt(self, plan: RetryPlan, ends: float) -> None:
-        self._timer = None
-        if self._done:
+        if self._done or self.attempt is None:
             return
+        self.attempt.timer = None
         now, idle = monotonic() + _EARLY, plan.policy.per_try_idle_timeout
         stats = self.cluster.stats
         if now >= ends and not self.responding:
@@ -109,16 +113,18 @@ class Timeouts(Failures):
             self._watch_attempt(plan, ends, now)
 
     def _attempt_timed_out(self, details: str, counter: Counter) -> None:
+        hedging = self.extensions.hedging if self.extensions is not None else None
+        if hedging is not None and hedging.puts_aside():
+            return
         counter.value += 1
-        if self._permit is not None:
-            self._give_back("timed out")
-        host = self._host
-        if host is not None:
-            host.rq_timeout += 1
-            self._blame(host, outlier.TIMED_OUT, connected=not self.responding)
+        self._give_back("timed out")
+        attempt = self.attempt
+        if attempt is not None:
+            attempt.host.rq_timeout += 1
+            self._blame(attempt.host, outlier.TIMED_OUT, connected=not self.responding)
         self._leave_upstream()
         plan = self._plan
-        if plan is not None and plan.wants_failure(Failure.PER_TRY_TIMEOUT) and self._again(0):
+        if plan is not None and plan.wants_failure(Failure.PER_TRY_TIMEOUT) and self._claim_retry(0):
             self._schedule_retry(timed_out=True)
             return
         self._end_retry(succeeded=False)

@@ -1,14 +1,17 @@
 """Upgrades and CONNECT: after an HTTP beginning, bytes pass as they are."""
 
+# Route and cluster, None until they are found, are known in these phases.
+# mypy: disable-error-code="union-attr"
 from __future__ import annotations
 
 from time import monotonic
 
+from sidecar.forward.attempt import Attempt
 from sidecar.forward.response import Responses
 from sidecar.http.head import ResponseHead
 from sidecar.http.headers import Headers
 from sidecar.http.response_flags import Flag
-from sidecar.http.streams import Upstream
+from sidecar.http.streams import ResetReason, Upstream
 from sidecar.process.timers import NEVER
 
 
@@ -17,10 +20,12 @@ class Tunnels(Responses):
 
     __slots__ = ()
 
-    def on_switching(self, head: ResponseHead) -> None:
+    def on_switching(self, attempt: Attempt, head: ResponseHead) -> None:
         """The upstream agreed to the upgrade."""
-        connection = self.connection
-        if connection is None:
+        if attempt is not self.attempt or attempt.upstream is None:
+            if attempt.upstream is not None:
+                attempt.upstream.reset()
+            self.on_upstream_reset(attempt, ResetReason.PROTOCOL_ERROR)
             return
         self._begin_tunnel(101)
         headers, hop_headers = head.headers, head.hop_headers
@@ -31,11 +36,11 @@ class Tunnels(Responses):
         self.response_headers = headers
         self.cluster.stats.complete(101, (monotonic() - self.upstream_started) * 1000)
         self.downstream.switch(head)
-        connection.tunnel(self)
+        attempt.upstream.tunnel(attempt)
 
-    def on_dedicated(self, connection: Upstream) -> None:
+    def on_dedicated(self, attempt: Attempt, upstream: Upstream) -> None:
         """CONNECT: the connection itself is the answer."""
-        self._in_flight(connection)
+        self._in_flight(attempt, upstream)
         self._begin_tunnel(200)
         headers: Headers = []
         self._change_response(headers)
@@ -43,7 +48,7 @@ class Tunnels(Responses):
         headers.append((b"date", self.manager.date()))
         self._server(headers, None)
         self.response_headers = headers
-        connection.tunnel(self)
+        upstream.tunnel(attempt)
         self.downstream.switch(ResponseHead(200, headers))
 
     def _change_response(self, headers: Headers) -> None:
@@ -55,8 +60,7 @@ class Tunnels(Responses):
                 mutate(self, headers)
 
     def _begin_tunnel(self, status: int) -> None:
-        if self._permit is not None:
-            self._give_back(status)
+        self._give_back(status)
         self.status = status
         self.details = "via_upstream"
         self.responding = True

@@ -89,9 +89,9 @@ class Exchange:
         self.started = started
         self.bytes_received = 0
         self.bytes_sent = 0
-        self.virtual_host: CompiledVirtualHost = None  # type: ignore[assignment]  # until it is found
-        self.route: CompiledRoute = None  # type: ignore[assignment]  # until it is found
-        self.cluster: ClusterRuntime = None  # type: ignore[assignment]  # until it is known; None where there is none
+        self.virtual_host: CompiledVirtualHost | None = None
+        self.route: CompiledRoute | None = None
+        self.cluster: ClusterRuntime | None = None  # None, too, where there is none of that name
         self.cluster_name = ""  # what the route asked for, known even when there is no such cluster
         self.endpoint: Host | None = None  # the host of the last attempt
         self.upstream_local = ""

@@ -132,8 +132,6 @@ class RequestHandler(Protocol):
 class Upstream(Protocol):
     """One attempt's way to a host, handed out by a pool. `send` comes first, or `tunnel` for CONNECT."""
 
-    handler: ResponseHandler | None
-
     @property
     def local(self) -> str:
         """Our address on the connection."""

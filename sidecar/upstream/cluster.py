@@ -66,7 +66,7 @@ class ClusterRuntime:
         self.circuit: Circuit | None = None
         self._remaining: RemainingStats | None = None  # where somebody wants to know what is left of the limits
         self.pool_stats: PoolStats | None = None  # where requests may be sent again
-        self.elaborate = False  # whether requests to it have more to heed than most
+        self.max_stream_duration = 0.0
         self.local = local  # the proxies of this kind, where there is a local cluster that is not this one
         self.on_change: Callable[[], None] = lambda: None  # called when hosts or their health have changed
         self._context = context
@@ -139,7 +139,7 @@ class ClusterRuntime:
 
     def _configure(self, config: model.Cluster) -> None:
         self.config = config
-        self.elaborate = bool(config.max_stream_duration)
+        self.max_stream_duration = config.max_stream_duration
         self.service = service_of(config.name, config.metadata)
         self.log_name = config.alt_stat_name or config.name
         self._configure_checks(config)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from sidecar.config.model import AccessLog, Hcm
 from sidecar.forward import Stream
-from sidecar.forward.bounded import BoundedStream
 from sidecar.forward.observed import ObservedStream
 from sidecar.forward.stream_class import select_stream_class
 
@@ -16,4 +15,4 @@ def test_only_what_is_asked_for_is_paid_for() -> None:
     assert select_stream_class(Hcm("a", (), log_starts=True)) is ObservedStream
     assert select_stream_class(Hcm("a", (), log_interval=1.0)) is ObservedStream
     assert select_stream_class(Hcm("a", (), log_tunnels=True)) is ObservedStream
-    assert select_stream_class(Hcm("a", (), log_starts=True, max_stream_duration=1.0)) is BoundedStream
+    assert select_stream_class(Hcm("a", (), log_starts=True, max_stream_duration=1.0)) is ObservedStream

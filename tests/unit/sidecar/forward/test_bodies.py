@@ -11,7 +11,7 @@ import pytest
 from sidecar.config.compression_model import Compressor, Decompressor
 from sidecar.config.filter_model import BufferBody
 from sidecar.config.model import MILLION, AccessLog, DirectResponse, FaultConfig, HttpFilter, RetryPolicy
-from sidecar.forward.body_filters import EncodedStream
+from sidecar.forward.observed import ObservedStream
 from sidecar.forward.stream import Stream
 from tests.harness.stage import ROUTE, ManualLoop, Stage, cluster, forward, hcm
 
@@ -52,7 +52,6 @@ async def test_a_body_at_a_rate(loop: ManualLoop) -> None:
     got += client.received()
     assert got == b"x" * 1024
     (done,) = stage.finished
-    assert isinstance(done, EncodedStream)
     assert done.bytes_sent == 1024
     assert stage.counter(ACTIVE) == 0
     client.sends(GET)
@@ -201,7 +200,7 @@ async def test_with_retries_and_observers(loop: ManualLoop) -> None:
     await stage.advance(1.0)
     assert client.received().endswith(b"x")
     (done,) = stage.finished
-    assert isinstance(done, EncodedStream)
+    assert isinstance(done, ObservedStream)
     assert done.attempts == 2
     assert done.answered_all >= done.answered_first > 0.0
     await stage.leaves_nothing()
