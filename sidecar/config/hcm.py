@@ -13,11 +13,11 @@ from envoy.extensions.request_id.uuid.v3.uuid_pb2 import UuidRequestIdConfig
 from sidecar.codec.key_case import PRESERVE, PRESERVE_OR_PROPER, PROPER
 from sidecar.config.access_log import access_logs
 from sidecar.config.common import cidr, typed
-from sidecar.config.filter_header_mutation import header_mutation
 from sidecar.config.filters import http_filters
 from sidecar.config.http2 import http2_options
 from sidecar.config.local_reply import local_replies
 from sidecar.config.model import Hcm, HeaderMutation, RouteConfig
+from sidecar.config.mutations import header_mutation
 from sidecar.config.reader import Reader
 from sidecar.config.routes import route_config
 from sidecar.config.source import ads_source

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from sidecar.config.filter_header_mutation import header_mutation
 from sidecar.config.match import runtime_fraction
 from sidecar.config.model import MILLION, Mirror
+from sidecar.config.mutations import header_mutation
 from sidecar.config.reader import Reader
 from sidecar.http.head import HOP_HEADERS
 

@@ -2,7 +2,7 @@
 
 Receives an exchange whose route has been looked up, lets it pass, holds it up or answers it. Next station: balancer.
 
-A filter is one file here and one in `sidecar.config`, with a line in each registry (`chain.py`, `config/filters.py`).
+A filter is one file here, with how its configuration is read and its `FILTER`, and a line in `registry.py`.
 One `Filter` is made for a connection manager. When routes arrive it is bound to each of them, and gives *steps*: plain
 functions that the forwarder calls in the chain's order for the request and in reverse for the response, replies of our
 own included. What a step needs to know about the route it closes over, so nothing is looked up per request, and a
@@ -32,6 +32,7 @@ from sidecar.process.drain import ServerHealth
 from sidecar.telemetry.stats import HttpStats, Stats
 
 if TYPE_CHECKING:
+    from sidecar.config.reader import Reader
     from sidecar.upstream.cluster import ClusterRuntime
 
 
@@ -120,3 +121,15 @@ class Filter(Protocol):
         the route, its virtual host and the route configuration, as far as there are any, the most specific one first.
         """
         ...
+
+
+@dataclass(frozen=True, slots=True)
+class FilterType:
+    """What a filter's module has to offer: by which `config` it is `make`-d, and how that is compiled, in the chain and,
+    where routes can override it, on routes; `route_type` names the type that routes use where it is another one."""
+
+    config: type
+    make: Callable[[Any, FilterContext], Filter]
+    compile: Callable[[Reader], Any]
+    compile_route: Callable[[Reader], Any] | None = None
+    route_type: str = ""

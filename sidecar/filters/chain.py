@@ -1,37 +1,15 @@
-"""A connection manager's filters, and their steps on each route. Adding a filter is one file and one line here."""
+"""A connection manager's filters, and their steps on each route."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Final, NamedTuple
 
-from sidecar.config.compression_model import Compressor, Decompressor
-from sidecar.config.filter_model import BufferBody, CorsFilterConfig, HeaderMutations, HealthCheck, LocalRateLimit
-from sidecar.config.model import FaultConfig, HttpFilter, Route, RouteConfig, VirtualHost
-from sidecar.filters import Decision, Encode, Filter, FilterContext, ResponseStep, Step, Steps
+from sidecar.config.model import HttpFilter, Route, RouteConfig, VirtualHost
+from sidecar.filters import Decision, Encode, FilterContext, ResponseStep, Step, Steps
 from sidecar.filters.bodies import as_response_step
-from sidecar.filters.buffer import BufferFilter
-from sidecar.filters.compressor import CompressorFilter
-from sidecar.filters.cors import CorsFilter
-from sidecar.filters.decompressor import DecompressorFilter
-from sidecar.filters.fault import FaultFilter
-from sidecar.filters.header_mutation import HeaderMutationFilter
-from sidecar.filters.health_check import HealthCheckFilter
-from sidecar.filters.local_ratelimit import LocalRateLimitFilter
+from sidecar.filters.registry import make
 from sidecar.http.exchange import Exchange
-
-# By the type of the compiled configuration: a filter's name is the user's to choose. The router has no steps.
-_FACTORIES: dict[type, Callable[[Any, FilterContext], Filter]] = {
-    BufferBody: BufferFilter,
-    Compressor: CompressorFilter,
-    CorsFilterConfig: CorsFilter,
-    Decompressor: DecompressorFilter,
-    FaultConfig: FaultFilter,
-    HeaderMutations: HeaderMutationFilter,
-    HealthCheck: HealthCheckFilter,
-    LocalRateLimit: LocalRateLimitFilter,
-}
-
 
 _ENCODE: Final = Encode()
 
@@ -51,11 +29,7 @@ class FilterChain:
     """The filters in front of the router, in order. `unrouted` are their steps for requests without a route."""
 
     def __init__(self, filters: Sequence[HttpFilter], context: FilterContext) -> None:
-        self._filters = [
-            (filter_, _FACTORIES[type(filter_.config)](filter_.config, context))
-            for filter_ in filters
-            if type(filter_.config) in _FACTORIES
-        ]
+        self._filters = [(filter_, make(filter_.config, context)) for filter_ in filters]
         self.unrouted = self._bind(None)
 
     def bind(self, routes: RouteConfig, vhost: VirtualHost, route: Route) -> RouteSteps:

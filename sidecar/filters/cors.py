@@ -5,9 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from typing import Final, TypeVar
 
+from sidecar.config.common import string_matcher
 from sidecar.config.filter_model import CorsFilterConfig, CorsPolicy
+from sidecar.config.match import runtime_fraction
 from sidecar.config.model import MILLION, Forward, Route
-from sidecar.filters import NO_STEPS, Decision, FilterContext, Reply, Steps
+from sidecar.config.reader import Reader
+from sidecar.filters import NO_STEPS, Decision, FilterContext, FilterType, Reply, Steps
 from sidecar.http.exchange import Exchange
 from sidecar.http.headers import Header, Headers, get, joined, put
 from sidecar.router.match import string_test
@@ -122,3 +125,34 @@ def _actual_headers(policy: CorsPolicy) -> tuple[Header, ...]:
         (b"access-control-expose-headers", policy.expose),
     )
     return tuple((name, value) for name, value in texts if value)
+
+
+# ── configuration ─────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def compile(_reader: Reader) -> CorsFilterConfig:
+    return CorsFilterConfig()
+
+
+def compile_route(reader: Reader) -> CorsPolicy:
+    return CorsPolicy(
+        origins=tuple(string_matcher(each) for each in reader.children("allow_origin_string_match")),
+        methods=reader.text("allow_methods").encode(),
+        headers=reader.text("allow_headers").encode(),
+        expose=reader.text("expose_headers").encode(),
+        max_age=reader.text("max_age").encode(),
+        credentials=_optional(reader, "allow_credentials"),
+        private_network=_optional(reader, "allow_private_network_access"),
+        forward_unmatched=_optional(reader, "forward_not_matching_preflights"),
+        enabled=runtime_fraction(reader, "filter_enabled", MILLION),
+        shadow=runtime_fraction(reader, "shadow_enabled", 0),
+    )
+
+
+def _optional(reader: Reader, field: str) -> bool | None:
+    return reader.flag(field) if reader.has(field) else None
+
+
+FILTER: Final = FilterType(
+    CorsFilterConfig, CorsFilter, compile, compile_route, route_type="envoy.extensions.filters.http.cors.v3.CorsPolicy"
+)

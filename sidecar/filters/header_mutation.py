@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from typing import Final
 
 from sidecar.config.filter_model import HeaderMutations
 from sidecar.config.model import HeaderAdd, RemoveMatching, Route
-from sidecar.filters import FilterContext, ResponseStep, Step, Steps
+from sidecar.config.mutations import header_mutation
+from sidecar.config.reader import Reader
+from sidecar.filters import FilterContext, FilterType, ResponseStep, Step, Steps
 from sidecar.http.exchange import Exchange
 from sidecar.http.forwarded import WISHES
-from sidecar.http.head import INDEXED_HEADERS
+from sidecar.http.head import HOP_HEADERS, INDEXED_HEADERS, RESPONSE_HOP_HEADERS
 from sidecar.http.headers import Headers, drop, joined
 from sidecar.router.header_ops import Mutation, compile_mutations
 from sidecar.router.match import string_test
@@ -71,3 +74,33 @@ def _response_step(mutations: tuple[Mutation, ...]) -> ResponseStep:
             mutate(exchange, headers)
 
     return step
+
+
+# ── configuration ─────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+_RESPONSE_FIXED: Final = RESPONSE_HOP_HEADERS - {b"x-envoy-upstream-service-time"}
+
+
+def compile(reader: Reader) -> HeaderMutations:
+    return _mutations(reader.child("mutations"), specific_last=reader.flag("most_specific_header_mutations_wins"))
+
+
+def compile_route(reader: Reader) -> HeaderMutations:
+    return _mutations(reader.child("mutations"))
+
+
+def _mutations(reader: Reader | None, *, specific_last: bool = False) -> HeaderMutations:
+    if reader is None:
+        return HeaderMutations(specific_last=specific_last)
+    request = tuple(header_mutation(each, HOP_HEADERS) for each in reader.children("request_mutations"))
+    response = tuple(header_mutation(each, _RESPONSE_FIXED) for each in reader.children("response_mutations"))
+    return HeaderMutations(request, response, specific_last)
+
+
+FILTER: Final = FilterType(
+    HeaderMutations,
+    HeaderMutationFilter,
+    compile,
+    compile_route,
+    route_type="envoy.extensions.filters.http.header_mutation.v3.HeaderMutationPerRoute",
+)

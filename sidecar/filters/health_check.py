@@ -6,8 +6,10 @@ from collections.abc import Sequence
 from typing import Final
 
 from sidecar.config.filter_model import HealthCheck
+from sidecar.config.match import header_matcher
 from sidecar.config.model import Route
-from sidecar.filters import Decision, FilterContext, Reply, Steps
+from sidecar.config.reader import Reader
+from sidecar.filters import Decision, FilterContext, FilterType, Reply, Steps
 from sidecar.http.exchange import UNCOUNTED, Exchange
 from sidecar.http.headers import Headers, put
 from sidecar.http.response_flags import Flag
@@ -82,3 +84,26 @@ class HealthCheckFilter:
             put(headers, b"x-envoy-upstream-healthchecked-cluster", self._service)
         if self._health.failed:
             put(headers, b"x-envoy-immediate-health-check-fail", b"true")
+
+
+# ── configuration ─────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def compile(reader: Reader) -> HealthCheck:
+    passes, cache = reader.flag("pass_through_mode"), reader.seconds("cache_time")
+    minimum = tuple((name, _percent(each)) for name, each in reader.entries("cluster_min_healthy_percentages"))
+    if cache and not passes:
+        reader.problem("can be set with pass_through_mode only", "cache_time")
+    if minimum and passes:
+        reader.problem("cannot be set with pass_through_mode", "cluster_min_healthy_percentages")
+    return HealthCheck(passes, cache, tuple(header_matcher(each) for each in reader.children("headers")), minimum)
+
+
+def _percent(reader: Reader) -> float:
+    """The reader stands on the Percent itself."""
+    value = float(reader.message.value)
+    reader.skip()
+    return value
+
+
+FILTER: Final = FilterType(HealthCheck, HealthCheckFilter, compile)

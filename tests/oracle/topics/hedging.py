@@ -8,6 +8,7 @@ from typing import Any
 from tests.harness.upstream import Close, Hang, Pause, Plan, ReadBody, Send, reply, response_bytes
 from tests.oracle.case import Case, request
 from tests.oracle.topics import internal
+from tests.oracle.topics.head_rules import preserve, spelled, upstream_spelled
 
 STATS = tuple(
     f"cluster.%CLUSTER%.{name}"
@@ -66,6 +67,19 @@ def hedged(
 CASES = (
     hedged("hedge_first_wins", [late(0.35), late(5.0)], 2, expect={"client[0].body": b"late"}),
     hedged("hedge_second_wins", [HANG, reply()], 2, expect={"client[0].body": b"ok"}),
+    hedged(
+        "hedge_with_preserved_case",
+        [
+            [ReadBody(), Pause(0.35), Send(b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\nX-FoO-bar: 1\r\n\r\nlate")],
+            late(5.0),
+        ],
+        2,
+        "X-FoO-bar: 1",
+        hcm=spelled(**preserve()),
+        clusters=upstream_spelled(**preserve()),
+        expect={"client[0].body": b"late"},
+        faults=(32,),
+    ),
     hedged("hedge_in_time", [late(0.1), HANG], 1, expect={"client[0].body": b"late"}),
     hedged("hedge_none_in_time", [HANG], 2, action={"timeout": "0.7s"}, expect={"client[0].status": 504}),
     hedged("hedge_bad_second", [late(0.5), reply(503)], 2, expect={"client[0].status": 200}),

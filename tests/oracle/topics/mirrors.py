@@ -7,6 +7,7 @@ from typing import Any
 
 from tests.harness.upstream import Plan, reply
 from tests.oracle.case import Action, Case, Read, Up, Wait, Write, post, request
+from tests.oracle.topics.head_rules import preserve, spelled, upstream_spelled
 
 MIRROR = "%CLUSTER%-mirror"
 STATS = tuple(
@@ -26,6 +27,7 @@ STATS = tuple(
     )
 )
 TWO = {"": Up(), "-mirror": Up(endpoints=["second"])}
+PRESERVED = upstream_spelled(**preserve())[""]
 # Both upstreams' requests, the first one's first, and what comes after the client has its answer.
 LATE = 0.3
 
@@ -55,6 +57,14 @@ CHUNKED = request(
 HALF, REST = post("/x", body=b"0123456789")[:-5], b"56789"
 CASES = (
     mirrored("mirror_get", request("/x?q=1", "A: b"), expect={"upstream[1].header.host": ("mirror-get.test-shadow",)}),
+    mirrored(
+        "mirror_with_preserved_case",
+        request("/x", "X-FoO-bar: 1"),
+        clusters={**upstream_spelled(**preserve()), "-mirror": Up(endpoints=["second"], fields=PRESERVED.fields)},
+        hcm=spelled(**preserve()),
+        expect={"client[0].status": 200},
+        faults=(32,),
+    ),
     mirrored("mirror_with_forwarded", request("/x", "X-Forwarded-For: 1.2.3.4", "X-Envoy-Internal: true")),
     mirrored(
         "mirror_port",

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from sidecar.config.filters import FILTERS, ROUTER, filter_type
+from sidecar.config.filters import ROUTER
 from sidecar.config.model import HttpFilter
 from sidecar.config.types import import_type
+from sidecar.filters.registry import FILTERS, filter_type
 from tests.unit.sidecar.config.build import FAULT, Data, T, hcm_of, parts, problems
 
 UNKNOWN: Data = {"name": "u", "typed_config": {"@type": T + "mesh.Unknown", "any": ["thing"]}}

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
+import pytest
+
 from sidecar.config.filter_model import CorsFilterConfig, CorsPolicy
 from sidecar.config.model import MILLION, FaultConfig, HttpFilter, RouteConfig, StringMatch, StringMatcher, VirtualHost
 from sidecar.filters import Encode
@@ -36,6 +38,12 @@ def test_a_filter_is_disabled_by_the_chain_or_by_a_level() -> None:
     assert bound(chain, routes={"f": ABORT}) == (1, 0)
     assert bound(chain, route={"f": None}, routes={"f": ABORT}) == (0, 0)
     assert chain.unrouted == ((), ())
+
+
+@pytest.mark.fault(38)
+def test_a_configuration_that_no_filter_has_made_is_no_filter_left_out() -> None:
+    with pytest.raises(LookupError, match="configured by a RouteConfig"):
+        FilterChain([HttpFilter("f", RouteConfig("r", ()))], Bench().context())
 
 
 def test_responses_go_the_other_way() -> None:

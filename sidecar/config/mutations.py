@@ -1,33 +1,14 @@
-"""envoy.filters.http.header_mutation: changes of request and response headers."""
+"""A HeaderMutation, wherever one may stand."""
 
 from __future__ import annotations
 
 from typing import Final
 
 from sidecar.config.common import header_add, string_matcher
-from sidecar.config.filter_model import HeaderMutations
 from sidecar.config.model import HeaderMutation, RemoveMatching
 from sidecar.config.reader import Reader
-from sidecar.http.head import HOP_HEADERS, RESPONSE_HOP_HEADERS
 
-_RESPONSE_FIXED: Final = RESPONSE_HOP_HEADERS - {b"x-envoy-upstream-service-time"}
 _ACTIONS: Final = ("append", "remove", "remove_on_match")
-
-
-def compile(reader: Reader) -> HeaderMutations:
-    return _mutations(reader.child("mutations"), specific_last=reader.flag("most_specific_header_mutations_wins"))
-
-
-def compile_route(reader: Reader) -> HeaderMutations:
-    return _mutations(reader.child("mutations"))
-
-
-def _mutations(reader: Reader | None, *, specific_last: bool = False) -> HeaderMutations:
-    if reader is None:
-        return HeaderMutations(specific_last=specific_last)
-    request = tuple(header_mutation(each, HOP_HEADERS) for each in reader.children("request_mutations"))
-    response = tuple(header_mutation(each, _RESPONSE_FIXED) for each in reader.children("response_mutations"))
-    return HeaderMutations(request, response, specific_last)
 
 
 def header_mutation(reader: Reader, fixed: frozenset[bytes]) -> HeaderMutation:
