@@ -31,6 +31,8 @@ CACHE_PATIENCE: Final = 1.0  # how long a control plane may take to answer befor
 SAVE_DELAY: Final = 0.5  # changes that come together are written together
 THREAD_BYTES: Final = 64 * 1024  # a response larger than this is compiled beside the event loop
 CONNECT_SECONDS: Final = 1.0
+# A response holds all of a type at once: 10,000 routes are 3 MB. One that is larger ends the stream, with a line in the log.
+MAX_RESPONSE = 256 * 1024 * 1024
 
 _COUNTED: Final = {CLUSTER: "cluster_manager.cds", LISTENER: "listener_manager.lds"}
 
@@ -143,7 +145,7 @@ class AdsClient:
         return (
             ("grpc.use_local_subchannel_pool", 1),
             ("grpc.enable_http_proxy", 0),  # http_proxy of this machine's apps names this very sidecar
-            ("grpc.max_receive_message_length", -1),
+            ("grpc.max_receive_message_length", MAX_RESPONSE),
             ("grpc.max_send_message_length", -1),
             ("grpc.min_reconnect_backoff_ms", int(CONNECT_SECONDS * 1000)),
             ("grpc.max_reconnect_backoff_ms", int(self._ads.backoff_max * 1000)),

@@ -361,3 +361,20 @@ async def test_a_mistake_in_the_data_plane_is_a_refusal(
         assert "RuntimeError: a mistake" in await stream.nacked(ROUTE, stream.push(ROUTE, {"r": routes("r", "a")}))
         monkeypatch.undo()
         await stream.acked(ROUTE, stream.push(ROUTE, {"r": routes("r", "a")}))
+
+
+async def test_a_response_beyond_all_measure_ends_the_stream_and_changes_nothing(
+    target: RecordingTarget, start: Start, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr("sidecar.xds.client.MAX_RESPONSE", 100_000)
+    async with ControlPlane() as plane:
+        start("DELTA_GRPC", plane.port)
+        stream = await plane.stream()
+        await first_round(stream)
+        await target.until(lambda: target.ready, "ready")
+        before = list(target.calls)
+        stream.push(CLUSTER, {"b": cluster("b", alt_stat_name="x" * 200_000)})
+        again = await plane.stream()
+        await again.next(CLUSTER)
+        assert target.calls == before
+    assert "larger than max" in caplog.text
