@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import TypeVar
+from typing import Any, TypeVar
 
 T = TypeVar("T")
 
@@ -20,6 +20,10 @@ class Layers(Mapping[str, T]):
     def __getitem__(self, name: str) -> T:
         own = self.own
         return own[name] if name in own else self.shared[name]
+
+    def get(self, name: str, default: Any = None) -> Any:
+        own = self.own
+        return own[name] if name in own else self.shared.get(name, default)
 
     def __contains__(self, name: object) -> bool:
         return name in self.own or name in self.shared

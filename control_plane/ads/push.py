@@ -15,13 +15,14 @@ from control_plane.ads.admission import check_count, check_types
 from control_plane.ads.subscription import (
     DeltaRequest,
     Flight,
+    Interest,
     Request,
     Subscription,
     Verdict,
     interest_after,
     judge,
 )
-from control_plane.snapshot.build import Snapshot, set_version
+from control_plane.snapshot.build import Resources, Snapshot, changed_names, set_version
 from control_plane.snapshot.resource import ASKED, Versioned
 from mesh.xds import CLUSTER, ENDPOINT, LISTENER, ROUTE
 
@@ -82,18 +83,36 @@ class PushCore:
     # ── what happened ─────────────────────────────────────────────────────────────────────────────────────────────────
 
     def retarget(self, snapshot: Snapshot) -> None:
-        """From now on the proxy is to have `snapshot`; what was still due for an older one is not sent any more."""
+        """From now on the proxy is to have `snapshot`; what was still due for an older one is not sent any more. Costs what
+        is different between the two."""
         for type_url, subscription in self.subscriptions.items():
-            if snapshot.of(type_url) is not self.target.of(type_url):
-                subscription.changed = True
+            old, new = self.target.resources(type_url), snapshot.resources(type_url)
+            if new is not old:
+                changed = list(changed_names(old, new))
+                subscription.doubt(changed)
+                for held in (subscription.told, subscription.accepted):
+                    if held.base is old.by_name and held:
+                        held.rebase(new.by_name, changed)
         for asking, asked in ASKED.items():
-            there, before = snapshot.of(asked), self.target.of(asked)
-            kept = self._kept[asked]
-            names = self._asked_by(asking) - there.keys()
-            self._kept[asked] = {n: r for n in names if (r := before.get(n) or kept.get(n)) is not None}
-            expected = self._awaited[asked].items()
-            self._awaited[asked] = {n: since for n, since in expected if n in there or n in self._kept[asked]}
+            self._keep_what_is_asked_for(asking, self.target.resources(asked), snapshot.resources(asked), asked)
         self.target = snapshot
+
+    def _keep_what_is_asked_for(self, asking: str, old: Resources, new: Resources, asked: str) -> None:
+        kept, there, before = self._kept[asked], new.by_name, old.by_name
+        lost = [name for name in changed_names(old, new) if name not in there] if before else []
+        if lost or kept:
+            names = self._asked_by(asking).intersection((*lost, *kept)) - there.keys()
+            self._kept[asked] = {n: r for n in names if (r := before.get(n) or kept.get(n)) is not None}
+            self._doubt(asked, (*lost, *kept))
+        expected = self._awaited[asked]
+        if expected:
+            self._awaited[asked] = {n: since for n, since in expected.items() if n in there or n in self._kept[asked]}
+            self._doubt(asked, expected)
+
+    def _doubt(self, type_url: str, names: Iterable[str]) -> None:
+        subscription = self.subscriptions.get(type_url)
+        if subscription is not None:
+            subscription.doubt(names)
 
     def receive(self, request: Request, now: float) -> Verdict:
         """Takes in one request and says what it was. Raises RequestError when it asks for too much."""
@@ -109,6 +128,7 @@ class PushCore:
         before, subscription.interest = subscription.interest, interest
         if verdict is Verdict.ACK:
             subscription.accept(request.nonce, now)
+            self._share(subscription)
         elif verdict is Verdict.NACK:
             message = request.error or "rejected without a reason"
             subscription.reject(request.nonce, message, self._partial(request.type_url))
@@ -116,12 +136,28 @@ class PushCore:
                 self._await_no_more(subscription, name)
         if interest is not before:
             subscription.asked |= interest.asked
-            subscription.changed = True
-            for name in [name for name in subscription.told if not interest.wants(name)]:
-                subscription.forget(name)
+            self._doubt_interest(subscription, before, interest)
         if known is None and isinstance(request, DeltaRequest):
             self._remember(subscription, request.initial)
         return verdict
+
+    def _doubt_interest(self, subscription: Subscription, before: Interest, interest: Interest) -> None:
+        if interest.wildcard != before.wildcard:
+            subscription.unsure = None
+        subscription.doubt(interest.asked)
+        subscription.doubt(interest.names ^ before.names)
+        if not interest.wildcard:
+            left = subscription.told if before.wildcard else before.names - interest.names
+            for name in [name for name in left if not interest.wants(name)]:
+                subscription.forget(name)
+
+    def _share(self, subscription: Subscription) -> None:
+        """Once a client has most of what it is to have, only what is different is kept of what it has."""
+        target = self.target.of(subscription.type_url)
+        if subscription.flights or subscription.told.base is target or 2 * len(subscription.told) < len(target):
+            return
+        subscription.told.rebase(target)
+        subscription.accepted.rebase(target)
 
     def _remember(self, subscription: Subscription, initial: Mapping[str, str]) -> None:
         """What a client still has from an earlier stream need not be sent again. Endpoints are nevertheless: the stream
@@ -225,27 +261,10 @@ class PushCore:
     # ── what there is to send ─────────────────────────────────────────────────────────────────────────────────────────
 
     def _compare(self, subscription: Subscription) -> None:
-        """Finds `due`, `absent` and `gone` anew if they may have changed."""
-        if not subscription.changed:
-            return
-        subscription.changed = False
-        target = self.target.of(subscription.type_url)
-        kept = self._kept.get(subscription.type_url, {})
-        told, asked = subscription.told, subscription.asked
-        forced = asked | subscription.suspects | self._awaited.get(subscription.type_url, {}).keys()
-        wanted: Iterable[str] = target if subscription.interest.wildcard else subscription.interest.names
-        due = {}
-        for name in wanted:
-            if (resource := target.get(name)) is not None:
-                had = told.get(name)
-                if had is None or had.version != resource.version or name in forced:
-                    due[name] = resource
-            elif name in kept and (name not in told or name in forced):
-                due[name] = kept[name]
-        subscription.due = due
-        subscription.absent = {name for name in asked if name not in target and name not in told and name not in due}
-        subscription.asked = {name for name in asked if name in due or name in subscription.absent}
-        subscription.gone = {name for name in told if name not in target}
+        """Finds `due`, `absent` and `gone` anew where they may have changed."""
+        type_url = subscription.type_url
+        awaited = self._awaited.get(type_url, {})
+        subscription.compare(self.target.of(type_url), self._kept.get(type_url, {}), awaited.keys())
 
     def _await_asks(self, type_url: str, resource: Versioned, had: Versioned | None, now: float) -> None:
         """The client will ask for what a new resource refers to. A changed cluster needs its endpoints again in any
@@ -257,14 +276,14 @@ class PushCore:
         for name in resource.asks:
             if asked_type == ENDPOINT or asked is None or name not in asked.told:
                 self._awaited[asked_type][name] = now
-                if asked is not None:
-                    asked.changed = True
+                self._doubt(asked_type, (name,))
 
     def _await_no_more(self, subscription: Subscription, name: str) -> None:
         """What the client does not have, or not any more, it does not ask anything for."""
         for asked in subscription.told[name].asks if name in subscription.told else ():
             self._awaited[ASKED[subscription.type_url]].pop(asked, None)
             self._kept[ASKED[subscription.type_url]].pop(asked, None)
+            self._doubt(ASKED[subscription.type_url], (asked,))
 
     def _asked_by(self, type_url: str) -> set[str]:
         """What the client asks for because of the resources of this type that it was sent. One of which only the version

@@ -3,11 +3,12 @@ nonces and names, the same for state-of-the-world and delta as far as they go. D
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Iterable, Mapping, MutableMapping
 from dataclasses import dataclass, field
 from enum import Enum
-from typing import Final
+from typing import Any, Final
 
+from control_plane.ads.held import Held, shared_names
 from control_plane.snapshot.resource import Versioned
 from mesh.xds import CLUSTER, LISTENER
 
@@ -89,8 +90,8 @@ class Subscription:
 
     type_url: str
     interest: Interest = Interest()
-    told: dict[str, Versioned] = field(default_factory=dict)
-    accepted: dict[str, Versioned] = field(default_factory=dict)
+    told: Held = field(default_factory=Held)
+    accepted: Held = field(default_factory=Held)
     rejected: dict[str, Rejection] = field(default_factory=dict)
     suspects: set[str] = field(default_factory=set)
     flights: dict[str, Flight] = field(default_factory=dict)
@@ -102,10 +103,55 @@ class Subscription:
     acked_at: float | None = None
     owes_reply: bool = False
     asked: set[str] = field(default_factory=set)
-    changed: bool = True  # since `due`, `absent` and `gone` were found
+    unsure: set[str] | None = None  # names for which `due`, `absent` and `gone` are to be found anew; None: for all
     due: dict[str, Versioned] = field(default_factory=dict)
     absent: set[str] = field(default_factory=set)
     gone: set[str] = field(default_factory=set)
+
+    def doubt(self, names: Iterable[str]) -> None:
+        """Something has happened that these names are concerned by."""
+        if self.unsure is not None:
+            self.unsure.update(names)
+
+    def compare(self, target: Mapping[str, Versioned], kept: Mapping[str, Versioned], awaited: Collection[str]) -> None:
+        """Finds out what is `due`, `absent` and `gone` of what is in doubt. `target` is what the client is to have, `kept`
+        what it may still get besides, `awaited` what it is sent even if it has the same."""
+        unsure, self.unsure = self.unsure, set()
+        if unsure is None:
+            self.due, self.absent, self.gone = {}, set(), set()
+            wanted: Iterable[str] = target if self.interest.wildcard else self.interest.names
+            names: Iterable[str] = dict.fromkeys((*wanted, *self.told, *self.asked))
+        else:
+            names = sorted(unsure) if len(unsure) > 1 else unsure
+        for name in names:
+            for found in (self.absent, self.gone):
+                found.discard(name)
+            self.due.pop(name, None)
+            resource, had = target.get(name), self.told.get(name)
+            if resource is None and had is not None:
+                self.gone.add(name)
+            if (due := self._due(name, resource, had, kept, awaited)) is not None:
+                self.due[name] = due
+            elif name in self.asked:
+                if resource is None and had is None:
+                    self.absent.add(name)
+                else:
+                    self.asked.discard(name)
+
+    def _due(
+        self,
+        name: str,
+        resource: Versioned | None,
+        had: Versioned | None,
+        kept: Mapping[str, Versioned],
+        awaited: Collection[str],
+    ) -> Versioned | None:
+        if not self.interest.wants(name):
+            return None
+        forced = had is None or name in self.asked or name in self.suspects or name in awaited
+        if resource is None:
+            return kept.get(name) if forced else None
+        return resource if forced or (had is not None and had.version != resource.version) else None
 
     def sent(self, nonce: str, flight: Flight) -> None:
         """A response went out; what it held and removed is what the client knows from now on."""
@@ -123,7 +169,8 @@ class Subscription:
 
     def forget(self, name: str) -> None:
         """The client no longer has it, and knows."""
-        for held in (self.told, self.accepted, self.rejected, self.due):
+        holders: tuple[MutableMapping[str, Any], ...] = (self.told, self.accepted, self.rejected, self.due)
+        for held in holders:
             held.pop(name, None)
         for marks in (self.asked, self.gone, self.suspects):
             marks.discard(name)
@@ -145,7 +192,7 @@ class Subscription:
         blamed = {name for name in (fresh or sent) if name in message}
         if not blamed and divisible and len(sent) > 1:
             self.suspects.update(name for name in sent if name in self.told)
-            self.changed = True
+            self.doubt(self.suspects)
             return
         blamed = blamed or set(fresh or sent)
         for name, resource in flight.items.items():
@@ -210,7 +257,7 @@ def _sotw_interest(before: Interest | None, request: SotwRequest) -> Interest:
     names = frozenset(request.names)
     if not names and (before is None or before.legacy) and request.type_url in WILDCARD_TYPES:
         return Interest(wildcard=True, legacy=True)
-    return Interest(wildcard=WILDCARD in names, names=names - {WILDCARD})
+    return Interest(wildcard=WILDCARD in names, names=shared_names(names - {WILDCARD}))
 
 
 def _delta_interest(before: Interest | None, request: DeltaRequest) -> Interest:
@@ -220,7 +267,7 @@ def _delta_interest(before: Interest | None, request: DeltaRequest) -> Interest:
             return Interest(wildcard=True, legacy=True)
         before = Interest()
     wildcard = (before.wildcard or WILDCARD in subscribe) and WILDCARD not in unsubscribe - subscribe
-    names = (before.names - unsubscribe | subscribe) - {WILDCARD}
+    names = shared_names((before.names - unsubscribe | subscribe) - {WILDCARD})
     # A name dropped under the wildcard gets an answer: the client cannot know whether the wildcard still covers it.
     dropped = (before.names & unsubscribe) - names if wildcard else frozenset()
     return Interest(wildcard, before.legacy and wildcard, names, (subscribe - {WILDCARD}) | dropped)

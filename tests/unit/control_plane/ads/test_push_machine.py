@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from control_plane.ads.push import Progress, PushCore, Variant
+from control_plane.ads.subscription import Subscription
 from control_plane.snapshot.build import Snapshot
 from mesh.xds import CLUSTER, ENDPOINT, LISTENER, ROUTE, SHORT
 from tests.unit.control_plane.ads.simulated import BAD, Client, cluster, endpoints, is_bad, listener, route, snapshot
@@ -113,6 +114,18 @@ class PushMachine(RuleBasedStateMachine):
     @invariant()
     def nothing_leads_nowhere(self) -> None:
         assert not self.client.violations
+
+    @invariant()
+    def what_is_found_by_changes_is_what_is_found_by_comparing_everything(self) -> None:
+        def found(subscription: Subscription) -> tuple[dict[str, str], set[str], set[str]]:
+            self.core._compare(subscription)
+            due = {name: resource.version for name, resource in subscription.due.items()}
+            return due, set(subscription.absent), set(subscription.gone)
+
+        for subscription in self.core.subscriptions.values():
+            by_changes = found(subscription)
+            subscription.unsure = None
+            assert by_changes == found(subscription), subscription.type_url
 
     @invariant()
     def at_most_one_push_of_a_kind_is_under_way(self) -> None:

@@ -1,0 +1,55 @@
+"""A mapping like any other, and how little of it is its own."""
+
+from __future__ import annotations
+
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
+
+from control_plane.ads.held import Held, shared_names
+from control_plane.snapshot.resource import Versioned
+
+NAMES = "abcd"
+RESOURCES = {name: [Versioned(name, f"{n}") for n in range(3)] for name in NAMES}
+names = st.sampled_from(NAMES)
+bases = st.dictionaries(names, st.integers(0, 2)).map(lambda found: {n: RESOURCES[n][v] for n, v in found.items()})
+
+
+class Mappings(RuleBasedStateMachine):
+    @initialize()
+    def begin(self) -> None:
+        self.held, self.plain = Held(), dict[str, Versioned]()
+
+    @rule(name=names, version=st.integers(0, 2))
+    def put(self, name: str, version: int) -> None:
+        self.held[name] = self.plain[name] = RESOURCES[name][version]
+
+    @rule(name=names)
+    def take(self, name: str) -> None:
+        assert self.held.pop(name, None) is self.plain.pop(name, None)
+
+    @rule(base=bases, told=st.booleans())
+    def rebase(self, base: dict[str, Versioned], told: bool) -> None:
+        before = self.held.base
+        changed = [name for name in before.keys() | base.keys() if before.get(name) is not base.get(name)]
+        self.held.rebase(base, changed if told else None)
+
+    @invariant()
+    def alike(self) -> None:
+        assert dict(self.held) == self.plain
+        assert len(self.held) == len(self.plain)
+        for name in NAMES:
+            assert self.held.get(name) is self.plain.get(name)
+            assert (name in self.held) == (name in self.plain)
+        base = self.held.base
+        assert self.held.different == sum(base.get(name) is not self.plain.get(name) for name in NAMES)
+
+
+Mappings.TestCase.settings = settings(max_examples=50, deadline=None)
+TestMappings = Mappings.TestCase
+
+
+def test_names_that_many_ask_for_are_one_set() -> None:
+    one, other = (frozenset(f"name-{n}" for n in range(20)) for _ in range(2))
+    assert one is not other
+    assert shared_names(one) is shared_names(other)
