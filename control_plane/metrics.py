@@ -27,6 +27,8 @@ from mesh.errors import Problem
 CONVERGENCE_BUCKETS: Final = (0.1, 0.5, 1, 3, 5, 10, 20, 30)
 DEBOUNCE_BUCKETS: Final = (0.01, 0.1, 0.5, 1, 3, 5, 10, 20, 30)
 SEND_BUCKETS: Final = (0.01, 0.1, 1, 3, 5, 10, 20, 30)
+SIZE_BUCKETS: Final = (1, 10_000, 1_000_000, 4_000_000, 10_000_000, 40_000_000)
+TYPES: Final = ("cds", "eds", "lds", "rds")
 BUILD_BUCKETS: Final = (0.01, 0.1, 0.5, 1, 3, 5)
 
 CONFIG: Final = "config"
@@ -35,13 +37,16 @@ _EVENTS: Final = {Action.CREATED: "add", Action.CONFIGURED: "update", Action.DEL
 
 
 class Sums:
-    """Counters of one name, told apart by labels."""
+    """Counters of one name, told apart by labels. Those of `known` values of the (only) label are there from the start: a
+    rate needs a sample before the first event."""
 
-    def __init__(self, registry: CollectorRegistry, name: str, text: str, labels: Sequence[str]) -> None:
+    def __init__(
+        self, registry: CollectorRegistry, name: str, text: str, labels: Sequence[str], known: Iterable[str] = ()
+    ) -> None:
         self._name = name
         self._text = text
         self._labels = tuple(labels)
-        self._values: dict[tuple[str, ...], float] = {}
+        self._values: dict[tuple[str, ...], float] = {(value,): 0.0 for value in known}
         registry.register(self)
 
     def add(self, *labels: str, amount: float = 1) -> None:
@@ -65,13 +70,20 @@ class ControlMetrics:
         self._streams = Gauge("pilot_xds", "Connected proxies.", ["version"], registry=registry).labels(version)
         self._streams.set(0)
         Gauge("pilot_info", "The version that runs.", ["version"], registry=registry).labels(version).set(1)
-        self._pushes = Sums(registry, "pilot_xds_pushes", "Responses sent to proxies.", ["type"])
-        self._rejects = Sums(registry, "pilot_total_xds_rejects", "Responses that proxies rejected.", ["type"])
-        self._triggers = Sums(registry, "pilot_push_triggers", "Why proxies were pushed to.", ["type"])
-        self._inbound = Sums(registry, "pilot_inbound_updates", "Changes that came in.", ["type"])
+        Gauge("istio_build", "Component and version.", ["component", "tag"], registry=registry).labels(
+            "pilot", version
+        ).set(1)
+        self._pushes = Sums(registry, "pilot_xds_pushes", "Responses sent to proxies.", ["type"], TYPES)
+        self._rejects = Sums(registry, "pilot_total_xds_rejects", "Responses that proxies rejected.", ["type"], TYPES)
+        self._triggers = Sums(
+            registry, "pilot_push_triggers", "Why proxies were pushed to.", ["type"], (CONFIG, ENDPOINT)
+        )
+        self._inbound = Sums(registry, "pilot_inbound_updates", "Changes that came in.", ["type"], (CONFIG, "eds"))
         self._config_events = Sums(registry, "pilot_k8s_cfg_events", "Changes of resources.", ["type", "event"])
         self._passed = Sums(registry, "galley_validation_passed", "Resources accepted by the API.", ["resource"])
-        self._failed = Sums(registry, "galley_validation_failed", "Files refused by the API.", ["reason"])
+        self._failed = Sums(
+            registry, "galley_validation_failed", "Files refused by the API.", ["reason"], ("invalid_resource",)
+        )
         self._convergence = self._histogram(
             "pilot_proxy_convergence_time", "Seconds from a change until all proxies have it.", CONVERGENCE_BUCKETS
         )
@@ -79,6 +91,15 @@ class ControlMetrics:
             "pilot_debounce_time", "Seconds from the first change until it was let through.", DEBOUNCE_BUCKETS
         )
         self._send = self._histogram("pilot_xds_send_time", "Seconds it took to send a response.", SEND_BUCKETS)
+        self._push_time = self._histogram(
+            "pilot_xds_push_time", "Seconds from when a response was due until it was sent.", SEND_BUCKETS, ["type"]
+        )
+        self._size = self._histogram(
+            "pilot_xds_config_size_bytes", "Bytes of the responses sent.", SIZE_BUCKETS, ["type"]
+        )
+        for name in TYPES:
+            self._push_time.labels(name)
+            self._size.labels(name)
         self._build = self._histogram(
             "pilot_pushcontext_init_seconds", "Seconds it took to make a World.", BUILD_BUCKETS
         )
@@ -94,8 +115,8 @@ class ControlMetrics:
         ProcessCollector(registry=registry)
         self._waiting: set[str] = set()
 
-    def _histogram(self, name: str, text: str, buckets: Sequence[float]) -> Histogram:
-        return Histogram(name, text, buckets=buckets, registry=self._registry)
+    def _histogram(self, name: str, text: str, buckets: Sequence[float], labels: Sequence[str] = ()) -> Histogram:
+        return Histogram(name, text, labels, buckets=buckets, registry=self._registry)
 
     content_type: Final = CONTENT_TYPE_LATEST
 
@@ -121,9 +142,11 @@ class ControlMetrics:
         """So many streams are open."""
         self._streams.set(count)
 
-    def sent(self, seconds: float) -> None:
-        """So long a response took to be sent."""
+    def sent(self, type_name: str, size: int, due_seconds: float, seconds: float) -> None:
+        """A response of so many bytes was sent, so long after it was due; the sending itself took `seconds`."""
         self._send.observe(seconds)
+        self._push_time.labels(type_name).observe(due_seconds)
+        self._size.labels(type_name).observe(size)
 
     # ── store ─────────────────────────────────────────────────────────────────────────────────────────────────────────
 

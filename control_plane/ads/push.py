@@ -255,6 +255,8 @@ class PushCore:
         subscription.owes_reply = False
         version = set_version(resources.values()) if self.variant is Variant.SOTW else self.target.version(type_url)
         subscription.sent(nonce, Flight(version, now, items))
+        there = self.target.of(type_url)
+        subscription.doubt(name for name in due if name not in there)  # kept so far: it is to go
         subscription.pushed_at = now
         return Push(type_url, nonce, version, tuple(resources.values()), tuple(sorted(removed)))
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from typing import Final
+from typing import Final, TypeVar
 
 from control_plane.ads.push import Progress, Push, PushCore, Variant
 from control_plane.ads.status import Metrics, short
@@ -14,6 +14,7 @@ from control_plane.snapshot.build import Snapshot
 from mesh.clock import Clock
 from mesh.node import Node
 
+T = TypeVar("T")
 Write = Callable[[bytes], Awaitable[None]]
 
 # Responses that are assembled in memory at the same time, over all proxies.
@@ -29,7 +30,8 @@ class SendPlaces:
         self._places = asyncio.Semaphore(places)
         self._patience = patience
 
-    async def send(self, write: Callable[[], Awaitable[None]]) -> None:
+    async def send(self, write: Callable[[], Awaitable[T]]) -> T:
+        """What `write` returns."""
         await self._places.acquire()
         taken = True
 
@@ -41,7 +43,7 @@ class SendPlaces:
 
         timer = asyncio.get_running_loop().call_later(self._patience, leave)
         try:
-            await write()
+            return await write()
         finally:
             timer.cancel()
             leave()
@@ -103,7 +105,15 @@ class ProxyStream:
                     timer.cancel()
 
     async def _send(self, push: Push) -> None:
-        # Assembled only once there is a place: a thousand proxies' responses need not be in memory together.
-        await self._places.send(lambda: self._write(encode(push, self.core.variant)))
-        self._metrics.pushed(short(push.type_url).lower())
-        self._metrics.sent(self._clock.monotonic() - (self.core.subscriptions[push.type_url].pushed_at or 0.0))
+        due = self._clock.monotonic()
+
+        async def write() -> tuple[int, float]:
+            # Assembled only once there is a place: a thousand proxies' responses need not be in memory together.
+            began, data = self._clock.monotonic(), encode(push, self.core.variant)
+            await self._write(data)
+            return len(data), began
+
+        size, began = await self._places.send(write)
+        name, now = short(push.type_url).lower(), self._clock.monotonic()
+        self._metrics.pushed(name)
+        self._metrics.sent(name, size, now - due, now - began)

@@ -199,8 +199,8 @@ class Subscription:
             if name not in blamed:
                 self._accept_one(name, resource)
             elif resource is not None and name in self.told:
+                self._clear(name)
                 self.rejected[name] = Rejection(resource.version, message)
-                self.suspects.discard(name)
 
     def _settle(self, nonce: str, accept_last: bool) -> Flight:
         for earlier in list(self.flights):
@@ -216,12 +216,17 @@ class Subscription:
         if resource is None:
             if name not in self.told:
                 self.accepted.pop(name, None)
-                self.rejected.pop(name, None)
-                self.suspects.discard(name)
+                self._clear(name)
         elif name in self.told:  # else unsubscribed meanwhile
             self.accepted[name] = resource
-            self.rejected.pop(name, None)
+            self._clear(name)
+
+    def _clear(self, name: str) -> None:
+        """Nothing is held against it any more."""
+        self.rejected.pop(name, None)
+        if name in self.suspects:
             self.suspects.discard(name)
+            self.doubt((name,))
 
 
 def judge(subscription: Subscription | None, request: Request) -> Verdict:

@@ -23,6 +23,8 @@ class Accepted:
         self.documents: dict[Key, Stored] = {}
         self.resources: dict[Key, Resource] = {}
         self.skipped: dict[Key, tuple[Problem, ...]] = {}
+        self._kinds: dict[str, tuple[Resource, ...]] = {}
+        self._stale: set[str] = set()  # kinds that have changed since `_kinds` was made
 
     def restore(self, stored: Iterable[Stored], revision: int) -> None:
         """Begins with what the source has."""
@@ -34,6 +36,7 @@ class Accepted:
         """Follows a commit of the source."""
         self.revision = commit.revision
         for event in commit.events:
+            self._stale.add(event.key.kind)
             if event.document is None:
                 for by_key in (self.documents, self.resources, self.skipped):
                     by_key.pop(event.key, None)
@@ -44,8 +47,13 @@ class Accepted:
         return {key: stored.document for key, stored in self.documents.items()}
 
     def by_kind(self) -> dict[str, tuple[Resource, ...]]:
-        """The resources in effect, the oldest of each kind first."""
-        return by_kind(self.resources.values())
+        """The resources in effect, the oldest of each kind first; the same object as before for a kind without changes."""
+        if self._stale:
+            fresh = by_kind(resource for key, resource in self.resources.items() if key.kind in self._stale)
+            kept = {kind: found for kind, found in self._kinds.items() if kind not in self._stale}
+            self._kinds = {**kept, **fresh}
+            self._stale = set()
+        return self._kinds
 
     def with_changes(self, resources: Iterable[Resource], now: float) -> dict[str, tuple[Resource, ...]]:
         """What `by_kind` would be if these were applied now."""
@@ -57,6 +65,7 @@ class Accepted:
 
     def _put(self, stored: Stored, checked: Resource | None) -> None:
         self.documents[stored.key] = stored
+        self._stale.add(stored.key.kind)
         self.skipped.pop(stored.key, None)
         try:
             resource = checked or load_documents([stored.document])[0]

@@ -10,6 +10,7 @@ from typing import Protocol
 
 from control_plane.analysis.analyse import analyse
 from control_plane.analysis.finding import Finding, Level
+from control_plane.registry.discovery import Discovery
 from control_plane.registry.services import discover
 from control_plane.registry.workload import Workload
 from control_plane.sources.source import Action, Change, Commit, Document, Selection, Source, Stored, plan
@@ -85,6 +86,7 @@ class ConfigStore:
         self._mesh = mesh
         self._clock = clock
         self._debounce = debounce or Debounce()
+        self._discovery = Discovery()
         self._timer: asyncio.TimerHandle | None = None
         self._one_at_a_time = asyncio.Lock()
         self._workers = Workers(CHECKS_AT_ONCE)
@@ -231,7 +233,7 @@ class ConfigStore:
     def _build(self, changed_at: float) -> None:
         began, revision = self._clock.monotonic(), self.accepted.revision
         resources = self.accepted.by_kind()
-        services, instances = discover(resources, self._workloads())
+        services, instances = self._discovery.discover(resources, self._workloads())
         before = self._published
         if before and (before.revision, before.services, before.instances) == (revision, services, instances):
             return  # a workload came that serves nobody: a client, or one that is known

@@ -147,7 +147,7 @@ class Counts:
     def proxies(self, count: int) -> None:
         self.values["proxies"] = count
 
-    def sent(self, seconds: float) -> None:
+    def sent(self, type_name: str, size: int, due_seconds: float, seconds: float) -> None:
         self._add("sent")
 
 

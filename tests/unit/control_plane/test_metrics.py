@@ -19,7 +19,7 @@ def test_everything_is_counted_under_istio_s_names() -> None:
     instances = {"a": (Instance("10.0.0.1", {80: 80}), Instance("10.0.0.2", {80: 80}, healthy=False))}
     metrics.published(World(resources={"VirtualService": tuple(resources(route()))}, instances=instances), 0.02)
     metrics.converged(0.3)
-    metrics.sent(0.02)
+    metrics.sent("eds", 20_000, 0.3, 0.02)
     metrics.accepted(["VirtualService", "VirtualService"])
     metrics.refused(3)
     text = metrics.exposition().decode()
@@ -32,6 +32,10 @@ def test_everything_is_counted_under_istio_s_names() -> None:
         'pilot_debounce_time_bucket{le="0.1"} 1.0',
         'pilot_proxy_convergence_time_bucket{le="0.5"} 1.0',
         'pilot_xds_send_time_bucket{le="0.1"} 1.0',
+        'pilot_xds_push_time_bucket{le="0.1",type="eds"} 0.0',
+        'pilot_xds_push_time_bucket{le="1.0",type="eds"} 1.0',
+        'pilot_xds_config_size_bytes_bucket{le="10000.0",type="eds"} 0.0',
+        'pilot_xds_config_size_bytes_bucket{le="1e+06",type="eds"} 1.0',
         'pilot_pushcontext_init_seconds_bucket{le="0.1"} 1.0',
         "pilot_virt_services 1.0",
         'mesh_workloads{health="healthy"} 1.0',
@@ -42,6 +46,28 @@ def test_everything_is_counted_under_istio_s_names() -> None:
         'pilot_info{version="1.0"} 1.0',
     ):
         assert f"\n{line}\n" in text, line
+
+
+def test_what_has_not_happened_yet_is_there_as_zero() -> None:
+    """So that a rate sees the first event."""
+    text = ControlMetrics(CollectorRegistry(), "1.0").exposition().decode()
+    for line in (
+        *(f'{name}{{type="{kind}"}} 0.0' for kind in ("cds", "eds", "lds", "rds") for name in PER_TYPE),
+        'pilot_push_triggers{type="config"} 0.0',
+        'pilot_inbound_updates{type="eds"} 0.0',
+        'galley_validation_failed{reason="invalid_resource"} 0.0',
+        'pilot_xds{version="1.0"} 0.0',
+        'istio_build{component="pilot",tag="1.0"} 1.0',
+    ):
+        assert f"\n{line}\n" in text, line
+
+
+PER_TYPE = (
+    "pilot_xds_pushes",
+    "pilot_total_xds_rejects",
+    "pilot_xds_push_time_count",
+    "pilot_xds_config_size_bytes_count",
+)
 
 
 def test_a_trigger_counts_once_a_push() -> None:

@@ -48,7 +48,7 @@ class Metrics:
     def proxies(self, count: int) -> None:
         self.log.append(("proxies", count))
 
-    def sent(self, seconds: float) -> None: ...
+    def sent(self, type_name: str, size: int, due_seconds: float, seconds: float) -> None: ...
 
 
 class Plane:

@@ -125,7 +125,8 @@ class PushMachine(RuleBasedStateMachine):
         for subscription in self.core.subscriptions.values():
             by_changes = found(subscription)
             subscription.unsure = None
-            assert by_changes == found(subscription), subscription.type_url
+            everything = found(subscription)
+            assert by_changes == everything, (subscription.type_url, by_changes, everything)
 
     @invariant()
     def at_most_one_push_of_a_kind_is_under_way(self) -> None:
