@@ -12,7 +12,7 @@ from typing import Any, Final, Protocol
 import aiohttp
 
 from control_plane.registry.workload import Workload
-from mesh.experiments.samples import DURATION, PAGE, REQUESTS, Sample, parse, sample
+from mesh.experiments.samples import DURATION, PAGE, REQUESTS, Reader, Sample, sample
 from mesh.naming import PROMETHEUS_PORT
 
 log = logging.getLogger(__name__)
@@ -34,13 +34,15 @@ class ProxyCollector:
         self._session = session
         self._workloads = workloads
         self._places = asyncio.Semaphore(AT_ONCE)
+        self._readers: dict[str, Reader] = {}
 
     async def look(self, host: str) -> Mapping[str, Sequence[Sample]]:
         nodes = [workload.node for workload in self._workloads() if workload.connected and not workload.node.generator]
         pages = await asyncio.gather(
             *(self._page(node.address, node.metrics_port or PROMETHEUS_PORT) for node in nodes)
         )
-        return {node.id: list(parse(page, host)) for node, page in zip(nodes, pages, strict=True) if page is not None}
+        reader = self._readers.setdefault(host, Reader(host))
+        return {node.id: list(reader.read(page)) for node, page in zip(nodes, pages, strict=True) if page is not None}
 
     async def _page(self, address: str, port: int) -> str | None:
         host = f"[{address}]" if ":" in address else address

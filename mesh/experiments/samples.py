@@ -17,7 +17,8 @@ REQUESTS: Final = "istio_requests_total"
 DURATION: Final = "istio_request_duration_milliseconds_bucket"
 PAGE: Final = "/stats/prometheus?filter=^istio_request(s_total|_duration)"
 UNKNOWN: Final = "unknown"
-_LINE = re.compile(rf"^({REQUESTS}|{DURATION})\{{(.*)\}} (\S+)")
+MOST_SERIES: Final = 500_000  # that are remembered
+_SERIES = re.compile(rf"^({REQUESTS}|{DURATION})\{{(.*)\}}$")
 _LABEL = re.compile(r'(\w+)="((?:[^"\\]|\\.)*)"')
 
 
@@ -32,12 +33,32 @@ class Sample:
     value: float
 
 
-def parse(text: str, host: str) -> Iterator[Sample]:
-    """The samples of a proxy's page about requests to `host`, as those who sent them saw them."""
-    wanted = f'destination_service="{host}"'
-    for line in text.splitlines():
-        if wanted in line and 'reporter="source"' in line and (found := _LINE.match(line)):
-            yield sample(found[1], dict(_LABEL.findall(found[2])), float(found[3]))
+class Reader:
+    """Reads proxies' pages about requests to `host`, as those who sent them saw them. Remembers what it has read of each
+    series' labels: two hundred proxies are read in a few tens of milliseconds."""
+
+    def __init__(self, host: str) -> None:
+        self._wanted = f'destination_service="{host}"'
+        self._known: dict[str, Sample | None] = {}
+
+    def read(self, text: str) -> Iterator[Sample]:
+        known = self._known
+        if len(known) > MOST_SERIES:
+            known.clear()
+        for line in text.splitlines():
+            series, _, value = line.rpartition(" ")
+            try:
+                found = known[series]
+            except KeyError:
+                found = known[series] = self._labels(series)
+            if found is not None:
+                yield Sample(series, found.version, found.failed, found.bound, float(value))
+
+    def _labels(self, series: str) -> Sample | None:
+        if self._wanted not in series or 'reporter="source"' not in series:
+            return None
+        found = _SERIES.match(series)
+        return sample(found[1], dict(_LABEL.findall(found[2])), 0.0) if found else None
 
 
 def sample(name: str, labels: Mapping[str, str], value: float) -> Sample:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from mesh.experiments.samples import Meter, Sample, parse
+from mesh.experiments.samples import Meter, Reader, Sample
 
 HOST = "reviews.default.svc.cluster.local"
 
@@ -29,7 +29,7 @@ def page(total: float, failed: float = 0, version: str = "v1") -> str:
 
 
 def samples(total: float, failed: float = 0, version: str = "v1") -> list[Sample]:
-    return list(parse(page(total, failed, version), HOST))
+    return list(Reader(HOST).read(page(total, failed, version)))
 
 
 def test_only_what_callers_saw_of_the_host_counts() -> None:
@@ -74,3 +74,9 @@ def test_proxies_add_up() -> None:
     meter = Meter()
     meter.take({"a": samples(0), "b": samples(0)})
     assert meter.take({"a": samples(10, 1), "b": samples(20, 2)})["v1"].failures == 3
+
+
+def test_a_reader_that_knows_its_series_reads_the_same() -> None:
+    reader = Reader(HOST)
+    assert list(reader.read(page(10, 2))) == list(reader.read(page(10, 2))) == samples(10, 2)
+    assert [each.value for each in reader.read(page(30, 3))] == [each.value for each in samples(30, 3)]

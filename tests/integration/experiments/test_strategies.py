@@ -1,0 +1,67 @@
+"""The other strategies on real traffic: faults with a hypothesis, fixed shares, all at once."""
+
+from __future__ import annotations
+
+import signal
+from typing import Any
+
+from tests.harness.process import wait_until
+from tests.integration.experiments.stage import Stage, experiment
+
+RATE = 50.0
+
+
+def fault(name: str, percent: int, **more: Any) -> dict[str, Any]:
+    action = {"abort": {"status": 503, "percent": percent}, "before": "4s", "duration": "4s", **more}
+    document = experiment(name, "v3", strategy={"fault": action}, checks=[{"errorIncrease": {"max": 5}}])
+    del document["spec"]["baseline"], document["spec"]["candidate"]
+    return document
+
+
+def faults(stage: Stage) -> list[Any]:
+    http = stage.plane.resources("VirtualService", "default", "reviews")[0]["document"]["spec"]["http"]
+    return [route["fault"] for route in http if "fault" in route]
+
+
+def test_a_fault_refutes_a_hypothesis_and_is_undone(stage: Stage) -> None:
+    with stage.load(RATE) as seen:
+        stage.apply(fault("broken", 50))
+        wait_until(lambda: faults(stage), 30, "the fault")
+        found = stage.wait_for_phase("broken", "finished")
+        assert faults(stage) == []
+        assert stage.routes() == [("v1", 0)]
+    assert "the hypothesis does not hold: errors" in found["reason"]
+    assert 0.25 < found["candidate"]["failures"] / found["candidate"]["requests"] < 0.75
+    assert found["baseline"]["failures"] == 0
+    assert seen[0]["all"]["statuses"]["503"] > 20
+
+
+def test_a_fault_is_undone_when_its_runner_is_killed(stage: Stage) -> None:
+    with stage.load(RATE):
+        stage.apply(fault("orphan", 50, before="1s"))
+        wait_until(lambda: faults(stage), 30, "the fault")
+        stage.control_plane.signal(signal.SIGKILL)
+        stage.control_plane.wait()
+        stage.start_control_plane()
+        stage.wait_for_phase("orphan", "finished", "rolled back")
+    assert faults(stage) == []
+
+
+def test_an_ab_test_of_some_requests_ends_and_restores(stage: Stage) -> None:
+    share = {"share": 50, "duration": "4s", "match": [{"uri": {"prefix": "/"}}]}
+    with stage.load(RATE):
+        stage.apply(experiment("ab", "v3", strategy={"ab": share}, checks=[]))
+        wait_until(lambda: stage.routes() == [("v1", 50), ("v3", 50)], 30, "the split")
+        found = stage.wait_for_phase("ab", "finished")
+    assert stage.routes() == [("v1", 0)]
+    assert found["candidate"]["requests"] > 10
+
+
+def test_blue_green_compares_with_the_time_before(stage: Stage) -> None:
+    stage.behaviour["v2"].error = 0.5
+    both = {"warmup": "4s", "duration": "10s"}
+    with stage.load(RATE):
+        stage.apply(experiment("switch", "v2", strategy={"blueGreen": both}, checks=[{"errorIncrease": {"max": 5}}]))
+        found = stage.wait_for_phase("switch", "rolled back")
+    assert stage.routes() == [("v1", 0)]
+    assert found["baseline"]["requests"] > 20
