@@ -131,7 +131,8 @@ def _connect_route(index: Index, viewer: Viewer, service: Service, port: Service
         chains = (chain for chain in service_chains(index, viewer, service, port) if not chain.networks)
         named = (c for c in chains if not c.names or any(covers(name, host) for name in c.names))
         targets = next((chain.targets for chain in named), targets)
-    return index.once(("connect", targets), lambda: connect_route(targets))
+    http2 = may_be_http(port)
+    return index.once(("connect", targets, http2), lambda: connect_route(targets, http2=http2))
 
 
 def _http_routes(index: Index, viewer: Viewer, service: Service, port: ServicePort) -> list[Any]:

@@ -74,8 +74,9 @@ def configuration(name: str, hosts: Iterable[Any], ignore_port: bool = True) -> 
     return config
 
 
-def connect_route(targets: Sequence[tuple[str, int]]) -> Any:
-    """CONNECT to a service ends here: what follows goes to the cluster, or to one of several by their weights, as it is."""
+def connect_route(targets: Sequence[tuple[str, int]], *, http2: bool) -> Any:
+    """CONNECT to a service ends here: what follows goes to the cluster, or to one of several by their weights, as it is.
+    With `http2` that is looked for in the tunnel, for its requests to be carried one by one: so does gRPC use a proxy."""
     action = RouteAction(timeout=duration(NO_TIMEOUT))
     if len(targets) == 1:
         action.cluster = targets[0][0]
@@ -83,7 +84,10 @@ def connect_route(targets: Sequence[tuple[str, int]]) -> Any:
         action.weighted_clusters.clusters.add(name=cluster).weight.value = weight
     upgrade = action.upgrade_configs.add(upgrade_type="CONNECT")
     upgrade.connect_config.SetInParent()
-    return Route(name="connect", match=connect_match(), route=action)
+    route = Route(name="connect", match=connect_match(), route=action)
+    if http2:
+        route.metadata.filter_metadata["mesh.connect"].update({"http2": True})
+    return route
 
 
 def _allow_any() -> Any:
@@ -105,7 +109,7 @@ def _pass_addresses() -> Any:
     routes = []
     for name, match, upgrade in (("connect", connect_match(), True), (ALLOW_ANY, catch_all(), False)):
         match.headers.add(name=":authority").string_match.safe_regex.regex = ADDRESS_AND_PORT
-        route = connect_route(((PASSTHROUGH_CLUSTER, 1),)) if upgrade else _passing(match)
+        route = connect_route(((PASSTHROUGH_CLUSTER, 1),), http2=False) if upgrade else _passing(match)
         route.match.CopyFrom(match)
         route.name = name
         routes.append(route)

@@ -150,6 +150,7 @@ def environment(address: str, outbound: int, current: Mapping[str, str], name: s
         "POD_NAME": name,
         "http_proxy": proxy,
         "HTTP_PROXY": proxy,
+        "grpc_proxy": proxy,
         "no_proxy": no_proxy,
         "NO_PROXY": no_proxy,
         "NODE_USE_ENV_PROXY": current.get("NODE_USE_ENV_PROXY", "1"),  # else Node's fetch does not look at the others

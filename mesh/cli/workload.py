@@ -18,6 +18,8 @@ GATEWAY_LABELS = {"app": GATEWAY_NAME, "istio": "ingressgateway"}
 
 class Protocol(StrEnum):
     HTTP = "http"
+    HTTP2 = "http2"
+    GRPC = "grpc"
     TCP = "tcp"
 
 

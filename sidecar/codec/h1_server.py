@@ -51,6 +51,7 @@ class ServerConnection(ClosableConnection):
         self._http10 = False
         self._chunked = False
         self._busy = False
+        self._may_be_http2 = False  # what the client sends through its tunnel
         self._answers_head = False  # the request in progress is a HEAD
         self._max_head = self.config.max_request_headers_kb * 1024
         self._max_requests = self.config.max_requests_per_connection
@@ -86,7 +87,10 @@ class ServerConnection(ClosableConnection):
             if len(self._buffer) > MAX_AHEAD:
                 self.pause_reading()
         elif state == TUNNEL and self._handler is not None:
-            self._handler.on_request_body(data, False)
+            if self._may_be_http2:
+                self._look_into_tunnel(data, self._handler)
+            else:
+                self._handler.on_request_body(data, False)
 
     def eof_received(self) -> bool:
         return False  # Envoy has no half-closed HTTP connections either, tunnels included
@@ -164,11 +168,30 @@ class ServerConnection(ClosableConnection):
             self._watch_head()
         return False
 
+    def _look_into_tunnel(self, data: bytes, handler: RequestHandler) -> None:
+        """The first bytes of a tunnel to a host of the mesh: HTTP/2 is no secret, and each of its requests is carried."""
+        data = self._buffer + data
+        if len(data) < len(PREFACE) and PREFACE.startswith(data):
+            self._buffer = data
+            return
+        self._buffer = b""
+        self._may_be_http2 = False
+        if not data.startswith(PREFACE):
+            handler.on_request_body(data, False)
+            return
+        self._handler = None
+        handler.on_superseded()
+        self._become_http2(data)
+
     def _hand_to_http2(self, data: bytes) -> bool:
         """Whether this is how HTTP/2 begins, and the connection is its from here on (RFC 9113 §3.4)."""
         begins = data.startswith(PREFACE) or PREFACE.startswith(data)
         if self._requests or not begins or self.config.codec == "HTTP1":
             return False
+        self._become_http2(data)
+        return True
+
+    def _become_http2(self, data: bytes) -> None:
         self._cancel_timer()
         self._gone = True
         self._state = CLOSING
@@ -176,7 +199,6 @@ class ServerConnection(ClosableConnection):
         successor = self.manager.speaks_http2(self, self._redirected)
         self.transport.set_protocol(successor)
         successor.take_over(self.transport, self._opened, data)
-        return True
 
     def _watch_head(self) -> None:
         """A head has begun and has to be completed in time."""
@@ -377,12 +399,13 @@ class ServerConnection(ClosableConnection):
         self._sent.value += len(data)
         self.transport.write(data)
 
-    def switch(self, head: ResponseHead) -> None:
+    def switch(self, head: ResponseHead, *, may_be_http2: bool = False) -> None:
         hop_headers = head.hop_headers
         if head.status == 101:
             head.headers.append((b"connection", hop_headers[b"connection"]))
             head.headers.append((b"upgrade", hop_headers[b"upgrade"]))
         self._state = TUNNEL
+        self._may_be_http2 = may_be_http2
         self._chunked = False
         self.resume_reading()
         data = self._render(head)
@@ -392,7 +415,7 @@ class ServerConnection(ClosableConnection):
         self.transport.write(data)
         if self._buffer and self._handler is not None:
             data, self._buffer = self._buffer, b""
-            self._handler.on_request_body(data, False)
+            self._take(data)
 
     def replace(self, handler: RequestHandler) -> None:
         self._handler = handler

@@ -92,7 +92,7 @@ class ServerStream(H2Stream):
     def interim(self, head: ResponseHead) -> None:
         self._send_head(head, False)
 
-    def switch(self, head: ResponseHead) -> None:
+    def switch(self, head: ResponseHead, *, may_be_http2: bool = False) -> None:
         """An upgrade is a CONNECT with a protocol here, and its answer a 200 (RFC 8441 §5)."""
         head.status = 200
         self._send_head(head, False)

@@ -27,6 +27,7 @@ from sidecar.codec.h2_frames import (
     HEAD_SIZE,
     HEADERS,
     LARGEST_WINDOW,
+    NO_ERROR,
     PADDED,
     PING,
     PRIORITIZED,
@@ -102,6 +103,8 @@ class Session:
         self._block_stream = 0
         self._block_ends = False
         self._resets: dict[int, None] = {}
+        self._unwanted: list[H2Stream] = []
+        self._reading = False
 
     # ── what subclasses say ───────────────────────────────────────────────────────────────────────────────────────────
 
@@ -223,6 +226,19 @@ class Session:
         self.floods.frame()
         self._put(goaway(last_stream, code, debug))
 
+    def not_wanted(self, stream: H2Stream) -> None:
+        """Our half of the stream is complete, and nobody wants the rest of the peer's (§8.1): what is here of it by now is
+        dropped, and unless that was all the stream is reset."""
+        self._unwanted.append(stream)
+        if self._reading:
+            return
+        self._end_unwanted()
+
+    def _end_unwanted(self) -> None:
+        unwanted, self._unwanted = self._unwanted, []
+        for stream in unwanted:
+            stream.abort(NO_ERROR)
+
     def forget(self, stream: H2Stream, credit: int) -> None:
         """The stream is closed; `credit` is what was held back of the connection's window for it."""
         self.streams.pop(stream.number, None)
@@ -237,12 +253,16 @@ class Session:
         """Takes in what came. A violation that ends the connection ends the reading."""
         if self.ended:
             return
+        self._reading = True
         try:
             self._receive(data)
+            if self._unwanted:
+                self._end_unwanted()
             if self.floods.overflow:
                 raise ProtocolViolation(ENHANCE_YOUR_CALM, self.floods.overflow)
         except ProtocolViolation as violation:
             self._violated(violation)
+        self._reading = False
 
     def _violated(self, violation: ProtocolViolation) -> None:
         self.ended = True

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from sidecar.codec.h2_frames import FLOW_CONTROL_ERROR, LARGEST_WINDOW, NO_ERROR
+from sidecar.codec.h2_frames import FLOW_CONTROL_ERROR, LARGEST_WINDOW
 from sidecar.http.headers import Headers
 
 if TYPE_CHECKING:
@@ -177,7 +177,7 @@ class H2Stream:
         if self.remote_done:
             self._close()
         elif self.enough:
-            self.abort(NO_ERROR)
+            self.session.not_wanted(self)
 
     def abort(self, code: int) -> None:
         """Ends the stream from our side, with a RST_STREAM; nothing more is heard of it."""

@@ -36,7 +36,7 @@ def upstream_http(cluster: Reader) -> Upstream:
     if (old := cluster.child("http2_protocol_options")) is not None:
         upstream = replace(upstream, http2=http2_options(old))
     if cluster.enum("protocol_selection") == "USE_DOWNSTREAM_PROTOCOL":
-        upstream = replace(upstream, as_downstream=True)
+        upstream = replace(upstream, as_downstream=True, http2=upstream.http2 or http2_options(None))
     for name, entry in cluster.entries("typed_extension_protocol_options"):
         kind, options = entry.opened()
         if name != _OPTIONS or kind != _OPTIONS or options is None:
@@ -55,9 +55,9 @@ def _options(upstream: Upstream, reader: Reader) -> Upstream:
         if (http2 := explicit.child("http2_protocol_options")) is not None:
             upstream = replace(upstream, http2=http2_options(http2))
     if (same := reader.child("use_downstream_protocol_config")) is not None:
-        upstream = replace(_http1(upstream, same), as_downstream=True)
-        if (http2 := same.child("http2_protocol_options")) is not None:
-            upstream = replace(upstream, http2=http2_options(http2))
+        upstream = replace(
+            _http1(upstream, same), as_downstream=True, http2=http2_options(same.child("http2_protocol_options"))
+        )
     reader.refuse("auto_config", "needs ALPN, which plain text has not: use explicit_http_config")
     return upstream
 

@@ -18,7 +18,7 @@ from sidecar.http.head import HTTP2, RequestHead
 from sidecar.http.headers import Headers, put
 from sidecar.http.local_reply import is_grpc, reply_headers
 from sidecar.http.response_flags import Flag
-from sidecar.router.durations import final_timeout
+from sidecar.router.durations import final_timeout, rendered
 from sidecar.router.retry import RetryPlan, number, with_client_wishes
 from sidecar.router.rewrite import redirect_location, rewrite_host
 
@@ -218,6 +218,8 @@ class Stream(Tunnels):
         self._timeout = route.timeout
         if self.grpc is not None and action.max_grpc_timeout is not None:
             self._timeout = final_timeout(self.header(b"grpc-timeout"), action)
+            if self._timeout:
+                put(self.headers, b"grpc-timeout", rendered(self._timeout))
         plan = route.retry
         extended = route.extras is not None or cluster.max_stream_duration > 0.0
         if not WISHES.isdisjoint(self.indexed_headers):

@@ -49,7 +49,7 @@ class Tunnels(Responses):
         self._server(headers, None)
         self.response_headers = headers
         upstream.tunnel(attempt)
-        self.downstream.switch(ResponseHead(200, headers))
+        self.downstream.switch(ResponseHead(200, headers), may_be_http2=self.route.looks_into_tunnels)
 
     def _change_response(self, headers: Headers) -> None:
         """What the route makes of a response's headers."""
@@ -58,6 +58,11 @@ class Tunnels(Responses):
         if self._destination is not None:
             for mutate in self._destination.response_ops:
                 mutate(self, headers)
+
+    def on_superseded(self) -> None:
+        if not self._done:
+            self._leave_upstream()
+            self._finish()
 
     def _begin_tunnel(self, status: int) -> None:
         self._give_back(status)

@@ -31,7 +31,6 @@ def grpc_headers(status: int, body: bytes, grpc_status: int | None) -> Headers:
     headers: Headers = [
         (b"content-type", b"application/grpc"),
         (b"grpc-status", b"%d" % code),
-        (b"content-length", b"0"),
     ]
     if body:
         headers.insert(2, (b"grpc-message", quote(body, safe=" !\"#$&'()*+,/:;<=>?@[\\]^`{|}").encode()))

@@ -78,8 +78,9 @@ class Downstream(Peer, Protocol):
     def interim(self, head: ResponseHead) -> None:
         """Passes on a 1xx."""
 
-    def switch(self, head: ResponseHead) -> None:
-        """Answers an upgrade or CONNECT: from here on bytes pass as they are, by `send_body` and `on_request_body`."""
+    def switch(self, head: ResponseHead, *, may_be_http2: bool = False) -> None:
+        """Answers an upgrade or CONNECT: from here on bytes pass as they are, by `send_body` and `on_request_body`. If they
+        `may_be_http2` that is looked for, and then the connection goes on with the requests in the tunnel."""
 
     def send_body(self, data: bytes, end: bool, trailers: Trailers = NO_TRAILERS) -> None:
         """A further piece of the body."""
@@ -122,6 +123,9 @@ class RequestHandler(Protocol):
 
     def on_client_reset(self, detail: str) -> None:
         """The client has reset the stream, or (`detail` says so) made us do it."""
+
+    def on_superseded(self) -> None:
+        """What its tunnel carries are requests, which are carried one by one in its place."""
 
     def on_client_blocked(self) -> None:
         """The client does not take what is sent."""

@@ -51,6 +51,9 @@ Order = Callable[[list[HeaderOps]], Iterable[HeaderOps]]
 # compiled.
 FilterBinder = Callable[[RouteConfig, VirtualHost, Route], tuple[tuple[Any, ...], tuple[Any, ...]]]
 
+# A route's metadata that asks for HTTP/2 in its CONNECT tunnels to be looked for: {"http2": true}.
+CONNECT: Final = "mesh.connect"
+
 
 class Destination:
     """A cluster that a route sends to, with the header operations that apply on this way; `reply_ops` are for answers that
@@ -110,6 +113,7 @@ class CompiledRoute:
         "host_from_upstream",
         "host_rewrite",
         "idle_timeout",
+        "looks_into_tunnels",
         "matches_path",
         "name",
         "order",
@@ -132,6 +136,7 @@ class CompiledRoute:
         self.action = action = config.action
         self.conditions = _conditions(config.match, table.rng)
         self.matches_path = path_test(config.match)
+        self.looks_into_tunnels = bool(config.metadata.get(CONNECT, {}).get("http2"))
         self.filters, self.response_filters = table.bind_filters(routes, vhost, config)
         self.retry: RetryPlan | None = None
         self.path_rewrite: PathRewrite | None = None

@@ -114,7 +114,7 @@ _GRPC_NAMES: Final = (
     "UNAUTHENTICATED",
 )
 _CAMEL: Final = ("OK", "Canceled", *("".join(map(str.title, name.split("_"))) for name in _GRPC_NAMES[2:]))
-_UNKNOWN: Final = 2
+_INVALID: Final = -1
 
 
 def grpc_status(exchange: Exchange) -> int:
@@ -123,7 +123,7 @@ def grpc_status(exchange: Exchange) -> int:
     if told is None:
         told = get(exchange.response_headers, b"grpc-status")
     if told is not None:
-        return int(told) if told.isdigit() else _UNKNOWN
+        return int(told) if told.isdigit() else _INVALID
     return grpc_status_of(exchange.status)
 
 
@@ -136,7 +136,7 @@ def grpc_status_name(exchange: Exchange, names: tuple[str, ...]) -> str | None:
     number = grpc_status_number(exchange)
     if number is None:
         return None
-    return names[number] if number < len(names) else str(number)
+    return names[number] if 0 <= number < len(names) else str(number)
 
 
 def grpc_status_command(name: str, argument: str | None) -> Expression:

@@ -95,6 +95,22 @@ DIFFERENCES: tuple[Difference, ...] = (
         "x-envoy-expected-rq-timeout-ms says what is left of the time-out when a request is sent, so one that never was "
         "has none; Envoy's was written before the connection failed",
     ),
+    *(
+        Difference(
+            case,
+            ("h2up[0].reset",),
+            "an attempt that is given up is reset with CANCEL, which says so (RFC 9113 7); Envoy says INTERNAL_ERROR",
+        )
+        for case in (
+            "grpc_time_out",
+            "grpc_per_try_time_out",
+            "grpc_deadline_short",
+            "grpc_deadline_above_the_most",
+            "grpc_deadline_without_a_most",
+            "grpc_deadline_none",
+            "h2_time_out",
+        )
+    ),
     Difference(
         "h2_head",
         ("h2up[0].reset",),

@@ -99,7 +99,7 @@ class Proxy:
 
     def __init__(self, kind: str, folder: Path, upstream: int, **options: Any) -> None:
         folder.mkdir(parents=True, exist_ok=True)
-        self.port, self.admin = free_port(), free_port()
+        self.port, self.admin, self.upstream = free_port(), free_port(), upstream
         self.access_log = folder / "access.log"
         config = folder / "proxy.yaml"
         made = bootstrap(self.port, upstream, self.admin, str(self.access_log), **options)

@@ -20,7 +20,9 @@ from tests.oracle.topics import (
     faults,
     forwarded,
     h2_frames,
+    h2_grpc,
     h2_heads,
+    h2_pairs,
     hashing,
     head_rules,
     header_mutation,
@@ -105,4 +107,6 @@ TOPICS: dict[str, tuple[Case, ...]] = {
     "zones": zones.CASES,
     "h2_heads": h2_heads.CASES,
     "h2_frames": h2_frames.CASES,
+    "h2_grpc": h2_grpc.CASES,
+    "h2_pairs": h2_pairs.CASES,
 }

@@ -40,8 +40,10 @@ def test_configurations_stand_missing_clusters() -> None:
 
 
 def test_connect_ends_at_the_proxy() -> None:
-    route = connect_route("c")
+    route = connect_route((("c", 1),), http2=True)
     assert route.match.HasField("connect_matcher")
+    assert route.metadata.filter_metadata["mesh.connect"]["http2"]
+    assert not connect_route((("c", 1),), http2=False).HasField("metadata")
     (upgrade,) = route.route.upgrade_configs
     assert upgrade.upgrade_type == "CONNECT" and upgrade.HasField("connect_config")
 

@@ -70,8 +70,8 @@ def test_the_protocol_of_the_downstream() -> None:
         typed_extension_protocol_options=options(use_downstream_protocol_config={"http2_protocol_options": {}})
     )
     assert (same.http2, same.protocol_of_downstream) == (Http2(), True)
-    only_http1 = changed(typed_extension_protocol_options=options(use_downstream_protocol_config={}))
-    assert (only_http1.http2, only_http1.protocol_of_downstream) == (None, True)
+    bare = changed(typed_extension_protocol_options=options(use_downstream_protocol_config={}))
+    assert (bare.http2, bare.protocol_of_downstream) == (Http2(), True)
 
 
 def test_auto_config_needs_alpn() -> None:
