@@ -9,8 +9,8 @@ WORKDIR /src
 # The dependencies are a layer of their own: a change of the code does not install them again.
 COPY pyproject.toml constraints.txt ./
 RUN python -m venv /opt/mesh \
- && python -c "import tomllib; print(*tomllib.load(open('pyproject.toml', 'rb'))['project']['dependencies'], sep='\n')" \
-      > /tmp/requirements.txt \
+ && python -c "import tomllib; p = tomllib.load(open('pyproject.toml', 'rb'))['project']; \
+      print(*p['dependencies'], 'hdrhistogram', sep='\n')" > /tmp/requirements.txt \
  && /opt/mesh/bin/pip install --constraint constraints.txt --requirement /tmp/requirements.txt \
  && pip install --constraint constraints.txt build
 
@@ -37,7 +37,7 @@ RUN apt-get update \
  && useradd --uid 1000 --user-group --home-dir /nonexistent --no-create-home --shell /usr/sbin/nologin app \
  && install -d -o mesh -g root -m 775 /etc/mesh
 COPY --from=build /opt/mesh /opt/mesh
-COPY --chmod=755 examples/compose/healthy.py /usr/local/bin/mesh-healthy
+COPY examples/compose/healthy.py /usr/local/bin/mesh-healthy
 COPY examples /srv/mesh/examples
 ENV PATH=/opt/mesh/bin:$PATH PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1
 WORKDIR /srv/mesh
