@@ -21,6 +21,7 @@ from mesh.cli import (
     log_commands,
     proxy_commands,
     run_command,
+    shadow_command,
     sidecar_command,
     stat_commands,
     trace_commands,
@@ -78,6 +79,7 @@ for panel, commands in {
     for command in commands:
         app.command(rich_help_panel=panel)(command)
 app.command(rich_help_panel=RUN, context_settings={"ignore_unknown_options": False})(run_command.run)
+experiment_commands.app.command()(shadow_command.shadow)
 app.add_typer(experiment_commands.app, rich_help_panel=experiment_tools.PANEL)
 
 
