@@ -149,3 +149,22 @@ async def test_a_mirror_that_is_not_reached_holds_only_so_much(loop: ManualLoop)
     assert not client.waits
     assert mirror.received().endswith(b"x" * 2000)
     await stage.leaves_nothing()
+
+
+async def test_a_copy_that_is_not_to_be_sampled_needs_no_trace(loop: ManualLoop) -> None:
+    route = forward(mirrors=(Mirror("copies", sampled=False),))
+    stage = Stage(loop, hcm(route), (cluster(), copies()))
+    _, upstream, mirror = await begin(stage)
+    assert b"traceparent" not in mirror.received()
+    upstream.sends(OK)
+    await stage.leaves_nothing()
+
+
+async def test_nothing_is_copied_of_a_request_that_is_answered_at_once(loop: ManualLoop) -> None:
+    stage = Stage(loop, hcm(forward(mirrors=(Mirror("copies"),))), (cluster(limits=Limits(max_requests=0)), copies()))
+    client = stage.client()
+    client.sends(GET)
+    await stage.settle()
+    assert client.received().startswith(b"HTTP/1.1 503 ")
+    assert not loop.dials
+    await stage.leaves_nothing()

@@ -88,3 +88,19 @@ async def test_a_body_too_big_to_send_again_keeps_its_time_per_try(loop: ManualL
     assert client.received().startswith(b"HTTP/1.1 504")
     assert stage.counter("cluster.up.retry_or_shadow_abandoned") == 1
     await stage.leaves_nothing()
+
+
+async def test_time_outs_are_counted_for_the_host(loop: ManualLoop) -> None:
+    stage = stage_of(loop, "5xx", per_try=0.5, timeout=0.8)
+    client = stage.client()
+    client.sends(GET)
+    await stage.upstream()
+    await stage.advance(0.6)
+    (host,) = stage.cluster.hosts
+    assert host.rq_timeout == 1
+    await stage.upstream()
+    await stage.advance(0.5)
+    assert host.rq_timeout == 2
+    assert client.received().startswith(b"HTTP/1.1 504 ")
+    assert stage.cluster.active_requests == 0
+    await stage.leaves_nothing()

@@ -7,7 +7,7 @@ import pytest
 from sidecar.codec.h1_parser import ResponseParser
 from sidecar.config.model import HeaderMatcher, ResetHeader, RetryPolicy, StringMatch, StringMatcher
 from sidecar.http.exchange import Exchange
-from sidecar.router.retry import Answer, Failure, RetryPlan, with_client_wishes
+from sidecar.router.retry import Answer, Failure, RetryPlan, number, with_client_wishes
 
 
 def plan(*conditions: str, codes: tuple[int, ...] = ()) -> RetryPlan:
@@ -192,3 +192,19 @@ def test_gateway_errors(status: int, wanted: bool) -> None:
 @pytest.mark.parametrize("failure", [Failure.RESET, Failure.CONNECT, Failure.PER_TRY_TIMEOUT])
 def test_what_covers_answers_of_the_host_covers_none_at_all(condition: str, failure: Failure) -> None:
     assert plan(condition).wants_failure(failure)
+
+
+GRPC = {"1": "cancelled", "4": "deadline-exceeded", "8": "resource-exhausted", "13": "internal", "14": "unavailable"}
+
+
+@pytest.mark.parametrize("condition", GRPC.values())
+@pytest.mark.parametrize("code", [*GRPC, "0", "2", ""])
+def test_each_grpc_condition_means_its_code(condition: str, code: str) -> None:
+    assert plan(condition).wants_response(head(200, (b"grpc-status", code.encode()))) is (GRPC.get(code) == condition)
+    assert not plan(condition).wants_response(head(200))
+
+
+@pytest.mark.parametrize(("text", "value"), [(b"0", 0), (b"9999999999", 9999999999), (b"99999999999", None)])
+def test_numbers_of_wishes_have_ten_digits_at_most(text: bytes, value: int | None) -> None:
+    assert number(text) == value
+    assert number(b"-1") is number(b"") is number(None) is None

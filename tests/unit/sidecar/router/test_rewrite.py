@@ -31,6 +31,7 @@ def test_path_rewrites(rewrite: Rewrite, match: RouteMatch, path: bytes, result:
         (Redirect(https=True, port=443), b"https://a:443/p?q"),
         (Redirect(port=8443, https=True), b"https://a:8443/p?q"),
         (Redirect(path="/n"), b"http://a:8080/n?q"),
+        (Redirect(host="b:80", https=True), b"https://b:80/p?q"),
         (Redirect(path="/n?z"), b"http://a:8080/n?z"),
         (Redirect(strip_query=True), b"http://a:8080/p"),
     ],
@@ -113,3 +114,18 @@ def test_a_second_rewrite_keeps_the_host_that_was_asked_for() -> None:
     assert (request.authority, request.original_authority) == (b"second", b"asked")
     assert request.header(b"x-envoy-original-host") == b"asked"
     assert request.header(b"x-forwarded-host") == b"asked,first"
+
+
+@pytest.mark.parametrize(
+    ("redirect", "location"),
+    [
+        (Redirect(https=True), b"https://a/p?q"),
+        (Redirect(https=True, keep_port=True), b"https://a:80/p?q"),
+        (Redirect(path="/n"), b"http://a:80/n?q"),
+        (Redirect(port=81), b"http://a:81/p?q"),
+    ],
+)
+def test_the_port_that_the_old_scheme_implied_goes_with_it(redirect: Redirect, location: bytes) -> None:
+    exchange = Exchange(None, b"GET", b"/p?q", [], 0.0)
+    exchange.authority = b"a:80"
+    assert redirect_location(redirect, None, exchange) == location

@@ -192,3 +192,37 @@ def test_a_wildcard_stands_for_something() -> None:
     suffix, prefix = table(everything, domains=("*.x",)), table(everything, domains=("x.*",))
     assert [found(suffix, exchange(authority=host)) for host in (b".x", b"a.x", b"x")] == [None, "any", None]
     assert [found(prefix, exchange(authority=host)) for host in (b"x.", b"x.a", b"x")] == [None, "any", None]
+
+
+class Drawn(random.Random):
+    """Draws always the same."""
+
+    def __init__(self, value: float) -> None:
+        super().__init__()
+        self.value = value
+
+    def random(self) -> float:
+        return self.value
+
+
+@pytest.mark.parametrize(
+    ("drawn", "fraction", "taken"), [(0.0, 0, False), (0.5, 500_000, False), (0.4999, 500_000, True)]
+)
+def test_a_route_may_be_for_a_fraction_only(drawn: float, fraction: int, taken: bool) -> None:
+    routes = (route("some", RouteMatch(PathMatch.PREFIX, "/", fraction=fraction)),)
+    config = RouteConfig("r", (VirtualHost("v", ("*",), routes),))
+    assert (found(RouteTable(config, rng=Drawn(drawn)), exchange()) == "some") is taken
+
+
+@pytest.mark.parametrize("count", [0, 20])
+def test_a_prefix_is_found_in_an_index(count: int) -> None:
+    rest = [route(f"exact {number}", RouteMatch(PathMatch.PATH, f"/e{number}")) for number in range(count)]
+    routes = table(
+        *rest, route("prefix", RouteMatch(PathMatch.PREFIX, "/p")), route("rest", RouteMatch(PathMatch.PREFIX, "/"))
+    )
+    assert [found(routes, exchange(path)) for path in (b"/p", b"/px", b"/x", b"/")] == [
+        "prefix",
+        "prefix",
+        "rest",
+        "rest",
+    ]
