@@ -7,7 +7,7 @@ import pytest
 from tests.faults import PAGE, filled, marked, rows
 
 # Those whose test is still to come. Nothing is ever added here.
-NOT_YET = {str(number) for number in range(1, 44)} | {number for number in rows(PAGE.read_text()) if number[0] == "F"}
+NOT_YET = {"32", "38", "42"}
 
 
 def test_every_fault_has_its_test() -> None:
