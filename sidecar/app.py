@@ -68,7 +68,7 @@ async def serve(bootstrap: Bootstrap, settings: Settings) -> int:
     if bootstrap.ads is not None:
         state = flags.state_path(settings.state_dir, str(bootstrap.node["id"])) if settings.state_dir else None
         ads = AdsClient(bootstrap, runtime, runtime.tasks, state=state, stats=runtime.stats)
-    versions = ads.intake.version if ads is not None else _no_version
+    versions = ads.session.version if ads is not None else _no_version
     admin = AdminServer(runtime, runtime.telemetry, versions=versions, options=process.options(settings))
     try:
         await _start_admin(admin, bootstrap, settings)

@@ -19,6 +19,7 @@ from sidecar.codec.render import response_head, status_line
 from sidecar.config.model import Address
 from sidecar.http.head import HTTP10, HTTP11, RequestHead, ResponseHead
 from sidecar.http.headers import Headers, get
+from sidecar.http.status import BODILESS
 from sidecar.http.streams import NO_TRAILERS, RequestHandler, Trailers
 
 if TYPE_CHECKING:
@@ -31,9 +32,6 @@ MAX_AHEAD: Final = 64 * 1024
 _CONTINUE: Final = b"HTTP/1.1 100 Continue\r\n\r\n"
 
 _READS_BODY: Final = (BODY, CHUNKS)
-
-# Responses without a body, whatever their fields say.
-_BODILESS: Final = (101, 204, 304)
 
 
 class ServerConnection(ClosableConnection):
@@ -354,7 +352,7 @@ class ServerConnection(ClosableConnection):
     def _frame(self, status: int, headers: Headers, length: int) -> None:
         """The fields that say how long the body is, where they are not there already: chunked, for HTTP/1.0 until close;
         of an answer to HEAD they say it of the body that does not come."""
-        if status in _BODILESS:
+        if status in BODILESS:
             return
         if self._answers_head:
             if not self._http10 and get(headers, b"content-length") is None:

@@ -13,13 +13,12 @@ from typing import TYPE_CHECKING
 from sidecar.filters.bodies import BodyChange, BodyChanges, ResponseBody
 from sidecar.http.head import ResponseHead
 from sidecar.http.headers import Headers, get
+from sidecar.http.status import BODILESS
 from sidecar.http.streams import NO_TRAILERS, UNKNOWN_LENGTH, Trailers
 from sidecar.process.timers import NEVER
 
 if TYPE_CHECKING:
     from sidecar.forward.stream import Stream
-
-_BODILESS = (204, 304)
 
 
 class BodyFilters:
@@ -85,7 +84,7 @@ class BodyFilters:
     def deliver(self, head: ResponseHead, length: int, body: bytes, end: bool, now: float, trailers: Trailers) -> None:
         """The response of the upstream."""
         request = self._request
-        bodiless = length == 0 or request.method == b"HEAD" or head.status in _BODILESS
+        bodiless = length == 0 or request.method == b"HEAD" or head.status in BODILESS
         asked = self._ask_filters(not bodiless)
         request._finish_head(head, now)
         if bodiless:

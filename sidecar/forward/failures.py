@@ -165,8 +165,8 @@ class Failures(StreamState):
             stats.retried(status)
         return True
 
-    def _schedule_retry(self, told: float = 0.0, *, timed_out: bool = False) -> None:
-        """After the back-off, or after the time that the response `told`."""
+    def _schedule_retry(self, asked: float = 0.0, *, timed_out: bool = False) -> None:
+        """After the back-off, or after the time that the response `asked`."""
         plan, stats = self._plan, self.cluster.stats
         assert plan is not None  # noqa: S101  # only a plan schedules
         if self.endpoint is not None and (plan.rejects or plan.policy.priority_frequency):
@@ -174,11 +174,11 @@ class Failures(StreamState):
             self._leave_out(plan)
         if self.virtual_host.config.include_is_timeout_retry:
             put(self.headers, b"x-envoy-is-timeout-retry", b"true" if timed_out else b"false")
-        if told:
+        if asked:
             stats.upstream_rq_retry_backoff_ratelimited.value += 1
         else:
             stats.upstream_rq_retry_backoff_exponential.value += 1
-        delay = told or plan.backoff(self._retries, self.manager.rng)
+        delay = asked or plan.backoff(self._retries, self.manager.rng)
         self._timer = self.manager.loop.call_later(delay, self._retry)
 
     def _leave_out(self, plan: RetryPlan) -> None:

@@ -57,7 +57,7 @@ class Hedging:
         again = request._claim_retry(head.status)
         request._end_attempt(end)
         if again:
-            request._schedule_retry(request._told_to_wait(head))
+            request._schedule_retry(request._retry_after(head))
         return True
 
     def waits_for_others(self, failure: Failure, status: int) -> bool:

@@ -44,7 +44,7 @@ class Responses(Attempts):
         good = plan is None or not plan.wants_response(head)
         if not good and self._claim_retry(status):
             self._end_attempt(end)
-            self._schedule_retry(self._told_to_wait(head))
+            self._schedule_retry(self._retry_after(head))
             return
         if end:
             self._detach()
@@ -70,10 +70,10 @@ class Responses(Attempts):
         else:
             self._leave_upstream()
 
-    def _told_to_wait(self, head: ResponseHead) -> float:
+    def _retry_after(self, head: ResponseHead) -> float:
         plan = self._plan
         return (
-            plan.told_to_wait(head, time(), self.manager.rng) if plan is not None and plan.policy.reset_headers else 0.0
+            plan.retry_after(head, time(), self.manager.rng) if plan is not None and plan.policy.reset_headers else 0.0
         )
 
     def on_interim(self, head: ResponseHead) -> None:

@@ -13,7 +13,7 @@ from sidecar.config.model import Address, FilterChain, FilterChainMatch, Hcm, Li
 from sidecar.http.connection_manager import ConnectionManager
 from sidecar.listener.accept import AcceptProtocol
 from sidecar.listener.match import Facts, find_chain
-from sidecar.listener.sockets import Door, Doorkeeper, listening_socket
+from sidecar.listener.sockets import Admission, AdmissionProtocol, listening_socket
 from sidecar.listener.tcp import TcpManager, TcpSession
 from sidecar.process.drain import DrainPolicy, DrainSequence
 from sidecar.process.overload import LoadShed
@@ -107,8 +107,8 @@ class ListenerRuntime:
             return  # `resume` starts it
         accept = self._accept
         if (shed := self._context.shed) is not None:
-            keeper = Doorkeeper(shed, self.config, self.stats, self._owner.count)
-            accept = partial(Door, keeper, accept)
+            keeper = Admission(shed, self.config, self.stats, self._owner.count)
+            accept = partial(AdmissionProtocol, keeper, accept)
         for sock in self._sockets:
             server = await self.loop.create_server(accept, sock=sock, backlog=self.config.backlog)
             self._servers.append(server)

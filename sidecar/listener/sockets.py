@@ -46,7 +46,7 @@ def _unbound(config: Listener, error: OSError) -> ConfigError:
     )
 
 
-class Doorkeeper:
+class Admission:
     """Decides about connections to one listener; `count` tells how many there are in the process."""
 
     def __init__(self, shed: LoadShed, config: Listener, stats: ListenerStats, count: Callable[[], int]) -> None:
@@ -67,10 +67,10 @@ class Doorkeeper:
         return False
 
 
-class Door(asyncio.Protocol):
+class AdmissionProtocol(asyncio.Protocol):
     """The protocol of a connection until the doorkeeper has seen it; then that of its filter chain."""
 
-    def __init__(self, keeper: Doorkeeper, make: Callable[[], asyncio.Protocol]) -> None:
+    def __init__(self, keeper: Admission, make: Callable[[], asyncio.Protocol]) -> None:
         self._keeper = keeper
         self._make = make
 

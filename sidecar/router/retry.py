@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING, Final
 from sidecar.config.model import HeaderMatcher, RetryPolicy
 from sidecar.http.exchange import Exchange
 from sidecar.http.headers import get
+from sidecar.http.status import GATEWAY_ERRORS
 from sidecar.router.match import header_predicate
 from sidecar.router.retry_hosts import HostTest, host_tests
 
 if TYPE_CHECKING:
     from sidecar.http.head import ResponseHead
 
-_GATEWAY_ERRORS: Final = frozenset((502, 503, 504))
 _GRPC_CODES: Final = {
     b"1": "cancelled",
     b"4": "deadline-exceeded",
@@ -85,7 +85,7 @@ class RetryPlan:
         if "5xx" in conditions:
             statuses.update(range(500, 600))
         if "gateway-error" in conditions:
-            statuses.update(_GATEWAY_ERRORS)
+            statuses.update(GATEWAY_ERRORS)
         if "retriable-4xx" in conditions:
             statuses.add(409)
         if "retriable-status-codes" in conditions:
@@ -144,7 +144,7 @@ class RetryPlan:
         ceiling = min(policy.base_interval * (1 << min(retry - 1, 30)), policy.max_interval)
         return rng.random() * ceiling
 
-    def told_to_wait(self, head: ResponseHead, now: float, rng: random.Random) -> float:
+    def retry_after(self, head: ResponseHead, now: float, rng: random.Random) -> float:
         """Seconds that the response asks for (`now` is a Unix time), and up to half as many more so that not all come at
         once; 0.0 when it asks for nothing that is believed."""
         for header in self.policy.reset_headers:

@@ -20,10 +20,10 @@ from sidecar.http.exchange import Exchange
 from sidecar.http.headers import Headers
 from sidecar.telemetry import peer
 from sidecar.telemetry.access_log import FLUSH_INTERVAL, Sinks, compile_access_log
-from sidecar.telemetry.account import Account, guarded
 from sidecar.telemetry.expression import Occasion
 from sidecar.telemetry.istio_metrics import IstioMetrics
 from sidecar.telemetry.log_ring import LogLine
+from sidecar.telemetry.on_complete import Observer, guarded
 from sidecar.telemetry.otlp import OtlpExporter
 from sidecar.telemetry.process_metrics import ProcessMetrics
 from sidecar.telemetry.prometheus import CellMetric, IstioCollector, Points, StatsCollector
@@ -85,31 +85,31 @@ class Telemetry:
 
     # ── for connection managers and TCP proxies ───────────────────────────────────────────────────────────────────────
 
-    def on_complete(self, config: Hcm, direction: Direction) -> Account:
+    def on_complete(self, config: Hcm, direction: Direction) -> Observer:
         """What a connection manager tells of each finished exchange; never raises. Raises ConfigError itself, for an
         access log."""
-        accounts = self._logs(config, "DownstreamEnd")
+        observers = self._logs(config, "DownstreamEnd")
         if direction is not Direction.UNSPECIFIED:
-            accounts.append(self.istio.requests(direction))
+            observers.append(self.istio.requests(direction))
         if (tracer := self.tracer(config, direction)) is not None:
-            accounts.append(tracer.finish)
-        return self._guarded(accounts)
+            observers.append(tracer.finish)
+        return self._guarded(observers)
 
-    def tcp_accounting(self, config: TcpProxy, direction: Direction) -> tuple[Callable[[Exchange], None], Account]:
+    def tcp_accounting(self, config: TcpProxy, direction: Direction) -> tuple[Callable[[Exchange], None], Observer]:
         """What a TCP proxy tells of a session that found its host, and of one that ended."""
-        accounts = self._logs(config, "TcpConnectionEnd")
+        observers = self._logs(config, "TcpConnectionEnd")
         opened: Callable[[Exchange], None] = _nothing
         if direction is not Direction.UNSPECIFIED:
             opened, closed = self.istio.tcp(direction)
-            accounts.append(closed)
-        return opened, self._guarded(accounts)
+            observers.append(closed)
+        return opened, self._guarded(observers)
 
-    def interim(self, config: Hcm | TcpProxy, log_type: str) -> Account:
+    def interim(self, config: Hcm | TcpProxy, log_type: str) -> Observer:
         """What writes of exchanges in progress to the access logs; never raises."""
         return self._guarded(self._logs(config, log_type))
 
-    def _guarded(self, accounts: Sequence[Account]) -> Account:
-        return guarded(accounts, self.stats.counter("telemetry.account_errors"))
+    def _guarded(self, observers: Sequence[Observer]) -> Observer:
+        return guarded(observers, self.stats.counter("telemetry.account_errors"))
 
     def tracer(self, config: Hcm, direction: Direction) -> Tracer | None:
         """The tracer of a connection manager, None when it does not trace."""
@@ -122,7 +122,7 @@ class Telemetry:
             tracer = self._tracers[tracing, direction] = Tracer(tracing, self.node, direction, spans, clock=self._clock)
         return tracer
 
-    def _logs(self, config: Hcm | TcpProxy, log_type: str) -> list[Account]:
+    def _logs(self, config: Hcm | TcpProxy, log_type: str) -> list[Observer]:
         occasion = Occasion(log_type, config.filter_chain)
         return [compile_access_log(log, self.sinks, self._clock, occasion=occasion).log for log in config.access_logs]
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sidecar.config.model import UNLIMITED, Limits
+from sidecar.config.model import Limits
 
 
 class Budget:
@@ -50,7 +50,3 @@ class Budget:
             max(0, self.max_requests - self.requests),
             max(0, self._retries_allowed() - self.retries),
         )
-
-    @property
-    def unlimited(self) -> bool:
-        return self.max_requests == UNLIMITED

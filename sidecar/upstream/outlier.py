@@ -14,11 +14,10 @@ from dataclasses import dataclass
 from typing import Final
 
 from sidecar.config.model import OutlierDetection
+from sidecar.http.status import GATEWAY_ERRORS
 from sidecar.telemetry.stats import ClusterStats
 from sidecar.upstream.breaker import HostBreaker, StateListener
 from sidecar.upstream.host import Host
-
-GATEWAY_ERRORS: Final = frozenset((502, 503, 504))
 
 # The status that a failure of our own making counts as, where local and upstream errors are not told apart.
 CONNECT_FAILED: Final = 503

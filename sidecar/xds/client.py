@@ -20,7 +20,7 @@ from mesh.xds import CLUSTER, LISTENER, SHORT
 from sidecar.config.model import Bootstrap
 from sidecar.telemetry.stats import Stats
 from sidecar.xds import cache
-from sidecar.xds.session import Intake
+from sidecar.xds.session import AdsSession
 from sidecar.xds.subscriptions import Request
 from sidecar.xds.target import ConfigTarget
 from sidecar.xds.wire import DELTA_METHOD, SOTW_METHOD, Incoming, read_response, request_message
@@ -59,7 +59,7 @@ class AdsClient:
         if stats is not None:
             stats.computed("control_plane.connected_state", lambda: float(self.connected))
         self._loop = asyncio.get_running_loop()
-        self.intake = Intake(bootstrap, target, self._loop.time)
+        self.session = AdsSession(bootstrap, target, self._loop.time)
         self.connected = False
         self._answered = False
         self._requests: asyncio.Queue[Any] = asyncio.Queue()
@@ -73,7 +73,7 @@ class AdsClient:
     def start(self) -> None:
         """Brings the bootstrap's own resources into effect and begins to connect. ConfigError or OSError for a static
         listener that cannot be bound."""
-        self.intake.start()
+        self.session.start()
         self._watch_deadline()
         if self._state is not None:
             self._patience = self._loop.call_later(CACHE_PATIENCE, self._restore, self._state)
@@ -134,7 +134,7 @@ class AdsClient:
                 request_serializer=lambda message: message.SerializeToString(),
                 response_deserializer=answer.FromString,
             )(_drain(self._requests))
-            self._send(self.intake.opened())
+            self._send(self.session.opened())
             try:
                 async for message in call:
                     await self._received(read_response(message, delta=delta))
@@ -161,7 +161,7 @@ class AdsClient:
                 self._patience.cancel()
                 self._patience = None
             log.info("ADS: connected to %s", self._ads.address)
-        if incoming.type_url not in self.intake.types:
+        if incoming.type_url not in self.session.types:
             log.warning("ADS: %s was not asked for", incoming.type_url)
             return
         log.debug(
@@ -175,7 +175,7 @@ class AdsClient:
             requests = await self._take(incoming)
         except Exception as error:  # whatever a response sets off here, the proxy goes on with what it has
             log.exception("%s could not be brought into effect", SHORT[incoming.type_url])
-            requests = self.intake.failed(incoming.type_url, incoming.nonce, f"{type(error).__name__}: {error}")
+            requests = self.session.failed(incoming.type_url, incoming.nonce, f"{type(error).__name__}: {error}")
         self._send(requests)
         self._count()
         self._watch_deadline()
@@ -184,10 +184,10 @@ class AdsClient:
     async def _take(self, incoming: Incoming) -> list[Request]:
         arguments = incoming.type_url, incoming.resources
         if incoming.size > THREAD_BYTES:
-            resources = await asyncio.to_thread(self.intake.read, *arguments)
+            resources = await asyncio.to_thread(self.session.read, *arguments)
         else:
-            resources = self.intake.read(*arguments)
-        return self.intake.received(incoming.type_url, incoming.nonce, incoming.version, resources, incoming.removed)
+            resources = self.session.read(*arguments)
+        return self.session.received(incoming.type_url, incoming.nonce, incoming.version, resources, incoming.removed)
 
     def _send(self, requests: Sequence[Request]) -> None:
         for request in requests:
@@ -200,7 +200,7 @@ class AdsClient:
         if self._stats is None:
             return
         for type_url, prefix in _COUNTED.items():
-            state = self.intake.types[type_url]
+            state = self.session.types[type_url]
             self._stats.counter(f"{prefix}.update_attempt").value = state.successes + state.rejections
             self._stats.counter(f"{prefix}.update_success").value = state.successes
             self._stats.counter(f"{prefix}.update_rejected").value = state.rejections
@@ -211,12 +211,12 @@ class AdsClient:
         if self._deadline is not None:
             self._deadline.cancel()
             self._deadline = None
-        if (deadline := self.intake.next_deadline()) is not None:
+        if (deadline := self.session.next_deadline()) is not None:
             self._deadline = self._loop.call_at(deadline, self._expire)
 
     def _expire(self) -> None:
         self._deadline = None
-        self._send(self.intake.expire())
+        self._send(self.session.expire())
         self._watch_deadline()
 
     # ── the copy on disk ──────────────────────────────────────────────────────────────────────────────────────────────
@@ -232,7 +232,7 @@ class AdsClient:
         if not snapshot:
             return
         log.warning("no control plane at %s: serving the configuration kept in %s", self._ads.address, path)
-        self.intake.restore(snapshot)
+        self.session.restore(snapshot)
         self._watch_deadline()
         # A stream that is open and silent was opened without these versions: the next one names them.
         self._requests.put_nowait(None)
@@ -249,10 +249,10 @@ class AdsClient:
         self._writing = self._tasks.start(self._write(), "keep configuration")
 
     async def _write(self) -> None:
-        if self._state is None or not self.intake.initialized:
+        if self._state is None or not self.session.initialized:
             return
         try:
-            await asyncio.to_thread(cache.save, self._state, self.intake.snapshot())
+            await asyncio.to_thread(cache.save, self._state, self.session.snapshot())
         except OSError as error:
             log.warning("the configuration cannot be kept in %s: %s", self._state, error.strerror)
             self._state = None

@@ -76,7 +76,7 @@ class _Held:
     errors: dict[str, str]
 
 
-class Intake:
+class AdsSession:
     """One proxy's configuration over ADS. `now` gives the loop's time."""
 
     def __init__(

@@ -174,7 +174,7 @@ NOW = 1_000_000.9
 )
 def test_how_long_a_response_says_to_wait(headers: list[tuple[bytes, bytes]], least: float) -> None:
     fields = (ResetHeader(b"retry-after"), ResetHeader(b"x-reset", timestamp=True))
-    told = RetryPlan(RetryPolicy(frozenset({"5xx"}), reset_headers=fields)).told_to_wait
+    told = RetryPlan(RetryPolicy(frozenset({"5xx"}), reset_headers=fields)).retry_after
     assert told(head(503, *headers), NOW, Highest()) == pytest.approx(least * 1.5)
     assert least <= told(head(503, *headers), NOW, random.Random(1)) <= least * 1.5
 

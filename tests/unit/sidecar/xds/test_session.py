@@ -10,7 +10,7 @@ from mesh.clock import ManualClock
 from mesh.xds import CLUSTER, ENDPOINT, LISTENER, ROUTE
 from sidecar.config.model import Address, AdsConfig, Bootstrap
 from sidecar.xds.resources import Raw
-from sidecar.xds.session import Intake
+from sidecar.xds.session import AdsSession
 from sidecar.xds.subscriptions import DeltaRequest, Request
 from tests.integration.xds_client.resources import cluster, endpoints, listener, routes
 from tests.integration.xds_client.target import RecordingTarget
@@ -25,16 +25,16 @@ class Dialogue:
     def __init__(self, bootstrap: Bootstrap = BOOTSTRAP) -> None:
         self.clock = ManualClock()
         self.target = RecordingTarget()
-        self.intake = Intake(bootstrap, self.target, self.clock.monotonic, self.clock)
-        self.intake.start()
-        self.first = self.intake.opened()
+        self.session = AdsSession(bootstrap, self.target, self.clock.monotonic, self.clock)
+        self.session.start()
+        self.first = self.session.opened()
         self.nonce = 0
 
     def push(self, type_url: str, *messages: Any, removed: tuple[str, ...] = ()) -> list[Request]:
         self.nonce += 1
         name = "cluster_name" if type_url == ENDPOINT else "name"
         raws = tuple(Raw(getattr(each, name), str(self.nonce), type_url, each.SerializeToString()) for each in messages)
-        return self.intake.received(type_url, f"n{self.nonce}", "", self.intake.read(type_url, raws), removed)
+        return self.session.received(type_url, f"n{self.nonce}", "", self.session.read(type_url, raws), removed)
 
     def ack(self, type_url: str) -> DeltaRequest:
         return DeltaRequest(type_url, nonce=f"n{self.nonce}")
@@ -64,7 +64,7 @@ def test_the_first_round_step_by_step() -> None:
 def test_a_new_stream_names_what_is_there() -> None:
     d = Dialogue()
     d.first_round()
-    assert d.intake.opened() == [
+    assert d.session.opened() == [
         DeltaRequest(CLUSTER, versions={"a": "1"}),
         DeltaRequest(ENDPOINT, ("a",), versions={"a": "2"}),
         DeltaRequest(LISTENER, versions={"l": "3"}),
@@ -86,8 +86,8 @@ def test_several_bad_ones_are_all_named() -> None:
     requests = d.push(CLUSTER, bad[0], good, bad[1])
     reason = "lb_policy: LOAD_BALANCING_POLICY_CONFIG is not implemented"
     assert requests[0] == d.nack(CLUSTER, f"x: {reason}\ny: {reason}")
-    assert d.intake.types[CLUSTER].accepted.keys() == {"good"}
-    assert {name: each.error for name, each in d.intake.types[CLUSTER].rejected.items()} == {"x": reason, "y": reason}
+    assert d.session.types[CLUSTER].accepted.keys() == {"good"}
+    assert {name: each.error for name, each in d.session.types[CLUSTER].rejected.items()} == {"x": reason, "y": reason}
 
 
 def test_a_rejection_is_forgotten_with_the_next_good_one() -> None:
@@ -95,7 +95,7 @@ def test_a_rejection_is_forgotten_with_the_next_good_one() -> None:
     static = {"type": "STATIC", "eds_cluster_config": None}
     d.push(CLUSTER, cluster("a", **static, lb_policy="LOAD_BALANCING_POLICY_CONFIG"))
     d.push(CLUSTER, cluster("a", **static))
-    state = d.intake.types[CLUSTER]
+    state = d.session.types[CLUSTER]
     assert (state.rejected, state.rejections, state.successes) == ({}, 1, 1)
     assert state.accepted["a"].updated == d.clock.wall()
 
@@ -140,7 +140,7 @@ def test_a_listener_that_cannot_be_bound() -> None:
     d.target.cannot_bind.add("x")
     error = "cannot bind 127.0.0.1:0: Address already in use"
     assert d.push(LISTENER, listener("x", "r")) == [d.nack(LISTENER, f"x: {error}")]
-    assert d.intake.types[LISTENER].accepted.keys() == {"l"}
+    assert d.session.types[LISTENER].accepted.keys() == {"l"}
     d.target.cannot_bind.clear()
     assert d.push(LISTENER, listener("x", "r")) == [d.ack(LISTENER)]
 
@@ -153,7 +153,7 @@ def test_a_listener_that_cannot_be_bound_once_its_routes_are_there() -> None:
     nack = d.nack(LISTENER, "x: cannot bind 127.0.0.1:0: Address already in use")
     requests = d.push(ROUTE, routes("s", "a"))
     assert requests == [d.ack(ROUTE), nack, DeltaRequest(ROUTE, unsubscribe=("s",))]
-    assert d.intake.types[LISTENER].accepted.keys() == {"l"}
+    assert d.session.types[LISTENER].accepted.keys() == {"l"}
 
 
 def test_the_next_response_does_not_leave_the_one_before_unanswered() -> None:
@@ -168,42 +168,42 @@ def test_a_wait_that_ends_by_the_clock() -> None:
     d = Dialogue()
     d.first_round()
     assert d.push(LISTENER, listener("x", "s")) == [DeltaRequest(ROUTE, ("s",))]
-    assert d.intake.next_deadline() == d.clock.monotonic() + 15.0
+    assert d.session.next_deadline() == d.clock.monotonic() + 15.0
     d.clock.advance(15.0)
-    assert d.intake.expire() == [d.ack(LISTENER)]
+    assert d.session.expire() == [d.ack(LISTENER)]
     assert "x" in d.target.listeners
 
 
 def test_a_response_that_fails_altogether() -> None:
     d = Dialogue()
     d.first_round()
-    assert d.intake.failed(ROUTE, "n9", "KeyError: 'x'") == [
+    assert d.session.failed(ROUTE, "n9", "KeyError: 'x'") == [
         DeltaRequest(ROUTE, nonce="n9", error="a resource without a name: KeyError: 'x'")
     ]
-    assert d.intake.failed("other", "n9", "x") == []
+    assert d.session.failed("other", "n9", "x") == []
 
 
 def test_a_snapshot_restores_everything() -> None:
     d = Dialogue()
     d.first_round()
-    snapshot = d.intake.snapshot()
+    snapshot = d.session.snapshot()
     again = Dialogue()
-    again.intake.restore(snapshot)
+    again.session.restore(snapshot)
     assert again.target.calls == d.target.calls
-    assert again.intake.snapshot() == snapshot
-    assert again.intake.opened() == d.intake.opened()
+    assert again.session.snapshot() == snapshot
+    assert again.session.opened() == d.session.opened()
 
 
 def test_what_is_bad_in_a_snapshot_is_left_out(caplog: pytest.LogCaptureFixture) -> None:
     d = Dialogue()
     d.first_round()
-    snapshot = d.intake.snapshot()
+    snapshot = d.session.snapshot()
     bad = cluster("bad", type="STATIC", eds_cluster_config=None, lb_policy="LOAD_BALANCING_POLICY_CONFIG")
     snapshot[CLUSTER]["bad"] = type(snapshot[CLUSTER]["a"])("1", CLUSTER, bad.SerializeToString())
     again = Dialogue()
-    again.intake.restore(snapshot)
+    again.session.restore(snapshot)
     assert again.target.ready
-    assert again.intake.types[CLUSTER].accepted.keys() == {"a"}
+    assert again.session.types[CLUSTER].accepted.keys() == {"a"}
     assert "bad: lb_policy" in caplog.text
 
 
@@ -213,13 +213,13 @@ def test_static_clusters_of_the_bootstrap_are_not_restored_or_named() -> None:
     static = Cluster("s", Discovery.STATIC)
     d = Dialogue(Bootstrap({"id": "a"}, clusters=(static,), ads=ADS, cds_from_ads=True, lds_from_ads=True))
     assert d.target.calls == ["cluster s"]
-    assert d.intake.snapshot()[CLUSTER] == {}
+    assert d.session.snapshot()[CLUSTER] == {}
 
 
 def test_versions_are_those_that_were_accepted() -> None:
     d = Dialogue()
     d.first_round()
-    assert [d.intake.version(CLUSTER, "a"), d.intake.version(ROUTE, "r")] == ["1", "4"]
+    assert [d.session.version(CLUSTER, "a"), d.session.version(ROUTE, "r")] == ["1", "4"]
     d.push(CLUSTER, cluster("a", connect_timeout="-1s"))
-    assert d.intake.version(CLUSTER, "a") == "1"
-    assert d.intake.version(CLUSTER, "unknown") == d.intake.version("unknown", "a") == ""
+    assert d.session.version(CLUSTER, "a") == "1"
+    assert d.session.version(CLUSTER, "unknown") == d.session.version("unknown", "a") == ""
