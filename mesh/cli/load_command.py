@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 import signal
 import sys
@@ -118,6 +117,8 @@ def load(
         requests, schedule, duration, count, connections, timeout, processes,
         proxy=proxy, label_header=by_header, seed=seed, order=order,
     )  # fmt: skip
+    import asyncio
+
     report = asyncio.run(_run(plan, live=output is LoadFormat.TABLE and not no_tui and sys.stdout.isatty()))
     _print(report, output)
 
@@ -195,6 +196,8 @@ def _text(file: str) -> str:
 async def _run(plan: Plan, live: bool) -> Report:
     """To its end, or to Ctrl-C: what has come until then is reported."""
     from mesh.load.processes import run_load
+
+    import asyncio
 
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()

@@ -83,6 +83,10 @@ def test_a_sidecar_has_no_privileges_left(stack: Stack, workload: str) -> None:
     assert int(proxies[0]["caps"], 16) == int(proxies[0]["bounding"], 16) == 0
 
 
+def test_the_image_runs_the_compiled_data_plane(stack: Stack) -> None:
+    assert "compiled" in stack.exec("gateway", "mesh-sidecar", "--version")
+
+
 def test_calls_outside_of_the_mesh_pass_through(stack: Stack) -> None:
     assert "Prometheus" in stack.exec("details-v1", "python", "-c", FETCH, "http://prometheus:9090/-/ready")
     stats = stack.exec(
