@@ -195,9 +195,9 @@ def _text(file: str) -> str:
 
 async def _run(plan: Plan, live: bool) -> Report:
     """To its end, or to Ctrl-C: what has come until then is reported."""
-    from mesh.load.processes import run_load
-
     import asyncio
+
+    from mesh.load.processes import run_load
 
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
