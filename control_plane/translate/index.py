@@ -255,6 +255,10 @@ class Index:
         return self._whole
 
     @property
+    def envoy_filters(self) -> tuple[Resource, ...]:
+        return self._resources.get("EnvoyFilter", ())  # a change of any clears everything
+
+    @property
     def rate_limits(self) -> tuple[Resource, ...]:
         return self._resources.get("RateLimit", ())  # a change of any clears everything
 

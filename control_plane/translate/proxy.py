@@ -9,6 +9,7 @@ from typing import Any
 from control_plane.layers import Layers
 from control_plane.translate import clusters, gateway, grpc, inbound, listeners, routes, telemetry
 from control_plane.translate.index import Index, Indexes, indexes_of
+from control_plane.translate.patches import patched, patches_for
 from control_plane.translate.viewer import Audience, Viewer, viewer_of
 from control_plane.world import World
 from mesh.node import Node
@@ -40,6 +41,12 @@ def build(world: World, node: Node) -> Resources:
 
 
 def resources(index: Index, node: Node) -> Resources:
+    built = _resources(index, node)
+    patches = patches_for(index.envoy_filters, node, index.mesh.root_namespace) if index.envoy_filters else ()
+    return patched(built, patches, node) if patches else built
+
+
+def _resources(index: Index, node: Node) -> Resources:
     viewer = viewer_of(index, node)
     if viewer.audience is Audience.GRPC:
         return _grpc(index, viewer)

@@ -75,6 +75,7 @@ KINDS: Final[Mapping[str, Kind]] = {
         Kind("ServiceEntry", "mesh.istio.service_entry:ServiceEntry", ("se",)),
         Kind("WorkloadEntry", "mesh.istio.workload_entry:WorkloadEntry", ("we",)),
         Kind("Sidecar", "mesh.istio.sidecar:Sidecar", ()),
+        Kind("EnvoyFilter", "mesh.istio.envoy_filter:EnvoyFilter", ("ef",)),
         Kind("Telemetry", "mesh.istio.telemetry:Telemetry", (), "telemetry.istio.io", ("v1", "v1alpha1")),
         Kind("Service", "mesh.kubernetes.service:ServiceSpec", ("svc",), "", ("v1",)),
         Kind(

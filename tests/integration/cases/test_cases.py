@@ -57,7 +57,7 @@ def call(stage: Stage, case: Case, whose: str) -> Seen:
 
 def test_nobody_rejects_anything(stage: Stage) -> None:
     proxies = stage.plane.call("GET", "/api/v1/proxies").body["items"]
-    assert len(proxies) == 4
+    assert len(proxies) >= 4
     assert [p for p in proxies if "NACK" in json.dumps(p)] == []
 
 

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
+import ssl
+
 import pytest
 
 from tests.harness.namespaces import INSIDE, OUTSIDE
 from tests.harness.process import wait_until
 from tests.integration.transparent.conftest import APP_PORT, ELSEWHERE, UNDECLARED_PORT, Pod
 
+NOWHERE = "10.96.0.99"
 VIRTUAL, DATABASE = "10.96.0.10", "10.96.0.20"  # addresses that nobody has
 REQUEST = r"GET / HTTP/1.1\r\nHost: {}\r\nConnection: close\r\n\r\n"
 
@@ -31,6 +35,28 @@ def test_the_rules_of_a_virtual_service_hold(pod: Pod) -> None:
 def test_bytes_that_are_no_http_are_routed_by_their_virtual_address(pod: Pod) -> None:
     """The server speaks first: nobody waits to see what the client says."""
     assert pod.exchange(DATABASE, 5432, r"hello\n") == ("open", "database here\nhello\n")
+
+
+def hello(name: str) -> str:
+    """A client's first TLS message, which asks for a host, in escapes."""
+    outgoing = ssl.MemoryBIO()
+    client = ssl.create_default_context().wrap_bio(ssl.MemoryBIO(), outgoing, server_hostname=name)
+    with contextlib.suppress(ssl.SSLWantReadError):
+        client.do_handshake()
+    return "".join(f"\\x{byte:02x}" for byte in outgoing.read())
+
+
+@pytest.mark.fault(18)
+def test_tls_to_a_host_without_an_address_is_routed_by_its_name(pod: Pod) -> None:
+    before = pod.stat("cluster.outbound|443||secret.example.upstream_cx_total")
+    end, text = pod.exchange(NOWHERE, 443, hello("secret.example"))
+    assert (end, text.partition("\n")[0]) == ("open", "database here")
+    assert pod.stat("cluster.outbound|443||secret.example.upstream_cx_total") == before + 1
+
+
+@pytest.mark.fault(18)
+def test_bytes_to_a_host_without_an_address_are_routed_by_their_port(pod: Pod) -> None:
+    assert pod.exchange(NOWHERE, 5434, r"hello\n") == ("open", "database here\nhello\n")
 
 
 def test_an_unknown_destination_is_passed_through_to_where_it_was_going(pod: Pod) -> None:

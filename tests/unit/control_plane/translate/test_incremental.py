@@ -13,6 +13,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 from control_plane.snapshot.build import Snapshot, Snapshots, differences
 from control_plane.translate import Translator, build
 from control_plane.world import Instance, MeshConfig, OutboundPolicy, Resolution, Service, World
+from mesh.istio.kinds import KINDS
 from mesh.istio.load import load_documents
 from mesh.istio.resource import Resource
 from mesh.naming import service_host
@@ -38,7 +39,7 @@ PORTS = (
 
 def resource(kind: str, name: str, namespace: str, spec: dict[str, Any]) -> Resource:
     document = {
-        "apiVersion": "networking.istio.io/v1",
+        "apiVersion": KINDS[kind].api_versions[0],
         "kind": kind,
         "metadata": {"name": name, "namespace": namespace},
         "spec": spec,
@@ -61,16 +62,73 @@ matches = st.sampled_from(
         {"gateways": ["mesh"]},
     )
 )
+exports = st.sampled_from(([], ["*"], ["."], ["shop"], ["~"]))
+extras = st.sampled_from(
+    (
+        {},
+        {"mirror": {"host": "c"}},
+        {"fault": {"at": "upstream", "abort": {"httpStatus": 503, "percentage": {"value": 50}}}},
+        {"fault": {"abort": {"httpStatus": 503, "percentage": {"value": 50}}}},
+    )
+)
 virtual_services = st.builds(
-    lambda host, gateways, match, destination: {
+    lambda host, gateways, match, destination, export_to, extra: {
         "hosts": [host],
         "gateways": gateways,
-        "http": [{"match": [match], "route": [{"destination": destination}]}],
+        "exportTo": export_to,
+        "http": [{"match": [match], "route": [{"destination": destination}], **extra}],
+        "tcp": [{"match": [{"port": 3306}], "route": [{"destination": destination}]}],
     },
     hosts,
     st.sampled_from((["mesh"], ["istio-system/gw"], ["mesh", "istio-system/gw"])),
     matches,
     destinations,
+    exports,
+    extras,
+)
+delegating = st.sampled_from(
+    (
+        {"hosts": ["a"], "http": [{"match": [{"uri": {"prefix": "/x"}}], "delegate": {"name": "part"}}]},
+        {"hosts": ["a"], "http": [{"delegate": {"name": "part", "namespace": "shop"}}]},
+    )
+)
+parts = st.builds(
+    lambda destination, export_to: {"exportTo": export_to, "http": [{"route": [{"destination": destination}]}]},
+    destinations,
+    exports,
+)
+sidecars = st.builds(
+    lambda hosts, selector, mode: {
+        "egress": [{"hosts": hosts}],
+        **({"workloadSelector": {"labels": selector}} if selector else {}),
+        "outboundTrafficPolicy": {"mode": mode},
+        "inboundConnectionPool": {"tcp": {"maxConnections": 9}},
+    },
+    st.sampled_from((["./*"], ["*/*"], ["shop/*"], ["~/*"], ["*/a.shop.svc.cluster.local"])),
+    st.sampled_from(({}, {"version": "v1"})),
+    st.sampled_from(("ALLOW_ANY", "REGISTRY_ONLY")),
+)
+telemetries = st.sampled_from(
+    (
+        {"accessLogging": [{"disabled": True}]},
+        {"tracing": [{"randomSamplingPercentage": 5}]},
+        {"accessLogging": [{"filter": {"expression": "response.code >= 400"}}]},
+    )
+)
+limits = st.builds(
+    lambda host, dry: {"host": host, "dryRun": dry, "limits": [{"name": "few", "requests": 2}]},
+    st.sampled_from(NAMES),
+    st.booleans(),
+)
+envoy_filters = st.sampled_from(
+    tuple(
+        {
+            "configPatches": [
+                {"applyTo": "CLUSTER", "match": {"context": c}, "patch": {"operation": "MERGE", "value": v}}
+            ]
+        }
+        for c, v in (("SIDECAR_OUTBOUND", {"connect_timeout": "3s"}), ("GATEWAY", {"connect_timeout": "4s"}))
+    )
 )
 policies = st.sampled_from(
     (
@@ -82,14 +140,18 @@ policies = st.sampled_from(
     )
 )
 rules = st.builds(
-    lambda host, policy, subsets: {
+    lambda host, policy, subsets, export_to, selector: {
         "host": host,
+        "exportTo": export_to,
+        **({"workloadSelector": {"matchLabels": selector}} if selector else {}),
         "trafficPolicy": policy,
         "subsets": [{"name": version, "labels": {"version": version}} for version in subsets],
     },
     hosts,
     policies,
     st.sampled_from(((), VERSIONS[:1], VERSIONS)),
+    exports,
+    st.sampled_from(({}, {}, {"version": "v1"})),
 )
 gateways = st.builds(
     lambda port, host: {
@@ -100,14 +162,15 @@ gateways = st.builds(
     st.sampled_from(("*", "*/x.a.example", "shop/*")),
 )
 services = st.builds(
-    lambda name, namespace, ports, resolution, addresses: Service(
-        service_host(name, namespace), name, namespace, ports, resolution, addresses
+    lambda name, namespace, ports, resolution, addresses, export_to: Service(
+        service_host(name, namespace), name, namespace, ports, resolution, addresses, export_to=tuple(export_to)
     ),
     st.sampled_from(NAMES),
     st.sampled_from(NAMESPACES[:2]),
     st.sampled_from(PORTS),
     st.sampled_from((Resolution.REGISTRY, Resolution.REGISTRY, Resolution.DNS, Resolution.NONE)),
     st.sampled_from(((), ("10.9.0.1",), ("10.9.0.2", "10.8.0.0/16"))),
+    exports,
 )
 instances = st.lists(
     st.builds(
@@ -176,6 +239,27 @@ class Worlds(RuleBasedStateMachine):
     @rule(name=st.sampled_from(NAMES), namespace=st.sampled_from(NAMESPACES), spec=st.none() | rules)
     def destination_rule(self, name: str, namespace: str, spec: dict[str, Any] | None) -> None:
         self.put("DestinationRule", name, namespace, spec)
+
+    @rule(root=st.none() | delegating, part=st.none() | parts, namespace=st.sampled_from(NAMESPACES[:2]))
+    def delegation(self, root: dict[str, Any] | None, part: dict[str, Any] | None, namespace: str) -> None:
+        self.put("VirtualService", "root", "default", root)
+        self.put("VirtualService", "part", namespace, part)
+
+    @rule(namespace=st.sampled_from(NAMESPACES), spec=st.none() | sidecars)
+    def sidecar(self, namespace: str, spec: dict[str, Any] | None) -> None:
+        self.put("Sidecar", "scope", namespace, spec)
+
+    @rule(namespace=st.sampled_from(NAMESPACES), spec=st.none() | telemetries)
+    def telemetry(self, namespace: str, spec: dict[str, Any] | None) -> None:
+        self.put("Telemetry", "told", namespace, spec)
+
+    @rule(namespace=st.sampled_from(NAMESPACES[:2]), spec=st.none() | limits)
+    def rate_limit(self, namespace: str, spec: dict[str, Any] | None) -> None:
+        self.put("RateLimit", "limits", namespace, spec)
+
+    @rule(namespace=st.sampled_from(NAMESPACES), spec=st.none() | envoy_filters)
+    def envoy_filter(self, namespace: str, spec: dict[str, Any] | None) -> None:
+        self.put("EnvoyFilter", "patches", namespace, spec)
 
     @rule(spec=st.none() | gateways)
     def gateway(self, spec: dict[str, Any] | None) -> None:

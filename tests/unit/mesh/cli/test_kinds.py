@@ -12,7 +12,8 @@ from mesh.istio.kinds import KINDS
 @pytest.mark.parametrize("kind", KINDS)
 def test_every_spelling(kind: str) -> None:
     lower = kind.lower()
-    plural = {"serviceentry": "serviceentries", "workloadentry": "workloadentries"}.get(lower, f"{lower}s")
+    irregular = {"serviceentry": "serviceentries", "workloadentry": "workloadentries", "telemetry": "telemetries"}
+    plural = irregular.get(lower, f"{lower}s")
     for word in (kind, lower, plural, *KINDS[kind].short, f"{plural}.networking.istio.io"):
         assert parse_kind(word) == kind
 

@@ -113,7 +113,7 @@ spec:
         'f.yaml:19: spec.http[0].timeout: must be a duration such as "1.5s", "100ms" or "1h10m", not 5, '
         'did you mean "5s"?',
         'f.yaml:22: kind: unknown kind "VirtualServce" of networking.istio.io/v1; did you mean "VirtualService"?; '
-        "supported are VirtualService, DestinationRule, Gateway, ServiceEntry, WorkloadEntry, Sidecar of "
+        "supported are VirtualService, DestinationRule, Gateway, ServiceEntry, WorkloadEntry, Sidecar, EnvoyFilter of "
         "networking.istio.io; "
         "Telemetry of telemetry.istio.io; Service of v1; EndpointSlice of discovery.k8s.io; "
         "RateLimit, Experiment of mesh.asyncmesh.io",
