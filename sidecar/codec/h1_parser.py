@@ -87,7 +87,7 @@ class RequestParser:
             raise HeadError("http1.codec_error") from error
         line_end = head.find(b"\r\n")
         http10 = False
-        if head[line_end - 8 : line_end] != b"HTTP/1.1":  # cheaper than llhttp's version, which is text made anew
+        if head[line_end - 9 : line_end] != b" HTTP/1.1":  # cheaper than llhttp's version, which is text made anew
             version = llhttp.get_http_version()
             http10 = version != "1.1"
             if version not in ("1.1", "1.0"):

@@ -137,3 +137,15 @@ def test_what_is_no_status_line_is_no_response(line: bytes) -> None:
         ResponseParser().parse(head)
     with pytest.raises(HeadError):
         fallback_parser.parse_response(head, ResponseParser())
+
+
+@pytest.mark.parametrize("line", [b"GET /xHTTP/1.1", b"GET HTTP/1.1", b"GET /", b"GET / HTTP/2.0", b"GET / HTTP/0.9"])
+def test_a_version_is_a_word_of_its_own(line: bytes) -> None:
+    with pytest.raises(HeadError):
+        RequestParser().parse(line + b"\r\nhost: a\r\n\r\n")
+
+
+@given(st.sampled_from([b"", b"\r\n", b"\n"]), st.sampled_from([b"1.0", b"1.1"]), st.sampled_from([b"HTTP/1.1", b"x"]))
+def test_the_version_is_the_request_lines(before: bytes, version: bytes, value: bytes) -> None:
+    head = RequestParser().parse(before + b"GET / HTTP/" + version + b"\r\nx: " + value + b"\r\n\r\n")
+    assert head.protocol == "HTTP/" + version.decode()
