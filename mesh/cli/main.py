@@ -17,6 +17,7 @@ from mesh.cli import (
     experiment_commands,
     experiment_tools,
     iptables_command,
+    lab_commands,
     load_command,
     log_commands,
     proxy_commands,
@@ -81,6 +82,7 @@ for panel, commands in {
 app.command(rich_help_panel=RUN, context_settings={"ignore_unknown_options": False})(run_command.run)
 experiment_commands.app.command()(shadow_command.shadow)
 app.add_typer(experiment_commands.app, rich_help_panel=experiment_tools.PANEL)
+app.add_typer(lab_commands.app, rich_help_panel=RUN)
 
 
 app.add_typer(compose_command.compose, name="compose", rich_help_panel=RUN)
