@@ -47,16 +47,23 @@ class Lesson:
 
 
 def _split(facts: Facts) -> str:
-    versions = Counter(page.version for page in facts.pages[0])
+    versions = _seen(facts.pages[0])
     total = sum(versions.values())
+    if not total:
+        return "no page has reviews at all"
     if set(versions) - {"v1", "v2"}:
         return f"reviews came from {', '.join(sorted(versions))}; only v1 and v2 should answer"
     share = versions["v2"] / total
     return "" if 0.12 <= share <= 0.28 else f"{share:.0%} of {total} pages had reviews v2, 20 % is the task"
 
 
+def _seen(pages: Sequence[Page]) -> Counter[str]:
+    """The versions of reviews; pages without any are another matter."""
+    return Counter(page.version for page in pages if page.version != "none")
+
+
 def _header(facts: Facts) -> str:
-    jason, others = ({page.version for page in pages} for pages in facts.pages)
+    jason, others = (set(_seen(pages)) for pages in facts.pages)
     if jason != {"v2"}:
         return f"jason got reviews {', '.join(sorted(jason))}, and should get v2 only"
     return "" if others == {"v1"} else f"others got reviews {', '.join(sorted(others))}, and should get v1 only"
@@ -145,6 +152,7 @@ spec:
   hosts: [ratings]
   http:
   - fault: {at: upstream, abort: {httpStatus: 503, percentage: {value: 40}}}
+    retries: {attempts: 0}
     route: [{destination: {host: ratings}}]
 """
 SLOW: Final = FLAKY.replace(

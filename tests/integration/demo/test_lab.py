@@ -62,7 +62,7 @@ SOLUTIONS = {
     "timeouts": [service("reviews", to("reviews", "v2", timeout="0.5s"))],
     "breaker": [example("ratings-three-state-breaker.yaml")],
     "ejection": [example("reviews-circuit-breaker.yaml")],
-    "faults": [service("ratings", to("ratings", "", fault=REFUSING))],
+    "faults": [service("ratings", to("ratings", "", fault={"abort": REFUSING["abort"]}))],
     "canary": [QUICK],
 }
 
