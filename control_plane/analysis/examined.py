@@ -6,7 +6,8 @@ from collections.abc import Iterator, Mapping
 from functools import cached_property
 
 from control_plane.translate.hosts import covers, is_wildcard, qualified
-from control_plane.translate.index import Index, index_of
+from control_plane.translate.index import Index
+from control_plane.translate.indexes import index_of
 from control_plane.world import Instance, Service, World
 from mesh.istio.resource import Resource
 

@@ -16,8 +16,8 @@ from control_plane.analysis.finding import (
     Finding,
     finding,
 )
+from control_plane.translate.bound import gateway_name
 from control_plane.translate.hosts import common, is_wildcard, qualified
-from control_plane.translate.index import gateway_name
 from control_plane.translate.match import is_catch_all, route_match
 from mesh.istio.model import Path
 from mesh.istio.resource import Resource

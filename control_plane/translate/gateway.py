@@ -13,9 +13,10 @@ from envoy.config.listener.v3.listener_pb2 import Listener
 from envoy.config.route.v3.route_components_pb2 import VirtualHost
 
 from control_plane.translate import virtual_service
+from control_plane.translate.bound import BoundService
 from control_plane.translate.connection_manager import SERVER_NAME, by_rds, connection_manager
 from control_plane.translate.hosts import common
-from control_plane.translate.index import BoundService, Index
+from control_plane.translate.index import Index
 from control_plane.translate.listeners import add_chains
 from control_plane.translate.match import is_catch_all
 from control_plane.translate.messages import address, authority, is_loopback

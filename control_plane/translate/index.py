@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from functools import partial
 from operator import is_
 from typing import TYPE_CHECKING, Any, Final, TypeVar
-from weakref import WeakKeyDictionary
 
-from control_plane.translate.delegates import with_delegates
+from control_plane.translate.bound import BoundService, bind, delegates, source_labels
 from control_plane.translate.host_rules import (
     HostRule,
     HostRules,
@@ -22,13 +20,10 @@ from control_plane.translate.host_rules import (
     rule_labels,
     wildcard_rules,
 )
-from control_plane.translate.hosts import covers, is_wildcard, qualified
+from control_plane.translate.hosts import covers, is_wildcard
 from control_plane.translate.memo import Memo, Table
-from control_plane.translate.scope import UNSCOPED, Scope, Scoping, scoped, visible
 from control_plane.world import Instance, MeshConfig, Service, World
-from mesh.istio.virtual_service import MESH_GATEWAY, Delegate, HTTPMatchRequest, VirtualService
-from mesh.istio.virtual_service_tcp import L4MatchAttributes
-from mesh.node import Node
+from mesh.istio.virtual_service import MESH_GATEWAY
 
 if TYPE_CHECKING:
     from mesh.istio.resource import Resource
@@ -39,31 +34,6 @@ T = TypeVar("T")
 _FOLLOWED: Final = frozenset(
     ("DestinationRule", "Gateway", "Service", "ServiceEntry", "VirtualService", "WorkloadEntry")
 )
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class BoundService:
-    """A VirtualService with its hosts and gateways in full. `asks_namespace` says whether any of its rules depends on
-    the namespace of the client."""
-
-    resource: Resource
-    spec: VirtualService
-    hosts: tuple[str, ...]
-    gateways: frozenset[str]
-    asks_namespace: bool
-
-    @property
-    def namespace(self) -> str:
-        return self.resource.key.namespace
-
-    @property
-    def name(self) -> str:
-        return self.resource.key.name
-
-
-def gateway_name(name: str, namespace: str) -> str:
-    """A gateway named in a rule of `namespace`, in full; the reserved name stays as it is."""
-    return name if "/" in name or name == MESH_GATEWAY else f"{namespace}/{name}"
 
 
 class Index:
@@ -143,7 +113,7 @@ class Index:
         known = self._bound
         parts = {(r.key.namespace, r.key.name): r.spec for r in resources if r.spec.delegated}
         own = [resource for resource in resources if not resource.spec.delegated]
-        self._bound = {id(r): (None if _delegates(r) else known.get(id(r))) or _bound(r, parts) for r in own}
+        self._bound = {id(r): (None if delegates(r) else known.get(id(r))) or bind(r, parts) for r in own}
         self._virtual_services = tuple(self._bound[id(resource)] for resource in own)
         exact: dict[str, BoundService] = {}
         wildcards: dict[str, BoundService] = {}
@@ -217,7 +187,7 @@ class Index:
     @property
     def source_labels(self) -> tuple[str, ...]:
         """The labels by which any VirtualService tells its clients apart."""
-        return self.fact("source labels", lambda index: _source_labels(index.virtual_services))
+        return self.fact("source labels", lambda index: source_labels(index.virtual_services))
 
     @property
     def rule_labels(self) -> tuple[str, ...]:
@@ -321,52 +291,6 @@ class Index:
         return None
 
 
-class Indexes:
-    """The index of one world after the other, and those of its scopes, each made when it is first asked for."""
-
-    def __init__(self, world: World) -> None:
-        self.whole = Index(world)
-        self._scoping = Scoping(world)
-        self._round = 0
-        self._scoped: dict[Scope, tuple[Index, int]] = {}
-
-    def follow(self, world: World) -> None:
-        """From now on the look-ups are in `world`. Scopes that nobody asked for since the last time are forgotten."""
-        self.whole.follow(world)
-        self._scoping = Scoping(world)
-        self._scoped = {scope: kept for scope, kept in self._scoped.items() if kept[1] == self._round}
-        self._round += 1
-
-    def of(self, world: World, node: Node) -> Index:
-        """What a proxy is told of. `world` is the one that is followed."""
-        scope = self._scoping.of(node)
-        if scope == UNSCOPED:
-            return self.whole
-        index, at = self._scoped.get(scope, (None, -1))
-        if index is None:
-            index = Index(scoped(world, scope), self.whole)
-        elif at != self._round:
-            index.follow(scoped(world, scope))
-        self._scoped[scope] = (index, self._round)
-        return index
-
-
-_INDEXES: WeakKeyDictionary[World, Indexes] = WeakKeyDictionary()
-
-
-def indexes_of(world: World) -> Indexes:
-    """The indexes of a world, made when it is first asked for."""
-    found = _INDEXES.get(world)
-    if found is None:
-        found = _INDEXES[world] = Indexes(world)
-    return found
-
-
-def index_of(world: World) -> Index:
-    """The index of a whole world."""
-    return indexes_of(world).whole
-
-
 def _same(one: Mapping[str, tuple[Resource, ...]], other: Mapping[str, tuple[Resource, ...]], kind: str) -> bool:
     """Whether two worlds have the very same resources of a kind."""
     before, now = one.get(kind, ()), other.get(kind, ())
@@ -395,43 +319,3 @@ def _of_nodes(instances: Iterable[Instance]) -> dict[str, tuple[Instance, ...]]:
         if instance.node_id:
             found[instance.node_id] = (*found.get(instance.node_id, ()), instance)
     return found
-
-
-Parts = Mapping[tuple[str, str], VirtualService]  # VirtualServices without hosts, by namespace and name
-
-
-def _delegates(resource: Resource) -> bool:
-    return any(rule.delegate is not None for rule in resource.spec.http)
-
-
-def _bound(resource: Resource, parts: Parts) -> BoundService:
-    namespace = resource.key.namespace
-
-    def delegate(named: Delegate) -> VirtualService | None:
-        where = named.namespace or namespace
-        found = parts.get((where, named.name))
-        return found if found is not None and visible(found.export_to, where, namespace) else None
-
-    spec = with_delegates(resource.spec, delegate)
-    return BoundService(
-        resource,
-        spec,
-        tuple(dict.fromkeys(qualified(host, namespace) for host in spec.hosts)),
-        frozenset(gateway_name(name, namespace) for name in spec.gateways or (MESH_GATEWAY,)),
-        any(match.source_namespace for match in _all_matches(spec)),
-    )
-
-
-def _all_matches(spec: VirtualService) -> Iterator[HTTPMatchRequest | L4MatchAttributes]:
-    for http in spec.http:
-        yield from http.match
-    for tls in spec.tls:
-        yield from tls.match
-    for tcp in spec.tcp:
-        yield from tcp.match
-
-
-def _source_labels(virtual_services: Iterable[BoundService]) -> tuple[str, ...]:
-    """The labels by which any VirtualService tells its clients apart."""
-    matches = (match for bound in virtual_services for match in _all_matches(bound.spec))
-    return tuple(sorted({label for match in matches for label in match.source_labels}))

@@ -8,7 +8,8 @@ from typing import Any
 
 from control_plane.layers import Layers
 from control_plane.translate import clusters, gateway, grpc, inbound, listeners, routes, telemetry
-from control_plane.translate.index import Index, Indexes, indexes_of
+from control_plane.translate.index import Index
+from control_plane.translate.indexes import Indexes, indexes_of
 from control_plane.translate.patches import patched, patches_for
 from control_plane.translate.viewer import Audience, Viewer, viewer_of
 from control_plane.world import World

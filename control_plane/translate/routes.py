@@ -7,10 +7,11 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from control_plane.translate import virtual_service
+from control_plane.translate.bound import BoundService
 from control_plane.translate.clusters import reachable
 from control_plane.translate.hash_policy import consistent_hash
 from control_plane.translate.hosts import covers, is_wildcard, short_names
-from control_plane.translate.index import BoundService, Index
+from control_plane.translate.index import Index
 from control_plane.translate.messages import authority
 from control_plane.translate.ports import bare_port, is_http, may_be_http, virtual_addresses
 from control_plane.translate.tcp_routes import Targets, service_chains

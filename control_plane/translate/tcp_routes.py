@@ -6,7 +6,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final
 
-from control_plane.translate.index import BoundService, Index, gateway_name
+from control_plane.translate.bound import BoundService, gateway_name
+from control_plane.translate.index import Index
 from control_plane.translate.ports import is_tls
 from control_plane.translate.viewer import Viewer
 from control_plane.translate.virtual_service import destination_cluster

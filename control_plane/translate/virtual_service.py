@@ -9,12 +9,13 @@ from envoy.config.core.v3.base_pb2 import HeaderValueOption
 from envoy.config.route.v3.route_components_pb2 import Route
 
 from control_plane.translate.actions import Target, apply_action, default_action
+from control_plane.translate.bound import BoundService, gateway_name
 from control_plane.translate.cors import CORS_FILTER, cors_policy
 from control_plane.translate.fault import FAULT_FILTER, fault_config
 from control_plane.translate.hash_policy import consistent_hash
 from control_plane.translate.hosts import qualified
 from control_plane.translate.inbound_routes import FAULT_HEADER, fault_id
-from control_plane.translate.index import BoundService, Index, gateway_name
+from control_plane.translate.index import Index
 from control_plane.translate.match import catch_all, is_catch_all, route_match
 from control_plane.translate.messages import config_path, istio_metadata
 from control_plane.translate.viewer import Audience, Viewer

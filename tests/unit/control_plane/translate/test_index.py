@@ -3,7 +3,9 @@ import weakref
 
 import pytest
 
-from control_plane.translate.index import Index, gateway_name, index_of
+from control_plane.translate.bound import gateway_name
+from control_plane.translate.index import Index
+from control_plane.translate.indexes import index_of
 from control_plane.world import World
 from tests.simulation.scenarios import destination_rule, virtual_service
 from tests.simulation.worlds import instance, service, world
