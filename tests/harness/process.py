@@ -67,7 +67,7 @@ class Process:
         lines = self.log_path.read_text(errors="replace").splitlines()
         return "\n".join(lines[-LOG_TAIL_LINES:])
 
-    def wait_ready(self, check: Callable[[], object], seconds: float = 20.0) -> None:
+    def wait_ready(self, check: Callable[[], object], seconds: float = 60.0) -> None:
         """Until `check` is truthy; AssertionError with the log if the process ends first, or in time is not."""
 
         def ready() -> object:

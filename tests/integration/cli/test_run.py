@@ -16,7 +16,7 @@ from tests.harness.ports import free_network
 from tests.harness.process import Process, http_get, wait_until
 
 MESH = [sys.executable, "-m", "mesh.cli.main"]
-ENDS_WITHIN = 20.0
+ENDS_WITHIN = 60.0
 FAKE = Path(__file__).with_name("fake_proxy.py")
 ADMIN_PORT = 15000
 
