@@ -64,6 +64,7 @@ class ServerStream(H2Stream):
         self.kept = connection.kept
         self.handler: RequestHandler | None = None
         self.began = monotonic()
+        self.no_request = False  # its head is malformed
 
     # ── the handler's side ────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -146,10 +147,8 @@ class ServerStream(H2Stream):
     def on_reset(self, code: int, detail: str) -> None:
         handler, self.handler = self.handler, None
         if handler is not None:
-            if self.violated:
-                handler.on_violation(detail)
-            elif detail:
-                handler.on_violation(_REMOTE_RESET)
+            if detail:
+                handler.on_violation(detail if self.no_request else _REMOTE_RESET)
             else:
                 handler.on_client_reset(_REMOTE_RESET)
         if not detail and monotonic() - self.began < _PREMATURE:
@@ -334,7 +333,7 @@ class ServerConnection(Session):
     def _malformed(self, stream: ServerStream, detail: str) -> None:
         """Nobody answers what is no request, but the log tells of it."""
         self.http2_stats.rx_messaging_error.value += 1
-        stream.violated = True
+        stream.violated = stream.no_request = True
         stream.handler = self.manager.begin_refused(stream, monotonic(), HTTP2)
 
     def _refuse(self, stream: ServerStream, detail: str) -> None:

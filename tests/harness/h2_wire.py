@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Literal, Self
@@ -93,13 +93,25 @@ class Wire:
         self._writer: asyncio.StreamWriter
         self._encoder = hpack.Encoder()
         self._decoder = hpack.Decoder(max_header_list_size=MAX_LIST)
+        self._together: list[bytes] | None = None
         self._block = b""
         self._block_ends = False
 
     def send(self, *parts: Frame | bytes) -> None:
         """A broken connection is no error here: how it ended is what `end` tells."""
-        if not self._writer.is_closing():
-            self._writer.write(b"".join(bytes(part) for part in parts))
+        data = b"".join(bytes(part) for part in parts)
+        if self._together is not None:
+            self._together.append(data)
+        elif not self._writer.is_closing():
+            self._writer.write(data)
+
+    @contextlib.contextmanager
+    def together(self) -> Iterator[None]:
+        """What is sent within goes out in one write."""
+        self._together = []
+        yield
+        together, self._together = self._together, None
+        self.send(*together)
 
     def block(self, fields: Sequence[tuple[str, str]]) -> bytes:
         """A header block of the connection; latin-1, so that any byte can be said."""

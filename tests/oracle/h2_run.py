@@ -25,7 +25,8 @@ async def perform(case: Case, client: H2Client, upstreams: Sequence[H2Upstream |
     for step in case.h2:
         match step:
             case Request():
-                _request(case, client, step)
+                with client.together():
+                    _request(case, client, step)
             case Block(fields, stream, end, flags):
                 client.headers(stream, _filled(case, fields), end, flags)
             case Data(data, stream, end):

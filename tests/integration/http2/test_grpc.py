@@ -181,7 +181,8 @@ async def test_a_server_that_restarts_costs_no_call(tmp_path: Path) -> None:
         "num_retries": 20,
         "retry_back_off": {"base_interval": "0.05s", "max_interval": "0.1s"},
     }
-    stage = Stage(("ours",), tmp_path, route={"retry_policy": policy})
+    unlimited = {"circuit_breakers": {"thresholds": [{"max_retries": 1000}]}}
+    stage = Stage(("ours",), tmp_path, route={"retry_policy": policy}, cluster=unlimited)
     server = await serve(stage.greeter, stage.server_port)
     stop = asyncio.Event()
     done = 0
