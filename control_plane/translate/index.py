@@ -45,7 +45,7 @@ class Index:
         """`whole` is the index of the whole world when this one's are scopes of it."""
         self.memo = Memo()
         self._whole = whole
-        self._rounds = 0
+        self.stamp = 0  # another one after every change of resources, services or settings, but not of instances
         self._resources: Mapping[str, tuple[Resource, ...]] = {}
         self._by_host: dict[str, Service] = {}
         self._services: tuple[Service, ...] = ()
@@ -65,15 +65,17 @@ class Index:
 
     def follow(self, world: World) -> None:
         """From now on the look-ups are in `world`. Costs what changed since the one before, and a glance at the rest."""
-        self._rounds += 1
-        self.memo.changed("whole", self._rounds)
         before, self._resources = self._resources, world.resources
         changed = {kind for kind in before.keys() | world.resources.keys() if not _same(before, world.resources, kind)}
         self.memo.next_round()
         if self._mesh != world.mesh or changed - _FOLLOWED:
             self.memo.clear()  # everything may depend on it
-        self._mesh = world.mesh
+        services = self._services
         self._follow_services(world.services)
+        if changed or self._services is not services or self._mesh != world.mesh:
+            self.stamp += 1
+        self._mesh = world.mesh
+        self.memo.changed("whole", self._whole.stamp if self._whole is not None else 0)
         self._follow_instances(world.instances)
         if "VirtualService" in changed:
             self._follow_virtual_services(world.resources.get("VirtualService", ()))
@@ -218,10 +220,11 @@ class Index:
 
     @property
     def whole(self) -> Index:
-        """The index of the whole world. Who reads another one through this is made again with every change there."""
+        """The index of the whole world. Who reads another one through this is made again with every change of its resources
+        and services; of its instances nobody may ask there."""
         if self._whole is None:
             return self
-        self.memo.read("whole", self._rounds)
+        self.memo.read("whole", self._whole.stamp)
         return self._whole
 
     @property

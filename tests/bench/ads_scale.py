@@ -1,28 +1,35 @@
 """`python -m tests.bench.ads_scale`: how long a change takes to reach many proxies, and how long the loop stands still.
 
 Simulated delta proxies, each with a connection of its own, in other processes; the real translation of a World of
-`--services` services. Prints one line a change: seconds until every proxy has acknowledged it, CPU seconds of the control
-plane, the longest time that its loop did not come round, and its memory.
+`--services` services. Prints one line a change: seconds until half, 99 in 100 and all of the proxies have acknowledged it,
+CPU seconds of the control plane, the longest time that its loop did not come round, and its memory. With `--scope N` a
+Sidecar resource tells every proxy of N services only.
 """
 
 from __future__ import annotations
 
 import argparse
 import asyncio
-import resource
+import os
+import resource as usage
 import sys
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import replace
+from pathlib import Path
 from typing import Any, Final
 
 import uvloop
 
 from control_plane.ads.hub import PushHub
 from control_plane.ads.server import AdsServer
-from control_plane.translate import build
+from control_plane.ads.stream import ProxyStream
+from control_plane.ads.subscription import Request
+from control_plane.translate import Translator
 from control_plane.world import Instance, Service, World
+from mesh.istio.load import load_documents
+from mesh.istio.resource import Resource
 from mesh.naming import inbound_port, service_host
 from mesh.node import Node, ServicePort
 from mesh.tasks import TaskOwner
@@ -33,8 +40,8 @@ CONNECTING_AT_ONCE: Final = 50
 PORT: Final = ServicePort(9080, "http", "HTTP")
 
 
-def world(revision: int, services: int, endpoints: int) -> World:
-    """`services` services of `endpoints` endpoints each."""
+def world(revision: int, services: int, endpoints: int, scope: int = 0) -> World:
+    """`services` services of `endpoints` endpoints each; with `scope` proxies see so many of them."""
     names = [f"service-{n}" for n in range(services)]
     hosts = {service_host(name, "default"): name for name in names}
     return World(
@@ -44,7 +51,25 @@ def world(revision: int, services: int, endpoints: int) -> World:
             host: tuple(instance(name, number, n) for n in range(endpoints))
             for number, (host, name) in enumerate(hosts.items())
         },
+        resources={"Sidecar": (sidecar(names[:scope]),)} if scope else {},
     )
+
+
+def resource(kind: str, name: str, spec: dict[str, Any]) -> Resource:
+    head = {"apiVersion": "networking.istio.io/v1", "kind": kind, "metadata": {"name": name, "namespace": "default"}}
+    return load_documents([{**head, "spec": spec}])[0]
+
+
+def sidecar(names: list[str]) -> Resource:
+    return resource("Sidecar", "default", {"egress": [{"hosts": [f"./{service_host(n, 'default')}" for n in names]}]})
+
+
+def one_route(before: World) -> World:
+    """A VirtualService for the first service that sends another share elsewhere each time."""
+    weight = before.revision % 50
+    targets = [{"destination": {"host": f"service-{n}"}, "weight": w} for n, w in ((0, weight), (1, 100 - weight))]
+    spec = {"hosts": ["service-0"], "http": [{"route": targets}]}
+    return replace(before, resources={**before.resources, "VirtualService": (resource("VirtualService", "r", spec),)})
 
 
 def instance(service: str, number: int, n: int) -> Instance:
@@ -147,13 +172,13 @@ async def clients(port: int, count: int, processes: int, services: int) -> Async
 
 
 async def measure(options: argparse.Namespace) -> None:
-    hub = PushHub(build)
+    hub = TimedHub(Translator().build)
     server = AdsServer(hub, "127.0.0.1:0")
     await server.start()
     lag = LoopLag()
     tasks = TaskOwner("bench")
     tasks.start(lag.run())
-    current = world(1, options.services, options.endpoints)
+    current = world(1, options.services, options.endpoints, options.scope)
     hub.publish(current)
     started, cpu = time.monotonic(), time.process_time()
     try:
@@ -163,19 +188,56 @@ async def measure(options: argparse.Namespace) -> None:
                     await asyncio.sleep(0.2)
             row("all connect", time.monotonic() - started, time.process_time() - cpu, lag.take(), options.proxies)
             for name, change in (
-                ("one endpoint more", lambda w: one_endpoint_more(w)),
-                ("one service more", lambda w: one_service_more(w)),
+                ("one endpoint more", one_endpoint_more),
+                ("one endpoint more again", one_endpoint_more),
+                ("one route", one_route),
+                ("that route changed", one_route),
+                ("one service more", one_service_more),
                 ("nothing", lambda w: w),
-                ("that service less", lambda w: one_service_less(w)),
+                ("that service less", one_service_less),
             ):
                 current = replace(change(current), revision=current.revision + 1)
                 cpu = time.process_time()
+                hub.begin()
                 hub.publish(current)
                 done = await hub.convergence(current.revision, WAIT_SECONDS)
-                row(f"{name}: {done.state}", done.seconds, time.process_time() - cpu, lag.take(), done.affected)
+                spent = time.process_time() - cpu
+                row(f"{name}: {done.state}", done.seconds, spent, lag.take(), done.affected, hub.answered())
+            await steady(hub, current, options.changes)
     finally:
         await tasks.close()
         await server.stop()
+
+
+class TimedHub(PushHub):
+    """Notes when each proxy's last answer came."""
+
+    def begin(self) -> None:
+        self._began, self._at = time.monotonic(), dict[ProxyStream, float]()
+
+    def received(self, stream: ProxyStream, request: Request) -> None:
+        super().received(stream, request)
+        if hasattr(self, "_at"):
+            self._at[stream] = time.monotonic() - self._began
+
+    def answered(self) -> list[float]:
+        """Seconds since `begin`, one for each proxy that said anything, the fastest first."""
+        return sorted(self._at.values())
+
+
+async def steady(hub: PushHub, current: World, changes: int) -> None:
+    """So many changes of an endpoint, ten a second: CPU seconds of the control plane a second."""
+    if not changes:
+        return
+    cpu, began = time.process_time(), time.monotonic()
+    for n in range(changes):
+        current = replace(one_endpoint_more(current), revision=current.revision + 1)
+        hub.publish(current)
+        await asyncio.sleep(max(0.0, began + (n + 1) / 10 - time.monotonic()))
+    done = await hub.convergence(current.revision, WAIT_SECONDS)
+    seconds = time.monotonic() - began
+    share = (time.process_time() - cpu) / seconds
+    print(f"{changes} changes in {seconds:.1f} s: {done.state}, {share:.2f} of a processor", flush=True)
 
 
 def all_in_sync(hub: PushHub, count: int) -> bool:
@@ -185,7 +247,9 @@ def all_in_sync(hub: PushHub, count: int) -> bool:
 
 def one_endpoint_more(before: World) -> World:
     host, instances = next(iter(before.instances.items()))
-    more = (*instances, Instance("127.240.0.1", {9080: inbound_port(0)}, workload="more", meshed=True))
+    number = before.revision
+    address = f"127.240.{number // 250 % 250}.{number % 250 + 1}"
+    more = (*instances[:10], Instance(address, {9080: inbound_port(0)}, workload="more", meshed=True))
     return replace(before, instances={**before.instances, host: more})
 
 
@@ -204,11 +268,13 @@ def one_service_less(before: World) -> World:
     )
 
 
-def row(name: str, seconds: float, cpu: float, lag: float, affected: int) -> None:
-    memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+def row(name: str, seconds: float, cpu: float, lag: float, affected: int, answered: Sequence[float] = ()) -> None:
+    half, most = (answered[len(answered) // 2], answered[len(answered) * 99 // 100]) if answered else (0.0, 0.0)
+    now = int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE") / 1024 / 1024
+    memory = usage.getrusage(usage.RUSAGE_SELF).ru_maxrss / 1024
     print(
-        f"{name:32} {seconds:8.2f} s {cpu:8.2f} s CPU {1000 * lag:7.0f} ms longest turn "
-        f"{affected:6} affected {memory:6.0f} MiB at most",
+        f"{name:34} p50 {half:5.2f} p99 {most:5.2f} all {seconds:6.2f} s {cpu:6.2f} s CPU {1000 * lag:5.0f} ms longest turn "
+        f"{affected:5} affected {now:5.0f} MiB now {memory:5.0f} at most",
         flush=True,
     )
 
@@ -218,6 +284,8 @@ def arguments(given: list[str] | None = None) -> Any:
     parser.add_argument("--proxies", type=int, default=1000)
     parser.add_argument("--services", type=int, default=100)
     parser.add_argument("--endpoints", type=int, default=3, help="of each service (default 3)")
+    parser.add_argument("--scope", type=int, default=0, help="services that each proxy is told of (default: all)")
+    parser.add_argument("--changes", type=int, default=0, help="of an endpoint, ten a second, at the end (default 0)")
     parser.add_argument("--processes", type=int, default=2, help="that the proxies are simulated in (default 2)")
     parser.add_argument("--connect", type=int, default=0, help=argparse.SUPPRESS)  # being such a process
     parser.add_argument("--first", type=int, default=0, help=argparse.SUPPRESS)
