@@ -24,6 +24,7 @@ from mesh.node import Node
 from mesh.xds import CLUSTER, ENDPOINT
 from tests.harness.process import Process, wait_until
 
+START_SECONDS = 60.0  # a second where nothing else runs
 STREAM = "/envoy.service.discovery.v3.AggregatedDiscoveryService/StreamAggregatedResources"
 _SERVING = re.compile(
     r"serving: xds 127\.0\.0\.1:(\d+) api http://127\.0\.0\.1:(\d+) metrics http://127\.0\.0\.1:(\d+)/"
@@ -56,7 +57,7 @@ class ControlPlane:
         def serving() -> re.Match[str] | None:
             return _SERVING.search(self.process.log_path.read_text())
 
-        self.process.wait_ready(serving)
+        self.process.wait_ready(serving, START_SECONDS)
         found = serving()
         assert found
         self.xds, self.http, self.metrics = map(int, found.groups())
