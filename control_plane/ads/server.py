@@ -79,7 +79,7 @@ class AdsServer:
         except NodeError as error:
             log.warning("refused a stream from %s: %s", context.peer(), error)
             await context.abort(grpc.StatusCode.INVALID_ARGUMENT, str(error))
-        stream = self._hub.join(node, variant, context.write)
+        stream = self._hub.join(node, variant, functools.partial(_write, context))
         tasks = TaskOwner(f"ads {node.id}")
         writer = tasks.start(stream.run(), "write")
         # In a task of its own, which `stop` can end: the stream then ends as it should, and not as a failed call.
@@ -105,3 +105,11 @@ class AdsServer:
                 return error
             message = await context.read()
         return None
+
+
+async def _write(context: Any, data: bytes) -> None:
+    """ConnectionError when the client has gone meanwhile."""
+    try:
+        await context.write(data)
+    except grpc.aio.BaseError as error:
+        raise ConnectionError("the client is gone") from error

@@ -86,7 +86,13 @@ class ProxyStream:
         return self.core.progress(type_url, name)
 
     async def run(self) -> None:
-        """Sends what is to be sent, until cancelled."""
+        """Sends what is to be sent, until cancelled or the client is gone."""
+        try:
+            await self._run()
+        except ConnectionError:
+            return
+
+    async def _run(self) -> None:
         loop = asyncio.get_running_loop()
         while True:
             self._wake.clear()
