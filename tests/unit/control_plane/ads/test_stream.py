@@ -2,7 +2,16 @@ from __future__ import annotations
 
 import asyncio
 
-from control_plane.ads.stream import SendPlaces
+import pytest
+
+from control_plane.ads.push import Variant
+from control_plane.ads.status import NoMetrics
+from control_plane.ads.stream import ProxyStream, SendPlaces
+from control_plane.ads.subscription import DeltaRequest
+from control_plane.snapshot.build import Snapshot
+from mesh.clock import ManualClock
+from mesh.node import Node
+from mesh.xds import CLUSTER
 
 
 async def test_no_more_are_sent_at_once_than_there_are_places() -> None:
@@ -58,3 +67,16 @@ async def test_a_place_is_given_back_when_sending_fails() -> None:
                 await places.send(broken)
             except ConnectionError:
                 continue
+
+
+@pytest.mark.fault(11)
+async def test_a_client_that_leaves_while_it_is_written_to_ends_its_stream_and_nothing_else() -> None:
+    async def gone(_data: bytes) -> None:
+        raise ConnectionError("the client is gone")
+
+    node = Node("sidecar", "127.0.0.1", "web")
+    stream = ProxyStream(node, Variant.DELTA, gone, ManualClock(), SendPlaces(), NoMetrics())
+    stream.retarget(Snapshot())
+    stream.receive(DeltaRequest(CLUSTER))
+    async with asyncio.timeout(5):
+        await stream.run()
