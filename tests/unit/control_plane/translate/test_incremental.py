@@ -161,9 +161,6 @@ gateways = st.builds(
     st.sampled_from((8080, 8081)),
     st.sampled_from(("*", "*/x.a.example", "shop/*")),
 )
-sidecars = st.sampled_from((["./*"], ["shop/*"], ["*/a.shop.svc.cluster.local"], ["~/*"])).map(
-    lambda hosts: {"egress": [{"hosts": hosts}]}
-)
 services = st.builds(
     lambda name, namespace, ports, resolution, addresses, export_to: Service(
         service_host(name, namespace), name, namespace, ports, resolution, addresses, export_to=tuple(export_to)
@@ -267,10 +264,6 @@ class Worlds(RuleBasedStateMachine):
     @rule(spec=st.none() | gateways)
     def gateway(self, spec: dict[str, Any] | None) -> None:
         self.put("Gateway", "gw", "istio-system", spec)
-
-    @rule(namespace=st.sampled_from(NAMESPACES), spec=st.none() | sidecars)
-    def sidecar(self, namespace: str, spec: dict[str, Any] | None) -> None:
-        self.put("Sidecar", "scope", namespace, spec)
 
     @rule(service=services)
     def service(self, service: Service) -> None:
