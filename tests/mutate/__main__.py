@@ -20,11 +20,8 @@ from tests.mutate.report import page, summary
 from tests.mutate.run import ROOT, MutationRun
 
 PACKAGES = ("sidecar/router", "sidecar/forward", "sidecar/upstream", "control_plane/translate", "control_plane/ads")
-# The tests that are asked; those that start processes or wait for real time are left out.
-TESTS = {
-    "sidecar": ("tests/unit/sidecar/router", "tests/unit/sidecar/forward", "tests/unit/sidecar/upstream"),
-    "control_plane": ("tests/unit/control_plane/translate", "tests/unit/control_plane/ads", "tests/simulation"),
-}
+# Asked besides the unit tests of a package; tests that start processes or wait for real time are left out.
+ALSO = {"control_plane/translate": ("tests/simulation",)}
 LEFT_OUT = "not envoy_accepts and not real and not process"
 
 
@@ -54,9 +51,9 @@ def sources(paths: Sequence[str]) -> list[str]:
 def main(given: Sequence[str]) -> int:
     options = arguments(given)
     files = sources(options.files)
-    halves = {file.split("/", 1)[0] for file in files}
+    packages = sorted({file.rsplit("/", 1)[0] for file in files})
     run = MutationRun(files, options.seed, options.minutes * 60, options.workers)
-    asked = [path for half in sorted(halves) for path in TESTS.get(half, ("tests/unit",))]
+    asked = [path for package in packages for path in (f"tests/unit/{package}", *ALSO.get(package, ()))]
     pytest.main([*asked, "-q", "-p", "no:cacheprovider", "-k", LEFT_OUT, "--no-header"], plugins=[run])
     print(summary(run))
     if options.write:
