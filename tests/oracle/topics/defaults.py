@@ -7,7 +7,6 @@ from tests.oracle.case import Case, request
 from tests.oracle.topics.chains import TLS
 
 UNDERSCORES = [("x_a", "1"), ("_", "2")]
-PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
 
 CASES = (
     Case(
@@ -17,7 +16,6 @@ CASES = (
         expect={"client[0].header.x_a": ("1",), "client[0].header._": ("2",)},
     ),
     Case("default_no_fingerprints", request("/x"), listener=TLS, expect={"client[0].status": 200}),
-    Case("default_codec_of_http1", PREFACE, hcm={"codec_type": "HTTP1"}, expect={"client[0].status": 400}),
     Case("default_codec_found", request("/x"), hcm={"codec_type": "AUTO"}, expect={"client[0].status": 200}),
     Case(
         "default_reason_of_our_own",

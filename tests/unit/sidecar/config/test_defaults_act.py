@@ -29,7 +29,7 @@ PROOFS = {
     "ResponseDirectionConfig status_header_enabled": "compressor_accepting_0",
     "TlsInspector enable_ja3_fingerprinting": "default_no_fingerprints",
     "TlsInspector enable_ja4_fingerprinting": "default_no_fingerprints",
-    "HttpConnectionManager codec_type": "default_codec_of_http1",
+    "HttpConnectionManager codec_type": "default_codec_found",
     "InternalAddressConfig unix_sockets": "trust_empty_internal_config",
     "Tracing spawn_upstream_span": "tests/unit/sidecar/telemetry/test_trace.py::test_a_span_tells_what_envoys_tells",
     "PreserveCaseFormatterConfig forward_reason_phrase": "default_reason_of_our_own",
