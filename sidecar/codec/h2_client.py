@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from random import random
 from time import monotonic
 from typing import TYPE_CHECKING, Final
 
@@ -79,7 +80,7 @@ class ClientConnection(Session):
         self._put(PREFACE)
         self.begin()
         if self.options.keepalive.interval:
-            self._ping = self._loop.call_later(self.options.keepalive.interval, self._keep_alive)
+            self._ping = self._loop.call_later(self._until_ping(), self._keep_alive)
 
     def data_received(self, data: bytes) -> None:
         self._received.value += len(data)
@@ -213,7 +214,12 @@ class ClientConnection(Session):
     def on_pong(self, data: bytes) -> None:
         if self._ping is not None:
             self._ping.cancel()
-            self._ping = self._loop.call_later(self.options.keepalive.interval, self._keep_alive)
+            self._ping = self._loop.call_later(self._until_ping(), self._keep_alive)
+
+    def _until_ping(self) -> float:
+        """Connections that were made together do not ask together."""
+        keepalive = self.options.keepalive
+        return keepalive.interval * (1.0 + keepalive.jitter * random())
 
     # ── the session's side ────────────────────────────────────────────────────────────────────────────────────────────
 

@@ -11,8 +11,8 @@ from sidecar.config.reader import Reader
 _NAMED_SETTINGS: Final = {1: "hpack_table_size", 2: "", 3: "max_concurrent_streams", 4: "initial_stream_window_size"}
 
 
-def http2_options(reader: Reader | None) -> Http2:
-    """Envoy's defaults where nothing is said."""
+def http2_options(reader: Reader | None, *, downstream: bool = False) -> Http2:
+    """Envoy's defaults where nothing is said. PINGs of ours are for connections to hosts: `downstream` has none."""
     default = Http2()
     if reader is None:
         return default
@@ -42,7 +42,7 @@ def http2_options(reader: Reader | None) -> Http2:
         ),
         stream_error_on_invalid_http_message=reader.flag("override_stream_error_on_invalid_http_message", invalid),
         custom_settings=_custom(reader),
-        keepalive=_keepalive(reader.child("connection_keepalive")),
+        keepalive=Keepalive() if downstream else _keepalive(reader.child("connection_keepalive")),
     )
 
 
@@ -66,5 +66,4 @@ def _keepalive(reader: Reader | None) -> Keepalive:
         interval=reader.seconds("interval"),
         timeout=reader.seconds("timeout"),
         jitter=reader.percent("interval_jitter", 15.0) / 100,
-        idle_interval=reader.seconds("connection_idle_interval"),
     )

@@ -11,8 +11,7 @@ class Keepalive:
 
     interval: float = 0.0
     timeout: float = 0.0
-    jitter: float = 0.15  # share of the interval
-    idle_interval: float = 0.0  # a PING before the first request after so long a rest
+    jitter: float = 0.15  # up to this share of the interval is added to it each time
 
 
 @dataclass(frozen=True, slots=True)

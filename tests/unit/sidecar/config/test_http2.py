@@ -44,14 +44,13 @@ def test_every_field() -> None:
             "interval": "1s",
             "timeout": "2s",
             "interval_jitter": {"value": 20},
-            "connection_idle_interval": "3s",
         },
     )
     assert made == Http2(
         **limits,
         stream_error_on_invalid_http_message=True,
         custom_settings=((0x4D44, 9),),
-        keepalive=Keepalive(1.0, 2.0, 0.2, 3.0),
+        keepalive=Keepalive(1.0, 2.0, 0.2),
     )
 
 
@@ -77,3 +76,12 @@ def test_the_old_name_of_what_a_bad_message_ends() -> None:
 def test_refusals(options: dict[str, Any], why: str) -> None:
     with pytest.raises(ConfigError, match=why):
         compiled(**options)
+
+
+def test_pings_to_clients_are_refused_and_so_is_one_before_a_rested_connection_is_used() -> None:
+    reader = Reader(ParseDict({"connection_keepalive": {"interval": "1s", "timeout": "1s"}}, Http2ProtocolOptions()))
+    http2_options(reader, downstream=True)
+    with pytest.raises(ConfigError, match="connection_keepalive"):
+        reader.finish()
+    with pytest.raises(ConfigError, match="connection_idle_interval"):
+        compiled(connection_keepalive={"interval": "1s", "timeout": "1s", "connection_idle_interval": "3s"})
