@@ -7,11 +7,12 @@ import logging
 from collections.abc import Iterable
 from typing import Any, Final, Protocol
 
+from control_plane.ads.ack_nack import Verdict
 from control_plane.ads.convergence import Ledger, Publication, report
 from control_plane.ads.push import Variant
 from control_plane.ads.status import CONVERGED, PENDING, Convergence, Metrics, NoMetrics, ProxyStatus, proxy_status
 from control_plane.ads.stream import ProxyStream, SendPlaces, Write
-from control_plane.ads.subscription import Request, Verdict
+from control_plane.ads.subscription import Request
 from control_plane.snapshot.build import Build, Snapshots, differences
 from control_plane.world import World
 from mesh.clock import Clock, SystemClock

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Final
 
+from control_plane.ads.ack_nack import Verdict, judge
 from control_plane.ads.admission import check_count, check_types
 from control_plane.ads.subscription import (
     DeltaRequest,
@@ -18,9 +19,7 @@ from control_plane.ads.subscription import (
     Interest,
     Request,
     Subscription,
-    Verdict,
     interest_after,
-    judge,
 )
 from control_plane.snapshot.build import Resources, Snapshot, changed_names, set_version
 from control_plane.snapshot.resource import ASKED, Versioned

@@ -6,9 +6,10 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from typing import Final, TypeVar
 
+from control_plane.ads.ack_nack import Verdict
 from control_plane.ads.push import Progress, Push, PushCore, Variant
 from control_plane.ads.status import Metrics, short
-from control_plane.ads.subscription import Request, Verdict
+from control_plane.ads.subscription import Request
 from control_plane.ads.wire import encode
 from control_plane.snapshot.build import Snapshot
 from mesh.clock import Clock

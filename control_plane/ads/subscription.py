@@ -1,11 +1,10 @@
-"""One client's interest in one type of resource, and what its requests mean: the rules of xDS for acknowledgements,
-nonces and names, the same for state-of-the-world and delta as far as they go. Decisions mutate nothing."""
+"""One client's interest in one type of resource, what it was sent of it and what it has accepted; the same for
+state-of-the-world and delta as far as they go. What a request says of earlier responses is judged in `ack_nack`."""
 
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, MutableMapping
 from dataclasses import dataclass, field
-from enum import Enum
 from typing import Any, Final
 
 from control_plane.ads.held import Held, shared_names
@@ -14,16 +13,6 @@ from mesh.xds import CLUSTER, LISTENER
 
 WILDCARD: Final = "*"
 WILDCARD_TYPES: Final = frozenset({CLUSTER, LISTENER})
-
-
-class Verdict(Enum):
-    """What a request says about the responses before it."""
-
-    FIRST = "first"  # of its type on this stream
-    ASK = "ask"  # says nothing about any response; may change the names
-    ACK = "ack"
-    NACK = "nack"
-    STALE = "stale"  # about a response that a later one has replaced
 
 
 @dataclass(frozen=True, slots=True)
@@ -227,23 +216,6 @@ class Subscription:
         if name in self.suspects:
             self.suspects.discard(name)
             self.doubt((name,))
-
-
-def judge(subscription: Subscription | None, request: Request) -> Verdict:
-    """What the request says about earlier responses of its type. A nonce that was never sent on this stream, or was
-    answered long ago, says nothing that still counts."""
-    if subscription is None:
-        return Verdict.FIRST
-    if not request.nonce:
-        return Verdict.ASK
-    flight = subscription.flights.get(request.nonce)
-    if flight is None:
-        return Verdict.ASK if request.nonce == subscription.nonce else Verdict.STALE
-    if request.error is not None:
-        return Verdict.NACK
-    if isinstance(request, SotwRequest) and request.version != flight.version:
-        return Verdict.ASK  # names changed before the response was dealt with: neither word on it
-    return Verdict.ACK
 
 
 def interest_after(subscription: Subscription | None, request: Request) -> Interest:

@@ -38,9 +38,9 @@ from sidecar.router.extras import Extras
 from sidecar.router.hash_policy import HashPolicies
 from sidecar.router.header_ops import Mutation, compile_ops
 from sidecar.router.match import Predicate, header_predicate, query_predicate
+from sidecar.router.require_tls import TO_HTTPS, lacks_tls
 from sidecar.router.retry import RetryPlan
 from sidecar.router.rewrite import PathRewrite, late_rewrites, path_rewrite
-from sidecar.router.tls import TO_HTTPS, lacks_tls
 
 PathTest = Callable[[bytes], bool]
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import pytest
 
+from control_plane.ads.ack_nack import Verdict
 from control_plane.ads.push import ACK_WAIT, ASK_WAIT, Progress, Push, PushCore, Variant
-from control_plane.ads.subscription import DeltaRequest, SotwRequest, Verdict
+from control_plane.ads.subscription import DeltaRequest, SotwRequest
 from control_plane.snapshot.build import Snapshot
 from mesh.xds import CLUSTER, ENDPOINT, LISTENER, ROUTE, SHORT
 from tests.unit.control_plane.ads.simulated import cluster, endpoints, listener, resource, route, snapshot

@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 
 from sidecar.config.model import PathMatch, Redirect, RequireTls, Route, RouteConfig, RouteMatch, VirtualHost
+from sidecar.router.require_tls import lacks_tls
 from sidecar.router.rewrite import redirect_location
 from sidecar.router.table import RouteTable
-from sidecar.router.tls import lacks_tls
 from tests.unit.sidecar.router.test_table import exchange
 
 
