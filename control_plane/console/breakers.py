@@ -22,7 +22,7 @@ from mesh.observe.breaker_states import changes, states
 
 FRESH_SECONDS: Final = 1.0
 PROXY_SECONDS: Final = 2.0  # a proxy that does not answer by then is shown as silent
-PROXY_BYTES: Final = 4 * 1024 * 1024
+PROXY_BYTES: Final = 4 * 1024 * 1024  # of its answer; a longer one is not taken
 AT_ONCE: Final = 50
 CHANGES_SHOWN: Final = 50
 
@@ -98,17 +98,39 @@ async def _breakers_of(session: aiohttp.ClientSession, proxy: ProxyStatus) -> di
     """A proxy's answer, or why there is none. A real Envoy has no such page: it has nothing to tell."""
     host = f"[{proxy.address}]" if ":" in proxy.address else proxy.address
     try:
-        async with session.get(f"http://{host}:{proxy.metrics_port}/breakers") as response:
+        async with session.get(f"http://{host}:{proxy.metrics_port}/breakers", allow_redirects=False) as response:
             if response.status == 404:
                 return {}
             if response.status != 200:
                 return f"answered {response.status}"
-            body = await response.content.read(PROXY_BYTES)
-        found = json.loads(body)
+            body = await _whole(response.content)
     except TimeoutError:
         return "no answer in time"
-    except (aiohttp.ClientError, OSError, ValueError) as error:
+    except (aiohttp.ClientError, OSError) as error:
         return str(error) or type(error).__name__
+    if body is None:
+        return f"answered more than {PROXY_BYTES} bytes"
+    return understood(body)
+
+
+async def _whole(content: aiohttp.StreamReader) -> bytes | None:
+    """All of an answer, None for one that is too long."""
+    body = bytearray()
+    async for piece in content.iter_any():
+        body += piece
+        if len(body) > PROXY_BYTES:
+            return None
+    return bytes(body)
+
+
+def understood(body: bytes) -> dict[str, Any] | str:
+    """What a proxy answered, if it is what a proxy of ours answers; a strange one spoils the board for nobody."""
+    try:
+        found = json.loads(body)
+        states({"": found})
+        changes({"": found})
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
+        return "answered something else"
     return found if isinstance(found, dict) else "answered something else"
 
 
