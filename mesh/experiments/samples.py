@@ -6,6 +6,7 @@ What a proxy had counted before it was first seen is not this experiment's.
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -34,7 +35,8 @@ class Sample:
 
 
 class Reader:
-    """Reads proxies' pages about requests to `host`, as those who sent them saw them. Remembers what it has read of each
+    """Reads proxies' pages about requests to `host`, as those who sent them saw them; lines that cannot be read are left
+    out. Remembers what it has read of each
     series' labels: two hundred proxies are read in a few tens of milliseconds."""
 
     def __init__(self, host: str) -> None:
@@ -51,8 +53,8 @@ class Reader:
                 found = known[series]
             except KeyError:
                 found = known[series] = self._labels(series)
-            if found is not None:
-                yield Sample(series, found.version, found.failed, found.bound, float(value))
+            if found is not None and (number := count(value)) is not None:
+                yield Sample(series, found.version, found.failed, found.bound, number)
 
     def _labels(self, series: str) -> Sample | None:
         if self._wanted not in series or 'reporter="source"' not in series:
@@ -61,13 +63,32 @@ class Reader:
         return sample(found[1], dict(_LABEL.findall(found[2])), 0.0) if found else None
 
 
-def sample(name: str, labels: Mapping[str, str], value: float) -> Sample:
-    """One series of Prometheus' or of a proxy's own."""
+def count(text: str) -> float | None:
+    """What a counter may show; None for anything else."""
+    try:
+        value = float(text)
+    except ValueError:
+        return None
+    return value if 0 <= value < math.inf else None
+
+
+def sample(name: str, labels: Mapping[str, str], value: float) -> Sample | None:
+    """One series of Prometheus' or of a proxy's own. None for a bucket whose bound is none."""
     code = labels.get("response_code", "0")
-    bound = float(labels.get("le", "nan").replace("+Inf", "inf")) if name == DURATION else None
+    bound = _bound(labels.get("le", "")) if name == DURATION else None
+    if name == DURATION and bound is None:
+        return None
     version = labels.get("destination_version", UNKNOWN)
     series = f"{name}{sorted(labels.items())}"
     return Sample(series, version, code == "0" or code.startswith("5"), bound, value)
+
+
+def _bound(text: str) -> float | None:
+    try:
+        bound = float(text)
+    except ValueError:
+        return None
+    return bound if bound > 0 else None
 
 
 class Meter:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from mesh.experiments.samples import Meter, Reader, Sample
 
 HOST = "reviews.default.svc.cluster.local"
@@ -80,3 +82,20 @@ def test_a_reader_that_knows_its_series_reads_the_same() -> None:
     reader = Reader(HOST)
     assert list(reader.read(page(10, 2))) == list(reader.read(page(10, 2))) == samples(10, 2)
     assert [each.value for each in reader.read(page(30, 3))] == [each.value for each in samples(30, 3)]
+
+
+@pytest.mark.parametrize(
+    "bad",
+    [
+        line("istio_requests_total", 1, response_code="200").removesuffix("1") + "many",
+        line("istio_requests_total", float("nan"), response_code="200"),
+        line("istio_requests_total", float("inf"), response_code="200"),
+        line("istio_requests_total", -1, response_code="200"),
+        line("istio_request_duration_milliseconds_bucket", 1, le="x"),
+        line("istio_request_duration_milliseconds_bucket", 1, le="nan"),
+        line("istio_request_duration_milliseconds_bucket", 1, le="0"),
+        line("istio_request_duration_milliseconds_bucket", 1),
+    ],
+)
+def test_a_line_that_cannot_be_read_is_left_out(bad: str) -> None:
+    assert list(Reader(HOST).read(f"{bad}\n{page(10, 2)}")) == samples(10, 2)
