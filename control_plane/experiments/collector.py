@@ -7,18 +7,21 @@ import asyncio
 import json
 import logging
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any, Final, Protocol
+from typing import Final, Protocol
 
 import aiohttp
 
 from control_plane.registry.workload import Workload
-from mesh.experiments.samples import DURATION, PAGE, REQUESTS, Reader, Sample, sample
+from mesh.experiments.samples import DURATION, PAGE, REQUESTS, Reader, Sample, count, sample
 from mesh.naming import PROMETHEUS_PORT
 
 log = logging.getLogger(__name__)
 
 SCRAPE_SECONDS: Final = 2.0
 AT_ONCE: Final = 32
+MOST_BYTES: Final = 32 * 2**20  # of one answer
+
+Row = tuple[dict[str, str], str]  # labels and a number as it is written
 
 
 class Collector(Protocol):
@@ -64,38 +67,54 @@ class PrometheusCollector:
             rows = await self._query(name + selector)
             if rows is None:
                 return {}
-            for row in rows:
-                labels = {key: value for key, value in row["metric"].items() if key != "__name__"}
+            for labels, text in rows:
+                labels.pop("__name__", None)
                 proxy = "/".join(labels.pop(key, "") for key in ("job", "instance"))
-                found.setdefault(proxy, []).append(sample(name, labels, float(row["value"][1])))
+                value = count(text)
+                if value is not None and (one := sample(name, labels, value)) is not None:
+                    found.setdefault(proxy, []).append(one)
         # It answers, and knows nothing of the host yet: that is data, too.
         return found or {self._url: []}
 
     async def number(self, query: str) -> float | None:
-        """The one number that a query gives, or None."""
+        """The one number that a query gives (NaN where Prometheus says so), or None."""
         rows = await self._query(query)
-        return float(rows[0]["value"][1]) if rows and len(rows) == 1 else None
+        if rows is None or len(rows) != 1:
+            return None
+        try:
+            return float(rows[0][1])
+        except ValueError:
+            return None
 
-    async def _query(self, query: str) -> list[Any] | None:
+    async def _query(self, query: str) -> list[Row] | None:
+        """None for whatever is not a vector or a scalar."""
         text = await _get(self._session, f"{self._url}/api/v1/query", {"query": query})
         try:
-            data = json.loads(text or "")
-            rows = data["data"]["result"]
-            if data["data"]["resultType"] == "scalar":
-                return [{"metric": {}, "value": rows}]
-        except (ValueError, KeyError, TypeError):
+            data = json.loads(text or "")["data"]
+            if data["resultType"] == "scalar":
+                return [({}, str(data["result"][1]))]
+            return [
+                ({str(key): str(value) for key, value in row["metric"].items()}, str(row["value"][1]))
+                for row in data["result"]
+            ]
+        except (ValueError, LookupError, TypeError, AttributeError, RecursionError):
             return None
-        return rows if isinstance(rows, list) else None
 
 
 async def _get(session: aiohttp.ClientSession, url: str, query: Mapping[str, str] | None = None) -> str | None:
-    """A page, or None when there is none."""
+    """A page, or None when there is none: redirects and answers without an end are none."""
     try:
         timeout = aiohttp.ClientTimeout(total=SCRAPE_SECONDS)
-        async with session.get(url, params=query, timeout=timeout) as answer:
+        async with session.get(url, params=query, timeout=timeout, allow_redirects=False) as answer:
             if answer.status != 200:
                 return None
-            return (await answer.read()).decode(errors="replace")
-    except (aiohttp.ClientError, TimeoutError, OSError) as error:
+            body = bytearray()
+            async for chunk in answer.content.iter_any():
+                body += chunk
+                if len(body) > MOST_BYTES:
+                    log.warning("%s gave no metrics: its answer has more than %d bytes", url, MOST_BYTES)
+                    return None
+            return body.decode(errors="replace")
+    except (aiohttp.ClientError, TimeoutError, OSError, ValueError) as error:
         log.debug("%s gave no metrics: %s", url, error)
         return None
