@@ -29,7 +29,8 @@ LOOK_SECONDS: Final = 0.5  # for experiments that came or went without a change 
 
 
 class Experiments:
-    """One for the process. `conductors` are those of the experiments that are not over, by the key of their resource."""
+    """One for the process. `conductors` has one for each experiment that there is, by the key of its resource; one that is
+    over has nothing to do any more and stays to be shown, until its resource goes."""
 
     def __init__(self, store: ConfigStore, workloads: Callable[[], Iterable[Workload]], clock: Clock) -> None:
         self._store = store
