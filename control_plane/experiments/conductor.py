@@ -14,7 +14,7 @@ from control_plane.experiments.ledger import VIRTUAL_SERVICE, Document, Ledger, 
 from mesh.clock import Clock
 from mesh.errors import MeshError
 from mesh.experiments.data import Counts
-from mesh.experiments.lifecycle import Action, Decision, Observation, decide
+from mesh.experiments.lifecycle import Action, Decision, Observation, decide, without_number
 from mesh.experiments.resource import Experiment
 from mesh.experiments.routes import RouteError
 from mesh.experiments.run import Event, Phase, Point, Run, brief
@@ -67,6 +67,8 @@ class Conductor:
         self._route = Key(VIRTUAL_SERVICE, key.namespace, route_name(spec))
         self._meter = Meter()
         self._heard = clock.monotonic()
+        self._answered = clock.monotonic()  # when every guard's query last had a number
+        self._unanswered = False  # and whether it has been said that one has none
         self._acting = asyncio.Lock()
         self._explained: tuple[tuple[Counts, Counts], Judgement] | None = None
 
@@ -81,9 +83,8 @@ class Conductor:
         while self.state is None or not self.state.phase.ended:
             try:
                 await self._once()
-            except MeshError as error:
-                self.next = str(error)
-                log.error("experiment %s: %s", self.key.name, error)
+            except Exception as error:  # whatever it is, the next look may still end what hurts
+                self._failed(error)
             await asyncio.sleep(self.spec.interval)
 
     async def _once(self) -> None:
@@ -93,13 +94,35 @@ class Conductor:
         async with self._acting:
             if self.state.phase is Phase.RUNNING and self._ledger.routes(self._route) != self.state.written:
                 await self._pause(EDITED)
-            seen = await self._look()
+            seen = await self._seen()
             if self.state.phase is not Phase.RUNNING:
+                self._answered = self._clock.monotonic()
                 return
-            self.judgement = await asyncio.to_thread(self._judge)
             await self._act(decide(self.spec, self._stages, self.state, seen, self.judgement))
 
+    def _failed(self, error: Exception) -> str:
+        """Says in the log and in `next` what went wrong; how it comes to it is only said of what nobody expected."""
+        self.next = str(error) if isinstance(error, MeshError) else f"{type(error).__name__}: {error}"
+        log.error(
+            "experiment %s: %s", self.key.name, self.next, exc_info=None if isinstance(error, MeshError) else error
+        )
+        return self.next
+
     # ── looking ───────────────────────────────────────────────────────────────────────────────────────────────────────
+
+    async def _seen(self) -> Observation:
+        """What cannot be read or judged is as good as silence: it is held, and rolled back when that lasts."""
+        assert self.state is not None  # noqa: S101
+        seen = Observation(self._clock.wall(), Counts())
+        try:
+            seen = await self._look()
+            if self.state.phase is Phase.RUNNING:
+                self.judgement = await asyncio.to_thread(self._judge)
+        except Exception as error:
+            return replace(seen, silent=self._clock.monotonic() - self._heard, trouble=self._failed(error))
+        if not seen.silent:
+            self._heard = self._clock.monotonic()
+        return seen
 
     async def _look(self) -> Observation:
         assert self.state is not None  # noqa: S101
@@ -107,7 +130,6 @@ class Conductor:
         now = self._clock.monotonic()
         if not pages:
             return Observation(self._clock.wall(), Counts(), now - self._heard)
-        self._heard = now
         done = self._meter.take(pages)
         baseline, candidate, lost = self._sides(done)
         state = self.state
@@ -123,7 +145,21 @@ class Conductor:
             brief(state.candidate),
         )
         self.state = state.with_point(point)
-        return Observation(self._clock.wall(), recent, 0.0, await self._answers())
+        answers = await self._answers()
+        return Observation(self._clock.wall(), recent, 0.0, answers, unanswered=self._unanswered_for(answers))
+
+    def _unanswered_for(self, answers: tuple[float | None, ...]) -> float:
+        """For how many seconds some guard has had no number. The first time is an event."""
+        assert self.state is not None  # noqa: S101
+        now = self._clock.monotonic()
+        reason = without_number(self.spec, self.stage, answers)
+        if not reason:
+            self._answered, self._unanswered = now, False
+        elif not self._unanswered and self.state.phase is Phase.RUNNING:
+            self._unanswered = True
+            self.state = self.state.with_event(self._event("no data", reason))
+            log.warning("experiment %s: %s", self.key.name, reason)
+        return now - self._answered
 
     def _sides(self, done: dict[str, Counts]) -> tuple[Counts, Counts, Counts]:
         """What baseline and candidate did, and what found no host of either."""
@@ -200,7 +236,7 @@ class Conductor:
             where = self.spec.prometheus or "any proxy"
             raise RouteError(f"no metrics can be had from {where}: the experiment waits")
         self._meter.take(pages)
-        self._heard = self._clock.monotonic()
+        self._heard = self._answered = self._clock.monotonic()
 
     async def _act(self, decision: Decision) -> None:
         assert self.state is not None  # noqa: S101

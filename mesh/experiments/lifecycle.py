@@ -1,11 +1,12 @@
 """What an experiment does next. Pure: `decide` gets what is known, and gives one decision with its grounds.
 
 In this order: what hurts is ended (guards, error budget), then what cannot be seen (no data), then what is shown to be
-worse, then what has taken too long; only then a stage may end, one at a time.
+worse, then what a guard cannot tell, then what has taken too long; only then a stage may end, one at a time.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
@@ -29,12 +30,15 @@ class Action(StrEnum):
 @dataclass(frozen=True, slots=True)
 class Observation:
     """`recent` is what the candidate did since the last look, with requests that found no host at all among its failures;
-    `silent` is for how many seconds nothing was heard of any proxy; `promql` the answers to the guards' queries."""
+    `silent` is for how many seconds nothing was heard of any proxy, or nothing could be made of it (`trouble` says why);
+    `promql` the answers to the guards' queries, `unanswered` for how many seconds some of them have had no number."""
 
     now: float
     recent: Counts
     silent: float = 0.0
     promql: tuple[float | None, ...] = ()
+    trouble: str = ""
+    unanswered: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,11 +53,17 @@ def decide(spec: Experiment, row: Sequence[Stage], run: Run, seen: Observation, 
     if stage.role is not Role.BASELINE and (reason := breached(spec, run, seen)):
         return Decision(Action.ROLL_BACK, reason)
     if seen.silent > spec.no_data:
-        return Decision(Action.ROLL_BACK, f"nothing was heard of the proxies for {seen.silent:.0f} s")
+        why = f": {seen.trouble}" if seen.trouble else ""
+        return Decision(Action.ROLL_BACK, f"nothing was heard of the proxies for {seen.silent:.0f} s{why}")
+    if seen.trouble:
+        return Decision(Action.HOLD, seen.trouble)
     if seen.silent:
         return Decision(Action.HOLD, f"nothing is heard of the proxies, for {seen.silent:.0f} s now")
     if judgement.verdict is Verdict.ROLL_BACK and spec.strategy.fault is None:
         return Decision(Action.ROLL_BACK, judgement.sentence().removeprefix("roll back: "))
+    if reason := without_number(spec, stage, seen.promql):
+        action = Action.ROLL_BACK if seen.unanswered > spec.no_data else Action.HOLD
+        return Decision(action, f"{reason}, for {seen.unanswered:.0f} s now")
     if seen.now - run.began > spec.max_duration and judgement.verdict is not Verdict.PROMOTE:
         return _too_long(spec, judgement)
     if reason := _unfinished(stage, run, seen.now):
@@ -77,6 +87,16 @@ def breached(spec: Experiment, run: Run, seen: Observation) -> str:
     return ""
 
 
+def without_number(spec: Experiment, stage: Stage, promql: Sequence[float | None]) -> str:
+    """Which guards cannot say anything now, or an empty string. NaN is no number: 0/0, where nothing came."""
+    if stage.role is Role.BASELINE:
+        return ""
+    queries = [guard.promql for guard in spec.guards if guard.promql]
+    answers = [*promql, *[None] * len(queries)]
+    silent = [query for query, answer in zip(queries, answers, strict=False) if answer is None or math.isnan(answer)]
+    return f"no single number for the guard {', '.join(silent)}" if silent else ""
+
+
 def _breached(guard: Guard, recent: Counts) -> str:
     if recent.requests < guard.minimum_requests:
         return ""
@@ -94,7 +114,7 @@ def _breached(guard: Guard, recent: Counts) -> str:
 
 
 def _promql(guard: Guard, answer: float | None) -> str:
-    if answer is None or guard.max is None or answer <= guard.max:
+    if answer is None or math.isnan(answer) or guard.max is None or answer <= guard.max:
         return ""
     return f"{guard.promql} is {answer:g}, {guard.max:g} may be"
 

@@ -98,8 +98,34 @@ def test_a_guard_on_latency_and_one_on_a_query() -> None:
     given = spec(guards=[{"latency": {"quantile": 0.9, "max": "300ms"}}])
     assert decide(given, stages(given), FIRST, replace(QUIET, recent=slow), OPEN).action is Action.ROLL_BACK
     given = spec(guards=[{"promql": "up", "max": 1}], prometheus="http://127.0.0.1:9090")
-    for answer, action in ((0.5, Action.STEP), (2.0, Action.ROLL_BACK), (None, Action.STEP)):
+    for answer, action in ((0.5, Action.STEP), (2.0, Action.ROLL_BACK), (float("inf"), Action.ROLL_BACK)):
         assert decide(given, stages(given), FIRST, replace(QUIET, promql=(answer,)), OPEN).action is action
+
+
+@pytest.mark.parametrize("answer", [None, float("nan")])
+def test_a_guard_without_a_number_holds_and_then_rolls_back(answer: float | None) -> None:
+    given = spec(guards=[{"promql": "up", "max": 1}], prometheus="http://127.0.0.1:9090")
+    row, first, later = stages(given), replace(QUIET, promql=(answer,)), replace(QUIET, promql=(answer,), unanswered=61)
+    decision = decide(given, row, FIRST, first, GOOD)
+    assert (decision.action, decision.reason) == (Action.HOLD, "no single number for the guard up, for 0 s now")
+    assert decide(given, row, FIRST, later, GOOD).action is Action.ROLL_BACK
+    assert decide(given, row, FIRST, first, BAD).action is Action.ROLL_BACK
+    undecided = spec(guards=[{"promql": "up", "max": 1}], prometheus="http://127.0.0.1:9090", onInconclusive="promote")
+    assert decide(undecided, row, FIRST, replace(first, now=START + 601), OPEN).action is Action.HOLD
+
+
+def test_before_the_candidate_gets_anything_no_guard_needs_a_number() -> None:
+    strategy = {"blueGreen": {"warmup": "30s", "duration": "30s"}}
+    given = spec(guards=[{"promql": "up", "max": 1}], prometheus="http://127.0.0.1:9090", strategy=strategy)
+    assert decide(given, stages(given), FIRST, replace(QUIET, promql=(None,)), OPEN).action is Action.STEP
+
+
+def test_what_cannot_be_read_is_held_and_then_rolled_back() -> None:
+    seen = replace(QUIET, trouble="KeyError: 'value'", silent=5.0)
+    decision = decide(spec(), stages(spec()), FIRST, seen, GOOD)
+    assert (decision.action, decision.reason) == (Action.HOLD, "KeyError: 'value'")
+    decision = decide(spec(), stages(spec()), FIRST, replace(seen, silent=61.0), GOOD)
+    assert (decision.action, decision.reason.endswith("for 61 s: KeyError: 'value'")) == (Action.ROLL_BACK, True)
 
 
 def test_an_ab_test_finishes_and_a_fault_tells_of_its_hypothesis() -> None:
