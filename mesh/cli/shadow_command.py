@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 import signal
 from typing import TYPE_CHECKING, Annotated
@@ -58,6 +57,8 @@ def shadow(
         if not url.startswith("http://"):
             raise CliError(f"{url}: expected http://HOST:PORT", code=USAGE)
     shadowing = Shadowing(baseline, candidate, requests, any_method=any_method)
+    import asyncio  # what is heavy is imported when it is needed
+
     asyncio.run(_run(shadowing, host, int(port), duration, (tuple(header), tuple(redact)), output))
 
 
@@ -74,6 +75,8 @@ async def _run(
 
     from mesh.shadow.compare import Comparison
     from mesh.shadow.server import Comparer
+
+    import asyncio
 
     stop = asyncio.Event()
     for number in (signal.SIGINT, signal.SIGTERM):

@@ -65,11 +65,16 @@ _CLOSE: Final = (b"connection", b"close")
 _NO_BODY: Final = (b"content-length", b"0")
 
 
+# Codecs take these out of a request's headers and write them again.
+_FRAMING: Final = frozenset((b"content-length", b"transfer-encoding"))
+
+
 def request_headers_bytes(exchange: Exchange) -> int:
     if not exchange.method:
         return 0
     pseudo = len(b":method:scheme:path:authority") + len(exchange.method) + len(exchange.scheme)
-    return pseudo + len(exchange.path) + len(exchange.authority) + _size(exchange.headers)
+    framing = [(name, value) for name, value in exchange.hop_headers.items() if name in _FRAMING]
+    return pseudo + len(exchange.path) + len(exchange.authority) + _size(exchange.headers) + _size(framing)
 
 
 def response_headers_bytes(exchange: Exchange) -> int:

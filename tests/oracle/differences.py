@@ -102,7 +102,7 @@ DIFFERENCES: tuple[Difference, ...] = (
             "an attempt that is given up is reset with CANCEL, which says so (RFC 9113 7); Envoy says INTERNAL_ERROR",
         )
         for case in (
-            "grpc_time_out",
+            "h2_grpc_time_out",
             "grpc_per_try_time_out",
             "grpc_deadline_short",
             "grpc_deadline_above_the_most",

@@ -18,8 +18,8 @@ def test_every_proxy_is_in_step(demo: Demo) -> None:
     assert done.returncode == 0, done.stderr
     names = [line.split()[0] for line in done.stdout.splitlines()[1:]]
     assert len(names) == 7
-    assert "reviews-v1.default" in names
-    assert "istio-ingressgateway.default" in names
+    assert "reviews-v1" in names
+    assert "istio-ingressgateway" in names
 
 
 def test_workloads(demo: Demo) -> None:

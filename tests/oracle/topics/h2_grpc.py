@@ -120,7 +120,7 @@ CASES = (
         for condition in ("refused-stream", "reset", "5xx", "gateway-error", "connect-failure", "retriable-4xx")
     ),
     # ── replies of the proxy's own ──
-    Case("grpc_no_route", h2=CALL, routes=[], log=LOG),
+    Case("h2_grpc_no_route", h2=CALL, routes=[], log=LOG),
     Case("grpc_no_host", h2=CALL, clusters={"": Up(())}, log=LOG),
     Case("grpc_unknown_cluster", h2=CALL, action={"cluster": "nowhere"}, log=LOG),
     Case("grpc_refused", h2=CALL, clusters={"": Up(("refused",), fields=UP[""].fields)}, log=LOG),
@@ -131,7 +131,7 @@ CASES = (
         log=LOG,
     ),
     Case(
-        "grpc_time_out",
+        "h2_grpc_time_out",
         h2=CALL,
         clusters=UP,
         h2_script=[[AwaitBody(), Pause(2.0), Head()]],

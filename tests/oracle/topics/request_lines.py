@@ -124,7 +124,7 @@ OTHERS = {
     "te_trailers": lines(b"TE: trailers"),
     "te_in_capitals": lines(b"TE: Trailers"),
     "te_trailers_among_others": lines(b"TE: gzip , trailers"),
-    "te_twice": lines(b"TE: gzip", b"TE: trailers"),
+    "te_twice_trailers": lines(b"TE: gzip", b"TE: trailers"),
     "te_of_more": lines(b"TE: gzip, trailers;q=1"),
     "te_of_a_longer_word": lines(b"TE: xtrailers"),
     "length_beyond_64_bits": length(b"18446744073709551616", body=b"abc"),

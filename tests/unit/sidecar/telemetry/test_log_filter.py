@@ -60,7 +60,7 @@ def wanted(config: LogFilter, log_type: str = "DownstreamEnd", **fields: Any) ->
         (HasGrpcStatus(frozenset((5,))), {"response_headers": [(b"grpc-status", b"5")]}, True),
         (HasGrpcStatus(frozenset((5,)), exclude=True), {"response_headers": [(b"grpc-status", b"5")]}, False),
         (HasGrpcStatus(frozenset((14,))), {"status": 503}, True),
-        (HasGrpcStatus(frozenset((2,))), {"response_headers": [(b"grpc-status", b"x")]}, True),
+        (HasGrpcStatus(frozenset((2,))), {"response_headers": [(b"grpc-status", b"x")]}, False),  # none, not "unknown"
         (HasLogType(frozenset(("DownstreamEnd",))), {}, True),
         (HasLogType(frozenset(("DownstreamEnd",)), exclude=True), {}, False),
         (AllOf((YES, YES)), {}, True),
