@@ -125,6 +125,8 @@ class ClientConnection(Session):
         self.transport.write(data)
         if not self.blocked and not self.transport.get_write_buffer_size():
             self.floods.flushed()
+        elif not self._closing:
+            self.judge_unsent()
 
     # ── the pool's side ───────────────────────────────────────────────────────────────────────────────────────────────
 

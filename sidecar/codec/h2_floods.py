@@ -11,7 +11,8 @@ from sidecar.config.http2_model import Http2
 
 class Floods:
     """The counters of one connection. Of frames that came in, one too many raises ProtocolViolation; what goes out is often
-    on behalf of another connection, so that `overflow` only says what there is too much of, for the session to act on."""
+    on behalf of another connection, so that `overflow` only says what there is too much of: whoever flushes judges, when the
+    peer has not taken it. `unanswerable` is for the session to act on at once: one read has asked for too many answers."""
 
     __slots__ = (
         "_control",
@@ -27,6 +28,7 @@ class Floods:
         "empty",
         "overflow",
         "streams",
+        "unanswerable",
     )
 
     def __init__(self, options: Http2) -> None:
@@ -37,6 +39,7 @@ class Floods:
         self._max_updates = options.max_inbound_window_update_frames_per_data_frame_sent
         self.streams = 0  # that were ever open
         self.overflow = ""
+        self.unanswerable = False
         self.empty = 0  # frames with nothing in them, one after another
         self._outbound = 0  # frames that the peer has not taken yet
         self._control = 0  # … of which answers
@@ -48,11 +51,13 @@ class Floods:
         """The peer has taken everything."""
         self._outbound = 0
         self._control = 0
+        self.overflow = ""
+        self.unanswerable = False
 
     def frame(self) -> None:
         """A frame goes out."""
         self._outbound += 1
-        if self._outbound > self._max_outbound:
+        if self._outbound > self._max_outbound and not self.overflow:
             self.overflow = "http2.outbound_frames_flood"
 
     def data_frame(self) -> None:
@@ -64,6 +69,7 @@ class Floods:
         self._control += 1
         if self._control > self._max_control:
             self.overflow = "http2.outbound_control_frames_flood"
+            self.unanswerable = True
         self.frame()
 
     def payload(self, size: int, ends: bool) -> None:

@@ -286,8 +286,8 @@ class ServerConnection(Session):
         self.transport.write(data)
         if not self.blocked and not self.transport.get_write_buffer_size():
             self.floods.flushed()
-        elif self.floods.overflow and not self._closing:
-            self._violated(ProtocolViolation(PROTOCOL_ERROR, self.floods.overflow))
+        elif not self._closing:
+            self.judge_unsent()
 
     # ── requests ──────────────────────────────────────────────────────────────────────────────────────────────────────
 

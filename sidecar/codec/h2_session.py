@@ -63,6 +63,8 @@ _two_words: Final = Struct(">LL").unpack_from
 
 # How much a stream sends before it is another one's turn.
 _TURN: Final = DEFAULT_FRAME_SIZE
+# Pieces of data that are put together: many small ones are not as many frames.
+_SMALL: Final = 1024
 # Streams that we have reset lately: what the peer sent before it knew is not its fault.
 _MOST_RESETS: Final = 256
 
@@ -175,10 +177,25 @@ class Session:
         """A DATA frame, which the windows allow."""
         size = len(data)
         self.send_window -= size
+        out = self.out
+        flags = END_STREAM if end else 0
+        if stream.frame_head and size + stream.frame_size <= _SMALL:
+            at = stream.frame_at
+            if at < len(out) and out[at] is stream.frame_head:
+                stream.frame_size += size
+                stream.frame_head = out[at] = head(stream.frame_size, DATA, flags, stream.number)
+                out[at + 1] += data
+                return
         self.floods.data_frame()
         self._put(head(size, DATA, END_STREAM if end else 0, number))
         if size:
-            self.out.append(data)
+            stream.frame_at, stream.frame_size, stream.frame_head = len(out) - 1, size, first
+            out.append(data)
+
+    def judge_unsent(self) -> None:
+        """The peer has not taken all that was written: too many frames of it end the connection."""
+        if self.floods.overflow and not self.ended:
+            self._violated(ProtocolViolation(ENHANCE_YOUR_CALM, self.floods.overflow))
 
     def pump(self, stream: H2Stream) -> None:
         """Something waits in the stream: what of it can go out does, the rest when its turn comes."""
@@ -258,7 +275,7 @@ class Session:
             self._receive(data)
             if self._unwanted:
                 self._end_unwanted()
-            if self.floods.overflow:
+            if self.floods.unanswerable:
                 raise ProtocolViolation(ENHANCE_YOUR_CALM, self.floods.overflow)
         except ProtocolViolation as violation:
             self._violated(violation)
@@ -278,7 +295,7 @@ class Session:
             data = self._buffer + data
             self._buffer = b""
         size = len(data)
-        while size - at >= HEAD_SIZE and not self.ended and not self.floods.overflow:
+        while size - at >= HEAD_SIZE and not self.ended and not self.floods.unanswerable:
             high, low, kind, flags, number = _head(data, at)
             length: int = high << 8 | low
             number &= STREAM_MASK

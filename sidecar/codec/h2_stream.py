@@ -6,6 +6,7 @@ fills it. Credit for what came in is given when it was passed on, and not while 
 
 from __future__ import annotations
 
+from collections import deque
 from typing import TYPE_CHECKING, Final
 
 from sidecar.codec.h2_frames import FLOW_CONTROL_ERROR, LARGEST_WINDOW
@@ -17,6 +18,8 @@ if TYPE_CHECKING:
 # From how much on that waits in a stream whoever fills it is held up, and at how much it goes on.
 HIGH_WATER: Final = 128 * 1024
 LOW_WATER: Final = 32 * 1024
+# Pieces smaller than this are put together where they wait.
+_SMALL: Final = 1024
 
 
 class StreamViolation(Exception):  # noqa: N818  # a violation is what it is
@@ -45,7 +48,10 @@ class H2Stream:
         self.closed = False  # neither side will hear of it again
         self.blocked = False
         self.enough = False  # once our half is sent nobody wants the rest of the peer's (§8.1)
-        self._waiting: list[bytes] = []
+        self.frame_head = b""  # of the DATA frame that was sent last
+        self.frame_at = 0  # where it stands in the session's `out`, if it still does
+        self.frame_size = 0
+        self._waiting: deque[bytes] = deque()
         self._at = 0  # so much of the first piece is sent
         self._waiting_size = 0
         self._end_waits = False
@@ -98,12 +104,12 @@ class H2Stream:
         session = self.session
         if not self._waiting and size <= self.send_window and session.takes(size):
             self.send_window -= size
-            session.send_data(self.number, data, end)
+            session.send_data(self, data, end)
             if end:
                 self._local_end()
             return
         if size:
-            self._waiting.append(data)
+            self._wait(data)
             self._waiting_size += size
         if end:
             self._end_waits = self.local_done = True
@@ -111,6 +117,30 @@ class H2Stream:
         if self._waiting_size > HIGH_WATER and not self.blocked:
             self.blocked = True
             self.on_blocked()
+
+    def _wait(self, data: bytes) -> None:
+        waiting = self._waiting
+        if waiting and len(waiting[-1]) + len(data) <= _SMALL:
+            waiting[-1] += data
+        else:
+            waiting.append(data)
+
+    def _next(self, room: int) -> bytes:
+        """Takes of what waits as much as there is room for."""
+        waiting = self._waiting
+        parts: list[bytes] = []
+        while waiting and room > 0:
+            data, at = waiting[0], self._at
+            if len(data) - at > room:
+                self._at = at + room
+                parts.append(data[at : at + room])
+                break
+            waiting.popleft()
+            self._at = 0
+            data = data[at:] if at else data
+            parts.append(data)
+            room -= len(data)
+        return parts[0] if len(parts) == 1 else b"".join(parts)
 
     def send_trailers(self, trailers: Headers) -> None:
         """Ends our half."""
@@ -128,29 +158,22 @@ class H2Stream:
         sent = 0
         session = self.session
         while self._waiting and not self.closed:
-            data, at = self._waiting[0], self._at
             room = min(self.send_window, most - sent, session.peer_frame_size)
             if room <= 0:
                 break
-            if len(data) - at > room:
-                self._at = at + room
-                data = data[at : at + room]
-            else:
-                del self._waiting[0]
-                self._at = 0
-                data = data[at:] if at else data
+            data = self._next(room)
             size = len(data)
             sent += size
             self.send_window -= size
             self._waiting_size -= size
             last = self._end_waits and not self._waiting
-            session.send_data(self.number, data, last and not self._trailers)
+            session.send_data(self, data, last and not self._trailers)
         if self._end_waits and not self._waiting and not self.closed:
             self._end_waits = False
             if self._trailers:
                 session.send_block(self.number, self._trailers, True)
             elif not sent:
-                session.send_data(self.number, b"", True)
+                session.send_data(self, b"", True)
             self._local_end()
         elif self.blocked and self._waiting_size <= LOW_WATER:
             self.blocked = False
@@ -187,7 +210,7 @@ class H2Stream:
 
     def _close(self) -> None:
         self.closed = True
-        self._waiting = []
+        self._waiting.clear()
         self._waiting_size = 0
         credit, self._withheld = self._withheld, 0
         self.session.forget(self, credit)

@@ -483,8 +483,54 @@ def test_frames_that_nobody_takes_are_bounded() -> None:
     stream = session.seen[1]
     stream.send_head([(b":status", b"200")], False)
     for _ in range(60):
-        stream.send_data(b"d", False)
+        stream.send_data(b"d" * 1024, False)
     assert session.floods.overflow == "http2.outbound_frames_flood"
+    session.receive(frame(frames.PING, 0, 0, b"12345678"))
+    assert session.violation is None  # before anybody has tried to write it
+    session.judge_unsent()
+    assert session.violation is not None
+    assert session.violation.code == frames.ENHANCE_YOUR_CALM
+
+
+def test_frames_that_were_taken_after_all_are_forgiven() -> None:
+    session = server(Http2(max_outbound_frames=50))
+    session.receive(headers(1))
+    for _ in range(60):
+        session.seen[1].send_data(b"d" * 1024, False)
+    session.take()
+    session.judge_unsent()
+    assert session.violation is None
+
+
+def test_small_pieces_of_a_stream_go_out_as_one_frame_also_when_others_come_between() -> None:
+    session = server()
+    session.receive(headers(1) + headers(3))
+    for _ in range(300):
+        session.seen[1].send_data(b"a", False)
+        session.seen[3].send_data(b"b", False)
+    session.seen[1].send_data(b"", True)
+    assert parsed(session.take()) == [
+        (frames.DATA, frames.END_STREAM, 1, b"a" * 300),
+        (frames.DATA, 0, 3, b"b" * 300),
+    ]
+    session.seen[3].send_data(b"c", True)  # what was taken is not touched any more
+    assert parsed(session.take()) == [(frames.DATA, frames.END_STREAM, 3, b"c")]
+
+
+def test_small_pieces_that_wait_go_out_in_large_frames() -> None:
+    session = server()
+    session.receive(headers(1))
+    session.blocked = True
+    data = bytes(number % 251 for number in range(40_000))
+    for at in range(0, len(data), 2):
+        session.seen[1].send_data(data[at : at + 2], False)
+    session.seen[1].send_data(b"", True)
+    session.blocked = False
+    session.drain()
+    sent = parsed(session.take())
+    assert b"".join(payload for *_, payload in sent) == data
+    assert [len(payload) for *_, payload in sent] == [16384, 16384, 40_000 - 2 * 16384]
+    assert sent[-1][1] == frames.END_STREAM
 
 
 def test_what_was_taken_does_not_count() -> None:
