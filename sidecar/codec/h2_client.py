@@ -86,8 +86,10 @@ class ClientConnection(Session):
         self._received.value += len(data)
         box = self._outbox
         box.begin()
-        self.receive(data)
-        box.end()
+        try:
+            self.receive(data)
+        finally:
+            box.end()
 
     def eof_received(self) -> bool:
         self._end()

@@ -39,8 +39,17 @@ class Outbox:
         while touched:
             self._touched = []
             for connection in touched:
-                connection.flush()
+                self._flush_one(connection)
             touched = self._touched
+
+    def _flush_one(self, connection: Any) -> None:
+        """Whatever is wrong with one connection, the others are written to."""
+        try:
+            connection.flush()
+        except Exception as error:
+            self.loop.call_exception_handler(
+                {"message": "an HTTP/2 connection could not be written to", "exception": error}
+            )
 
 
 _current: list[Outbox] = []

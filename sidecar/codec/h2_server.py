@@ -239,8 +239,10 @@ class ServerConnection(Session):
                 return
         box = self._outbox
         box.begin()
-        self.receive(data)
-        box.end()
+        try:
+            self.receive(data)
+        finally:
+            box.end()
 
     def _take_preface(self, data: bytes) -> bytes:
         """What follows the preface, as far as it is there."""

@@ -173,8 +173,8 @@ class Session:
             return True
         return size <= self.send_window and size <= self.peer_frame_size and not self.blocked
 
-    def send_data(self, number: int, data: bytes, end: bool) -> None:
-        """A DATA frame, which the windows allow."""
+    def send_data(self, stream: H2Stream, data: bytes, end: bool) -> None:
+        """A DATA frame, which the windows allow, or more of the stream's last one, as long as that is small and here."""
         size = len(data)
         self.send_window -= size
         out = self.out
@@ -187,7 +187,8 @@ class Session:
                 out[at + 1] += data
                 return
         self.floods.data_frame()
-        self._put(head(size, DATA, END_STREAM if end else 0, number))
+        first = head(size, DATA, flags, stream.number)
+        self._put(first)
         if size:
             stream.frame_at, stream.frame_size, stream.frame_head = len(out) - 1, size, first
             out.append(data)
@@ -279,7 +280,8 @@ class Session:
                 raise ProtocolViolation(ENHANCE_YOUR_CALM, self.floods.overflow)
         except ProtocolViolation as violation:
             self._violated(violation)
-        self._reading = False
+        finally:
+            self._reading = False
 
     def _violated(self, violation: ProtocolViolation) -> None:
         self.ended = True
