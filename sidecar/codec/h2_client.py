@@ -25,6 +25,9 @@ if TYPE_CHECKING:
 _LAST_NUMBER: Final = (1 << 31) - 1
 # How many streams a host takes for all we know, until it has said.
 _UNTIL_SETTLED: Final = 100
+_PING: Final = b"asyncmsh"
+# How long a host has to take the reason for the end.
+_LINGER: Final = 1.0
 
 
 class ClientConnection(Session):
@@ -209,14 +212,14 @@ class ClientConnection(Session):
 
     def _keep_alive(self) -> None:
         """A PING; if it is not answered in time the host is gone, whatever TCP thinks."""
-        self.send_ping(b"asyncmsh")
+        self.send_ping(_PING)
         self._ping = self._loop.call_later(self.options.keepalive.timeout, self._no_answer)
 
     def _no_answer(self) -> None:
         self._end()
 
     def on_pong(self, data: bytes) -> None:
-        if self._ping is not None:
+        if self._ping is not None and data == _PING:
             self._ping.cancel()
             self._ping = self._loop.call_later(self._until_ping(), self._keep_alive)
 

@@ -62,8 +62,11 @@ def _custom(reader: Reader) -> tuple[tuple[int, int], ...]:
 def _keepalive(reader: Reader | None) -> Keepalive:
     if reader is None:
         return Keepalive()
+    interval, timeout = reader.seconds("interval"), reader.seconds("timeout")
+    if interval and not timeout:
+        reader.problem("is required with interval", "timeout")
     return Keepalive(
-        interval=reader.seconds("interval"),
-        timeout=reader.seconds("timeout"),
+        interval=interval,
+        timeout=timeout,
         jitter=reader.percent("interval_jitter", 15.0) / 100,
     )

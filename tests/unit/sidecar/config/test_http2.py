@@ -65,6 +65,7 @@ def test_the_old_name_of_what_a_bad_message_ends() -> None:
     ("options", "why"),
     [
         ({"allow_metadata": True}, "only false is"),
+        ({"connection_keepalive": {"interval": "1s"}}, "required with interval"),
         ({"custom_settings_parameters": [{"identifier": 2, "value": 1}]}, "push is not offered"),
         ({"custom_settings_parameters": [{"identifier": 4, "value": 1}]}, "initial_stream_window_size"),
         (
