@@ -138,12 +138,13 @@ def request(fields: list[Field], *, extended_connect: bool = False) -> RequestHe
     indexed_headers: dict[bytes, bytes] = {}
     head = RequestHead(b"", b"", headers, hop_headers, indexed_headers, HTTP2)
     seen = 0  # pseudo-header fields, a bit each
+    host = False
     for field in fields:
         kind = field.kind
         if kind == PLAIN:
             headers.append(field.pair)
         elif kind >= _FIRST_PSEUDO:
-            late = bool(headers) or len(hop_headers) > (seen >> AUTHORITY & 1)
+            late = host or bool(headers) or len(hop_headers) > (seen >> AUTHORITY & 1)
             seen = _pseudo(head, kind, field.pair[1], seen, late=late)
         elif kind == KNOWN:
             _note(indexed_headers, field.pair)
@@ -152,8 +153,14 @@ def request(fields: list[Field], *, extended_connect: bool = False) -> RequestHe
             _crumble(headers, field.pair)
         elif kind == LENGTH:
             _length(hop_headers, field.pair[1])
-        elif kind != HOST or not seen & 1 << AUTHORITY:
+        elif kind != HOST:
             _note(hop_headers, field.pair)
+        elif host:
+            raise MalformedError(INVALID_FIELD)
+        else:
+            host = True
+            if not seen & 1 << AUTHORITY:
+                hop_headers[b"host"] = field.pair[1]
     if seen & _USUAL != _USUAL_REQUEST or head.method == b"CONNECT":
         _complete(head, seen, extended_connect)
     return head
@@ -229,7 +236,7 @@ def _crumble(headers: Headers, pair: Header) -> None:
 
 
 def _length(hop_headers: dict[bytes, bytes], value: bytes) -> None:
-    if hop_headers.get(b"content-length", value) != value:
+    if b"content-length" in hop_headers:
         raise MalformedError(INVALID_FIELD)
     hop_headers[b"content-length"] = value
 
@@ -254,6 +261,8 @@ def response(fields: list[Field]) -> ResponseHead:
             raise MalformedError(INVALID_FIELD if kind != BAD_MESSAGE else INVALID_MESSAGE)
     if head.status < 100 or head.status == 101:  # §8.6: there is no switching of protocols
         raise MalformedError(INVALID_MESSAGE)
+    if (head.status < 200 or head.status == 204) and length_of(hop_headers) > 0:
+        raise MalformedError(INVALID_MESSAGE)  # neither has a body (RFC 9110 §8.6)
     return head
 
 
@@ -262,4 +271,6 @@ def trailers(fields: list[Field]) -> Headers:
     for field in fields:
         if field.kind >= _FIRST_PSEUDO:
             raise MalformedError(INVALID_FIELD)
+        if field.kind == LENGTH:
+            raise MalformedError(INVALID_MESSAGE)
     return [field.pair for field in fields]

@@ -59,11 +59,22 @@ def test_repeated_fields_read_as_one_and_travel_as_they_are() -> None:
         ([(b"x-a", b"1"), (b":protocol", b"late")], INVALID_FIELD),
         ([(b"content-length", b"x")], INVALID_FIELD),
         ([(b"content-length", b"1"), (b"content-length", b"2")], INVALID_FIELD),
+        ([(b"content-length", b"1"), (b"content-length", b"1")], INVALID_FIELD),
+        ([(b"host", b"a"), (b"host", b"a")], INVALID_FIELD),
     ],
 )
 def test_fields_that_make_a_request_malformed(more: Headers, detail: str) -> None:
     with pytest.raises(MalformedError, match=detail):
         request(GET + more)
+
+
+def test_a_host_stands_behind_the_pseudo_header_fields_and_says_nothing_beside_an_authority() -> None:
+    assert request([*GET, (b"host", b"b")]).hop_headers == {b"host": b"a"}
+    without = [field for field in GET if field[0] != b":authority"]
+    assert request([*without, (b"host", b"b")]).hop_headers == {b"host": b"b"}
+    for early in ([(b"host", b"b"), *GET], [*GET[:3], (b"host", b"b"), GET[3]]):
+        with pytest.raises(MalformedError, match=INVALID_FIELD):
+            request(early)
 
 
 @pytest.mark.parametrize("missing", [b":method", b":scheme", b":path"])
@@ -104,6 +115,9 @@ def test_a_response() -> None:
         [(b"x-a", b"1"), (b":status", b"200")],
         [(b":status", b"200"), (b":path", b"/")],
         [(b":status", b"200"), (b"connection", b"close")],
+        [(b":status", b"200"), (b"content-length", b"1"), (b"content-length", b"1")],
+        [(b":status", b"204"), (b"content-length", b"1")],
+        [(b":status", b"103"), (b"content-length", b"1")],
     ],
 )
 def test_malformed_responses(headers: Headers) -> None:
@@ -116,6 +130,16 @@ def test_trailers_have_no_pseudo_header_fields() -> None:
     assert h2_heads.trailers(good) == [(b"grpc-status", b"0")]
     with pytest.raises(MalformedError):
         h2_heads.trailers([*good, Field(b":status", b"200", h2_heads.response_kind(b":status", b"200"))])
+
+
+def test_trailers_tell_no_length() -> None:
+    for kind in (h2_heads.request_kind, h2_heads.response_kind):
+        with pytest.raises(MalformedError, match=h2_heads.INVALID_MESSAGE):
+            h2_heads.trailers([Field(b"content-length", b"3", kind(b"content-length", b"3"))])
+
+
+def test_no_content_may_say_that_it_has_none() -> None:
+    assert response([(b":status", b"204"), (b"content-length", b"0")]).status == 204
 
 
 def test_names_are_forgotten_when_there_are_many() -> None:
