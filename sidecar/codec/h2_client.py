@@ -67,6 +67,7 @@ class ClientConnection(Session):
         self._closing = False
         self._idle_since = 0.0
         self._ping: asyncio.TimerHandle | None = None
+        self._linger: asyncio.TimerHandle | None = None
         self._received: Counter = pool.stats.upstream_cx_rx_bytes_total
         self._sent: Counter = pool.stats.upstream_cx_tx_bytes_total
 
@@ -103,6 +104,8 @@ class ClientConnection(Session):
         self._deadlines.remove(self)
         if self._ping is not None:
             self._ping.cancel()
+        if self._linger is not None:
+            self._linger.cancel()
         self._closing = True
         in_use = bool(self.streams)
         self.end_streams("")
@@ -294,4 +297,5 @@ class ClientConnection(Session):
         self.end_streams(violation.detail)
         self._closing = True
         self.ended_here = True
+        self._linger = self._loop.call_later(_LINGER, self.transport.abort)
         self.transport.close()

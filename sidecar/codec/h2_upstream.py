@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from sidecar.codec import h2_heads
-from sidecar.codec.h2_frames import CANCEL, NO_ERROR, REFUSED_STREAM
+from sidecar.codec.h2_frames import CANCEL, NO_ERROR, PROTOCOL_ERROR, REFUSED_STREAM
 from sidecar.codec.h2_stream import H2Stream
 from sidecar.http.head import RequestHead, ResponseHead
 from sidecar.http.headers import Headers
@@ -51,6 +51,10 @@ class ClientStream(H2Stream):
         self._method = head.method
         self._asks_upgrade = bool(head.upgrade)
         self.connection.number(self)
+        if b"@" in head.authority:  # an HTTP/2 server may end the connection that others share (RFC 9113 §8.3.1)
+            self.end_by_peer()
+            self.on_reset(PROTOCOL_ERROR, h2_heads.INVALID_FIELD)
+            return
         bare = end and not body and not trailers
         self.send_head(_fields(head, length), bare)
         if not bare and (body or end):
@@ -90,7 +94,11 @@ class ClientStream(H2Stream):
         if self._asks_upgrade and head.status == 200:
             head.status = 101
             head.hop_headers[b"connection"] = b"upgrade"
+            if end:
+                self.remote_end()
             handler.on_switching(head)
+            if end and self.handler is not None:
+                self._far_end_gone(self.handler)
             return
         length = 0 if end else h2_heads.length_of(head.hop_headers)
         self.body_left = 0 if self.bodiless(head.status) else length
@@ -133,6 +141,9 @@ class ClientStream(H2Stream):
     def on_trailers(self, trailers: Headers) -> None:
         handler = self.handler
         if handler is None:
+            return
+        if self._tunnel:
+            self._far_end_gone(handler)
             return
         self._complete()
         handler.on_response_body(b"", True, trailers)
