@@ -44,6 +44,9 @@ _LEFT: Final = 3
 _RESETS_LOOKED_AT: Final = 500
 _PREMATURE: Final = 1.0
 
+# How long a client has to take the reason for the end where there is no delayed_close_timeout.
+_LINGER: Final = 1.0
+
 _REMOTE_RESET: Final = "http2.remote_reset"
 _CODES: Final = {
     ResetReason.REMOTE_REFUSED: REFUSED_STREAM,
@@ -65,6 +68,8 @@ class ServerStream(H2Stream):
         self.handler: RequestHandler | None = None
         self.began = monotonic()
         self.no_request = False  # its head is malformed
+        self.flush_left = 0  # so much of the answer had not been taken
+        self.flush_since = 0.0  # at this time
 
     # ── the handler's side ────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -103,10 +108,12 @@ class ServerStream(H2Stream):
             self._answered()
         if not trailers:
             self.send_data(data, end)
-            return
-        if data:
-            self.send_data(data, False)
-        self.send_trailers(list(trailers))
+        else:
+            if data:
+                self.send_data(data, False)
+            self.send_trailers(list(trailers))
+        if end and self.waiting:
+            self.connection.on_flushing(self)
 
     def _answered(self) -> None:
         """The answer is complete with what is sent next: nobody wants what still comes of the request."""
@@ -195,6 +202,8 @@ class ServerConnection(Session):
         self._outbox = outbox(manager.loop)
         self._preface = PREFACE  # what of it has not come yet
         self._draining = _STAYS
+        self._highest_seen = 0  # of the streams that came too late to be answered
+        self._flushing: dict[int, ServerStream] = {}  # answers that are complete, and not all taken
         self._drain_at = NEVER
         self._gone = False
         self._closing = False
@@ -301,6 +310,7 @@ class ServerConnection(Session):
                 return
             raise ProtocolViolation(STREAM_CLOSED, "http2.stream_closed")
         if self._draining == _LEFT:
+            self._highest_seen = max(self._highest_seen, number)
             return  # it was told that this one would not be answered
         self.last_peer_stream = number
         self.floods.streams += 1
@@ -348,7 +358,7 @@ class ServerConnection(Session):
         return False
 
     def is_known(self, number: int) -> bool:
-        return number % 2 == 1 and number <= self.last_peer_stream
+        return number % 2 == 1 and number <= max(self.last_peer_stream, self._highest_seen)
 
     def on_peer_reset(self) -> None:
         self.http2_stats.rx_reset.value += 1
@@ -358,6 +368,7 @@ class ServerConnection(Session):
 
     def on_stream_closed(self, stream: H2Stream) -> None:
         self._finished += 1
+        self._flushing.pop(stream.number, None)
         if not self.streams:
             self._idle_since = monotonic()
             if self._draining == _LEFT:
@@ -375,7 +386,12 @@ class ServerConnection(Session):
         self.end_streams(violation.detail)
         self._closing = True
         self.ended_here = True
-        self.deadline = monotonic() + (self.config.delayed_close_timeout or NEVER)
+        if self.config.delayed_close_timeout:
+            self.deadline = monotonic() + self.config.delayed_close_timeout
+            return
+        self.deadline = monotonic() + _LINGER
+        self.flush()
+        self.transport.close()
 
     def on_premature_reset(self) -> None:
         """The client has reset a stream that had hardly begun."""
@@ -391,6 +407,9 @@ class ServerConnection(Session):
             self.deadline = NEVER
             self.transport.abort()
             return
+        flushing = self._give_up_flushing(now) if self._flushing else NEVER
+        if self._closing:
+            return
         if now >= self._drain_at:
             self._say_last()
         elif self._draining >= _LEAVES:
@@ -402,7 +421,30 @@ class ServerConnection(Session):
             self.stats.downstream_cx_idle_timeout.value += 1
             self._announce_end(now)
         if not self._closing:
-            self.deadline = min(self.manager.next_look(now, self._opened, self._idle_since), self._drain_at)
+            look = self.manager.next_look(now, self._opened, self._idle_since)
+            self.deadline = min(look, self._drain_at, flushing)
+
+    def on_flushing(self, stream: ServerStream) -> None:
+        """An answer is complete, but not all of it can go out: nobody else watches it from here on."""
+        timeout = self.config.stream_idle_timeout
+        if timeout:
+            self._flushing[stream.number] = stream
+            stream.flush_left, stream.flush_since = stream.waiting, monotonic()
+            self.deadline = min(self.deadline, stream.flush_since + timeout)
+
+    def _give_up_flushing(self, now: float) -> float:
+        """Resets the streams whose client takes nothing any more; when to look again."""
+        timeout = self.config.stream_idle_timeout
+        look = NEVER
+        for stream in list(self._flushing.values()):
+            if stream.waiting != stream.flush_left:
+                stream.flush_left, stream.flush_since = stream.waiting, now
+            if now - stream.flush_since >= timeout:
+                self.http2_stats.tx_flush_timeout.value += 1
+                stream.abort(INTERNAL_ERROR)
+            else:
+                look = min(look, stream.flush_since + timeout)
+        return look
 
     def may_leave(self, may: bool) -> None:
         if self._draining < _LEAVES:

@@ -304,6 +304,7 @@ class Http2Stats(Group):
     rx_messaging_error: Counter
     rx_reset: Counter
     stream_refused_errors: Counter
+    tx_flush_timeout: Counter
     tx_reset: Counter
 
     def violation(self, detail: str) -> None:
