@@ -23,6 +23,14 @@ TAKES_TRAILERS = Up(
 CHUNKED = request("/chunks", "Transfer-Encoding: chunked", method="POST", body=b"5\r\nhello\r\n0\r\nx-sum: 5\r\n\r\n")
 WITH_TRAILERS: Plan = [AwaitBody(), Head(), Body(b"ok"), Trailers((("x-sum", "2"),))]
 SLOW: Plan = [AwaitBody(), Pause(2.0)]
+# Answers that are none.
+NO_ANSWERS: dict[str, Plan] = {
+    "no_content_with_a_length": [AwaitBody(), Head(204, (("content-length", "5"),), end=True)],
+    "hints_with_a_length": [AwaitBody(), Head(103, (("content-length", "5"),)), *reply()[1:]],
+    "two_equal_lengths": [AwaitBody(), Head(200, (("content-length", "2"),) * 2), Body(b"ok", end=True)],
+    "trailers_with_the_length": [AwaitBody(), Head(), Body(b"ok"), Trailers((("content-length", "2"),))],
+    "trailers_with_another_length": [AwaitBody(), Head(), Body(b"ok"), Trailers((("content-length", "3"),))],
+}
 COOKIES = (("set-cookie", "a=1"), ("set-cookie", "b=2"))
 ALL = {"match": {"prefix": "/"}}
 HI = {"inline_string": "hi"}
@@ -59,6 +67,20 @@ CASES = (
         request(),
         clusters=UP,
         h2_script=[reply(200, b"ok", ("set-cookie", "a=1"), ("set-cookie", "b=2"))],
+    ),
+    *(Case(f"h2_answer_{name}", h2=(Request(), Over()), clusters=UP, h2_script=[p]) for name, p in NO_ANSWERS.items()),
+    Case(
+        "h2_answer_no_content_of_length_zero",
+        request(),
+        clusters=UP,
+        h2_script=[reply(204, b"", ("content-length", "0"))],
+    ),
+    Case("h1_user_in_host", request(host="u@%HOST%"), vhost={"domains": ["u@h1-user-in-host.test"]}),
+    Case(
+        "h1_to_h2_user_in_host",
+        request(host="u@%HOST%"),
+        vhost={"domains": ["u@h1-to-h2-user-in-host.test"]},
+        clusters=UP,
     ),
     # ── HTTP/2 → HTTP/1.1 ──
     Case("h2_to_h1_get", h2=(Request("/get", (("x-a", "1"),)), Over())),
