@@ -70,13 +70,13 @@ async def _run(
     rules: tuple[tuple[str, ...], tuple[str, ...]],
     output: str,
 ) -> None:
+    import asyncio
+
     import aiohttp
     from aiohttp import web
 
     from mesh.shadow.compare import Comparison
     from mesh.shadow.server import Comparer
-
-    import asyncio
 
     stop = asyncio.Event()
     for number in (signal.SIGINT, signal.SIGTERM):

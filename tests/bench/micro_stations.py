@@ -13,6 +13,7 @@ from sidecar.codec import render as heads
 from sidecar.codec.h1_parser import RequestParser, ResponseParser
 from sidecar.config import model
 from sidecar.http.exchange import Exchange
+from sidecar.http.head import RequestHead
 from sidecar.http.headers import Headers
 from sidecar.router.table import RouteTable
 from sidecar.telemetry.stats import ClusterStats, Stats
@@ -91,7 +92,9 @@ def render() -> Operations:
         (b"x-request-id", b"11111111-2222-4333-8444-555555555555"),
         (b"x-envoy-expected-rq-timeout-ms", b"15000"),
     ]
+    head = RequestHead(b"GET", b"/items?id=1", headers, {}, {})
+    head.authority = b"productpage:9080"
     return [
-        ("request head, 5 headers", lambda: heads.request_head(b"GET", b"/items?id=1", b"productpage:9080", headers)),
+        ("request head, 5 headers", lambda: heads.request_head(head, b"")),
         ("response head, 5 headers", lambda: heads.response_head(200, headers)),
     ]

@@ -67,7 +67,8 @@ def run(clean: Path, cwd: Path, *command: str) -> subprocess.CompletedProcess[st
 
 @pytest.mark.fault(40)
 def test_the_demo_runs_in_an_empty_folder(clean: Path, empty: Path) -> None:
-    more = ("--no-tui", "--network", free_network(), "--port", str(free_port()))
+    # So few pages that the machine may have other things to do.
+    more = ("--no-tui", "--rate", "5", "--network", free_network(), "--port", str(free_port()))
     done = run(clean, empty, "mesh", "demo", "--duration", "20", *more)
     assert done.returncode == 0, done.stdout + done.stderr
     assert "success    100.00 %" in done.stdout
