@@ -87,7 +87,8 @@ class RequestParser:
             raise HeadError("http1.codec_error") from error
         line_end = head.find(b"\r\n")
         http10 = False
-        if head[line_end - 9 : line_end] != b" HTTP/1.1":  # cheaper than llhttp's version, which is text made anew
+        # Cheaper than llhttp's version, which is text made anew. (Compiled, a slice must not begin behind its end.)
+        if line_end < 9 or head[line_end - 9 : line_end] != b" HTTP/1.1":
             version = llhttp.get_http_version()
             http10 = version != "1.1"
             if version not in ("1.1", "1.0"):

@@ -74,7 +74,7 @@ async def test_a_broken_file_keeps_its_last_good_version(
     assert "routes.yaml:" in caplog.text
     (root / "routes.yaml").write_text(text(route("a", "v2")))
     await eventually(lambda: source.revision == 3)
-    assert source.problems() == ()
+    await eventually(lambda: source.problems() == ())
     assert await names(source) == {"a": "v2", "c": "v1"}
 
 
