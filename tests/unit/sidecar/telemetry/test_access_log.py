@@ -187,8 +187,10 @@ def test_a_pipe_that_nobody_reads_costs_lines_not_requests(
         sink.write(b"x" * FLUSH_SIZE)
     assert stats.counter("filesystem.write_failed").value > 0
     assert sink._writer is not None
+    readable = select.poll()
+    readable.register(reader, select.POLLIN)
     while sink._writer._waiting:
-        select.select([reader], [], [], 0.01)
+        readable.poll(10)
         with suppress(BlockingIOError):
             os.read(reader, 1 << 20)
     sinks.close()
