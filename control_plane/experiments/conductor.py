@@ -77,19 +77,28 @@ class Conductor:
         return self._stages[self.state.stage if self.state is not None else 0]
 
     async def run(self) -> None:
-        self.state = self._ledger.find(self.key)
-        if self.state is not None and self.state.phase is Phase.RUNNING:
-            self.state = self.state.with_event(self._event("resumed", "the control plane was started again"))
+        found = False
         while self.state is None or not self.state.phase.ended:
             try:
+                if not found:
+                    self._find()
+                    found = True
                 await self._once()
             except Exception as error:  # whatever it is, the next look may still end what hurts
                 self._failed(error)
             await asyncio.sleep(self.spec.interval)
 
+    def _find(self) -> None:
+        """What an earlier process has left of it."""
+        self.state = self._ledger.find(self.key)
+        if self.state is not None and self.state.phase is Phase.RUNNING:
+            self.state = self.state.with_event(self._event("resumed", "the control plane was started again"))
+
     async def _once(self) -> None:
         if self.state is None:
             await self._begin()
+            return
+        if self.state.phase.ended:
             return
         async with self._acting:
             if self.state.phase is Phase.RUNNING and self._ledger.routes(self._route) != self.state.written:
@@ -300,7 +309,8 @@ class Conductor:
         body = {"experiment": self.key.name, "namespace": self.key.namespace, "stage": self.stage.name}
         try:
             timeout = aiohttp.ClientTimeout(total=WEBHOOK_SECONDS)
-            async with self._session.post(self.stage.webhook, json=body, timeout=timeout) as answer:
+            post = self._session.post(self.stage.webhook, json=body, timeout=timeout, allow_redirects=False)
+            async with post as answer:
                 agreed, said = answer.status == 200, str(answer.status)
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
             agreed, said = False, str(error) or type(error).__name__

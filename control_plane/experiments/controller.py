@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Iterable
-from typing import Final
+from collections.abc import Callable, Coroutine, Iterable
+from typing import Any, Final
 
 import aiohttp
 
@@ -40,6 +40,7 @@ class Experiments:
         self._tasks = TaskOwner("experiments")
         self._running: dict[Key, asyncio.Task[None]] = {}
         self._session: aiohttp.ClientSession | None = None
+        self._troubles: dict[Key, str] = {}
         self.conductors: dict[Key, Conductor] = {}
 
     async def start(self) -> None:
@@ -52,13 +53,10 @@ class Experiments:
             await self._session.close()
 
     async def _follow(self) -> None:
-        """Keeps a task for each experiment that there is."""
+        """Keeps a task for each experiment that there is. What one of them meets does not keep it from the others."""
         while True:
             news = self._store.news
-            try:
-                await self._settle()
-            except MeshError as error:
-                log.error("experiments: %s", error)
+            await self._settle()
             try:
                 async with asyncio.timeout(LOOK_SECONDS):
                     await news.wait()
@@ -69,15 +67,29 @@ class Experiments:
         wanted = {key: resource for key, resource in self._store.accepted.resources.items() if key.kind == EXPERIMENT}
         for key, conductor in list(self.conductors.items()):
             if wanted.get(key) is None or wanted[key].spec != conductor.spec:
-                await self._end(key)
+                await self._attempt(key, self._end(key))
         for key in [key for key in self._store.accepted.resources if key.kind == RUN]:
             if Key(EXPERIMENT, key.namespace, key.name) not in wanted:
-                await self._ledger.forget(key, self._clock.wall())
+                await self._attempt(key, self._ledger.forget(key, self._clock.wall()))
         for key, resource in wanted.items():
             if key not in self.conductors:
-                self._begin(key, resource.spec)
+                await self._attempt(key, self._begin(key, resource.spec))
 
-    def _begin(self, key: Key, spec: object) -> None:
+    async def _attempt(self, key: Key, work: Coroutine[Any, Any, None]) -> None:
+        """Whatever goes wrong is said once, in the log and in the experiment's status, and is tried again."""
+        try:
+            await work
+        except Exception as error:
+            trouble = str(error) if isinstance(error, MeshError) else f"{type(error).__name__}: {error}"
+            if self._troubles.get(key) != trouble:
+                self._troubles[key] = trouble
+                log.error("%s: %s", key, trouble, exc_info=None if isinstance(error, MeshError) else error)
+            if key in self.conductors:
+                self.conductors[key].next = trouble
+        else:
+            self._troubles.pop(key, None)
+
+    async def _begin(self, key: Key, spec: object) -> None:
         assert self._session is not None  # noqa: S101
         collector = ProxyCollector(self._session, self._workloads)
         conductor = Conductor(key, spec, self._ledger, collector, self._session, self._clock)  # type: ignore[arg-type]
