@@ -5,12 +5,14 @@ from __future__ import annotations
 import asyncio
 import logging
 from dataclasses import replace
+from random import Random
 from typing import Any, Final
 
 import aiohttp
 
 from control_plane.experiments.collector import Collector, PrometheusCollector
 from control_plane.experiments.ledger import VIRTUAL_SERVICE, Document, Ledger, ended
+from control_plane.experiments.lookout import Lookout
 from mesh.clock import Clock
 from mesh.errors import MeshError
 from mesh.experiments.data import Counts
@@ -18,12 +20,10 @@ from mesh.experiments.lifecycle import Action, Decision, Observation, decide, wi
 from mesh.experiments.resource import Experiment
 from mesh.experiments.routes import RouteError
 from mesh.experiments.run import Event, Phase, Point, Run, brief
-from mesh.experiments.samples import UNKNOWN, Meter
+from mesh.experiments.schedule import early
 from mesh.experiments.stages import (
-    Role,
     Stage,
     checks,
-    observed_host,
     route_name,
     routes_of,
     settled_routes,
@@ -31,7 +31,6 @@ from mesh.experiments.stages import (
 )
 from mesh.experiments.verdict import Judgement, Verdict, explain, judge
 from mesh.istio.resource import Key
-from mesh.naming import service_host
 
 log = logging.getLogger(__name__)
 
@@ -51,6 +50,7 @@ class Conductor:
         collector: Collector,
         session: aiohttp.ClientSession,
         clock: Clock,
+        chance: Random | None = None,
     ) -> None:
         self.key = key
         self.spec = spec
@@ -58,14 +58,13 @@ class Conductor:
         self.judgement = NO_JUDGEMENT
         self.next = ""  # what is waited for, or was decided last
         self._ledger = ledger
-        self._prometheus = PrometheusCollector(session, spec.prometheus) if spec.prometheus else None
-        self._collector: Collector = self._prometheus or collector
+        prometheus = PrometheusCollector(session, spec.prometheus) if spec.prometheus else None
+        self._lookout = Lookout(key, spec, ledger, collector, prometheus, chance or Random())
         self._session = session
         self._clock = clock
         self._stages = stages(spec)
         self._checks = checks(spec)
         self._route = Key(VIRTUAL_SERVICE, key.namespace, route_name(spec))
-        self._meter = Meter()
         self._heard = clock.monotonic()
         self._answered = clock.monotonic()  # when every guard's query last had a number
         self._unanswered = False  # and whether it has been said that one has none
@@ -135,12 +134,10 @@ class Conductor:
 
     async def _look(self) -> Observation:
         assert self.state is not None  # noqa: S101
-        pages = await self._collector.look(service_host(observed_host(self.spec), self.key.namespace))
-        now = self._clock.monotonic()
-        if not pages:
-            return Observation(self._clock.wall(), Counts(), now - self._heard)
-        done = self._meter.take(pages)
-        baseline, candidate, lost = self._sides(done)
+        sides = await self._lookout.look(self.stage)
+        if sides is None:
+            return Observation(self._clock.wall(), Counts(), self._clock.monotonic() - self._heard)
+        baseline, candidate, lost = sides
         state = self.state
         recent = candidate.plus(lost)
         sent = baseline.requests + candidate.requests
@@ -154,7 +151,7 @@ class Conductor:
             brief(state.candidate),
         )
         self.state = state.with_point(point)
-        answers = await self._answers()
+        answers = await self._lookout.answers()
         return Observation(self._clock.wall(), recent, 0.0, answers, unanswered=self._unanswered_for(answers))
 
     def _unanswered_for(self, answers: tuple[float | None, ...]) -> float:
@@ -169,43 +166,6 @@ class Conductor:
             self.state = self.state.with_event(self._event("no data", reason))
             log.warning("experiment %s: %s", self.key.name, reason)
         return now - self._answered
-
-    def _sides(self, done: dict[str, Counts]) -> tuple[Counts, Counts, Counts]:
-        """What baseline and candidate did, and what found no host of either."""
-        everything = Counts()
-        for counts in done.values():
-            everything = everything.plus(counts)
-        match self.stage.role:
-            case Role.BASELINE:
-                return everything, Counts(), Counts()
-            case Role.CANDIDATE:
-                return Counts(), everything, Counts()
-            case Role.NEITHER:
-                return Counts(), Counts(), everything
-        names = self._versions()
-        baseline, candidate = (done.get(name, Counts()) for name in names)
-        return baseline, candidate, done.get(UNKNOWN, Counts())
-
-    def _versions(self) -> tuple[str, str]:
-        """The `version` labels of the two subsets. MeshError where the metrics could not tell them apart."""
-        spec = self.spec
-        assert spec.baseline is not None and spec.candidate is not None  # noqa: S101  (its rules)
-        known = self._ledger.subset_versions(spec.target.host, self.key.namespace)
-        for subset in (spec.baseline.subset, spec.candidate.subset):
-            if subset not in known:
-                raise RouteError(f"no DestinationRule gives {spec.target.host} a subset {subset}")
-            if not known[subset]:
-                raise RouteError(f"the subset {subset} of {spec.target.host} has no label `version` to be known by")
-        names = known[spec.baseline.subset], known[spec.candidate.subset]
-        if names[0] == names[1]:
-            raise RouteError(f"both subsets are version {names[0]}: the metrics cannot tell them apart")
-        return names
-
-    async def _answers(self) -> tuple[float | None, ...]:
-        queries = [guard.promql for guard in self.spec.guards if guard.promql]
-        if self._prometheus is None:
-            return ()
-        return tuple([await self._prometheus.number(query) for query in queries])
 
     def _judge(self) -> Judgement:
         assert self.state is not None  # noqa: S101
@@ -225,10 +185,13 @@ class Conductor:
     # ── acting ────────────────────────────────────────────────────────────────────────────────────────────────────────
 
     async def _begin(self) -> None:
-        """The first stage. Nothing is begun that could not be measured."""
+        """The first stage, when its time has come. Nothing is begun that could not be measured."""
+        if reason := early(self.spec.schedule, self._clock.wall()):
+            self.next = reason
+            return
         if self.spec.baseline is not None:
-            self._versions()
-        await self._look_ahead()
+            self._lookout.versions()
+        await self._look_ahead(self._stages[0])
         original = self._ledger.routes(self._route)
         now = self._clock.wall()
         run = Run(began=now, stage_began=now, original=original, written=original)
@@ -238,13 +201,11 @@ class Conductor:
             self.state = written
             log.info("experiment %s began", self.key.name)
 
-    async def _look_ahead(self) -> None:
+    async def _look_ahead(self, stage: Stage) -> None:
         """Marks what was counted before; MeshError when nobody can be heard, for then nothing could be undone in time."""
-        pages = await self._collector.look(service_host(observed_host(self.spec), self.key.namespace))
-        if not pages:
+        if not await self._lookout.mark(stage):
             where = self.spec.prometheus or "any proxy"
             raise RouteError(f"no metrics can be had from {where}: the experiment waits")
-        self._meter.take(pages)
         self._heard = self._answered = self._clock.monotonic()
 
     async def _act(self, decision: Decision) -> None:
@@ -274,6 +235,10 @@ class Conductor:
             stage_requests=self.state.candidate.requests,
             approved=False,
         )
+        if self._stages[index].reporter != self.stage.reporter:
+            # What proxies of one side saw is not added to what those of the other did: the evidence begins anew.
+            await self._look_ahead(self._stages[index])
+            run = replace(run, baseline=Counts(), candidate=Counts(), stage_requests=0.0)
         run = run.with_event(self._event(f"stage {self._stages[index].name}", reason, run))
         await self._write(run, self._stage_routes(index, run.original))
 

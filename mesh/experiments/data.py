@@ -6,6 +6,7 @@ import math
 from bisect import bisect_left, bisect_right
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from random import Random
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,6 +93,31 @@ class Counts:
             failures=factor * self.failures,
             latencies=self.latencies.times(factor),
         )
+
+
+def halves(counts: Counts, chance: Random) -> tuple[Counts, Counts]:
+    """Each request to one of two sides with even chances, as if a route had drawn it. Failures and latencies are drawn for
+    themselves: checks ask about one of them at a time."""
+    failures = _half(counts.failures, chance)
+    requests = failures + _half(counts.requests - counts.failures, chance)
+    one = Counts(requests, failures, _half_latencies(counts.latencies, chance))
+    rest = tuple(a - b for a, b in zip(counts.latencies.counts, one.latencies.counts, strict=True))
+    others = Latencies(counts.latencies.bounds, rest, counts.latencies.total - one.latencies.total)
+    return one, Counts(counts.requests - requests, counts.failures - failures, others)
+
+
+def _half(count: float, chance: Random) -> float:
+    """How many of so many throws of a coin are heads."""
+    return float(chance.getrandbits(round(count)).bit_count())
+
+
+def _half_latencies(latencies: Latencies, chance: Random) -> Latencies:
+    drawn, below, sum_of = [], 0.0, 0.0
+    for count in (*latencies.counts, latencies.total):
+        sum_of += _half(count - below, chance)
+        drawn.append(sum_of)
+        below = count
+    return Latencies(latencies.bounds, tuple(drawn[:-1]), drawn[-1])
 
 
 def from_values(values: Sequence[float], bounds: Sequence[float]) -> Latencies:

@@ -30,7 +30,7 @@ def describe(
         "target": spec.target.host,
         "strategy": next(iter(document["spec"]["strategy"])),
         "baseline_name": spec.baseline.subset if spec.baseline else "before",
-        "candidate_name": spec.candidate.subset if spec.candidate else "during the fault",
+        "candidate_name": _candidate(spec),
         "alpha": spec.alpha,
         "interval": spec.interval,
         "stages": [{"name": stage.name, "weight": stage.weight} for stage in row],
@@ -60,6 +60,12 @@ def describe(
         "events": [asdict(event) for event in run.events],
         "points": [asdict(point) for point in run.points],
     }
+
+
+def _candidate(spec: Experiment) -> str:
+    if spec.candidate is not None:
+        return spec.candidate.subset
+    return "the other half" if spec.strategy.aa is not None else "during the fault"
 
 
 def side(counts: Counts, alpha: float) -> dict[str, Any]:

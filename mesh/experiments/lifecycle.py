@@ -14,6 +14,7 @@ from enum import StrEnum
 from mesh.experiments.data import Counts
 from mesh.experiments.resource import Experiment, Guard, Undecided
 from mesh.experiments.run import Run
+from mesh.experiments.schedule import closed
 from mesh.experiments.stages import Role, Stage
 from mesh.experiments.verdict import Judgement, State, Verdict
 
@@ -59,14 +60,14 @@ def decide(spec: Experiment, row: Sequence[Stage], run: Run, seen: Observation, 
         return Decision(Action.HOLD, seen.trouble)
     if seen.silent:
         return Decision(Action.HOLD, f"nothing is heard of the proxies, for {seen.silent:.0f} s now")
-    if judgement.verdict is Verdict.ROLL_BACK and spec.strategy.fault is None:
+    if judgement.verdict is Verdict.ROLL_BACK and spec.strategy.fault is None and spec.strategy.aa is None:
         return Decision(Action.ROLL_BACK, judgement.sentence().removeprefix("roll back: "))
     if reason := without_number(spec, stage, seen.promql):
         action = Action.ROLL_BACK if seen.unanswered > spec.no_data else Action.HOLD
         return Decision(action, f"{reason}, for {seen.unanswered:.0f} s now")
     if seen.now - run.began > spec.max_duration and judgement.verdict is not Verdict.PROMOTE:
         return _too_long(spec, judgement)
-    if reason := _unfinished(stage, run, seen.now):
+    if reason := _unfinished(stage, run, seen.now) or closed(spec.schedule, seen.now):
         return Decision(Action.HOLD, reason)
     if stage.webhook and not run.approved:
         return Decision(Action.ASK, f"asking {stage.webhook}")
@@ -145,9 +146,21 @@ def _last(spec: Experiment, judgement: Judgement) -> Decision:
         return Decision(Action.FINISH, judgement.sentence() if spec.checks else "its time is over")
     if spec.strategy.fault is not None:
         return Decision(Action.FINISH, hypothesis(judgement))
+    if spec.strategy.aa is not None:
+        return Decision(Action.FINISH, noise(judgement))
+    if spec.strategy.mirror is not None:
+        return Decision(Action.FINISH, judgement.sentence() if spec.checks else "its time is over")
     if judgement.verdict is Verdict.PROMOTE:
         return Decision(Action.PROMOTE, "every check holds")
     return Decision(Action.HOLD, judgement.sentence())
+
+
+def noise(judgement: Judgement) -> str:
+    """What a version beside itself shows: no difference, or a false alarm."""
+    found = [finding.name for finding in judgement.findings if finding.state is State.VIOLATED]
+    if found:
+        return f"a difference where there is none: {', '.join(found)}; a false alarm, or the two are not the same"
+    return f"no difference was seen; {judgement.sentence()}"
 
 
 def hypothesis(judgement: Judgement) -> str:

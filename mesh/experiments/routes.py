@@ -16,6 +16,7 @@ from mesh.errors import MeshError
 ANNOTATION: Final = "mesh.asyncmesh.io/experiment"
 API_VERSION: Final = "networking.istio.io/v1"
 COOKIE_SECONDS: Final = 86_400
+_MIRRORING: Final = frozenset(("mirror", "mirrors", "mirrorPercentage", "mirrorPercent", "mirror_percent"))
 
 Document = Mapping[str, Any]
 
@@ -61,6 +62,30 @@ def settle(
     """The VirtualService with everything that led to either version at one of them."""
     target = [{"destination": _destination(change, subset)}]
     return _changed(document, name, namespace, change.host, experiment, lambda route: [{**route, "route": target}])
+
+
+def mirror(
+    document: Document | None, name: str, namespace: str, change: Split, percent: int, experiment: str
+) -> dict[str, Any]:
+    """The VirtualService with everything at the baseline, and copies of so many percent for the candidate beside those
+    that are made already."""
+
+    def routes(route: Mapping[str, Any]) -> list[dict[str, Any]]:
+        kept = {key: value for key, value in route.items() if key not in _MIRRORING}
+        copies = {"destination": _destination(change, change.candidate), "percentage": {"value": percent}}
+        baseline = [{"destination": _destination(change, change.baseline)}]
+        return [{**kept, "route": baseline, "mirrors": [*_mirrors(route), copies]}]
+
+    return _changed(document, name, namespace, change.host, experiment, routes)
+
+
+def _mirrors(route: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    """Those of a route, in the newer way to write them."""
+    if "mirror" not in route:
+        return list(route.get("mirrors") or [])
+    whole = route.get("mirrorPercent", route.get("mirror_percent"))
+    percent = route.get("mirrorPercentage") or ({} if whole is None else {"value": whole})
+    return [{"destination": route["mirror"], **({"percentage": percent} if percent else {})}]
 
 
 def inject(document: Document | None, name: str, namespace: str, change: Injection, experiment: str) -> dict[str, Any]:

@@ -9,14 +9,19 @@ from typing import Any
 
 from mesh.experiments.checks import Check, ErrorShare, ErrorShareIncrease, LatencyLimit, LatencyRatio
 from mesh.experiments.resource import Check as CheckSpec
-from mesh.experiments.resource import Experiment, Step
-from mesh.experiments.routes import Injection, Split, inject, mark, settle, split
+from mesh.experiments.resource import Experiment
+from mesh.experiments.routes import Injection, Split, inject, mark, mirror, settle, split
+from mesh.experiments.samples import DESTINATION, SOURCE
+from mesh.experiments.strategy import Mirror, Step
 
 
 class Role(StrEnum):
-    """What a stage's traffic counts as: each version by its own name, or everything as one of the two."""
+    """What a stage's traffic counts as: each version by its own name, everything as one of the two, or the baseline's
+    own, told apart by chance. Copies are counted where they arrive."""
 
     VERSIONS = "versions"
+    COPIES = "copies"
+    HALVES = "halves"
     BASELINE = "baseline"
     CANDIDATE = "candidate"
     NEITHER = "neither"
@@ -35,12 +40,26 @@ class Stage:
     webhook: str = ""
     role: Role = Role.VERSIONS
     fault: bool = False
+    mirror: int = 0  # percent of the requests of which the candidate gets a copy
+
+    @property
+    def reporter(self) -> str:
+        """Whose metrics tell what its requests did: the proxies that sent them, or those that got them."""
+        return DESTINATION if self.role is Role.COPIES else SOURCE
 
 
 def stages(spec: Experiment) -> tuple[Stage, ...]:
     strategy = spec.strategy
     if strategy.canary is not None:
-        return tuple(_canary(step) for step in strategy.canary.steps)
+        first = strategy.canary.mirror_first
+        steps = tuple(_canary(step) for step in strategy.canary.steps)
+        return steps if first is None else (_mirror(first), *steps)
+    if strategy.mirror is not None:
+        return (_mirror(strategy.mirror),)
+    if strategy.aa is not None:
+        role = Role.HALVES if spec.candidate is None else Role.VERSIONS
+        share = strategy.aa.share if spec.candidate is not None else 0
+        return (Stage("A/A", share, strategy.aa.duration or 0.0, strategy.aa.requests, role=role),)
     if strategy.ab is not None:
         return (Stage(f"{strategy.ab.share} %", strategy.ab.share, strategy.ab.duration or 0.0, strategy.ab.requests),)
     if strategy.blue_green is not None:
@@ -55,6 +74,11 @@ def stages(spec: Experiment) -> tuple[Stage, ...]:
     if fault.recovery is None:
         return steady, broken
     return steady, broken, Stage("recovery", 0, fault.recovery, role=Role.NEITHER)
+
+
+def _mirror(mirror: Mirror) -> Stage:
+    name = f"copies of {mirror.percent} %"
+    return Stage(name, 0, mirror.duration or 0.0, mirror.requests, role=Role.COPIES, mirror=mirror.percent)
 
 
 def _canary(step: Step) -> Stage:
@@ -97,6 +121,10 @@ def routes_of(
         if stage.fault:
             return inject(document, *place, _injection(spec), name)
         return mark(document, *place, spec.target.host, name)
+    if stage.role is Role.HALVES:
+        return mark(document, *place, spec.target.host, name)
+    if stage.mirror:
+        return mirror(document, *place, _split(spec, 0, 0, 0), stage.mirror, name)
     before = row[index - 1].weight if index else 0
     return split(document, *place, _split(spec, stage.weight, index, before), name)
 

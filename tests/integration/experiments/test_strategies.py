@@ -65,3 +65,60 @@ def test_blue_green_compares_with_the_time_before(stage: Stage) -> None:
         found = stage.wait_for_phase("switch", "rolled back")
     assert stage.routes() == [("v1", 0)]
     assert found["baseline"]["requests"] > 20
+
+
+def test_a_version_beside_itself_shows_noise_and_changes_no_route(stage: Stage) -> None:
+    stage.behaviour["v1"].error = 0.1
+    document = experiment("noise", "v1", strategy={"aa": {"requests": 100}}, checks=[{"errorIncrease": {"max": 20}}])
+    del document["spec"]["candidate"]
+    with stage.load(RATE):
+        stage.apply(document)
+        found = stage.wait_for_phase("noise", "finished")
+        assert stage.routes() == [("v1", 0)]
+    assert found["reason"].startswith("no difference was seen")
+    assert found["candidate_name"] == "the other half"
+    sides = [found[side] for side in ("baseline", "candidate")]
+    assert all(side["requests"] >= 60 and side["failures"] > 0 for side in sides)
+
+
+def test_a_version_deployed_twice_shares_its_requests(stage: Stage) -> None:
+    with stage.load(RATE):
+        stage.apply(experiment("twice", "v3", strategy={"aa": {"share": 40, "requests": 40}}))
+        wait_until(lambda: stage.routes() == [("v1", 60), ("v3", 40)], 30, "the split")
+        found = stage.wait_for_phase("twice", "finished")
+    assert stage.routes() == [("v1", 0)]
+    assert found["candidate"]["requests"] >= 40
+
+
+def copied_to(stage: Stage) -> list[str]:
+    http = stage.plane.resources("VirtualService", "default", "reviews")[0]["document"]["spec"]["http"]
+    return [each["destination"]["subset"] for route in http for each in route.get("mirrors", ())]
+
+
+def test_copies_for_a_failing_candidate_hurt_nobody(stage: Stage) -> None:
+    stage.behaviour["v2"].error = 0.5
+    copies = {"percent": 100, "duration": "1m"}
+    with stage.load(RATE) as seen:
+        stage.apply(experiment("copies", "v2", strategy={"mirror": copies}, checks=[{"errorIncrease": {"max": 5}}]))
+        wait_until(lambda: copied_to(stage) == ["v2"], 30, "the mirror")
+        found = stage.wait_for_phase("copies", "rolled back")
+        assert copied_to(stage) == []
+    users = seen[0]["all"]
+    assert users["succeeded"] == users["requests"] > 0
+    assert set(users["labels"]) == {"v1"}, users["labels"]
+    assert 0.2 < found["candidate"]["failures"] / found["candidate"]["requests"] < 0.8
+    assert found["baseline"]["failures"] == 0 < found["baseline"]["requests"]
+
+
+def test_a_candidate_is_tried_with_copies_first(stage: Stage) -> None:
+    steps = [{"weight": 50, "duration": "1s"}]
+    canary = {"mirrorFirst": {"percent": 50, "requests": 20}, "steps": steps}
+    with stage.load(RATE) as seen:
+        stage.apply(experiment("tried", "v3", strategy={"canary": canary}, checks=[{"errorIncrease": {"max": 10}}]))
+        wait_until(lambda: copied_to(stage) == ["v3"], 30, "the mirror")
+        assert stage.routes() == [("v1", 0)]
+        wait_until(lambda: stage.routes() == [("v1", 50), ("v3", 50)], 30, "the split")
+        assert copied_to(stage) == []
+        found = stage.wait_for_phase("tried", "promoted")
+    assert [event["what"] for event in found["events"]] == ["began", "stage 50 %", "promoted"]
+    assert seen[0]["all"]["succeeded"] == seen[0]["all"]["requests"]

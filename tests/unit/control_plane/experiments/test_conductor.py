@@ -14,7 +14,7 @@ from control_plane.experiments.conductor import Conductor
 from control_plane.experiments.ledger import Document, Ledger
 from mesh.clock import ManualClock
 from mesh.experiments.run import Phase, Run
-from mesh.experiments.samples import Sample
+from mesh.experiments.samples import SOURCE, Sample
 from mesh.istio.load import load_documents
 from mesh.istio.resource import Key
 from mesh.tasks import TaskOwner
@@ -56,7 +56,7 @@ class Proxies:
         self.error: Exception | None = None
         self.requests = 0
 
-    async def look(self, host: str) -> Mapping[str, Sequence[Sample]]:
+    async def look(self, host: str, reporter: str = SOURCE) -> Mapping[str, Sequence[Sample]]:
         self.clock.advance(10)
         if self.error is not None:
             raise self.error
@@ -164,7 +164,7 @@ async def test_whatever_goes_wrong_it_goes_on(caplog: pytest.LogCaptureFixture) 
 
 async def test_a_guard_without_a_number_is_an_event_and_then_the_end(monkeypatch: pytest.MonkeyPatch) -> None:
     scene = Scene(guards=[{"promql": "errors", "max": 1}], prometheus="http://127.0.0.1:9")
-    prometheus = scene.conductor._prometheus
+    prometheus = scene.conductor._lookout._prometheus
     answers: list[float | None] = [0.5]
 
     async def number(query: str) -> float | None:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import math
+from random import Random
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from mesh.cli.demo_metrics import quantile as prometheus_quantile
-from mesh.experiments.data import Counts, Latencies, from_values
+from mesh.experiments.data import Counts, Latencies, from_values, halves
 
 BOUNDS = (1.0, 5.0, 10.0, 25.0, 50.0)
 values = st.lists(st.floats(0.01, 200), min_size=1, max_size=60)
@@ -47,3 +48,15 @@ def test_nothing_is_known_of_nothing() -> None:
     assert Latencies().quantile(0.5) is None
     assert Latencies.of({}) == Latencies()
     assert Counts().error_share is None
+
+
+def test_halves_add_up_and_are_even_in_the_long_run() -> None:
+    whole = Counts(10_000, 400, Latencies((10.0, 20.0), (6_000.0, 9_000.0), 10_000.0))
+    one, other = halves(whole, Random(1))
+    assert one.plus(other) == whole
+    for each in (one, other):
+        assert abs(each.requests - 5_000) < 250  # five standard deviations
+        assert abs(each.failures - 200) < 50
+        assert list(each.latencies.counts) == sorted(each.latencies.counts)
+        assert each.latencies.counts[-1] <= each.latencies.total
+    assert halves(Counts(), Random(1)) == (Counts(), Counts())

@@ -7,12 +7,13 @@ from typing import Any
 
 import pytest
 
+from mesh.errors import ConfigError
 from mesh.experiments.data import Counts, from_values
 from mesh.experiments.lifecycle import Action, Observation, decide
 from mesh.experiments.resource import Experiment
 from mesh.experiments.run import Event, Phase, Run, brief
 from mesh.experiments.run import Point as RunPoint
-from mesh.experiments.stages import stages
+from mesh.experiments.stages import Role, stages
 from mesh.experiments.verdict import Finding, Judgement, State, Verdict
 from mesh.istio.load import load_documents
 
@@ -180,3 +181,36 @@ def test_a_series_stays_bounded() -> None:
 def test_what_is_no_experiment(change: dict[str, Any], problem: str) -> None:
     with pytest.raises(Exception, match=problem):
         spec(**change)
+
+
+def test_a_version_beside_itself_is_never_rolled_back_for_noise() -> None:
+    given = spec(strategy={"aa": {"duration": "30s"}}, candidate=None)
+    row = stages(given)
+    assert [(stage.weight, stage.role, stage.reporter) for stage in row] == [(0, Role.HALVES, "source")]
+    assert decide(given, row, FIRST, replace(QUIET, now=START + 20), BAD).action is Action.HOLD
+    for judgement, words in ((BAD, "a difference where there is none: errors"), (OPEN, "no difference was seen")):
+        decision = decide(given, row, FIRST, QUIET, judgement)
+        assert (decision.action, words in decision.reason) == (Action.FINISH, True)
+    assert decide(given, row, FIRST, replace(QUIET, recent=Counts(10, 9)), OPEN).action is Action.ROLL_BACK
+
+
+def test_a_version_deployed_twice_gets_its_share() -> None:
+    (stage,) = stages(spec(strategy={"aa": {"share": 40, "requests": 100}}))
+    assert (stage.weight, stage.requests, stage.role) == (40, 100, Role.VERSIONS)
+    with pytest.raises(ConfigError, match=r"must be another subset.*told apart by chance"):
+        spec(strategy={"aa": {"duration": "1s"}}, candidate={"subset": "v1"})
+
+
+def test_copies_come_first_and_never_promote() -> None:
+    steps = [{"weight": 10, "duration": "30s"}]
+    given = spec(strategy={"canary": {"mirrorFirst": {"percent": 20, "duration": "30s"}, "steps": steps}})
+    row = stages(given)
+    assert [(each.name, each.weight, each.mirror, each.reporter) for each in row] == [
+        ("copies of 20 %", 0, 20, "destination"),
+        ("10 %", 10, 0, "source"),
+    ]
+    assert decide(given, row, FIRST, QUIET, BAD).action is Action.ROLL_BACK
+    assert decide(given, row, FIRST, QUIET, GOOD).action is Action.STEP
+    alone = spec(strategy={"mirror": {"requests": 10}})
+    decision = decide(alone, stages(alone), replace(FIRST, candidate=Counts(10, 0)), QUIET, GOOD)
+    assert (decision.action, decision.reason) == (Action.FINISH, "promote: every check holds")

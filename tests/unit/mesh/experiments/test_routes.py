@@ -7,7 +7,17 @@ from typing import Any
 
 import pytest
 
-from mesh.experiments.routes import ANNOTATION, Injection, RouteError, Split, inject, same_host, settle, split
+from mesh.experiments.routes import (
+    ANNOTATION,
+    Injection,
+    RouteError,
+    Split,
+    inject,
+    mirror,
+    same_host,
+    settle,
+    split,
+)
 from mesh.istio.load import load_documents
 
 CHANGE = Split("reviews", "v1", "v3", 20)
@@ -121,3 +131,26 @@ def test_sticky_users_move_on_one_way() -> None:
 )
 def test_hosts(one: str, other: str, same: bool) -> None:
     assert same_host(one, other) is same
+
+
+COPY = {"destination": {"host": "reviews", "subset": "v3"}, "percentage": {"value": 30}}
+OTHER = {"destination": {"host": "audit"}, "percentage": {"value": 5}}
+
+
+@pytest.mark.parametrize(
+    ("more", "before"),
+    [
+        ({}, []),
+        ({"mirrors": [OTHER]}, [OTHER]),
+        ({"mirror": {"host": "audit"}}, [{"destination": {"host": "audit"}}]),
+        ({"mirror": {"host": "audit"}, "mirrorPercentage": {"value": 5}}, [OTHER]),
+        ({"mirror": {"host": "audit"}, "mirrorPercent": 5}, [OTHER]),
+        ({"mirror": {"host": "audit"}, "mirror_percent": 5}, [OTHER]),
+    ],
+)
+def test_a_mirror_leaves_users_with_the_baseline(more: dict[str, Any], before: list[Any]) -> None:
+    route = to("reviews", timeout="3s", **more)
+    route["route"] = [{"destination": {"host": "reviews", "subset": each}, "weight": 50} for each in ("v1", "v2")]
+    first, second = accepted(mirror(service(route, to("ratings")), "reviews", "default", CHANGE, 30, "exp"))
+    assert first == {**to("reviews", timeout="3s"), "mirrors": [*before, COPY]}
+    assert second == to("ratings")

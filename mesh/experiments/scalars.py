@@ -1,0 +1,55 @@
+"""The numbers that experiments are written with, each with its bounds."""
+
+from __future__ import annotations
+
+from typing import Annotated, Final
+
+from pydantic import AfterValidator
+
+from mesh.istio.scalars import Duration, is_header_name, wrong
+
+LEAST_INTERVAL: Final = 0.2
+
+
+def _share(value: float) -> float:
+    if not 0 <= value <= 100:
+        raise wrong(f"must be a percentage from 0 to 100, not {value:g}")
+    return value
+
+
+def _chance(value: float) -> float:
+    if not 0.0001 <= value <= 0.5:
+        raise wrong(f"must be a probability from 0.0001 to 0.5, not {value:g}")
+    return value
+
+
+def _quantile(value: float) -> float:
+    if not 0 < value < 1:
+        raise wrong(f"must lie between 0 and 1, as 0.99 does, not {value:g}")
+    return value
+
+
+def _ratio(value: float) -> float:
+    if not 0.1 <= value <= 32:
+        raise wrong(f"must be a factor from 0.1 to 32, not {value:g}")
+    return value
+
+
+def _interval(value: float) -> float:
+    if value < LEAST_INTERVAL:
+        raise wrong(f"must be at least {LEAST_INTERVAL:g}s")
+    return value
+
+
+def _cookie(value: str) -> str:
+    if not is_header_name(value):
+        raise wrong("must be the name of a cookie")
+    return value
+
+
+Percent = Annotated[float, AfterValidator(_share)]
+Chance = Annotated[float, AfterValidator(_chance)]
+Quantile = Annotated[float, AfterValidator(_quantile)]
+Ratio = Annotated[float, AfterValidator(_ratio)]
+Interval = Annotated[Duration, AfterValidator(_interval)]
+Cookie = Annotated[str, AfterValidator(_cookie)]

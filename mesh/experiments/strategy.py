@@ -1,0 +1,137 @@
+"""Strategies: how requests are brought to a candidate, or a fault to a service."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Annotated
+
+from pydantic import Field
+
+from mesh.experiments.scalars import Cookie, Percent
+from mesh.istio.model import Found, Message
+from mesh.istio.scalars import Count, Duration, Rows, WholePercent
+from mesh.istio.virtual_service_match import HTTPMatchRequest
+
+
+class Step(Message):
+    """`weight` percent to the candidate, until so much time is over and so many requests have come to it. `manual` waits
+    for `mesh experiment promote`, `webhook` for a POST that is answered with 200."""
+
+    at_least_one = (("duration", "requests", "manual", "webhook"),)
+
+    weight: WholePercent
+    duration: Duration | None = None
+    requests: Count = 0
+    manual: bool = False
+    webhook: str = ""
+
+    def rules(self) -> Iterator[Found]:
+        if self.webhook and not self.webhook.startswith("http://"):
+            yield Found(("webhook",), "must be a http:// URL")
+
+
+class Mirror(Message):
+    """Copies of `percent` of the requests for the candidate, whose answers nobody gets: users stay with the baseline.
+    Counted as the versions' own proxies see them, for as long as `duration` and until so many copies have come."""
+
+    at_least_one = (("duration", "requests"),)
+
+    percent: WholePercent = 100
+    duration: Duration | None = None
+    requests: Count = 0
+
+    def rules(self) -> Iterator[Found]:
+        if self.percent == 0:
+            yield Found(("percent",), "must be more than 0")
+
+
+class AA(Message):
+    """The same version twice, to see what noise looks like here. Without a candidate its requests are told apart by chance,
+    half and half, after they were counted, and no route is changed; with one (the same software deployed twice) `share`
+    percent of the requests go there."""
+
+    at_least_one = (("duration", "requests"),)
+
+    share: WholePercent = 50
+    duration: Duration | None = None
+    requests: Count = 0
+
+    def rules(self) -> Iterator[Found]:
+        if not 0 < self.share < 100:
+            yield Found(("share",), "must lie between 0 and 100")
+
+
+class Canary(Message):
+    """`mirrorFirst` tries the candidate with copies before anybody is sent there. `stickyCookie` keeps a browser with the
+    version that it was once given, until it moves on to the candidate."""
+
+    mirror_first: Mirror | None = None
+    steps: Rows[Step]
+    sticky_cookie: Cookie | None = None
+
+    def rules(self) -> Iterator[Found]:
+        if not self.steps:
+            yield Found(("steps",), "must have at least one step")
+        for index, step in enumerate(self.steps):
+            if index and step.weight <= self.steps[index - 1].weight:
+                yield Found(("steps", index, "weight"), "must be more than that of the step before")
+            if step.weight == 0:
+                yield Found(("steps", index, "weight"), "must be more than 0")
+
+
+class AB(Message):
+    """`share` percent of the requests that match (all, without `match`), for as long as `duration`."""
+
+    share: WholePercent = 50
+    match: Rows[HTTPMatchRequest] = ()
+    sticky_cookie: Cookie | None = None
+    duration: Duration | None = None
+    requests: Count = 0
+
+    def rules(self) -> Iterator[Found]:
+        if not 0 < self.share < 100:
+            yield Found(("share",), "must lie between 0 and 100")
+
+
+class BlueGreen(Message):
+    """All at once: the candidate gets everything for `duration`, compared with the baseline's `warmup` before."""
+
+    warmup: Duration
+    duration: Duration
+
+
+class Delay(Message):
+    fixed: Duration
+    percent: Percent = 100.0
+
+
+class Abort(Message):
+    status: Annotated[int, Field(ge=200, le=599)]
+    percent: Percent = 100.0
+
+
+class Fault(Message):
+    """A fault for the requests to the host (those that match), for `duration`, after a steady state of `before` (as long,
+    unless told). The checks compare the two as seen by those who call `observe` (the host itself, unless told);
+    `recovery` is how long is watched afterwards."""
+
+    at_least_one = (("delay", "abort"),)
+
+    delay: Delay | None = None
+    abort: Abort | None = None
+    match: Rows[HTTPMatchRequest] = ()
+    observe: str = ""
+    before: Duration | None = None
+    duration: Duration
+    recovery: Duration | None = None
+
+
+class Strategy(Message):
+    exactly_one = (("canary", "ab", "aa", "blueGreen", "mirror", "fault"),)
+
+    canary: Canary | None = None
+    ab: AB | None = None
+    aa: AA | None = None
+    blue_green: BlueGreen | None = None
+    mirror: Mirror | None = None
+    fault: Fault | None = None
