@@ -19,13 +19,14 @@ if TYPE_CHECKING:
 @dataclass(frozen=True, slots=True, eq=False)
 class BoundService:
     """A VirtualService with its hosts and gateways in full. `asks_namespace` says whether any of its rules depends on
-    the namespace of the client."""
+    the namespace of the client, `delegates` whether others' rules are among them."""
 
     resource: Resource
     spec: VirtualService
     hosts: tuple[str, ...]
     gateways: frozenset[str]
     asks_namespace: bool
+    delegates: bool = False
 
     @property
     def namespace(self) -> str:
@@ -63,6 +64,7 @@ def bind(resource: Resource, parts: Parts) -> BoundService:
         tuple(dict.fromkeys(qualified(host, namespace) for host in spec.hosts)),
         frozenset(gateway_name(name, namespace) for name in spec.gateways or (MESH_GATEWAY,)),
         any(match.source_namespace for match in _all_matches(spec)),
+        delegates(resource),
     )
 
 

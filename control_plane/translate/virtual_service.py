@@ -25,6 +25,7 @@ from mesh.naming import ClusterName, outbound_cluster
 from mesh.xds import any_of
 
 DEFAULT_ROUTE: Final = "default"
+ORIGIN: Final = "mesh.origin"  # the metadata that says which of the resource's rules a route is
 
 
 def routes(index: Index, viewer: Viewer, bound: BoundService, port: int, gateway: str = MESH_GATEWAY) -> list[Any]:
@@ -50,10 +51,13 @@ def _routes(index: Index, viewer: Viewer, bound: BoundService, port: int, gatewa
         (lambda cluster: consistent_hash(index, cluster, viewer.namespace)) if index.hashes else _no_hashing,
     )
     for number, rule in enumerate(bound.spec.http):
-        for match in rule.match or (None,):
+        for at, match in enumerate(rule.match or (None,)):
             if match is not None and not _is_for(match, bound, viewer, port, gateway):
                 continue
             route = _route(rule, match, bound, target, number)
+            if not bound.delegates:
+                place = {"http": number, "match": at} if match is not None else {"http": number}
+                route.metadata.filter_metadata[ORIGIN].update(place)
             yield route
             if is_catch_all(route.match):
                 return

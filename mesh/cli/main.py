@@ -16,6 +16,7 @@ from mesh.cli import (
     demo_command,
     experiment_commands,
     experiment_tools,
+    explain_command,
     iptables_command,
     lab_commands,
     load_command,
@@ -56,7 +57,12 @@ for panel, commands in {
         config_commands.history,
         config_commands.rollback,
     ),
-    LOOK: (proxy_commands.proxy_status, proxy_commands.proxy_config, proxy_commands.workloads),
+    LOOK: (
+        proxy_commands.proxy_status,
+        proxy_commands.proxy_config,
+        proxy_commands.workloads,
+        explain_command.explain,
+    ),
     WATCH: (
         stat_commands.stat,
         stat_commands.edges,

@@ -1,0 +1,10 @@
+"""What a proxy would do with a request, and why: what it was given and a call → `mesh.explain.steps`. Pure.
+
+Nothing here decides: configuration is read by the proxy's own compilers (`sidecar.config`), and listeners, filter chains,
+virtual hosts, rules and destinations are chosen by its own matchers. What is added is words.
+"""
+
+from sidecar.explain.given import Call, Given, HostState
+from sidecar.explain.way import explain
+
+__all__ = ["Call", "Given", "HostState", "explain"]

@@ -1,0 +1,79 @@
+"""`mesh explain` on files: the example's own."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).parents[3]
+RULES = ROOT / "examples" / "bookinfo" / "networking"
+ALL = ("services.yaml", "destination-rules.yaml")
+URL = "http://reviews:9080/reviews/0"
+
+
+def explain(*arguments: str, files: tuple[str, ...] = ()) -> subprocess.CompletedProcess[str]:
+    names = [part for name in files for part in ("-f", str((RULES / name).relative_to(ROOT)))]
+    command = [sys.executable, "-m", "mesh.cli.main", "explain", *arguments, *names]
+    return subprocess.run(command, capture_output=True, text=True, cwd=ROOT, timeout=120)
+
+
+def test_20_why_was_this_route_taken() -> None:
+    """Of the complaints that users of meshes have: the effective configuration, and why a route was taken."""
+    asked = ("GET", URL, "-H", "end-user: jason", "--from", "productpage")
+    done = explain(*asked, files=(*ALL, "reviews-jason-v2.yaml"))
+    assert done.returncode == 0 and not done.stderr, done.stderr
+    lines = done.stdout.splitlines()
+    assert max(map(len, lines)) <= 80
+    assert any(line.startswith("rule 1") and "√ any path and header end-user is 'jason'" in line for line in lines)
+    assert "examples/bookinfo/networking/reviews-jason-v2.yaml:12" in done.stdout
+    assert lines[-1] == "→ sent to outbound|9080|v2|reviews.default.svc.cluster.local"
+
+
+def test_the_condition_that_failed() -> None:
+    done = explain(URL, "--from", "productpage:v1", "-o", "json", files=(*ALL, "reviews-jason-v2.yaml"))
+    data = json.loads(done.stdout)
+    first, second = (step for step in data["steps"] if step["station"].startswith("rule"))
+    assert first["passed"] is False and first["says"] == "header end-user is 'jason': the request has none"
+    assert second["passed"] and second["origin"]["field"] == "spec.http[1]"
+    assert data["clusters"] == {"outbound|9080|v3|reviews.default.svc.cluster.local": 1.0}
+
+
+def test_05_a_missing_subset_is_named() -> None:
+    """Of the complaints: a route to a missing subset gives 503 NC without a hint."""
+    done = explain(URL, "--from", "productpage", files=("services.yaml", "reviews-jason-v2.yaml"))
+    assert "answered 503 NC" in done.stdout
+    assert "has a subset v3" in done.stdout
+    assert "reviews-jason-v2.yaml:19" in done.stdout
+
+
+def test_through_the_gateway() -> None:
+    files = ("services.yaml", "gateway.yaml")
+    done = explain("http://127.0.0.1:8080/productpage", "--gateway", files=files)
+    assert done.stdout.splitlines()[-1] == "→ sent to outbound|9080||productpage.default.svc.cluster.local"
+    assert "rule 2          √ path is /productpage" in done.stdout
+    done = explain("http://127.0.0.1:8080/admin", "--gateway", files=files)
+    assert "answered 404 NR" in done.stdout and "none is for this request" in done.stdout
+
+
+def test_policies_with_their_places() -> None:
+    done = explain(URL, "--from", "productpage", files=("services.yaml", "reviews-timeout.yaml"))
+    assert "timeout           0.5 s\n" in done.stdout
+    assert "reviews-timeout.yaml:14 spec.http[0].timeout" in " ".join(done.stdout.split())
+
+
+def test_what_is_wrong_with_the_question() -> None:
+    assert "who asks? --from SERVICE" in explain(URL).stderr
+    done = explain("GET", URL, "-H", "nonsense", "--from", "x")
+    assert done.returncode == 2 and "expected NAME: VALUE" in done.stderr
+    assert "is no method" in explain("http://a", "http://b", "--from", "x").stderr
+
+
+def test_a_file_with_an_error_is_refused_with_its_line(tmp_path: Path) -> None:
+    broken = tmp_path / "broken.yaml"
+    broken.write_text(
+        "apiVersion: networking.istio.io/v1\nkind: VirtualService\nmetadata: {name: x}\nspec: {host: a}\n"
+    )
+    done = explain(URL, "--from", "productpage", "-f", str(broken))
+    assert done.returncode == 1 and f"{broken}:4" in done.stderr.replace("\n", "")
