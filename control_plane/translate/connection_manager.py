@@ -7,6 +7,7 @@ from typing import Any, Final
 
 from envoy.extensions.filters.http.cors.v3.cors_pb2 import Cors
 from envoy.extensions.filters.http.fault.v3.fault_pb2 import HTTPFault
+from envoy.extensions.filters.http.grpc_web.v3.grpc_web_pb2 import GrpcWeb
 from envoy.extensions.filters.http.router.v3.router_pb2 import Router
 from envoy.extensions.filters.network.http_connection_manager.v3.http_connection_manager_pb2 import (
     HttpConnectionManager,
@@ -26,6 +27,8 @@ CONNECT: Final = "CONNECT"
 ROUTER_FILTER: Final = http_filter("envoy.filters.http.router", Router())
 # In every chain whose routes come from VirtualServices, so that they can set them per route; in Istio's order.
 FAULT_FILTERS: Final = (http_filter(FAULT_FILTER, HTTPFault()), ROUTER_FILTER)  # for gRPC clients
+# In front of them where browsers' gRPC may come.
+GRPC_WEB_FILTER: Final = http_filter("envoy.filters.http.grpc_web", GrpcWeb())
 ROUTE_FILTERS: Final = (http_filter(CORS_FILTER, Cors()), *FAULT_FILTERS)
 
 
@@ -48,10 +51,11 @@ def connection_manager(mesh: MeshConfig, node: Node, stat_prefix: str) -> Any:
     return manager
 
 
-def by_rds(manager: Any, name: str) -> Any:
-    """The network filter of a manager whose routes are the RDS resource `name`."""
+def by_rds(manager: Any, name: str, filters: Iterable[Any] = ()) -> Any:
+    """The network filter of a manager whose routes are the RDS resource `name`, with filters before all others."""
     manager.rds.route_config_name = name
     manager.rds.config_source.CopyFrom(ads())
+    manager.http_filters.extend(filters)
     manager.http_filters.extend(ROUTE_FILTERS)
     return network_filter(HTTP_CONNECTION_MANAGER, manager)
 

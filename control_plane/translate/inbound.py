@@ -17,13 +17,13 @@ from control_plane.translate import retry
 from control_plane.translate.actions import NO_TIMEOUT
 from control_plane.translate.cluster_policy import apply_policy, set_http_options, spoken
 from control_plane.translate.clusters import static_cluster
-from control_plane.translate.connection_manager import SERVER_NAME, by_config, connection_manager
+from control_plane.translate.connection_manager import GRPC_WEB_FILTER, SERVER_NAME, by_config, connection_manager
 from control_plane.translate.inbound_routes import Asked, asked_of, inbound_routes
 from control_plane.translate.index import Index
 from control_plane.translate.listeners import HTTP_DETECTED, WILDCARD, detect_http
 from control_plane.translate.messages import address, duration, istio_metadata, tcp_proxy
 from control_plane.translate.policy import DEFAULT, Policy
-from control_plane.translate.ports import is_unknown, may_be_http
+from control_plane.translate.ports import is_grpc_web, is_unknown, may_be_http
 from control_plane.translate.scope import sidecar_of
 from control_plane.translate.telemetry import access_logs
 from control_plane.translate.viewer import Audience
@@ -190,7 +190,8 @@ def _http(index: Index, node: Node, served: Served) -> Any:
     manager = connection_manager(index.mesh, node, f"inbound_{node.address}_{served.number}")
     manager.server_name = SERVER_NAME
     asked = asked_of(index, served.host)
-    return by_config(manager, _route_config(served, asked), asked.filters)
+    first = (GRPC_WEB_FILTER,) if is_grpc_web(served.port) else ()
+    return by_config(manager, _route_config(served, asked), (*first, *asked.filters))
 
 
 def _route_config(served: Served, asked: Asked) -> Any:

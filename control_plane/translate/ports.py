@@ -24,6 +24,11 @@ def is_http2(port: ServicePort) -> bool:
     return port.protocol.upper() in HTTP2
 
 
+def is_grpc_web(port: ServicePort) -> bool:
+    """Where browsers' gRPC may come beside any other."""
+    return port.protocol.upper() == "GRPC-WEB"
+
+
 def is_tls(port: ServicePort) -> bool:
     """TLS that nobody here looks into: the client's hello names the host."""
     return port.protocol.upper() in TLS

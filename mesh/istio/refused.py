@@ -89,7 +89,7 @@ REFUSED: Final[Mapping[str, tuple[str, ...]]] = {
         "externalTrafficPolicy=Local",
         "internalTrafficPolicy=Local",
     ),
-    "ServiceEntryPort": ("protocol=GRPC-WEB", "protocol=UDP"),
+    "ServiceEntryPort": ("protocol=UDP",),
     "ServicePort": ("protocol=UDP", "protocol=SCTP"),
 }
 

@@ -44,6 +44,7 @@ class Protocol(StrEnum):
     HTTP = "HTTP"
     HTTP2 = "HTTP2"
     GRPC = "GRPC"
+    GRPC_WEB = "GRPC-WEB"
     HTTPS = "HTTPS"
     TLS = "TLS"
     TCP = "TCP"

@@ -30,6 +30,11 @@ class CorsPolicy:
 
 
 @dataclass(frozen=True, slots=True)
+class GrpcWeb:
+    """envoy.filters.http.grpc_web: its presence in the chain."""
+
+
+@dataclass(frozen=True, slots=True)
 class LocalRateLimit:
     """envoy.filters.http.local_ratelimit. `max_tokens` 0 means no bucket: nothing is limited. Chances are parts per
     million; `request_ops` are for requests over a limit that is not enforced, `response_ops` for refusals."""

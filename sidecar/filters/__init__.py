@@ -49,6 +49,14 @@ class Reply:
     grpc_status: int | None = None
 
 
+class RefusedBody(Exception):  # noqa: N818  # the body is at fault
+    """Raised by a change of a request's body: it is answered by `reply`, or cut where the answer has begun."""
+
+    def __init__(self, reply: Reply) -> None:
+        super().__init__(reply.detail)
+        self.reply = reply
+
+
 @dataclass(frozen=True, slots=True)
 class Delay:
     """Go on with the next step after so many seconds. `done` is called when the wait is over or the client left."""

@@ -20,6 +20,7 @@ class BodyChange:
     __slots__ = ()
 
     interval = 0.0
+    holds_head = False  # the response's head waits for the end of its body, which only changes it
 
     @property
     def held(self) -> int:
@@ -32,6 +33,9 @@ class BodyChange:
     def release(self) -> bytes:
         """The next of what was held back."""
         return b""
+
+    def take_trailers(self, trailers: Headers) -> None:
+        """The trailers that came behind a response's body, before its last piece is fed: some may be taken out."""
 
     def trailers(self) -> Headers:
         """Fields for the end of the body, asked for when it has ended."""
@@ -106,6 +110,16 @@ class BodyChanges:
     def interval(self) -> float:
         """After how many seconds the next of them are to be released."""
         return min(change.interval for change in self._changes if change.held)
+
+    @property
+    def hold_head(self) -> bool:
+        """Whether one of them waits with the head for the body's end."""
+        return any(change.holds_head for change in self._changes)
+
+    def take_trailers(self, trailers: Headers) -> None:
+        """Those that came from the host; what is left in them is the client's."""
+        for change in self._changes:
+            change.take_trailers(trailers)
 
     def feed(self, data: bytes, end: bool) -> tuple[bytes, bool]:
         """What goes to the client at once, and whether that is the last of it."""

@@ -16,6 +16,7 @@ FILTERS: Final[Mapping[str, str]] = {
     "envoy.extensions.filters.http.cors.v3.Cors": "sidecar.filters.cors",
     "envoy.extensions.filters.http.decompressor.v3.Decompressor": "sidecar.filters.decompressor",
     "envoy.extensions.filters.http.fault.v3.HTTPFault": "sidecar.filters.fault",
+    "envoy.extensions.filters.http.grpc_web.v3.GrpcWeb": "sidecar.filters.grpc_web",
     "envoy.extensions.filters.http.header_mutation.v3.HeaderMutation": "sidecar.filters.header_mutation",
     "envoy.extensions.filters.http.health_check.v3.HealthCheck": "sidecar.filters.health_check",
     "envoy.extensions.filters.http.local_ratelimit.v3.LocalRateLimit": "sidecar.filters.local_ratelimit",

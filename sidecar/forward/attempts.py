@@ -17,7 +17,7 @@ from sidecar.process.timers import NEVER
 from sidecar.router.rewrite import rewrite_host
 
 if TYPE_CHECKING:
-    from sidecar.filters import Hold
+    from sidecar.filters import Hold, Reply
     from sidecar.forward.tunnel import Tunnels
     from sidecar.http.head import RequestHead
     from sidecar.http.streams import Upstream
@@ -235,3 +235,13 @@ class Attempts(Timeouts):
             self._finish(cut=True)
         else:
             self.reply(400, b"Bad Request", detail, Flag.DPE, close=True)
+
+    def refuse_body(self, reply: Reply) -> None:
+        """A filter can make nothing of the client's body."""
+        self._leave_upstream()
+        self._held = None
+        if self.responding:
+            self.details = reply.detail
+            self._finish(cut=True)
+        else:
+            self._answer(reply)

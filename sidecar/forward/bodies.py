@@ -10,6 +10,7 @@ import asyncio
 from time import monotonic
 from typing import TYPE_CHECKING
 
+from sidecar.filters import RefusedBody, Reply
 from sidecar.filters.bodies import BodyChange, BodyChanges, ResponseBody
 from sidecar.http.head import ResponseHead
 from sidecar.http.headers import Headers, get
@@ -29,6 +30,7 @@ class BodyFilters:
         "_changes",
         "_client_blocked",
         "_full",
+        "_held_head",
         "_pacer",
         "_received_whole",
         "_request",
@@ -41,6 +43,7 @@ class BodyFilters:
         self._changes: BodyChanges | None = None  # while there is a response to change
         self._pacer: asyncio.Handle | None = None  # runs while bytes are held back
         self._received_whole = False  # the response, though the client may not have it yet
+        self._held_head: ResponseHead | None = None  # of the response, while a filter waits for its end with it
         self._trailers = NO_TRAILERS  # of the response
         self._full = False  # more is held back than may be
         self._client_blocked = False
@@ -48,18 +51,25 @@ class BodyFilters:
 
     # ── the request ───────────────────────────────────────────────────────────────────────────────────────────────────
 
-    def change_request(self, change: BodyChange) -> None:
-        """What has come of the body while filters before this one held the request up passes through the change, too."""
+    def change_request(self, change: BodyChange) -> Reply | None:
+        """What has come of the body while filters before this one held the request up passes through the change, too; an
+        answer where it must not."""
         request = self._request
+        if request.request_complete and not request.length and not request._body:
+            return None  # there is none
         self._request_changes.append(change)
         request.length = UNKNOWN_LENGTH
         request.hop_headers.pop(b"content-length", None)
         if request._body or request.request_complete:
-            data = change.feed(b"".join(request._body), request.request_complete)
+            try:
+                data = change.feed(b"".join(request._body), request.request_complete)
+            except RefusedBody as refused:
+                return refused.reply
             request._body = [data] if data else []
             request._body_size = len(data)
             if request.request_complete:
                 request.request_trailers = [*request.request_trailers, *change.trailers()]
+        return None
 
     def on_request_body(self, data: bytes, end: bool, trailers: Trailers) -> tuple[bytes, Trailers] | None:
         """What goes on of it; None when it comes too late."""
@@ -71,11 +81,15 @@ class BodyFilters:
         if not self._request_changes or request._tunneling:
             return data, trailers
         request.bytes_received += len(data)
-        for change in self._request_changes:
-            if data or end:
-                data = change.feed(data, end)
-            if end:
-                trailers = [*trailers, *change.trailers()]
+        try:
+            for change in self._request_changes:
+                if data or end:
+                    data = change.feed(data, end)
+                if end:
+                    trailers = [*trailers, *change.trailers()]
+        except RefusedBody as refused:
+            request.refuse_body(refused.reply)
+            return None
         request.bytes_received -= len(data)  # counted as it came, once
         return data, trailers
 
@@ -96,6 +110,12 @@ class BodyFilters:
     def send_local(self, status: int, headers: Headers, body: bytes) -> None:
         """A reply of our own."""
         request = self._request
+        if self._held_head is not None:  # in its place, and the filters have had their turn
+            self._held_head = self._changes = None
+            request.details = request.details.replace("before_response", "after_response")  # Envoy's word for it
+            request.finish_last_head(status, headers)
+            request._respond(status, headers, body)
+            return
         asked = self._ask_filters(bool(body) and request.method != b"HEAD")
         request._finish_own_head(status, headers)
         if asked.changes:
@@ -111,8 +131,14 @@ class BodyFilters:
 
     def _begin_body(self, asked: ResponseBody, head: ResponseHead, body: bytes, end: bool, trailers: Trailers) -> None:
         told = get(head.headers, b"content-length")
-        self._changes = BodyChanges(asked.changes)
-        data, over, last = self._change(self._changes, body, end, trailers)
+        self._changes = changes = BodyChanges(asked.changes)
+        if changes.hold_head:
+            self._held_head = head
+            self._request.responding = False  # there may still be another answer
+        data, over, last = self._change(changes, body, end, trailers)
+        if self._held_head is not None:
+            self._send(data, over, last)
+            return
         length = UNKNOWN_LENGTH if told is None or not told.isdigit() else int(told)
         self._request.downstream.respond(head, length, data, over, last)
         self._pace()
@@ -129,15 +155,27 @@ class BodyFilters:
             request.response_trailers = trailers
             request._detach()
         data, over, last = self._change(changes, data, end, trailers)
-        request.downstream.send_body(data, over, last)
-        self._pace()
+        self._send(data, over, last)
         return True
+
+    def _send(self, data: bytes, over: bool, trailers: Trailers) -> None:
+        head = self._held_head
+        if head is None:
+            self._request.downstream.send_body(data, over, trailers)
+        elif over:
+            self._held_head = None
+            self._request.responding = True
+            self._request.downstream.respond(head, len(data), data, True, trailers)
+        self._pace()
 
     def _change(self, changes: BodyChanges, data: bytes, end: bool, trailers: Trailers) -> tuple[bytes, bool, Trailers]:
         """What of it goes to the client, whether that is the last of it, and then its trailers."""
         if end:
             self._received_whole = True
-            self._trailers = trailers
+            if trailers:
+                left = list(trailers)
+                changes.take_trailers(left)
+                self._trailers = self._request.response_trailers = left
             self._request._deadline_at = NEVER
             self._request._set_deadline()
         data, over = changes.feed(data, end)
@@ -180,8 +218,7 @@ class BodyFilters:
         request._touched = monotonic()
         data, over = changes.release()
         data, over, last = self._sending(changes, data, over)
-        request.downstream.send_body(data, over, last)
-        self._pace()
+        self._send(data, over, last)
 
     def on_client_blocked(self) -> None:
         self._client_blocked = True

@@ -19,7 +19,7 @@ from sidecar.router.extras import NO_EXTRAS
 from sidecar.router.retry import number
 
 if TYPE_CHECKING:
-    from sidecar.filters import Encode
+    from sidecar.filters import Encode, Reply
     from sidecar.forward.attempt import Attempt
     from sidecar.forward.stream import Stream
     from sidecar.http.head import ResponseHead
@@ -58,12 +58,11 @@ class Extensions:
         if not request.manager.config.max_stream_duration:  # else it is bound already
             self.lifetime = Lifetime.of(request)
 
-    def encode(self, decision: Encode) -> None:
-        """A filter changes bodies, or may."""
+    def encode(self, decision: Encode) -> Reply | None:
+        """A filter changes bodies, or may; an answer where it cannot."""
         if self.bodies is None:
             self.bodies = BodyFilters(self.request)
-        if decision.request is not None:
-            self.bodies.change_request(decision.request)
+        return None if decision.request is None else self.bodies.change_request(decision.request)
 
     def limit_time(self, attempt: Attempt) -> None:
         """An attempt begins that may only last so long."""

@@ -8,7 +8,7 @@ from time import monotonic, time
 from typing import TYPE_CHECKING, Final
 
 from sidecar.forward.attempts import Attempts
-from sidecar.http.grpc import outcome
+from sidecar.http.grpc import GrpcCall, outcome
 from sidecar.http.head import ResponseHead
 from sidecar.http.headers import Headers, decimal, drop, drop_nominated, get
 from sidecar.http.streams import NO_TRAILERS, Trailers
@@ -95,13 +95,13 @@ class Responses(Attempts):
 
     def _deliver(self, head: ResponseHead, length: int, body: bytes, end: bool, now: float, trailers: Trailers) -> None:
         """Finishes the response's headers and sends it on."""
+        if self.grpc is not None:
+            self.grpc.responses.feed(body)
         if self.extensions is not None and self.extensions.bodies is not None:
             self.extensions.bodies.deliver(head, length, body, end, now, trailers)
             return
         self._finish_head(head, now)
         self.bytes_sent += len(body)
-        if self.grpc is not None:
-            self.grpc.responses.feed(body)
         if end:  # accounted before its last bytes leave: whoever has the answer finds it in the metrics
             self.response_trailers = trailers
             self._finish()
@@ -139,23 +139,27 @@ class Responses(Attempts):
 
     def on_response_body(self, data: bytes, end: bool, trailers: Trailers = NO_TRAILERS) -> None:
         """A further piece of the response's body; on a tunnel, whatever the upstream sent."""
+        if self.grpc is not None:
+            self._note_call(self.grpc, data, end, trailers)
         bodies = self.extensions.bodies if self.extensions is not None else None
         if bodies is not None and bodies.on_response_body(data, end, trailers):
             return
         self.bytes_sent += len(data)
-        self._touched = now = monotonic()
+        self._touched = monotonic()
         if self._tunneling:
             self.downstream.send_body(data, False)
             return
-        if self.grpc is not None:
-            self.grpc.responses.feed(data)
         if end:
             self.response_trailers = trailers
-            if self.grpc is not None and self.attempt is not None:
-                _judge(self.attempt, outcome(self.status, trailers), now)
             self._detach()
             self._finish()
         self.downstream.send_body(data, end, trailers)
+
+    def _note_call(self, call: GrpcCall, data: bytes, end: bool, trailers: Trailers) -> None:
+        """What a piece of an answer says of a gRPC call, before filters make something else of it."""
+        call.responses.feed(data)
+        if end and self.attempt is not None:
+            _judge(self.attempt, outcome(self.status, trailers), monotonic())
 
     # ── flow control: each side's blocked writes pause the other side's reads ─────────────────────────────────────────
 

@@ -222,8 +222,13 @@ class StreamState(Exchange):
     def _finish_own_head(self, status: int, headers: Headers) -> None:
         """The headers of a reply of our own as the client gets them, but for the framing."""
         self.status = status
-        self.responding = True
         self._filter_response(headers)
+        self.finish_last_head(status, headers)
+
+    def finish_last_head(self, status: int, headers: Headers) -> None:
+        """The same without the filters."""
+        self.status = status
+        self.responding = True
         if self.manager.inbound and b"x-envoy-peer-metadata-id" in self.hop_headers:
             headers += self.manager.peer_headers
         headers.append((b"date", self.manager.date()))

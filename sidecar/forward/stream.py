@@ -134,8 +134,10 @@ class Stream(Tunnels):
                 self._filter_done = decision.done
                 self._timer = self.manager.loop.call_later(decision.seconds, self._delayed, steps, index + 1)
             elif isinstance(decision, Encode):
-                self._extended().encode(decision)
-                continue
+                refusal = self._extended().encode(decision)
+                if refusal is None:
+                    continue
+                self._answer(refusal)
             else:
                 self.manager.tasks.start(self._wait(decision, steps, index + 1), "filter")
             return

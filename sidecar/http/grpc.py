@@ -11,7 +11,7 @@ from typing import Final
 from sidecar.http.headers import Header, get
 
 # A message's prefix: whether it is compressed, and its length.
-_PREFIX: Final = 5
+PREFIX: Final = 5
 
 # gRPC status → the HTTP status that it amounts to, as Envoy has it.
 _HTTP_STATUS: Final = {
@@ -62,12 +62,12 @@ class MessageCounter:
                 self._left -= step
                 at += step
                 continue
-            if size - at < _PREFIX:
+            if size - at < PREFIX:
                 self._prefix = data[at:]
                 return
-            self._left = int.from_bytes(data[at + 1 : at + _PREFIX], "big")
+            self._left = int.from_bytes(data[at + 1 : at + PREFIX], "big")
             self.count += 1
-            at += _PREFIX
+            at += PREFIX
 
 
 class GrpcCall:

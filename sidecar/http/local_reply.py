@@ -33,8 +33,13 @@ def grpc_headers(status: int, body: bytes, grpc_status: int | None) -> Headers:
         (b"grpc-status", b"%d" % code),
     ]
     if body:
-        headers.insert(2, (b"grpc-message", quote(body, safe=" !\"#$&'()*+,/:;<=>?@[\\]^`{|}").encode()))
+        headers.insert(2, (b"grpc-message", grpc_message(body)))
     return headers
+
+
+def grpc_message(text: bytes) -> bytes:
+    """A text as the value of grpc-message."""
+    return quote(text, safe=" !\"#$&'()*+,/:;<=>?@[\\]^`{|}").encode()
 
 
 def reply_headers(status: int, body: bytes, grpc: bool, grpc_status: int | None = None) -> tuple[int, Headers, bytes]:

@@ -134,7 +134,8 @@ def grpc_status(exchange: Exchange) -> int:
 
 def grpc_status_number(exchange: Exchange) -> int | None:
     """The same, None for a request that is not gRPC's."""
-    return grpc_status(exchange) if is_grpc(exchange.indexed_headers.get(b"content-type")) else None
+    called = exchange.grpc is not None or is_grpc(exchange.indexed_headers.get(b"content-type"))
+    return grpc_status(exchange) if called else None
 
 
 def grpc_status_name(exchange: Exchange, names: tuple[str, ...]) -> str | None:

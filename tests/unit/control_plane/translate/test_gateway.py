@@ -69,6 +69,16 @@ def test_one_listener_a_port() -> None:
         assert manager.use_remote_address.value and manager.server_name == "istio-envoy"
 
 
+def test_browsers_grpc_is_taken_where_a_server_says_so() -> None:
+    for protocol, filters in (("GRPC-WEB", ["grpc_web", "cors"]), ("GRPC", ["cors", "fault"])):
+        index = Index(world(yaml=edge().replace("protocol: HTTP", f"protocol: {protocol}")))
+        node = gateway()
+        (listener,) = gateway_listeners(index, viewer_of(index, node), node, servers_of(index, node)).values()
+        manager = HttpConnectionManager()
+        listener.filter_chains[0].filters[0].typed_config.Unpack(manager)
+        assert [each.name.rpartition(".")[2] for each in manager.http_filters][:2] == filters
+
+
 def test_without_rules_there_is_nothing() -> None:
     assert domains(edge()) == {"blackhole:8080": ["*"]}
     assert domains(edge(), rule(gateways="[other]")) == {"blackhole:8080": ["*"]}

@@ -49,6 +49,14 @@ def test_without_interception_each_port_has_a_listener_of_its_own() -> None:
     assert all(listener.traffic_direction == INBOUND for listener in found.values())
 
 
+def test_browsers_grpc_is_taken_where_a_port_says_so() -> None:
+    for protocol, filters in (("GRPC-WEB", ["grpc_web", "router"]), ("GRPC", ["router"])):
+        listeners = inbound_listeners(EMPTY, sidecar("a", ServicePort(80, "x", protocol), address="127.0.1.5"))
+        manager = HttpConnectionManager()
+        assert listeners["virtualInbound"].filter_chains[0].filters[0].typed_config.Unpack(manager)
+        assert [each.name.rpartition(".")[2] for each in manager.http_filters] == filters
+
+
 def test_a_client_without_a_service_has_none() -> None:
     client = Node("sidecar", "127.0.1.7", "client")
     assert inbound_listeners(EMPTY, client) == {}

@@ -49,7 +49,7 @@ def test_values_and_defaults() -> None:
             entry(ports=[{**HTTP, "protocol": "UDP"}]),
             "ports[0].protocol: UDP is known to Istio, not implemented yet",
         ),
-        (entry(ports=[{**HTTP, "protocol": "X"}]), "must be one of HTTP, HTTP2, GRPC, HTTPS, TLS, TCP"),
+        (entry(ports=[{**HTTP, "protocol": "X"}]), "must be one of HTTP, HTTP2, GRPC, GRPC-WEB, HTTPS, TLS, TCP"),
         (static(hosts=["a.x", "b.x"], ports=[TCP]), "ports[0].protocol: several hosts need a protocol that tells them"),
         (entry(resolution="DYNAMIC_DNS"), "resolution: DYNAMIC_DNS is known to Istio, not implemented yet"),
         (entry(endpoints=[{"address": "10.0.0.1"}]), "endpoints: takes effect only with another resolution than NONE"),

@@ -97,3 +97,30 @@ def test_what_is_done_at_the_end() -> None:
     at_end(made, lambda: done.append(2))
     ended(made)
     assert done == [1, 2]
+
+
+class Taker(BodyChange):
+    """Takes the trailers into the body."""
+
+    holds_head = True
+
+    def __init__(self) -> None:
+        self._end = b""
+
+    def take_trailers(self, trailers: Headers) -> None:
+        self._end = b"".join(name for name, _ in trailers)
+        trailers.clear()
+
+    def feed(self, data: bytes, end: bool) -> bytes:
+        return data + (self._end if end else b"")
+
+
+def test_trailers_that_become_body_pass_through_the_changes_after() -> None:
+    changes = BodyChanges([Taker(), Upper()])
+    left = [(b"a", b"1"), (b"b", b"2")]
+    assert changes.hold_head
+    assert changes.feed(b"x", False) == (b"X", False)
+    changes.take_trailers(left)
+    assert left == []
+    assert changes.feed(b"", True) == (b"AB.", True)
+    assert not BodyChanges([Upper()]).hold_head
