@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from control_plane.analysis.examined import Examined
-from control_plane.analysis.finding import (
+from control_plane.analysis.codes import (
+    SCHEMA_WARNING,
     SHORT_NAME_WITH_DOTS,
     SUBSET_SELECTS_NOTHING,
     UNKNOWN_RULE_HOST,
-    Finding,
-    finding,
 )
+from control_plane.analysis.examined import Examined
+from control_plane.analysis.finding import Finding, finding
 from control_plane.translate.endpoints import selected
 from control_plane.translate.hosts import is_wildcard, qualified
 from mesh.naming import DOMAIN
@@ -48,3 +48,14 @@ def empty_subsets(seen: Examined) -> Iterator[Finding]:
                     "Which may lead to 503 UH (NoHealthyUpstream)."
                 )
                 yield finding(SUBSET_SELECTS_NOTHING, resource, ("spec", "subsets", position), message)
+
+
+def subsets_without_labels(seen: Examined) -> Iterator[Finding]:
+    """A subset that is everybody: no split by it tells versions apart."""
+    for resource in seen.of("DestinationRule"):
+        for position, subset in enumerate(resource.spec.subsets):
+            if not subset.labels:
+                message = (
+                    f"Schema validation warning: subset {subset.name} has no labels: it is every endpoint of the host"
+                )
+                yield finding(SCHEMA_WARNING, resource, ("spec", "subsets", position), message)

@@ -2,22 +2,44 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from functools import cached_property
+from typing import Final, NamedTuple
 
 from control_plane.translate.hosts import covers, is_wildcard, qualified
 from control_plane.translate.index import Index
 from control_plane.translate.indexes import index_of
 from control_plane.world import Instance, Service, World
 from mesh.istio.resource import Resource
+from mesh.node import Node
+
+TEMPLATES: Final = ("Deployment", "StatefulSet", "DaemonSet", "ReplicaSet")
+NO_CALLS: Final[Mapping[str, Collection[str]]] = {}
+
+
+class Member(NamedTuple):
+    """Something with labels that a selector may pick: a connected proxy, or a workload of a document."""
+
+    namespace: str
+    name: str
+    labels: Mapping[str, str]
 
 
 class Examined:
-    """One world, and which of its resources are asked about."""
+    """One world, which of its resources are asked about, the proxies that are connected, and who was seen to call whom
+    (by hosts)."""
 
-    def __init__(self, world: World, resources: Mapping[str, tuple[Resource, ...]]) -> None:
+    def __init__(
+        self,
+        world: World,
+        resources: Mapping[str, tuple[Resource, ...]],
+        nodes: Sequence[Node] = (),
+        calls: Mapping[str, Collection[str]] = NO_CALLS,
+    ) -> None:
         self.world = world
         self.asked = resources
+        self.nodes = nodes
+        self.calls = calls
 
     @cached_property
     def index(self) -> Index:
@@ -46,5 +68,33 @@ class Examined:
         return self.index.instances(service.host) or service.endpoints
 
     @cached_property
+    def members(self) -> tuple[Member, ...]:
+        """Everything that a selector may pick."""
+        found = [Member(node.namespace, node.name, node.labels) for node in self.nodes]
+        for kind in TEMPLATES:
+            for resource in self.all(kind):
+                labels = resource.spec.template.metadata.labels
+                found.append(Member(resource.key.namespace, resource.key.name, labels))
+        found += [Member(pod.key.namespace, pod.key.name, pod.labels) for pod in self.all("Pod")]
+        for entry in self.all("WorkloadEntry"):
+            found.append(Member(entry.key.namespace, entry.key.name, {**entry.spec.labels, **entry.labels}))
+        return tuple(found)
+
+    def picked(self, selector: Mapping[str, str], namespace: str | None = None) -> Iterator[Member]:
+        """Those with all labels of a selector, of a namespace or of any."""
+        wanted = selector.items()
+        return (m for m in self.members if namespace in (None, m.namespace) and wanted <= m.labels.items())
+
+    @cached_property
     def _wildcards(self) -> tuple[Service, ...]:
         return tuple(service for service in self.index.services if is_wildcard(service.host))
+
+
+def labels_text(labels: Mapping[str, str]) -> str:
+    """`app=reviews,version=v1`."""
+    return ",".join(f"{name}={value}" for name, value in sorted(labels.items()))
+
+
+def listed(words: Sequence[object]) -> str:
+    """As Go prints a list, and so Istio: `[a b]`."""
+    return f"[{' '.join(map(str, words))}]"

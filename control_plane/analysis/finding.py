@@ -1,55 +1,22 @@
-"""A finding: Istio's analysis codes, levels and words, so that its documentation applies.
-
-https://istio.io/latest/docs/reference/config/analysis/
-"""
+"""A finding: what was found, about which resource, where; in the words and the order of `istioctl analyze`."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from enum import IntEnum
 
+from control_plane.analysis.codes import SCHEMA_ERROR, Code
+from mesh.errors import Problem
 from mesh.istio.load import field_path
 from mesh.istio.model import Path
 from mesh.istio.resource import Key, Resource
 
-
-class Level(IntEnum):
-    INFO = 1
-    WARNING = 2
-    ERROR = 3
-
-    @property
-    def word(self) -> str:
-        return self.name.capitalize()
-
-
-@dataclass(frozen=True, slots=True)
-class Code:
-    """What kind of thing was found: `IST0101 (ReferencedResourceNotFound)`."""
-
-    number: str
-    name: str
-    level: Level
-
-
-REFERENCED_RESOURCE_NOT_FOUND = Code("IST0101", "ReferencedResourceNotFound", Level.ERROR)
-CONFLICTING_HOSTS = Code("IST0109", "ConflictingMeshGatewayVirtualServiceHosts", Level.ERROR)
-DESTINATION_PORT_REQUIRED = Code("IST0112", "VirtualServiceDestinationPortSelectorRequired", Level.ERROR)
-NO_MATCHING_WORKLOADS = Code("IST0127", "NoMatchingWorkloadsFound", Level.WARNING)
-UNREACHABLE_RULE = Code("IST0130", "VirtualServiceUnreachableRule", Level.WARNING)
-INEFFECTIVE_MATCH = Code("IST0131", "VirtualServiceIneffectiveMatch", Level.INFO)
-HOST_NOT_IN_GATEWAY = Code("IST0132", "VirtualServiceHostNotFoundInGateway", Level.WARNING)
-CONFLICTING_GATEWAYS = Code("IST0145", "ConflictingGateways", Level.ERROR)
-SUBSET_SELECTS_NOTHING = Code("IST0173", "DestinationRuleSubsetNotSelectPods", Level.ERROR)
-UNKNOWN_RULE_HOST = Code("IST0174", "UnknownDestinationRuleHost", Level.WARNING)
-# Our own.
-SHORT_NAME_WITH_DOTS = Code("MESH0001", "HostNotCompleted", Level.WARNING)
-NOT_LOOKED_UP = Code("MESH0003", "HostNotLookedUp", Level.WARNING)
+NOBODY = Key("", "", "")
 
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """`field` is the place in the resource's document, `line` that in its file; 0 where that is not known (any more)."""
+    """`field` is the place in the resource's document, `line` that in its file; 0 where that is not known (any more).
+    What is wrong with a file before there is a resource is about `NOBODY`."""
 
     code: Code
     key: Key
@@ -58,15 +25,32 @@ class Finding:
     file: str = ""
     line: int = 0
 
+    @property
+    def origin(self) -> str:
+        """`VirtualService default/reviews`, as istioctl names resources."""
+        key = self.key
+        return "" if key == NOBODY else f"{key.kind} {key.namespace}/{key.name}"
+
+    @property
+    def reference(self) -> str:
+        return f"{self.file}:{self.line}" if self.file and self.line else self.file
+
     def __str__(self) -> str:
-        place = f" {self.file}:{self.line}" if self.file else ""
+        place = " ".join(word for word in (self.origin, self.reference) if word)
         code = self.code
-        return f"{code.level.word} [{code.number}] ({self.key}{place}) {self.message}"
+        return f"{code.level.word} [{code.number}]{f' ({place})' if place else ''} {self.message}"
 
 
 def finding(code: Code, resource: Resource, path: Path, message: str) -> Finding:
     """A finding at a place of a resource's document (`("spec", "hosts", 0)`)."""
     return Finding(code, resource.key, field_path(path), message, resource.file, resource.line_of(path))
+
+
+def schema_error(problem: Problem) -> Finding:
+    """A problem of a document that is refused."""
+    what = ": ".join(part for part in (problem.field, problem.message) if part)
+    message = f"Schema validation error: {what}"
+    return Finding(SCHEMA_ERROR, NOBODY, problem.field, message, problem.file, problem.line)
 
 
 def as_json(found: Finding) -> dict[str, object]:
@@ -79,6 +63,9 @@ def as_json(found: Finding) -> dict[str, object]:
         "kind": key.kind,
         "namespace": key.namespace,
         "resource": key.name,
+        "origin": found.origin,
+        "reference": found.reference,
+        "documentationUrl": found.code.url,
         "field": found.field,
         "message": found.message,
         "file": found.file,

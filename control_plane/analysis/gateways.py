@@ -1,31 +1,79 @@
-"""Gateways: whether anybody is what they select."""
+"""Gateways: whether anybody is what they select, can be reached there, and has each port once."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 
-from control_plane.analysis.examined import Examined
-from control_plane.analysis.finding import CONFLICTING_GATEWAYS, Finding, finding
-from mesh.istio.resource import Resource
+from control_plane.analysis.codes import (
+    CONFLICTING_GATEWAYS,
+    GATEWAY_PORT_NOT_ON_SERVICE,
+    REFERENCED_RESOURCE_NOT_FOUND,
+)
+from control_plane.analysis.examined import Examined, Member, labels_text
+from control_plane.analysis.finding import Finding, finding
+from mesh.istio.resource import Key, Resource
+
+Selector = frozenset[tuple[str, str]]
 
 
 def conflicting_ports(seen: Examined) -> Iterator[Finding]:
     """Two Gateways for the same proxies with the same port and host."""
+    places: dict[tuple[Selector, int], dict[Key, set[str]]] = {}
+    for resource in seen.all("Gateway"):
+        for server in resource.spec.servers:
+            there = places.setdefault((_selector(resource), server.port.number), {})
+            there.setdefault(resource.key, set()).update(server.hosts)
     for resource in seen.of("Gateway"):
         for position, server in enumerate(resource.spec.servers):
-            for other in seen.all("Gateway"):
-                shared = sorted(_shared(resource, other, server.port.number, server.hosts))
-                if other.key == resource.key or not shared:
+            for key, hosts in places[_selector(resource), server.port.number].items():
+                shared = sorted(hosts & set(server.hosts))
+                if key == resource.key or not shared:
                     continue
-                labels = ",".join(f"{name}={value}" for name, value in sorted(resource.spec.selector.items()))
                 message = (
-                    f"Conflict with gateways {other.key.namespace}/{other.key.name} (workload selector {labels}, "
-                    f"port {server.port.number}, hosts {','.join(shared)})."
+                    f"Conflict with gateways {key.namespace}/{key.name} (workload selector "
+                    f"{labels_text(resource.spec.selector)}, port {server.port.number}, hosts {','.join(shared)})."
                 )
                 yield finding(CONFLICTING_GATEWAYS, resource, ("spec", "servers", position), message)
 
 
-def _shared(one: Resource, other: Resource, number: int, hosts: tuple[str, ...]) -> set[str]:
-    if one.spec.selector != other.spec.selector:
-        return set()
-    return {host for server in other.spec.servers if server.port.number == number for host in server.hosts} & set(hosts)
+def _selector(resource: Resource) -> Selector:
+    return frozenset(resource.spec.selector.items())
+
+
+def unselected(seen: Examined) -> Iterator[Finding]:
+    """A selector that no proxy or workload satisfies, where any is known."""
+    if not seen.members:
+        return
+    for resource in seen.of("Gateway"):
+        selector = resource.spec.selector
+        if selector and not any(seen.picked(selector)):
+            message = f'Referenced selector not found: "{labels_text(selector)}"'
+            yield finding(REFERENCED_RESOURCE_NOT_FOUND, resource, ("spec", "selector"), message)
+
+
+def ports_of_services(seen: Examined) -> Iterator[Finding]:
+    """Where a Service leads to a gateway's workloads, ports that it does not lead to."""
+    for resource in seen.of("Gateway"):
+        selector = resource.spec.selector
+        open_ports = {port for member in seen.picked(selector) for port in _ports(seen, member)} if selector else set()
+        for position, server in enumerate(resource.spec.servers):
+            if open_ports and server.port.number not in open_ports:
+                message = (
+                    f"The gateway is listening on a target port (port {server.port.number}) that is not defined in the "
+                    f"Service associated with its workload instances (Pod selector {labels_text(selector)}). If you need "
+                    "to access the gateway port through the gateway Service, it will not be available."
+                )
+                path = ("spec", "servers", position, "port", "number")
+                yield finding(GATEWAY_PORT_NOT_ON_SERVICE, resource, path, message)
+
+
+def _ports(seen: Examined, member: Member) -> Iterator[int]:
+    """The ports of the Services that select a workload. A port of a Gateway may be that of the Service: where its proxy
+    listens (`targetPort`) is found here."""
+    for service in seen.all("Service"):
+        wanted = service.spec.selector.items()
+        if service.key.namespace == member.namespace and wanted and wanted <= member.labels.items():
+            for port in service.spec.ports:
+                yield port.port
+                if isinstance(port.target_port, int):
+                    yield port.target_port

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from control_plane.analysis.examined import Examined
-from control_plane.analysis.finding import (
+from control_plane.analysis.codes import (
     CONFLICTING_HOSTS,
     DESTINATION_PORT_REQUIRED,
     HOST_NOT_IN_GATEWAY,
@@ -13,25 +12,17 @@ from control_plane.analysis.finding import (
     REFERENCED_RESOURCE_NOT_FOUND,
     SHORT_NAME_WITH_DOTS,
     UNREACHABLE_RULE,
-    Finding,
-    finding,
 )
+from control_plane.analysis.destinations import destinations
+from control_plane.analysis.examined import Examined, listed
+from control_plane.analysis.finding import Finding, finding
 from control_plane.translate.bound import gateway_name
 from control_plane.translate.hosts import common, is_wildcard, qualified
 from control_plane.translate.match import is_catch_all, route_match
 from mesh.istio.model import Path
 from mesh.istio.resource import Resource
-from mesh.istio.virtual_service import MESH_GATEWAY, Destination, HTTPMatchRequest, HTTPRoute, VirtualService
+from mesh.istio.virtual_service import MESH_GATEWAY, HTTPMatchRequest, HTTPRoute
 from mesh.naming import DOMAIN
-
-# Ports on which rules act for proxyless gRPC clients only, until proxies speak it themselves.
-
-
-def destinations(spec: VirtualService) -> Iterator[tuple[Path, Destination]]:
-    """Every destination of every rule, with its place in the document."""
-    for number, rule in enumerate(spec.http):
-        for position, each in enumerate(rule.route):
-            yield ("spec", "http", number, "route", position, "destination"), each.destination
 
 
 def unknown_destinations(seen: Examined) -> Iterator[Finding]:
@@ -51,6 +42,20 @@ def unknown_destinations(seen: Examined) -> Iterator[Finding]:
                 yield _missing(resource, (*path, "subset"), "host+subset in destinationrule", name)
 
 
+def delegates(seen: Examined) -> Iterator[Finding]:
+    """VirtualServices that others leave their requests to, and that are not there."""
+    there = {(each.key.namespace, each.key.name): each for each in seen.all("VirtualService")}
+    for resource in seen.of("VirtualService"):
+        for number, rule in enumerate(resource.spec.http):
+            if rule.delegate is None:
+                continue
+            namespace = rule.delegate.namespace or resource.key.namespace
+            found = there.get((namespace, rule.delegate.name))
+            if found is None or not found.spec.delegated:
+                name = f"{namespace}/{rule.delegate.name}"
+                yield _missing(resource, ("spec", "http", number, "delegate"), "delegate virtual service", name)
+
+
 def _missing(resource: Resource, path: Path, what: str, name: str) -> Finding:
     return finding(REFERENCED_RESOURCE_NOT_FOUND, resource, path, f'Referenced {what} not found: "{name}"')
 
@@ -64,12 +69,12 @@ def ambiguous_ports(seen: Examined) -> Iterator[Finding]:
             service = seen.service(destination.host, namespace)
             if service is None or destination.port is not None or len(service.ports) < 2 or service.host.lower() in own:
                 continue
-            ports = " ".join(str(port.number) for port in service.ports)
+            ports = listed([port.number for port in service.ports])
             yield finding(
                 DESTINATION_PORT_REQUIRED,
                 resource,
                 path,
-                f'This VirtualService routes to a service "{destination.host}" that exposes multiple ports [{ports}]. '
+                f'This VirtualService routes to a service "{destination.host}" that exposes multiple ports {ports}. '
                 "Specifying a port in the destination is required to disambiguate.",
             )
 

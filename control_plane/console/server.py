@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from aiohttp import web
 
-from control_plane.console import apply, breakers, experiments, proxies, resources
+from control_plane.console import analyze, apply, breakers, experiments, proxies, resources
 from control_plane.console.errors import AllowedHosts, answer_errors, only_ours
 from control_plane.console.plane import PLANE, Plane, plane
 from control_plane.metrics import ControlMetrics
@@ -28,6 +28,7 @@ def api(subject: Plane, hosts: Iterable[str] = ()) -> web.Application:
             web.get("/readyz", ready),
             web.get("/api/v1/status", status),
             *apply.routes(),
+            *analyze.routes(),
             *resources.routes(),
             *proxies.routes(),
             *experiments.routes(),

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Protocol
 
-from control_plane.analysis.analyse import analyse
-from control_plane.analysis.finding import Finding, Level
+from control_plane.analysis.analyse import analyse, gravest_first
+from control_plane.analysis.codes import Level
+from control_plane.analysis.finding import Finding, schema_error
+from control_plane.analysis.suppress import Suppression
+from control_plane.analysis.texts import Text, analyse_kinds, read
 from control_plane.registry.discovery import Discovery
 from control_plane.registry.services import discover
 from control_plane.registry.workload import Workload
@@ -125,6 +128,25 @@ class ConfigStore:
         services, instances = discover(kinds, workloads)
         world = World(self.accepted.revision, kinds, services, instances, self._mesh)
         return analyse(world, {resource.key for resource in resources})
+
+    async def analyse(
+        self, files: Sequence[File], calls: Mapping[str, Collection[str]], suppressions: Sequence[Suppression]
+    ) -> tuple[list[Finding], tuple[Problem, ...]]:
+        """What is to be said of everything that is in effect, if the files were applied, and the notes of reading them.
+        Files that an apply would refuse are findings, too."""
+        return await self._workers.run(self._analysed, files, list(self._workloads()), calls, suppressions)
+
+    def _analysed(
+        self,
+        files: Sequence[File],
+        workloads: Sequence[Workload],
+        calls: Mapping[str, Collection[str]],
+        suppressions: Sequence[Suppression],
+    ) -> tuple[list[Finding], tuple[Problem, ...]]:
+        found = read(Text(file.name, file.text) for file in files)
+        kinds = self.accepted.with_changes(found.resources, self._clock.wall())
+        findings = analyse_kinds(kinds, workloads, calls, suppressions, self._mesh)
+        return gravest_first([*map(schema_error, found.problems), *findings]), found.skipped
 
     async def delete(self, keys: Sequence[Key]) -> Outcome:
         """Ends those of the resources that there are."""

@@ -45,6 +45,16 @@ class ControlPlane:
         asked = {name: True for name, value in flags.items() if value}
         return self._send("POST", "/api/v1/apply", {"files": list(files), **asked}, CHANGE_SECONDS)
 
+    def analyze(
+        self,
+        files: Sequence[Mapping[str, str]],
+        suppress: Sequence[str] = (),
+        calls: Mapping[str, Sequence[str]] | None = None,
+    ) -> Json:
+        """What is to be said of everything in effect, and of files as if they were applied."""
+        body = {"files": list(files), "suppress": list(suppress), "calls": dict(calls or {})}
+        return self._send("POST", "/api/v1/analyze", body, CHANGE_SECONDS)
+
     def diff(self, files: Sequence[Mapping[str, str]]) -> list[Json]:
         return self._items(self._send("POST", "/api/v1/diff", {"files": list(files)}, CHANGE_SECONDS), "diffs")
 

@@ -10,6 +10,7 @@ import typer
 
 from mesh.cli import (
     alerts_command,
+    analyze_command,
     breakers_command,
     compose_command,
     config_commands,
@@ -58,6 +59,7 @@ for panel, commands in {
         config_commands.rollback,
     ),
     LOOK: (
+        analyze_command.analyze,
         proxy_commands.proxy_status,
         proxy_commands.proxy_config,
         proxy_commands.workloads,

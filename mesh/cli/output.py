@@ -109,6 +109,11 @@ def age(seconds: float | None, now: float | None = None) -> str:
     return f"{passed}s"
 
 
+def coloured(text: str, code: str) -> str:
+    """In a colour, on a terminal that shows any."""
+    return f"\x1b[{code}m{text}\x1b[0m" if sys.stdout.isatty() and "NO_COLOR" not in os.environ else text
+
+
 def _styled(cell: str, heading: bool) -> str:
     code = BOLD if heading else _code(cell.strip())
     return f"\x1b[{code}m{cell}\x1b[0m" if code and "NO_COLOR" not in os.environ else cell

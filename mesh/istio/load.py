@@ -27,13 +27,23 @@ class Loaded(NamedTuple):
 def load_text(text: str, file: str = "", skip_unknown: bool = False) -> Loaded:
     """The resources of a YAML or JSON text, in its order. Raises `ConfigError` with all problems found; with
     `skip_unknown`, kinds of others than Istio and this mesh are none."""
+    return _loaded(text, file, skip_unknown).finish()
+
+
+def examine_text(text: str, file: str = "") -> tuple[Loaded, list[Problem]]:
+    """What can be understood of a text, and what is wrong with the rest; kinds of others are passed over."""
+    loader = _loaded(text, file, skip_unknown=True)
+    return loader.loaded, sorted(loader.problems, key=lambda problem: problem.line)
+
+
+def _loaded(text: str, file: str, skip_unknown: bool) -> _Loader:
     loader = _Loader(file, skip_unknown)
     try:
         for node in compose(text):
             loader.add(node.data, node)
     except YamlError as broken:
         loader.problems.append(Problem(broken.message, "", file, broken.line))
-    return loader.finish()
+    return loader
 
 
 def load(text: str, file: str = "") -> list[Resource]:
@@ -70,6 +80,11 @@ class _Loader:
     def finish(self) -> Loaded:
         if self.problems:
             raise ConfigError(*sorted(self.problems, key=lambda problem: problem.line))
+        return self.loaded
+
+    @property
+    def loaded(self) -> Loaded:
+        """What is right so far."""
         return Loaded(tuple(self._resources.values()), tuple(self._skipped))
 
     def _add_item(self, item: dict[str, Any], path: Path, node: Node | None) -> None:

@@ -147,5 +147,5 @@ def test_only_some_resources_are_asked_about_and_lines_are_told() -> None:
     assert (only.file, only.line, str(only)) == (
         "f.yaml",
         7,
-        'Error [IST0101] (VirtualService/default/rules f.yaml:7) Referenced host not found: "nobody"',
+        'Error [IST0101] (VirtualService default/rules f.yaml:7) Referenced host not found: "nobody"',
     )
