@@ -96,6 +96,7 @@ class ControlPlane:
         )
         self._registry.listen(self._store.workloads_changed)
         self._metrics.watch_problems(self._store.problems)
+        self._metrics.watch_workloads(self._registry.workloads, clock)
         self._xds = AdsServer(self._hub, str(settings.xds), settings.local_addresses)
 
         self._experiments = Experiments(self._store, self._registry.workloads, clock)

@@ -19,9 +19,12 @@ from prometheus_client import (
 )
 from prometheus_client.metrics_core import Metric
 
+from control_plane.heartbeats import Heartbeats
+from control_plane.registry.workload import Workload
 from control_plane.route_weights import RouteWeights
 from control_plane.sources.source import Action, Commit
 from control_plane.world import World
+from mesh.clock import Clock
 from mesh.errors import Problem
 
 CONVERGENCE_BUCKETS: Final = (0.1, 0.5, 1, 3, 5, 10, 20, 30)
@@ -184,6 +187,10 @@ class ControlMetrics:
     def watch_problems(self, problems: Callable[[], Sequence[Problem]]) -> None:
         """Who to ask, at each scrape, what is wrong with the stored configuration."""
         self._problems.set_function(lambda: len(problems()))
+
+    def watch_workloads(self, workloads: Callable[[], Iterable[Workload]], clock: Clock) -> None:
+        """Who to ask, at each scrape, which workloads are there."""
+        self._registry.register(Heartbeats(workloads, clock))
 
     # ── console ───────────────────────────────────────────────────────────────────────────────────────────────────────
 

@@ -10,7 +10,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from mesh import probe as probes
 from mesh.naming import DOMAIN, INBOUND_PORT, OUTBOUND_PORT
+from mesh.probe import Probe
 
 SIDECAR = "sidecar"
 ROUTER = "router"  # Istio's word for a gateway
@@ -48,7 +50,8 @@ class Node:
     """A proxy's identity. `service` is the short service name (empty for a gateway or a client-only workload);
     `app_address` is where the local app listens (127.0.0.1 unless told otherwise); `generator` is "grpc" for proxyless
     clients, else empty. `outbound_port` and `inbound_port` differ from Istio's where workloads share one address;
-    `metrics_port` is 0 where none is served."""
+    `metrics_port` is 0 where none is served; `probe` is how the proxy finds out whether its app is
+    well, and None for one that does not ask."""
 
     kind: str
     address: str
@@ -67,6 +70,7 @@ class Node:
     outbound_port: int = OUTBOUND_PORT
     inbound_port: int = INBOUND_PORT
     metrics_port: int = 0
+    probe: Probe | None = None
 
     def inbound(self, index: int) -> int:
         """Where the proxy accepts traffic for its workload's index-th service port when nothing redirects."""
@@ -114,6 +118,8 @@ class Node:
             metadata["OUTBOUND_PORT"] = self.outbound_port
         if self.inbound_port != INBOUND_PORT:
             metadata["INBOUND_PORT"] = self.inbound_port
+        if self.probe is not None:
+            metadata["PROXY_CONFIG"] = {"readinessProbe": probes.encode(self.probe)}
         node: dict[str, Any] = {
             "id": self.id,
             "cluster": f"{self.service or self.canonical_service or self.name}.{self.namespace}",
@@ -155,4 +161,10 @@ class Node:
             outbound_port=int(metadata.get("OUTBOUND_PORT", OUTBOUND_PORT)),
             inbound_port=int(metadata.get("INBOUND_PORT", INBOUND_PORT)),
             metrics_port=int(metadata.get("ENVOY_PROMETHEUS_PORT", 0)),
+            probe=_probe(metadata.get("PROXY_CONFIG")),
         )
+
+
+def _probe(proxy_config: Any) -> Probe | None:
+    given = proxy_config.get("readinessProbe") if isinstance(proxy_config, Mapping) else None
+    return probes.decode(given) if isinstance(given, Mapping) else None

@@ -14,6 +14,10 @@ SECRET: Final = "type.googleapis.com/envoy.extensions.transport_sockets.tls.v3.S
 # Make before break: what is pointed to goes before what points to it.
 PUSH_ORDER: Final = (CLUSTER, ENDPOINT, LISTENER, ROUTE)
 
+# Istio's type of a request by which a proxy tells how its app is: an error_detail says what is wrong, none that all is well.
+HEALTH: Final = "type.googleapis.com/istio.v1.HealthInformation"
+DRAINING: Final = "draining"  # the reason of a proxy that ends
+
 SHORT: Final = {CLUSTER: "CDS", ENDPOINT: "EDS", LISTENER: "LDS", ROUTE: "RDS", SECRET: "SDS"}
 
 

@@ -17,12 +17,14 @@ import uvloop
 from mesh import installation
 from mesh.errors import ConfigError
 from mesh.node import Locality, Node
+from mesh.probe import ProbeError
 from sidecar import bootstrap as bootstraps
 from sidecar.admin import process
 from sidecar.admin.server import AdminServer
 from sidecar.config.model import Bootstrap
 from sidecar.process import settings as flags
 from sidecar.process.drain import DrainPolicy
+from sidecar.process.probing import Prober
 from sidecar.process.settings import Settings
 from sidecar.runtime import Runtime
 from sidecar.xds.client import AdsClient
@@ -48,7 +50,8 @@ def main() -> None:
             node_id=settings.service_node,
             node_cluster=settings.service_cluster,
         )
-    except ConfigError as error:
+        node_of(bootstrap)
+    except (ConfigError, ProbeError) as error:
         sys.exit(f"{error}")
     sys.exit(uvloop.run(serve(bootstrap, settings)))
 
@@ -74,6 +77,9 @@ async def serve(bootstrap: Bootstrap, settings: Settings) -> int:
         await _start_admin(admin, bootstrap, settings)
         if ads is not None:
             ads.start()
+            if (probe := node_of(bootstrap).probe) is not None:
+                prober = Prober(probe, node_of(bootstrap).app_address, ads.report)
+                runtime.tasks.start(prober.run(), "probe")
         else:
             await runtime.apply_static()
             runtime.initialized()

@@ -19,7 +19,7 @@ from mesh.clock import Clock, SystemClock
 from mesh.errors import MeshError
 from mesh.node import Node
 from mesh.tasks import TaskOwner
-from mesh.xds import CLUSTER, ENDPOINT, LISTENER, ROUTE
+from mesh.xds import CLUSTER, ENDPOINT, HEALTH, LISTENER, ROUTE
 
 log = logging.getLogger(__name__)
 
@@ -27,9 +27,11 @@ CONFIG_TYPES: Final = {"clusters": CLUSTER, "listeners": LISTENER, "routes": ROU
 
 
 class Registry(Protocol):
-    """Is told which workloads are there: of the beginning and the end of every stream."""
+    """Is told which workloads are there: of the beginning and the end of every stream, and of what one says in between
+    about its app ("" when that is well)."""
 
     def connected(self, node: Node) -> None: ...
+    def reported(self, node: Node, problem: str) -> None: ...
     def disconnected(self, node: Node) -> None: ...
 
 
@@ -120,6 +122,10 @@ class PushHub:
 
     def received(self, stream: ProxyStream, request: Request) -> None:
         """A request of a joined proxy."""
+        if request.type_url == HEALTH:
+            if self._registry is not None:
+                self._registry.reported(stream.node, request.error or "")
+            return
         verdict = stream.receive(request)
         if verdict is Verdict.NACK:
             error = getattr(request, "error", "")

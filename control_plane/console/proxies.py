@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import asdict
 from typing import Any
 
@@ -11,7 +12,7 @@ from control_plane.ads.hub import CONFIG_TYPES, unpacked
 from control_plane.console.body import seconds, whole
 from control_plane.console.errors import bad_request
 from control_plane.console.plane import plane
-from control_plane.registry.workload import Workload
+from control_plane.registry.workload import Workload, heartbeat, last_beat
 
 CONVERGENCE_SECONDS = 10.0
 LONGEST_SECONDS = 300.0
@@ -57,19 +58,27 @@ async def proxy_config(request: web.Request) -> web.Response:
 
 async def workloads(request: web.Request) -> web.Response:
     """The workloads that have joined and are not gone yet."""
-    return web.json_response({"items": [_workload(workload) for workload in plane(request).workloads()]})
+    now = time.time()
+    return web.json_response({"items": [_workload(workload, now) for workload in plane(request).workloads()]})
 
 
-def _workload(workload: Workload) -> dict[str, Any]:
+def _workload(workload: Workload, now: float) -> dict[str, Any]:
     node = workload.node
     return {
         "id": node.id,
+        "name": node.name,
         "service": node.service,
         "namespace": node.namespace,
         "address": node.address,
         "labels": dict(node.labels),
         "healthy": workload.healthy,
         "connected": workload.connected,
+        "state": heartbeat(workload).value,
+        "problem": workload.problem,
+        "probe": str(node.probe) if node.probe is not None else "",
+        "joined": workload.joined,
+        "since": workload.since,
+        "beat": last_beat(workload, now),
     }
 
 

@@ -6,6 +6,9 @@
 After a restart of ours every workload that was known is lost, but stays healthy for much longer: that it is not
 connected is our doing. One that was unhealthy before stays so. Many that are lost at once are treated the same.
 
+Who has a probe is used once that has passed, and as long as it does; who says that it drains is used no more, and is not
+waited for when its stream ends.
+
 Several streams may claim one place: one id twice, or two ids on one socket. Every live claim is kept; the newest counts,
 and when it ends, the one before.
 """
@@ -21,7 +24,9 @@ from typing import Final
 from control_plane.registry.workload import Workload, accepts
 from mesh.clock import Clock
 from mesh.node import Node
+from mesh.xds import DRAINING
 
+NOT_PROBED: Final = "its probe has not passed yet"
 LOST_SECONDS: Final = 2.0
 REMOVAL_SECONDS: Final = 60.0
 RESTART_SECONDS: Final = 30.0
@@ -122,17 +127,23 @@ class Lifecycle:
             return  # some xDS client that is no workload
         self._clear_stale(node)
         entry = self._entries.get(node.id)
-        workload = Workload(node, healthy=True, connected=True, since=self._clock.wall())
+        now = self._clock.wall()
+        workload = Workload(node, healthy=True, connected=True, since=now, joined=now)
+        if node.probe is not None:
+            before = entry.workload if entry is not None else replace(workload, healthy=False, problem=NOT_PROBED)
+            problem = before.problem or ("" if before.healthy else NOT_PROBED)
+            workload = replace(workload, healthy=not problem, problem=problem, beat=now)
         if entry is None:
             entry = self._entries[node.id] = _Entry(workload, State.CONNECTED)
             self._claim_sockets(node)
             self._changed(workload)
         else:
+            workload = replace(workload, joined=entry.workload.joined or now)
             if entry.state is State.CONNECTED:
                 workload = replace(workload, since=entry.workload.since)
-            was_unhealthy = entry.state is State.UNHEALTHY
+            changed = entry.workload.healthy != workload.healthy
             self._become(entry, State.CONNECTED, None)
-            self._say(entry, workload, news=was_unhealthy)
+            self._say(entry, workload, news=changed)
         self._connects += 1
         entry.claims.append((self._connects, node))
         self._review(self._rivals(node) | {node.id})
@@ -142,16 +153,35 @@ class Lifecycle:
         entry = self._entries.get(node.id)
         if entry is None or not _forget(entry.claims, node):
             return
+        now = self._clock.wall()
         if entry.claims:
             self._say(entry, replace(entry.workload, node=entry.claims[-1][1]))
+        elif entry.workload.draining:
+            entry.workload = replace(entry.workload, connected=False, since=now, beat=now)
+            self._become(entry, State.UNHEALTHY, self._clock.monotonic() + self._grace.removal)
         else:
-            entry.workload = replace(entry.workload, connected=False, since=self._clock.wall())
+            entry.workload = replace(entry.workload, connected=False, since=now, beat=now)
             self._become(entry, State.LOST, self._clock.monotonic() + self._grace.lost)
             self._endure_storm()
         rivals = self._rivals(node) | self._rivals(entry.workload.node)
         if entry.state is State.LOST and any(self._entries[rival].claims for rival in rivals):
             self._remove(node.id)  # its place belongs to one that is there
         self._review(rivals | {node.id})
+
+    def reported(self, node: Node, problem: str) -> None:
+        """The newest stream of `node` says what is wrong with its app, "" for nothing, or that it drains."""
+        entry = self._entries.get(node.id)
+        if entry is None or not entry.claims or entry.claims[-1][1] != node:
+            return
+        before = entry.workload
+        if before.draining:
+            return  # what else is found on the way out changes nothing
+        draining = problem == DRAINING
+        entry.workload = replace(
+            before, healthy=not problem, problem="" if draining else problem, draining=draining, beat=self._clock.wall()
+        )
+        if before.healthy != entry.workload.healthy and not entry.shadowed:
+            self._changed(entry.workload)
 
     def tick(self) -> float | None:
         """Does what is due. Returns the monotonic time of what is next, None when nothing is."""

@@ -73,6 +73,11 @@ class Registry:
         self._lifecycle.disconnected(_served(node))
         self._settle()
 
+    def reported(self, node: Node, problem: str) -> None:
+        """A stream of `node` says how its app is."""
+        self._lifecycle.reported(_served(node), problem)
+        self._settle()
+
     def workloads(self) -> list[Workload]:
         return self._lifecycle.workloads()
 
@@ -104,7 +109,10 @@ class Registry:
 
     def _log(self, news: News) -> None:
         for workload in news.saved.values():
-            log.info("workload %s is %s", workload.node.id, "healthy" if workload.healthy else "unhealthy")
+            state = "healthy" if workload.healthy else "draining" if workload.draining else "unhealthy"
+            log.info(
+                "workload %s is %s%s", workload.node.id, state, f": {workload.problem}" if workload.problem else ""
+            )
         for node_id in news.removed:
             log.info("workload %s is gone", node_id)
 

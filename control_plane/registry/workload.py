@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from enum import StrEnum
 from typing import Any, Final
 
 from mesh.istio.scalars import host_problem, is_ip
@@ -15,12 +16,18 @@ MAX_PORT: Final = 65536
 
 @dataclass(frozen=True, slots=True)
 class Workload:
-    """`since` is the Unix time at which it connected, or was lost."""
+    """`since` is the Unix time at which it connected, or was lost; `joined` when it first came; `beat` when it was last
+    heard of, 0 for always now: its stream is open, and it tells nothing by itself. `healthy` says whether others use it;
+    `problem` is what its probe found, `draining` that it is about to end."""
 
     node: Node
     healthy: bool = True
     connected: bool = True
     since: float = 0.0
+    joined: float = 0.0
+    beat: float = 0.0
+    problem: str = ""
+    draining: bool = False
 
 
 def answers_itself(node: Node) -> bool:
@@ -34,6 +41,28 @@ def accepts(node: Node) -> Mapping[int, int]:
     if answers_itself(node):
         return {port.number: port.app_port for port in node.ports}
     return {port.number: node.inbound(index) for index, port in enumerate(node.ports)}
+
+
+class Heartbeat(StrEnum):
+    """What is to be said of a workload: `LOST` has no stream, and did not say that it would end."""
+
+    HEALTHY = "healthy"
+    UNHEALTHY = "unhealthy"
+    DRAINING = "draining"
+    LOST = "lost"
+
+
+def heartbeat(workload: Workload) -> Heartbeat:
+    if workload.draining:
+        return Heartbeat.DRAINING
+    if not workload.connected:
+        return Heartbeat.LOST
+    return Heartbeat.HEALTHY if workload.healthy else Heartbeat.UNHEALTHY
+
+
+def last_beat(workload: Workload, now: float) -> float:
+    """The Unix time at which the workload was last heard of: now, while its stream is open and it has no probe."""
+    return now if workload.connected and not workload.beat else workload.beat or workload.since
 
 
 def problem_of(node: Node) -> str:
@@ -52,7 +81,13 @@ def problem_of(node: Node) -> str:
 
 
 def encode(workload: Workload) -> dict[str, Any]:
-    return {"node": workload.node.to_xds(), "healthy": workload.healthy, "since": workload.since}
+    return {
+        "node": workload.node.to_xds(),
+        "healthy": workload.healthy,
+        "since": workload.since,
+        "joined": workload.joined,
+        "problem": workload.problem,
+    }
 
 
 def decode(data: Mapping[str, Any]) -> Workload:
@@ -64,4 +99,6 @@ def decode(data: Mapping[str, Any]) -> Workload:
         healthy=bool(data["healthy"]),
         connected=False,
         since=float(data["since"]),
+        joined=float(data.get("joined", 0.0)),
+        problem=str(data.get("problem", "")),
     )

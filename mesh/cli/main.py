@@ -28,6 +28,7 @@ from mesh.cli import (
     sidecar_command,
     stat_commands,
     trace_commands,
+    workload_commands,
 )
 from mesh.cli.errors import CliError
 from mesh.cli.output import print_error
@@ -62,7 +63,8 @@ for panel, commands in {
         analyze_command.analyze,
         proxy_commands.proxy_status,
         proxy_commands.proxy_config,
-        proxy_commands.workloads,
+        workload_commands.services,
+        workload_commands.workloads,
         explain_command.explain,
     ),
     WATCH: (

@@ -122,6 +122,6 @@ def _styled(cell: str, heading: bool) -> str:
 def _code(cell: str) -> str:
     if cell in ("SYNCED", "healthy", "HEALTHY", "yes"):
         return GREEN
-    if cell in ("STALE", "NOT SENT"):
+    if cell in ("STALE", "NOT SENT", "draining"):
         return YELLOW
-    return BOLD_RED if cell in ("NACKED", "unhealthy", "UNHEALTHY", "no") else ""
+    return BOLD_RED if cell in ("NACKED", "unhealthy", "UNHEALTHY", "lost", "no") else ""

@@ -1,4 +1,4 @@
-"""proxy-status, proxy-config, workloads: what the proxies have, as the control plane knows it."""
+"""proxy-status, proxy-config: what the proxies have, as the control plane knows it."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import typer
 
 from mesh.cli.client import ControlPlane
 from mesh.cli.errors import CliError
-from mesh.cli.options import DEFAULT_NAMESPACE, DEFAULT_SERVER, Namespace, Output, Server
+from mesh.cli.options import DEFAULT_NAMESPACE, DEFAULT_SERVER, Output, Server
 from mesh.cli.output import Format, age, print_data, print_table
 from mesh.naming import ClusterName
 
@@ -69,29 +69,6 @@ def proxy_config(
         return
     headings, rows_of = _TABLES[what]
     print_table(headings, [row for item in items for row in rows_of(item)], nothing=f"{proxy} has no {what.value}")
-
-
-def workloads(namespace: Namespace = "", output: Output = Format.TABLE, server: Server = DEFAULT_SERVER) -> None:
-    """Show the workloads that have joined, and whether they are used."""
-    items = [w for w in ControlPlane(server).workloads() if namespace in ("", w["namespace"])]
-    if output is not Format.TABLE:
-        print_data(items, output)
-        return
-    rows = [
-        [
-            w["service"] or "-",
-            w["namespace"],
-            w["labels"].get("version", "-"),
-            w["address"],
-            "healthy" if w["healthy"] else "unhealthy",
-            "yes" if w["connected"] else "no",
-        ]
-        for w in sorted(
-            items, key=lambda w: (w["service"], w["namespace"], w["labels"].get("version", ""), w["address"])
-        )
-    ]
-    headings = ["SERVICE", "NAMESPACE", "VERSION", "ADDRESS", "HEALTH", "CONNECTED"]
-    print_table(headings, rows, nothing="no workload has joined yet: mesh run --service … -- COMMAND")
 
 
 def short_name(proxy: Item) -> str:

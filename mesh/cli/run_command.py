@@ -10,7 +10,19 @@ from typing import Annotated, Any, Concatenate, ParamSpec
 
 import typer
 
-from mesh.cli.workload import DEFAULT_XDS, Interception, Protocol, Workload, describe
+from mesh.cli.errors import USAGE, CliError
+from mesh.cli.probe_options import (
+    ProbeDelay,
+    ProbeExec,
+    ProbeFailures,
+    ProbeGrpc,
+    ProbeHttp,
+    ProbePeriod,
+    ProbeSuccesses,
+    ProbeTcp,
+    ProbeTimeout,
+)
+from mesh.cli.workload import DEFAULT_XDS, Interception, Probing, Protocol, Workload, describe
 
 Own = ParamSpec("Own")
 
@@ -57,10 +69,23 @@ def _workload(
     name: Name = "",
     locality: LocalityOf = "",
     interception: InterceptionOf = Interception.NONE,
+    probe_http: ProbeHttp = None,
+    probe_tcp: ProbeTcp = None,
+    probe_grpc: ProbeGrpc = None,
+    probe_exec: ProbeExec = None,
+    probe_delay: ProbeDelay = 0.0,
+    probe_timeout: ProbeTimeout = 1.0,
+    probe_period: ProbePeriod = 10.0,
+    probe_successes: ProbeSuccesses = 1,
+    probe_failures: ProbeFailures = 3,
 ) -> Workload:
+    probing = Probing(
+        probe_http, probe_tcp, probe_grpc, probe_exec, probe_delay, probe_timeout, probe_period, probe_successes,
+        probe_failures,
+    )  # fmt: skip
     return Workload(
         service, version, tuple(port or ()), address, app_address, tuple(label or ()), namespace, protocol, xds, name,
-        locality, interception,
+        locality, interception, probe=probing,
     )  # fmt: skip
 
 
@@ -105,6 +130,8 @@ def run(
     """
     from mesh.cli.runner import run_workload
 
+    if proxy and workload.probe != Probing():
+        raise CliError("--probe options need our sidecar: another --proxy does not ask its app", code=USAGE)
     raise typer.Exit(run_workload(workload, command, ready_timeout, proxy, proxy_log))
 
 

@@ -10,6 +10,7 @@ from mesh.cli.addresses import Reservation, choose, parse_host_port
 from mesh.cli.errors import USAGE, CliError
 from mesh.naming import XDS_PORT
 from mesh.node import INTERCEPT_NONE, INTERCEPT_REDIRECT, ROUTER, SIDECAR, Locality, Node, ServicePort
+from mesh.probe import KINDS, Probe, ProbeError
 
 DEFAULT_XDS = f"127.0.0.1:{XDS_PORT}"
 GATEWAY_NAME = "istio-ingressgateway"
@@ -29,6 +30,21 @@ class Interception(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
+class Probing:
+    """The --probe options as they were given; at most one of the first four."""
+
+    http: str | None = None
+    tcp: str | None = None
+    grpc: str | None = None
+    exec: str | None = None
+    delay: float = 0.0
+    timeout: float = 1.0
+    period: float = 10.0
+    successes: int = 1
+    failures: int = 3
+
+
+@dataclass(frozen=True, slots=True)
 class Workload:
     """The options as they were given."""
 
@@ -45,6 +61,7 @@ class Workload:
     locality: str = ""
     interception: Interception = Interception.NONE
     gateway: bool = False
+    probe: Probing = Probing()
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +98,7 @@ def _node(workload: Workload, address: str, ports: tuple[ServicePort, ...], labe
         GATEWAY_NAME if workload.gateway else "-".join(filter(None, (workload.service, workload.version)))
     )
     redirect = workload.interception is Interception.REDIRECT
+    probe = parse_probe(workload.probe, ports[0].app_port if ports else 0)
     return Node(
         kind=ROUTER if workload.gateway else SIDECAR,
         address=address,
@@ -93,6 +111,7 @@ def _node(workload: Workload, address: str, ports: tuple[ServicePort, ...], labe
         locality=parse_locality(workload.locality),
         interception=INTERCEPT_REDIRECT if redirect else INTERCEPT_NONE,
         app_address=workload.app_address,
+        probe=probe,
     )
 
 
@@ -108,6 +127,21 @@ def parse_port(text: str, protocol: Protocol) -> ServicePort:
         raise CliError(f"--port {text}: expected /{' or /'.join(Protocol)} at the end", code=USAGE)
     name = spoken or protocol.value
     return ServicePort(int(number), name, name.upper(), int(target or number))
+
+
+def parse_probe(given: Probing, port: int) -> Probe | None:
+    """`port` is the app's, for a probe that names none."""
+    asked = {name: text for name in KINDS if (text := getattr(given, name)) is not None}
+    if not asked:
+        return None
+    if len(asked) > 1:
+        raise CliError(f"one probe only: {' and '.join(f'--probe-{name}' for name in asked)} are given", code=USAGE)
+    ((name, text),) = asked.items()
+    try:
+        check = KINDS[name](text, port)
+    except ProbeError as error:
+        raise CliError(f"--probe-{name} {error}", code=USAGE) from error
+    return Probe(check, given.delay, given.timeout, given.period, given.successes, given.failures)
 
 
 def parse_labels(texts: Iterable[str]) -> dict[str, str]:

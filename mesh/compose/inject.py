@@ -148,6 +148,7 @@ def _sidecar(name: str, said: Mapping[str, str], found: Survey) -> dict[str, Any
     options = ["--interception", "redirect", "--service", said.get(LABEL_SERVICE, name)]
     options += ["--version", said[LABEL_VERSION]] if said.get(LABEL_VERSION) else []
     options += [word for port in found.ports for word in ("--port", str(port))]
+    options += found.probe
     return {
         "image": IMAGE,
         "restart": "unless-stopped",

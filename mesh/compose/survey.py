@@ -11,6 +11,8 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
+from mesh.compose.health import probe_options
+
 HTTP, TCP = "http", "tcp"
 LABEL_INJECT, LABEL_PORTS = "mesh.inject", "mesh.ports"
 LABEL_SERVICE, LABEL_VERSION = "mesh.service", "mesh.version"
@@ -62,12 +64,14 @@ class Port:
 
 @dataclass(frozen=True, slots=True)
 class Survey:
-    """`refusal` says why the service stays as it is; "" when it joins. `notes` are for the reader."""
+    """`refusal` says why the service stays as it is; "" when it joins. `notes` are for the reader,
+    `probe` the options of the sidecar that has it ask what the health check asks."""
 
     name: str
     ports: tuple[Port, ...] = ()
     refusal: str = ""
     notes: tuple[str, ...] = ()
+    probe: tuple[str, ...] = ()
 
 
 def survey(services: Mapping[str, Any]) -> dict[str, Survey]:
@@ -96,7 +100,8 @@ def _survey(name: str, fields: Mapping[str, Any], services: Mapping[str, Any]) -
         notes.append(f'no port found: only its calls are in the mesh (label {LABEL_PORTS}: "8000" names one)')
     if any(port.number == 50051 or "grpc" in port.why for port in ports):
         notes.append("gRPC is passed on as TCP")
-    return Survey(name, tuple(ports), notes=tuple(notes))
+    probe = probe_options(fields.get("healthcheck"), [port.number for port in ports])
+    return Survey(name, tuple(ports), notes=tuple(notes), probe=probe)
 
 
 def _refusal(fields: Mapping[str, Any]) -> str:

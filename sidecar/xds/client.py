@@ -16,18 +16,19 @@ from typing import Any, Final
 from mesh.backoff import Backoff
 from mesh.errors import MeshError
 from mesh.tasks import TaskOwner
-from mesh.xds import CLUSTER, LISTENER, SHORT
+from mesh.xds import CLUSTER, DRAINING, LISTENER, SHORT
 from sidecar.config.model import Bootstrap
 from sidecar.telemetry.stats import Stats
 from sidecar.xds import cache
 from sidecar.xds.session import AdsSession
 from sidecar.xds.subscriptions import Request
 from sidecar.xds.target import ConfigTarget
-from sidecar.xds.wire import DELTA_METHOD, SOTW_METHOD, Incoming, read_response, request_message
+from sidecar.xds.wire import DELTA_METHOD, SOTW_METHOD, Incoming, health_message, read_response, request_message
 
 log = logging.getLogger(__name__)
 
 CACHE_PATIENCE: Final = 1.0  # how long a control plane may take to answer before the kept configuration is used
+GOODBYE_SECONDS: Final = 0.5  # that the control plane has to hear that we drain
 SAVE_DELAY: Final = 0.5  # changes that come together are written together
 THREAD_BYTES: Final = 64 * 1024  # a response larger than this is compiled beside the event loop
 CONNECT_SECONDS: Final = 1.0
@@ -64,6 +65,8 @@ class AdsClient:
         self._answered = False
         self._requests: asyncio.Queue[Any] = asyncio.Queue()
         self._named = False  # the node has been sent on this stream
+        self._health: str | None = None  # what is wrong with the app, "" for nothing; None when nobody asks it
+        self._closing = False
         self._running: asyncio.Task[None] | None = None
         self._deadline: asyncio.TimerHandle | None = None
         self._patience: asyncio.TimerHandle | None = None
@@ -85,6 +88,7 @@ class AdsClient:
             if timer is not None:
                 timer.cancel()
         if self._running is not None:
+            await self._say_goodbye(self._running)
             self._running.cancel()
             await asyncio.gather(self._running, return_exceptions=True)
         if self._writing is not None:
@@ -92,6 +96,25 @@ class AdsClient:
         if self._saving is not None:
             self._saving.cancel()
             await self._write()
+
+    def report(self, problem: str) -> None:
+        """Tells the control plane how the app is ("" for well), now and on every new stream."""
+        self._health = problem
+        if self._named:
+            self._send_health(problem)
+
+    def _send_health(self, problem: str) -> None:
+        node = None if self._named else self._node
+        self._named = True
+        self._requests.put_nowait(health_message(problem, node, delta=self._ads.delta))
+
+    async def _say_goodbye(self, running: asyncio.Task[None]) -> None:
+        """Says that we drain, so that nobody is sent here any more, and ends the stream in order."""
+        self._closing = True
+        if self.connected:
+            self._send_health(DRAINING)
+            self._requests.put_nowait(None)
+            await asyncio.wait([running], timeout=GOODBYE_SECONDS)
 
     # ── streams ───────────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -112,6 +135,8 @@ class AdsClient:
                 level = logging.DEBUG if complaint == said and not self._answered else logging.WARNING
                 log.log(level, "ADS: %s: %s", ads.address, complaint)
             self.connected = False
+            if self._closing:
+                return
             if (task := asyncio.current_task()) is not None and task.cancelling():
                 return  # grpc can turn a cancellation that arrives with the end of a call into an error of the call
             if self._answered:
@@ -135,6 +160,8 @@ class AdsClient:
                 response_deserializer=answer.FromString,
             )(_drain(self._requests))
             self._send(self.session.opened())
+            if self._health is not None:
+                self._send_health(self._health)
             try:
                 async for message in call:
                     await self._received(read_response(message, delta=delta))

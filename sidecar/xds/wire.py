@@ -8,6 +8,7 @@ from typing import Any, Final
 
 from google.protobuf.json_format import ParseDict
 
+from mesh.xds import HEALTH
 from sidecar.xds.resources import Raw
 from sidecar.xds.subscriptions import DeltaRequest, Request
 
@@ -15,6 +16,7 @@ _SERVICE: Final = "/envoy.service.discovery.v3.AggregatedDiscoveryService/"
 DELTA_METHOD: Final = _SERVICE + "DeltaAggregatedResources"
 SOTW_METHOD: Final = _SERVICE + "StreamAggregatedResources"
 INVALID_ARGUMENT: Final = 3
+UNAVAILABLE: Final = 14
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +53,19 @@ def request_message(request: Request, node: Mapping[str, Any] | None) -> Any:
     if request.error:
         message.error_detail.code = INVALID_ARGUMENT
         message.error_detail.message = request.error
+    if node is not None:
+        ParseDict(dict(node), message.node)
+    return message
+
+
+def health_message(problem: str, node: Mapping[str, Any] | None, *, delta: bool) -> Any:
+    """How the app is, in Istio's words: an error says what is wrong, "" that all is well."""
+    from envoy.service.discovery.v3 import discovery_pb2
+
+    message = (discovery_pb2.DeltaDiscoveryRequest if delta else discovery_pb2.DiscoveryRequest)(type_url=HEALTH)
+    if problem:
+        message.error_detail.code = UNAVAILABLE
+        message.error_detail.message = problem
     if node is not None:
         ParseDict(dict(node), message.node)
     return message

@@ -10,10 +10,12 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
-from control_plane.registry.lifecycle import Grace, Lifecycle
-from control_plane.registry.workload import Workload, accepts
+from control_plane.registry.lifecycle import NOT_PROBED, Grace, Lifecycle
+from control_plane.registry.workload import Heartbeat, Workload, accepts, heartbeat
 from mesh.clock import ManualClock
 from mesh.node import INTERCEPT_REDIRECT, Node, ServicePort
+from mesh.probe import Probe, TcpSocket
+from mesh.xds import DRAINING
 
 GRACE = Grace(lost=2, removal=60, restart=30)
 HTTP = (ServicePort(9080),)
@@ -61,6 +63,79 @@ def test_a_lost_workload_is_unhealthy_after_two_seconds_and_gone_after_the_grace
     clock.advance(60)
     assert lifecycle.tick() is None
     assert seen(lifecycle) == {}
+
+
+PROBED = replace(node(), probe=Probe(TcpSocket(9080)))
+
+
+def test_a_probed_workload_is_used_once_its_probe_has_passed(lifecycle: Lifecycle, clock: ManualClock) -> None:
+    lifecycle.connected(PROBED)
+    (workload,) = lifecycle.workloads()
+    assert not workload.healthy and workload.problem == NOT_PROBED
+    lifecycle.take()
+    lifecycle.reported(PROBED, "")
+    assert seen(lifecycle) == {"reviews-1": (True, True)}
+    assert lifecycle.take().endpoints
+    clock.advance(10)
+    lifecycle.reported(PROBED, "")
+    assert not lifecycle.take(), "a sign of life changes nothing for others"
+    (workload,) = lifecycle.workloads()
+    assert workload.beat == clock.wall()
+    lifecycle.reported(PROBED, "tcp :9080: Connection refused")
+    (workload,) = lifecycle.workloads()
+    assert (workload.healthy, workload.problem) == (False, "tcp :9080: Connection refused")
+    assert heartbeat(workload) is Heartbeat.UNHEALTHY
+    assert lifecycle.take().endpoints
+
+
+def test_a_stream_that_comes_back_keeps_what_its_probe_said(lifecycle: Lifecycle, clock: ManualClock) -> None:
+    lifecycle.connected(PROBED)
+    joined = clock.wall()
+    lifecycle.reported(PROBED, "")
+    lifecycle.disconnected(PROBED)
+    clock.advance(1)
+    lifecycle.tick()
+    lifecycle.connected(PROBED)
+    (workload,) = lifecycle.workloads()
+    assert workload.healthy and workload.joined == joined and workload.since == clock.wall()
+    lifecycle.reported(PROBED, "status 503")
+    lifecycle.disconnected(PROBED)
+    lifecycle.connected(PROBED)
+    assert seen(lifecycle) == {"reviews-1": (True, False)}
+
+
+def test_who_says_that_it_drains_is_used_no_more_and_not_waited_for(lifecycle: Lifecycle, clock: ManualClock) -> None:
+    lifecycle.connected(node())
+    lifecycle.take()
+    lifecycle.reported(node(), DRAINING)
+    (workload,) = lifecycle.workloads()
+    assert not workload.healthy and heartbeat(workload) is Heartbeat.DRAINING
+    assert lifecycle.take().endpoints
+    lifecycle.reported(node(), "")  # what its probe still finds on the way out
+    lifecycle.disconnected(node())
+    assert lifecycle.tick() == clock.monotonic() + 60
+    (workload,) = lifecycle.workloads()
+    assert heartbeat(workload) is Heartbeat.DRAINING
+    lifecycle.connected(node())
+    assert seen(lifecycle) == {"reviews-1": (True, True)}
+    assert lifecycle.take().endpoints
+
+
+def test_only_the_newest_stream_speaks_for_a_workload(lifecycle: Lifecycle) -> None:
+    newer = replace(node(), labels={"version": "v2"})
+    lifecycle.connected(node())
+    lifecycle.connected(newer)
+    lifecycle.reported(node(), DRAINING)
+    assert seen(lifecycle) == {"reviews-1": (True, True)}
+    lifecycle.reported(replace(node("who-is-this")), "bad")
+    assert seen(lifecycle) == {"reviews-1": (True, True)}
+
+
+def test_lost_is_who_said_nothing(lifecycle: Lifecycle) -> None:
+    lifecycle.connected(node())
+    lifecycle.disconnected(node())
+    (workload,) = lifecycle.workloads()
+    assert heartbeat(workload) is Heartbeat.LOST
 
 
 def test_a_reconnect_in_time_is_no_news_for_anybody(lifecycle: Lifecycle, clock: ManualClock) -> None:

@@ -1,4 +1,4 @@
-"""proxy-status, proxy-config, workloads: Envoy's configuration as tables."""
+"""proxy-status, proxy-config: Envoy's configuration as tables."""
 
 from __future__ import annotations
 
@@ -37,18 +37,6 @@ def test_proxy_status_fails_when_a_proxy_refused(mesh: Mesh, plane: FakeControlP
     assert result.code == 1
     assert "NACKED" in result.out
     assert "reviews-v1.default: RDS: bad route" in result.err
-
-
-def test_workloads(mesh: Mesh, plane: FakeControlPlane) -> None:
-    workload = {
-        "id": "x", "service": "reviews", "namespace": "default", "address": "127.0.1.9", "labels": {"version": "v1"},
-        "healthy": False, "connected": True,
-    }  # fmt: skip
-    plane.on("GET /api/v1/workloads", {"items": [workload, {**workload, "namespace": "other"}]})
-    assert rows(mesh("workloads", "-n", "default").out)[1:] == [
-        ["reviews", "default", "v1", "127.0.1.9", "unhealthy", "yes"]
-    ]
-    assert len(json.loads(mesh("workloads", "-o", "json").out)) == 2
 
 
 HCM = {"name": "hcm", "typed_config": {"rds": {"route_config_name": "9080"}}}
