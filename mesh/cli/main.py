@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Callable
 from typing import Annotated
 
 import typer
@@ -50,7 +51,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 
-for panel, commands in {
+COMMANDS: dict[str, tuple[Callable[..., None], ...]] = {
     CONFIGURE: (
         config_commands.apply,
         config_commands.get,
@@ -86,7 +87,8 @@ for panel, commands in {
         sidecar_command.sidecar,
         iptables_command.iptables,
     ),
-}.items():
+}
+for panel, commands in COMMANDS.items():
     for command in commands:
         app.command(rich_help_panel=panel)(command)
 app.command(rich_help_panel=RUN, context_settings={"ignore_unknown_options": False})(run_command.run)
