@@ -27,10 +27,12 @@ RECONNECT_BASE, RECONNECT_MAX = "0.250s", "2s"
 PING_INTERVAL, PING_TIMEOUT = "10s", "5s"
 # What the API takes (as Istio's does); Envoy's own limit is 100, and it would reject all routes for one expression.
 REGEX_LIMIT, MAX_REGEX_PROGRAM = "re2.max_program_size.error_level", 32768
-# What the port for metrics serves: besides them what a sidecar of ours has seen, which a real Envoy does not know (404).
+# What the port for metrics serves: besides them the state of endpoints, and what a sidecar of ours has
+# seen, which a real Envoy does not know (404).
 METRICS_DOOR = {
     "/stats/prometheus": "/stats/prometheus",
     "/breakers": "/breakers",
+    "/clusters": "/clusters",
     "/logs": "/logs",
     "/traces": "/traces",
 }

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from mesh.cli.client import ControlPlane
 from mesh.cli.errors import USAGE, CliError
 from mesh.cli.files import read_files
+from mesh.cli.live_proxy import behind, configuration, find_proxy, host_states, resources_of
 from mesh.cli.options import DEFAULT_NAMESPACE, DEFAULT_SERVER, Output, Recursive, Server
 from mesh.cli.output import Format, print_data
 
@@ -67,15 +69,14 @@ def explain(
     call = call_of(asked, headers or ())
     if not caller and not gateway:
         raise CliError("who asks? --from SERVICE, or --gateway for a request from outside", code=USAGE)
-    found = _offline(call, caller, gateway, namespace, redirected, read_files(files, recursive)) if files else _live()
+    if files:
+        found = _offline(call, caller, gateway, namespace, redirected, read_files(files, recursive))
+    else:
+        found = _live(ControlPlane(server), call, caller, gateway)
     if output is not Format.TABLE:
         print_data(as_json(found), output)
         return
     print("\n".join(text(found, WIDTH)))
-
-
-def _live() -> Explanation:
-    raise CliError("only with -f FILE", code=USAGE)
 
 
 def call_of(asked: Sequence[str], headers: Sequence[str]) -> Call:
@@ -131,3 +132,31 @@ def _loaded(files: Sequence[Mapping[str, str]]) -> list[Resource]:
         for note in loaded.skipped:
             print(f"note: {note}", file=sys.stderr)
     return found
+
+
+# ── live ──────────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def _live(plane: ControlPlane, call: Call, caller: str, gateway: bool) -> Explanation:
+    proxy = find_proxy(plane, caller, gateway)
+    for note in behind(proxy):
+        print(f"note: {note}", file=sys.stderr)
+    print(f"as {proxy['name']} ({proxy['address']}) does it", file=sys.stderr)
+    return explained(plane, proxy, call)
+
+
+def explained(plane: ControlPlane, proxy: Mapping[str, Any], call: Call) -> Explanation:
+    """What a running proxy does with a call, with what it says of its endpoints and the places in what is stored."""
+    from mesh.explain.origins import Origins, key_of
+    from sidecar.explain import Given, explain
+
+    messages = configuration(plane, proxy)
+    found = explain(Given(messages), call)
+    names = [name for name, _ in found.clusters]
+    states, silent = host_states(proxy, names) if names else ({}, "")
+    if silent:
+        print(f"note: endpoints as the control plane knows them: {proxy['name']}: {silent}", file=sys.stderr)
+    elif names:
+        found = explain(Given(messages, states), call)
+    keys = (key_of(step.source.config) for step in found.all() if step.source is not None)
+    return Origins(resources_of(plane, filter(None, keys))).looked_up(found)

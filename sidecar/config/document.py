@@ -154,6 +154,19 @@ def _number_lines(node: yaml.Node | None, path: str, lines: dict[str, int]) -> N
 # ── types ─────────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
+def message_of(data: Any, message: Any) -> Any:
+    """The message that plain JSON data says, of the type of `message`, which is empty and may be filled. Raises
+    ConfigError for data that says none."""
+    try:
+        return construct(data, type(message))
+    except (UnusualError, RecursionError):
+        pass
+    try:
+        return ParseDict(_known_types(data), message)
+    except (ParseError, TypeError, ValueError) as error:
+        raise ConfigError(_parse_problem(error)) from error
+
+
 def _known_types(data: Any) -> Any:
     """The same data, with every `@type` that nobody can import wrapped as a TypedStruct."""
     if isinstance(data, list):

@@ -4,7 +4,7 @@ Nothing here decides: configuration is read by the proxy's own compilers (`sidec
 virtual hosts, rules and destinations are chosen by its own matchers. What is added is words.
 """
 
-from sidecar.explain.given import Call, Given, HostState
+from sidecar.explain.given import Call, Given, HostState, messages_of
 from sidecar.explain.way import explain
 
-__all__ = ["Call", "Given", "HostState", "explain"]
+__all__ = ["Call", "Given", "HostState", "explain", "messages_of"]

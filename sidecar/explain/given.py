@@ -6,8 +6,14 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final, Generic, TypeVar
 
+from envoy.config.cluster.v3 import cluster_pb2
+from envoy.config.endpoint.v3 import endpoint_pb2
+from envoy.config.listener.v3 import listener_pb2
+from envoy.config.route.v3 import route_pb2
+
 from mesh.xds import CLUSTER, ENDPOINT, LISTENER, ROUTE
 from sidecar.config.clusters import compile_cluster
+from sidecar.config.document import message_of
 from sidecar.config.endpoints import compile_assignment
 from sidecar.config.listeners import compile_listener
 from sidecar.config.model import Address, Assignment, Cluster, Listener, RouteConfig
@@ -150,6 +156,24 @@ class Given:
         return cluster.assignment or self._endpoints.get(cluster.eds_name or cluster.name)
 
 
-def by_name(messages: Iterable[Any]) -> dict[str, Any]:
-    """Messages by the name that they have."""
-    return {getattr(message, "name", "") or message.cluster_name: message for message in messages}
+_TYPES: Final = {
+    LISTENER: listener_pb2.Listener,
+    ROUTE: route_pb2.RouteConfiguration,
+    CLUSTER: cluster_pb2.Cluster,
+    ENDPOINT: endpoint_pb2.ClusterLoadAssignment,
+}
+
+
+def messages_of(items: Mapping[str, Iterable[Mapping[str, Any]]]) -> dict[str, dict[str, Any]]:
+    """Messages by type URL and name, of what is given as JSON data by type URL. ConfigError for what is no message."""
+    found: dict[str, dict[str, Any]] = {}
+    for type_url, kind in _TYPES.items():
+        plain = ({key: value for key, value in item.items() if key != "@type"} for item in items.get(type_url, ()))
+        found[type_url] = {
+            _name(message): message for item in plain if (message := message_of(item, kind())) is not None
+        }
+    return found
+
+
+def _name(message: Any) -> str:
+    return str(getattr(message, "name", "") or message.cluster_name)

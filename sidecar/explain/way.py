@@ -34,6 +34,7 @@ from sidecar.telemetry.stats import HttpStats
 
 # Clients of unknown addresses: what the listener of any address takes.
 SOMEWHERE: Final = "0.0.0.0"
+DEFAULT_ROUTE: Final = "default"  # the control plane's name of a route to a service that has no rules
 
 
 class _Sure(random.Random):
@@ -186,7 +187,10 @@ def _rules(host: CompiledVirtualHost, exchange: Exchange, found: CompiledRoute |
         steps.append(Step(_nth(steps), why_not(route, exchange, path), False, rule_source(route.config)))
     if found is not None:
         words = match_words(found.config.match)
-        named = f"{found.name}: " if found.name and origin_of(found.config.metadata) is not None else ""
+        ruled = origin_of(found.config.metadata) is not None
+        if found.name == DEFAULT_ROUTE and not ruled:
+            words += ": no VirtualService is for this host, port and caller"
+        named = f"{found.name}: " if found.name and ruled else ""
         steps.append(Step(_nth(steps), named + words, True, rule_source(found.config)))
     return tuple(steps)
 
