@@ -87,6 +87,7 @@ class Session:
         self.receive_window = options.initial_connection_window_size
         self.last_peer_stream = 0
         self.peer_goaway = -1  # the last stream that the peer will answer, once it says so
+        self.peer_goaway_code = NO_ERROR
         self.floods = Floods(options)
         self.encoder = Encoder()
         judge = h2_heads.request_kind if server else h2_heads.response_kind
@@ -600,6 +601,7 @@ class Session:
             raise ProtocolViolation(FRAME_SIZE_ERROR, "http2.frame_size_error")
         last, code = _two_words(payload)
         last &= STREAM_MASK
+        self.peer_goaway_code = code
         self.peer_goaway = last if self.peer_goaway < 0 else min(last, self.peer_goaway)
         self.on_goaway(self.peer_goaway, code)
 

@@ -163,6 +163,7 @@ class HttpProbe:
     send: bytes = b""
     receive: tuple[bytes, ...] = ()
     body_limit: int = 1024
+    http2: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,6 +175,15 @@ class TcpProbe:
 
 
 @dataclass(frozen=True, slots=True)
+class GrpcProbe:
+    """A health check by grpc.health.v1; without a service's name it is about the whole server."""
+
+    service: str = ""
+    authority: str = ""
+    metadata: HeaderOps = NO_OPS
+
+
+@dataclass(frozen=True, slots=True)
 class HealthCheck:
     """An active health check; intervals that are not set have those that Envoy takes for them."""
 
@@ -181,7 +191,7 @@ class HealthCheck:
     interval: float
     unhealthy_threshold: int
     healthy_threshold: int
-    probe: HttpProbe | TcpProbe
+    probe: HttpProbe | TcpProbe | GrpcProbe
     no_traffic_interval: float
     no_traffic_healthy_interval: float
     unhealthy_interval: float

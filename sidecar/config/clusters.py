@@ -74,7 +74,7 @@ def cluster(reader: Reader) -> Cluster:
         high_limits=high,
         original=_original(reader, discovery),
         outlier=_outlier(outlier) if outlier is not None else None,
-        health_check=_health_check(reader, discovery),
+        health_check=_health_check(reader, discovery, http2=upstream.http2 is not None),
         circuit_breaker=circuit_breaker(reader, metadata),
         remove_while_healthy=reader.flag("ignore_health_on_host_removal"),
         max_requests_per_connection=reader.number("max_requests_per_connection") or upstream.max_requests,
@@ -102,8 +102,8 @@ def cluster(reader: Reader) -> Cluster:
     )
 
 
-def _health_check(reader: Reader, discovery: Discovery) -> HealthCheck | None:
-    check = health_check(reader)
+def _health_check(reader: Reader, discovery: Discovery, *, http2: bool) -> HealthCheck | None:
+    check = health_check(reader, http2=http2)
     if check is not None and discovery is Discovery.ORIGINAL_DST:
         reader.problem("are not implemented for clusters of type ORIGINAL_DST", "health_checks")
     return check

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Final
 
-from sidecar.config.common import header_ops
-from sidecar.config.model import HealthCheck, HttpProbe, TcpProbe
+from sidecar.config.common import header_ops, headers_to_add
+from sidecar.config.model import GrpcProbe, HeaderOps, HealthCheck, HttpProbe, TcpProbe
 from sidecar.config.reader import Reader
 
 _NO_TRAFFIC: Final = 60.0
@@ -13,17 +13,20 @@ _BODY: Final = 1024
 _WITHOUT_BODY: Final = ("GET", "HEAD", "DELETE", "TRACE")
 
 
-def health_check(cluster: Reader) -> HealthCheck | None:
-    """The cluster's health check; Envoy allows one."""
+def health_check(cluster: Reader, *, http2: bool) -> HealthCheck | None:
+    """The cluster's health check; Envoy allows one, and gRPC's only where the hosts speak HTTP/2."""
     readers = cluster.children("health_checks")
     compiled = [_health_check(reader) for reader in readers]
+    for reader, found in zip(readers, compiled, strict=True):
+        if isinstance(found.probe, GrpcProbe) and not http2:
+            reader.problem("needs a cluster whose hosts speak HTTP/2 (http2_protocol_options)", "grpc_health_check")
     if len(compiled) > 1:
         cluster.problem("a cluster has one health check at most", "health_checks")
     return compiled[0] if compiled else None
 
 
 def _health_check(reader: Reader) -> HealthCheck:
-    http, tcp = reader.child("http_health_check"), reader.child("tcp_health_check")
+    probe = _probe(reader)
     interval = reader.seconds("interval")
     no_traffic = reader.seconds("no_traffic_interval", _NO_TRAFFIC)
     unhealthy = reader.seconds("unhealthy_interval", interval)
@@ -41,16 +44,30 @@ def _health_check(reader: Reader) -> HealthCheck:
         unhealthy_edge_interval=reader.seconds("unhealthy_edge_interval", unhealthy),
         healthy_edge_interval=reader.seconds("healthy_edge_interval", interval),
         reuse_connection=reader.flag("reuse_connection", True),
-        probe=_http(http) if http is not None else _tcp(tcp),
+        probe=probe,
     )
 
 
+def _probe(reader: Reader) -> HttpProbe | TcpProbe | GrpcProbe:
+    if (http := reader.child("http_health_check")) is not None:
+        return _http(http)
+    if (grpc := reader.child("grpc_health_check")) is not None:
+        metadata = _constant(grpc, headers_to_add(grpc, "initial_metadata"), "initial_metadata")
+        return GrpcProbe(grpc.text("service_name"), grpc.text("authority"), metadata)
+    return _tcp(reader.child("tcp_health_check"))
+
+
+def _constant(reader: Reader, ops: HeaderOps, field: str) -> HeaderOps:
+    if any("%" in header.value for header in ops.add):
+        reader.problem("format commands are not implemented in a health check's headers", field)
+    return ops
+
+
 def _http(reader: Reader) -> HttpProbe:
-    reader.only("codec_client_type", "HTTP1")
-    ops = header_ops(reader, "request")
-    for header in ops.add:
-        if "%" in header.value:
-            reader.problem("format commands are not implemented in a health check's headers", "request_headers_to_add")
+    codec = reader.enum("codec_client_type")
+    if codec == "HTTP3":
+        reader.problem("HTTP3 is not implemented", "codec_client_type")
+    ops = _constant(reader, header_ops(reader, "request"), "request_headers_to_add")
     method = reader.enum("method")
     method = "GET" if method == "METHOD_UNSPECIFIED" else method
     send = _payload(reader.child("send"))
@@ -70,6 +87,7 @@ def _http(reader: Reader) -> HttpProbe:
         send=send,
         receive=receive,
         body_limit=limit,
+        http2=codec == "HTTP2",
     )
 
 

@@ -9,7 +9,8 @@ from collections.abc import Callable, Iterable
 
 from mesh.tasks import TaskOwner
 from sidecar.config import model
-from sidecar.telemetry.stats import HealthCheckStats
+from sidecar.telemetry.stats import ClusterStats, HealthCheckStats
+from sidecar.upstream.h2_probe import GrpcCheck, Http2Check
 from sidecar.upstream.health import Change, Failure, HealthSession, Verdict
 from sidecar.upstream.host import Host
 from sidecar.upstream.probe import HttpCheck, Probe, TcpCheck
@@ -27,6 +28,7 @@ class HealthChecker:
         config: model.HealthCheck,
         stats: HealthCheckStats,
         *,
+        traffic_stats: ClusterStats,
         tasks: TaskOwner,
         rng: random.Random,
         traffic: Callable[[], bool],
@@ -36,6 +38,7 @@ class HealthChecker:
         self.config = config
         self._cluster = cluster
         self._stats = stats
+        self._traffic_stats = traffic_stats
         self._tasks = tasks
         self._rng = rng
         self._traffic = traffic
@@ -103,10 +106,15 @@ class HealthChecker:
     def _probe(self, host: Host) -> Probe:
         endpoint, source, probe = host.endpoint, self._cluster.bind_address, self.config.probe
         address = model.Address(host.address.host, endpoint.check_port or host.address.port)
-        if isinstance(probe, model.HttpProbe):
-            name = endpoint.check_hostname or probe.host or self._cluster.name
-            return HttpCheck(self.config, probe, address, source, name)
-        return TcpCheck(self.config, probe, address, source)
+        if isinstance(probe, model.TcpProbe):
+            return TcpCheck(self.config, probe, address, source)
+        if isinstance(probe, model.GrpcProbe):
+            name = endpoint.check_hostname or probe.authority or self._cluster.name
+            return GrpcCheck(self._cluster, self.config, probe, address, name, self._traffic_stats)
+        name = endpoint.check_hostname or probe.host or self._cluster.name
+        if probe.http2:
+            return Http2Check(self._cluster, self.config, probe, address, name, self._traffic_stats)
+        return HttpCheck(self.config, probe, address, source, name)
 
     def _tell(self, session: HealthSession, verdict: Verdict) -> float:
         """Passes a result on; seconds to the next check."""

@@ -188,6 +188,7 @@ class ClusterRuntime:
             config,
             config.health_check,
             HealthCheckStats(self._context.stats, self.stats.name),
+            traffic_stats=self.stats,
             tasks=self.tasks,
             rng=self._context.rng,
             traffic=lambda: self.stats.upstream_cx_total.value > 0,

@@ -150,7 +150,7 @@ class HttpCheck(_Connected):
 
 def request_bytes(probe: model.HttpProbe, host: str) -> bytes:
     """The request, with Envoy's own user-agent unless the configuration says otherwise."""
-    headers = _apply(probe.headers, [(b"host", host.encode("latin-1", "replace")), (b"user-agent", b"Envoy/HC")])
+    headers = applied(probe.headers, [(b"host", host.encode("latin-1", "replace")), (b"user-agent", b"Envoy/HC")])
     if probe.send:
         headers.append((b"content-length", b"%d" % len(probe.send)))
     lines = [b"%s %s HTTP/1.1\r\n" % (probe.method.encode(), probe.path.encode("latin-1", "replace"))]
@@ -158,7 +158,8 @@ def request_bytes(probe: model.HttpProbe, host: str) -> bytes:
     return b"".join([*lines, b"\r\n", probe.send])
 
 
-def _apply(ops: HeaderOps, headers: list[tuple[bytes, bytes]]) -> list[tuple[bytes, bytes]]:
+def applied(ops: HeaderOps, headers: list[tuple[bytes, bytes]]) -> list[tuple[bytes, bytes]]:
+    """A check's headers with what the configuration makes of them."""
     for add in ops.add:
         there = any(name == add.name for name, _ in headers)
         if add.action is model.AppendAction.OVERWRITE or (

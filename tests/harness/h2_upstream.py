@@ -102,6 +102,45 @@ def trailers_only(status: int, text: str = "", *fields: tuple[str, str]) -> Plan
     return [AwaitBody(), Head(200, (*said, *fields), end=True)]
 
 
+def _checked(*steps: Step, message: bytes = b"\x08\x01", flags: int = 0, status: str = "0") -> Plan:
+    framed = bytes((flags,)) + len(message).to_bytes(4) + message
+    return [AwaitBody(), *steps, GRPC_HEAD, Body(framed), Trailers((("grpc-status", status),))]
+
+
+# What a health check gets for an answer, by the authority that it asks.
+CHECKS: dict[str, Plan] = {
+    "serving.check": _checked(),
+    "not-serving.check": _checked(message=b"\x08\x02"),
+    "unknown-service.check": trailers_only(5, "unknown service"),
+    "unimplemented.check": trailers_only(12, "no such method"),
+    "failing.check": _checked(status="13"),
+    "empty.check": grpc_reply(),
+    "trailing.check": _checked(message=b"\x08\x02\x12\x02hi\x1d\0\0\0\0\x08\x01"),
+    "no-message.check": [AwaitBody(), GRPC_HEAD, Trailers((("grpc-status", "0"),))],
+    "two.check": _checked(message=b"\x08\x01\0\0\0\0\x02\x08\x01"),
+    "two-messages.check": [
+        AwaitBody(),
+        GRPC_HEAD,
+        Body(b"\0\0\0\0\x02\x08\x01" * 2),
+        Trailers((("grpc-status", "0"),)),
+    ],
+    "compressed.check": _checked(flags=1),
+    "garbage.check": _checked(message=b"\xff\xff"),
+    "no-status.check": [AwaitBody(), GRPC_HEAD, Body(b"\0\0\0\0\x02\x08\x01"), Trailers((("x", "1"),))],
+    "no-trailers.check": [AwaitBody(), GRPC_HEAD, Body(b"\0\0\0\0\x02\x08\x01", end=True)],
+    "plain.check": reply(200, b"ok"),
+    "http-503.check": reply(503, b"down"),
+    "reset.check": [AwaitBody(), ResetStream(2)],
+    "refused.check": [AwaitBody(), ResetStream(7)],
+    "closed.check": [AwaitBody(), Close()],
+    "slow.check": [AwaitBody(), Pause(2.0), *_checked()[1:]],
+    "early.check": _checked()[1:],
+    "goaway.check": _checked(GoAway(0)),
+    "goaway-unanswered.check": [AwaitBody(), GoAway(0, answered=False), Pause(0.2), *_checked()[1:]],
+    "goaway-error.check": _checked(GoAway(2), Pause(0.2)),
+}
+
+
 # ── the server ────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
@@ -236,6 +275,8 @@ class H2Upstream:
         return self._connections - 1
 
     def next_plan(self, message: Message) -> Plan:
+        if (check := CHECKS.get(message.header(":authority") or "")) is not None:
+            return check
         if self._script:
             return self._script[min(len(self.requests), len(self._script) - 1)]
         if (message.header("content-type") or "").startswith("application/grpc"):

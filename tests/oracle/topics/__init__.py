@@ -23,6 +23,7 @@ from tests.oracle.topics import (
     h2_frames,
     h2_grpc,
     h2_heads,
+    h2_health_checks,
     h2_pairs,
     hashing,
     head_rules,
@@ -110,5 +111,6 @@ TOPICS: dict[str, tuple[Case, ...]] = {
     "h2_heads": h2_heads.CASES,
     "h2_frames": h2_frames.CASES,
     "h2_grpc": h2_grpc.CASES,
+    "h2_health_checks": h2_health_checks.CASES,
     "h2_pairs": h2_pairs.CASES,
 }

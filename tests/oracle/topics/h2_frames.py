@@ -51,6 +51,7 @@ FINE: dict[str, tuple[Frame | bytes, ...]] = {
     "ping_ack_unasked": (Frame(PING, ACK, 0, b"12345678"),),
     "settings_empty": (Frame(SETTINGS),),
     "settings_unknown": (Frame(SETTINGS, 0, 0, b"\x77\x77\0\0\0\1"),),
+    "metadata": (Frame(0x4D, 4, 0, b"\0\1a\1b"),),
     "unknown_type": (Frame(0x77, 0xFF, 0, b"what"),),
     "unknown_type_on_a_stream": (Frame(0x77, 0xFF, 7, b"what"),),
     "undefined_flags": (Frame(PING, 0xFE, 0, b"12345678"),),

@@ -19,7 +19,7 @@ PROOFS = {
     "RingHash hash_function": "ring_typed",
     "ApiConfigSource transport_api_version": "tests/integration/xds_client/test_client.py::test_first_round",
     "ConfigSource resource_api_version": "tests/integration/xds_client/test_client.py::test_first_round",
-    "HttpHealthCheck codec_client_type": "check_http",
+    "Http2ProtocolOptions allow_metadata": "h2_frame_metadata",
     "Http1ProtocolOptions allow_absolute_url": "absolute_form",
     "Http1ProtocolOptions override_stream_error_on_invalid_http_message": "garbage_line",
     "HttpProtocolOptions headers_with_underscores_action": "default_underscores_in_responses",
@@ -45,15 +45,11 @@ FOUND = sorted(
     for field, remark in fields.fields.items()
     if remark.startswith("only ")
 )
-# Those whose test comes with the rest of HTTP/2. Nothing else is added here.
-NOT_YET = ("Http2ProtocolOptions ",)
 CASES = {case.name for cases in TOPICS.values() for case in cases}
 
 
 @pytest.mark.parametrize("field", FOUND)
 def test_a_default_that_is_all_there_is_has_a_test_that_sees_it_act(field: str) -> None:
-    if field.startswith(NOT_YET):
-        return
     assert field in PROOFS, "name a case of the oracle, or a test, that fails when the default does not act"
     file, _, name = PROOFS[field].partition("::")
     if not name:

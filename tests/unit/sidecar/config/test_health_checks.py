@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from sidecar.config.model import Cluster, HealthCheck, HttpProbe, TcpProbe
+from sidecar.config.model import Cluster, GrpcProbe, HealthCheck, HttpProbe, TcpProbe
 from tests.unit.sidecar.config.build import Data, cluster_of, parts, problems
 
 REQUIRED = {"timeout": "1s", "interval": "2s", "unhealthy_threshold": 3, "healthy_threshold": 4}
@@ -75,7 +75,7 @@ def test_tcp_payloads() -> None:
     [
         ({"tcp_health_check": {"send": {"text": "0g"}}}, "'0g' is not hexadecimal"),
         ({"http_health_check": {"path": "/", "send": {"text": "00"}}}, "a GET request has no body"),
-        ({"http_health_check": {"path": "/", "codec_client_type": "HTTP2"}}, "HTTP2 is not implemented"),
+        ({"http_health_check": {"path": "/", "codec_client_type": "HTTP3"}}, "HTTP3 is not implemented"),
         ({"http_health_check": {"path": "/", "expected_statuses": [{"start": 300, "end": 200}]}}, "no range"),
         (
             {"http_health_check": {"path": "/", "response_buffer_size": 1, "receive": [{"text": "0000"}]}},
@@ -90,10 +90,21 @@ def test_tcp_payloads() -> None:
             },
             "format commands are not implemented",
         ),
-        ({"grpc_health_check": {}}, "grpc_health_check: is not implemented"),
+        ({"grpc_health_check": {}}, "needs a cluster whose hosts speak HTTP/2"),
+        (
+            {"grpc_health_check": {"initial_metadata": [{"header": {"key": "a", "value": "%PROTOCOL%"}}]}},
+            "initial_metadata: format commands are not implemented",
+        ),
         ({}, "health_checker: needs one of"),
     ],
 )
 def test_refused(fields: Data, expected: str) -> None:
     found = refused(fields)
     assert any(expected in problem for problem in found), found
+
+
+def test_grpcs_probe() -> None:
+    fields = {"grpc_health_check": {"service_name": "a.B", "authority": "b"}}
+    check = _cluster(fields, http2_protocol_options={}).health_check
+    assert check is not None and check.probe == GrpcProbe("a.B", "b")
+    assert http(codec_client_type="HTTP2").http2 and not http(codec_client_type="HTTP1").http2
