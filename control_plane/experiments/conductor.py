@@ -11,13 +11,13 @@ from typing import Any, Final
 import aiohttp
 
 from control_plane.experiments.collector import Collector, PrometheusCollector
-from control_plane.experiments.ledger import VIRTUAL_SERVICE, Document, Ledger, ended
+from control_plane.experiments.ledger import VIRTUAL_SERVICE, Document, Ledger, ended, run_key
 from control_plane.experiments.lookout import Lookout
 from mesh.clock import Clock
 from mesh.errors import MeshError
 from mesh.experiments.data import Counts
 from mesh.experiments.lifecycle import Action, Decision, Observation, decide, without_number
-from mesh.experiments.resource import Experiment
+from mesh.experiments.resource import Experiment, fingerprint
 from mesh.experiments.routes import RouteError
 from mesh.experiments.run import Event, Phase, Point, Run, brief
 from mesh.experiments.schedule import early
@@ -69,6 +69,8 @@ class Conductor:
         self._answered = clock.monotonic()  # when every guard's query last had a number
         self._unanswered = False  # and whether it has been said that one has none
         self._acting = asyncio.Lock()
+        self._asked = fingerprint(spec)
+        self._found = False
         self._explained: tuple[tuple[Counts, Counts], Judgement] | None = None
 
     @property
@@ -76,22 +78,29 @@ class Conductor:
         return self._stages[self.state.stage if self.state is not None else 0]
 
     async def run(self) -> None:
-        found = False
         while self.state is None or not self.state.phase.ended:
-            try:
-                if not found:
-                    self._find()
-                    found = True
-                await self._once()
-            except Exception as error:  # whatever it is, the next look may still end what hurts
-                self._failed(error)
+            await self.turn()
             await asyncio.sleep(self.spec.interval)
 
-    def _find(self) -> None:
-        """What an earlier process has left of it."""
-        self.state = self._ledger.find(self.key)
-        if self.state is not None and self.state.phase is Phase.RUNNING:
-            self.state = self.state.with_event(self._event("resumed", "the control plane was started again"))
+    async def turn(self) -> None:
+        """One look, and what follows of it. Whatever goes wrong, the next one may still end what hurts."""
+        try:
+            if not self._found:
+                await self._find()
+            await self._once()
+        except Exception as error:
+            self._failed(error)
+
+    async def _find(self) -> None:
+        """What an earlier process has left of it. If the experiment was changed since, that is taken back first."""
+        state = self._ledger.find(self.key)
+        if state is not None and state.asked not in ("", self._asked):
+            log.info("experiment %s was changed, and begins anew", self.key.name)
+            await self._ledger.forget(run_key(self.key), self._clock.wall())
+            state = None
+        self.state, self._found = state, True
+        if state is not None and state.phase is Phase.RUNNING:
+            self.state = state.with_event(self._event("resumed", "the control plane was started again"))
 
     async def _once(self) -> None:
         if self.state is None:
@@ -194,7 +203,7 @@ class Conductor:
         await self._look_ahead(self._stages[0])
         original = self._ledger.routes(self._route)
         now = self._clock.wall()
-        run = Run(began=now, stage_began=now, original=original, written=original)
+        run = Run(began=now, asked=self._asked, stage_began=now, original=original, written=original)
         run = run.with_event(self._event("began", self._stages[0].name, run))
         written = await self._ledger.write(self.key, run, self._route, self._stage_routes(0, original))
         if written is not None:
@@ -313,7 +322,8 @@ class Conductor:
         async with self._acting:
             state = self._going("promoted")
             if self.stage.manual and not state.approved and state.phase is Phase.RUNNING:
-                self.state = replace(state, approved=True).with_event(self._event("approved", reason))
+                agreed = replace(state, approved=True).with_event(self._event("approved", reason))
+                self.state = await self._ledger.note(self.key, agreed)
                 return f"{self.stage.name} is approved"
             await self._settle(Phase.PROMOTED, reason, candidate=True)
             return "everything goes to the candidate"

@@ -31,13 +31,13 @@ class Ledger:
 
     def find(self, key: Key) -> Run | None:
         """The run of an experiment, or None where it has not begun (or what is there cannot be read)."""
-        stored = self._store.accepted.documents.get(_run_key(key))
+        stored = self._store.accepted.documents.get(run_key(key))
         if stored is None:
             return None
         try:
             return Run.decode(stored.document["spec"]["record"])
         except (KeyError, TypeError, ValueError) as error:
-            log.error("%s cannot be read and begins anew: %r", _run_key(key), error)
+            log.error("%s cannot be read and begins anew: %r", run_key(key), error)
             return None
 
     def routes(self, route: Key) -> Document | None:
@@ -76,21 +76,21 @@ class Ledger:
         await self._store.change([_run_change(key, run)], {})
         return run
 
-    async def forget(self, run_key: Key, now: float) -> None:
+    async def forget(self, key: Key, now: float) -> None:
         """The experiment is gone: what it changed is taken back, unless it had ended or somebody has changed it since."""
-        run = self.find(run_key)
-        changes = [Change(run_key, None)]
+        run = self.find(key)
+        changes = [Change(key, None)]
         if run is None or run.phase.ended:
             await self._store.change(changes, {})
             return
-        route = route_key_of(run, run_key)
+        route = route_key_of(run, key)
         back = None if run.original is None else Change(route, run.original)
         restoring = [*changes, back or Change(route, None)]
         if await self._store.change(restoring, {route: run.written}) is None:
-            log.warning("%s: its VirtualService was changed by somebody else and stays", run_key)
+            log.warning("%s: its VirtualService was changed by somebody else and stays", key)
             await self._store.change(changes, {})
         else:
-            log.info("%s: deleted, and everything is as it was before", run_key)
+            log.info("%s: deleted, and everything is as it was before", key)
 
 
 def route_key_of(run: Run, key: Key) -> Key:
@@ -103,7 +103,7 @@ def ended(run: Run, phase: Phase, event: Event) -> Run:
     return replace(run, phase=phase, reason=event.reason, ended=event.time).with_event(event)
 
 
-def _run_key(key: Key) -> Key:
+def run_key(key: Key) -> Key:
     return Key(RUN, key.namespace, key.name)
 
 
@@ -115,4 +115,4 @@ def _run_change(key: Key, run: Run) -> Change:
         "spec": {"record": run.encode()},
     }
     resource = load_documents([document])[0]
-    return Change(_run_key(key), resource.document, resource=resource)
+    return Change(run_key(key), resource.document, resource=resource)

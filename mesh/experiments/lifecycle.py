@@ -132,6 +132,8 @@ def _unfinished(stage: Stage, run: Run, now: float) -> str:
     missing = stage.requests - (run.candidate.requests - run.stage_requests)
     if left > 0:
         return f"{stage.name} for {left:.0f} s more"
+    if stage.role is Role.COPIES and not run.candidate.requests:
+        return f"{stage.name} until one has come to the candidate"
     if missing > 0:
         return f"{stage.name} for {missing:.0f} requests more"
     if stage.manual and not run.approved:

@@ -5,6 +5,8 @@ Percentages are written as numbers of percent: `max: 0.5` under `errorIncrease` 
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections.abc import Iterator, Mapping
 from enum import StrEnum
 from typing import Any, Final
@@ -135,6 +137,12 @@ class ExperimentRun(Message):
     """How far an experiment has come: written by the control plane, in one revision with the routes that it changes."""
 
     record: dict[str, Any]
+
+
+def fingerprint(spec: Experiment) -> str:
+    """Tells an experiment from what it was before it was changed."""
+    text = json.dumps(spec.model_dump(mode="json"), sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
 def summary(spec: Mapping[str, Any]) -> str:

@@ -66,10 +66,12 @@ class Point:
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """Times are Unix times. `original` is the VirtualService before the experiment, None where there was none; `written`
-    is what the experiment made of it last: another one is somebody's edit."""
+    """Times are Unix times. `asked` is the fingerprint of what was asked for. `original` is the VirtualService before the
+    experiment, None where there was none; `written` is what the experiment made of it last: another one is somebody's
+    edit."""
 
     began: float
+    asked: str = ""
     phase: Phase = Phase.RUNNING
     reason: str = ""
     stage: int = 0
@@ -96,6 +98,7 @@ class Run:
         data = {name: getattr(self, name) for name in _PLAIN}
         return {
             **data,
+            "asked": self.asked,
             "phase": self.phase.value,
             "original": self.original,
             "written": self.written,
@@ -110,6 +113,7 @@ class Run:
         """Raises KeyError, TypeError or ValueError for what `encode` did not write."""
         return cls(
             **{name: data[name] for name in _PLAIN},
+            asked=data.get("asked", ""),
             phase=Phase(data["phase"]),
             original=data["original"],
             written=data["written"],
