@@ -16,12 +16,13 @@ from control_plane.experiments.lookout import Lookout
 from mesh.clock import Clock
 from mesh.errors import MeshError
 from mesh.experiments.data import Counts
-from mesh.experiments.lifecycle import Action, Decision, Observation, decide, without_number
+from mesh.experiments.lifecycle import Action, Decision, Observation, decide, healthy, without_number
 from mesh.experiments.resource import Experiment, fingerprint
 from mesh.experiments.routes import RouteError
 from mesh.experiments.run import Event, Phase, Point, Run, brief
 from mesh.experiments.schedule import early
 from mesh.experiments.stages import (
+    Role,
     Stage,
     checks,
     route_name,
@@ -149,6 +150,9 @@ class Conductor:
         baseline, candidate, lost = sides
         state = self.state
         recent = candidate.plus(lost)
+        if self.stage.role is Role.NEITHER:
+            well = healthy(self._checks, state.baseline, recent)
+            state = replace(state, recovered=(state.recovered or self._clock.wall()) if well else 0.0)
         sent = baseline.requests + candidate.requests
         if self._clock.wall() - state.began >= (self.spec.warm_up or 0.0):
             state = replace(state, baseline=state.baseline.plus(baseline), candidate=state.candidate.plus(candidate))

@@ -9,6 +9,7 @@ from typing import Any
 
 from mesh.experiments.checks import Interval, quantile_interval, share_interval
 from mesh.experiments.data import Counts
+from mesh.experiments.lifecycle import AGREEMENT
 from mesh.experiments.resource import Experiment
 from mesh.experiments.run import Run
 from mesh.experiments.stages import stages
@@ -45,6 +46,7 @@ def describe(
         "phase": run.phase.value,
         "reason": run.reason,
         "next": "" if run.phase.ended else following,
+        "gate": row[run.stage].manual and AGREEMENT in following,
         "stage": run.stage,
         "weight": row[run.stage].weight,
         "began": run.began,

@@ -10,13 +10,17 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import Final
 
+from mesh.experiments.checks import Check
 from mesh.experiments.data import Counts
 from mesh.experiments.resource import Experiment, Guard, Undecided
 from mesh.experiments.run import Run
 from mesh.experiments.schedule import closed
 from mesh.experiments.stages import Role, Stage
 from mesh.experiments.verdict import Judgement, State, Verdict
+
+AGREEMENT: Final = "until somebody agrees"
 
 
 class Action(StrEnum):
@@ -73,7 +77,7 @@ def decide(spec: Experiment, row: Sequence[Stage], run: Run, seen: Observation, 
         return Decision(Action.ASK, f"asking {stage.webhook}")
     if run.stage + 1 < len(row):
         return Decision(Action.STEP, f"{stage.name} is over")
-    return _last(spec, judgement)
+    return _last(spec, row, run, judgement)
 
 
 def breached(spec: Experiment, run: Run, seen: Observation) -> str:
@@ -137,17 +141,17 @@ def _unfinished(stage: Stage, run: Run, now: float) -> str:
     if missing > 0:
         return f"{stage.name} for {missing:.0f} requests more"
     if stage.manual and not run.approved:
-        return f"{stage.name} until somebody agrees: mesh experiment promote"
+        return f"{stage.name} {AGREEMENT}: mesh experiment promote"
     return ""
 
 
-def _last(spec: Experiment, judgement: Judgement) -> Decision:
+def _last(spec: Experiment, row: Sequence[Stage], run: Run, judgement: Judgement) -> Decision:
     if spec.strategy.ab is not None:
         if spec.checks and judgement.verdict is Verdict.NOT_ENOUGH and not spec.strategy.ab.duration:
             return Decision(Action.HOLD, judgement.sentence())
         return Decision(Action.FINISH, judgement.sentence() if spec.checks else "its time is over")
     if spec.strategy.fault is not None:
-        return Decision(Action.FINISH, hypothesis(judgement))
+        return Decision(Action.FINISH, f"{hypothesis(judgement)}{recovery(row[-1], run)}")
     if spec.strategy.aa is not None:
         return Decision(Action.FINISH, noise(judgement))
     if spec.strategy.mirror is not None:
@@ -163,6 +167,20 @@ def noise(judgement: Judgement) -> str:
     if found:
         return f"a difference where there is none: {', '.join(found)}; a false alarm, or the two are not the same"
     return f"no difference was seen; {judgement.sentence()}"
+
+
+def healthy(checks: Sequence[Check], before: Counts, recent: Counts) -> bool:
+    """Whether what came since the last look keeps every check: plain limits, no statistics."""
+    return bool(recent.requests) and all(check.holds_so_far(before, recent) for check in checks)
+
+
+def recovery(stage: Stage, run: Run) -> str:
+    """Whether a system came back within the time that it had, or an empty string where none was asked for."""
+    if stage.role is not Role.NEITHER:
+        return ""
+    if not run.recovered:
+        return f"; it has not recovered within {stage.duration:g} s"
+    return f"; recovered after {run.recovered - run.stage_began:.0f} s"
 
 
 def hypothesis(judgement: Judgement) -> str:

@@ -68,7 +68,7 @@ class Point:
 class Run:
     """Times are Unix times. `asked` is the fingerprint of what was asked for. `original` is the VirtualService before the
     experiment, None where there was none; `written` is what the experiment made of it last: another one is somebody's
-    edit."""
+    edit. `recovered` is since when a system has been what it was before a fault."""
 
     began: float
     asked: str = ""
@@ -83,6 +83,7 @@ class Run:
     ended: float = 0.0
     baseline: Counts = field(default_factory=Counts)
     candidate: Counts = field(default_factory=Counts)
+    recovered: float = 0.0
     events: tuple[Event, ...] = ()
     points: tuple[Point, ...] = ()
 
@@ -99,6 +100,7 @@ class Run:
         return {
             **data,
             "asked": self.asked,
+            "recovered": self.recovered,
             "phase": self.phase.value,
             "original": self.original,
             "written": self.written,
@@ -114,6 +116,7 @@ class Run:
         return cls(
             **{name: data[name] for name in _PLAIN},
             asked=data.get("asked", ""),
+            recovered=data.get("recovered", 0.0),
             phase=Phase(data["phase"]),
             original=data["original"],
             written=data["written"],

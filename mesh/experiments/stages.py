@@ -13,6 +13,7 @@ from mesh.experiments.resource import Experiment
 from mesh.experiments.routes import Injection, Split, inject, mark, mirror, settle, split
 from mesh.experiments.samples import DESTINATION, SOURCE
 from mesh.experiments.strategy import Mirror, Step
+from mesh.istio.virtual_service_actions import FaultPlace
 
 
 class Role(StrEnum):
@@ -69,7 +70,8 @@ def stages(spec: Experiment) -> tuple[Stage, ...]:
         )
     assert strategy.fault is not None  # noqa: S101  (one of them is set)
     fault = strategy.fault
-    steady = Stage("steady state", 0, fault.before or fault.duration, role=Role.BASELINE)
+    by_hand = fault.processes is not None or fault.connections is not None
+    steady = Stage("steady state", 0, fault.before or fault.duration, manual=by_hand, role=Role.BASELINE)
     broken = Stage("fault", 0, fault.duration, role=Role.CANDIDATE, fault=True)
     if fault.recovery is None:
         return steady, broken
@@ -118,7 +120,7 @@ def routes_of(
     row, stage = stages(spec), stages(spec)[index]
     place = (route_name(spec), namespace)
     if spec.strategy.fault is not None:
-        if stage.fault:
+        if stage.fault and (spec.strategy.fault.delay or spec.strategy.fault.abort):
             return inject(document, *place, _injection(spec), name)
         return mark(document, *place, spec.target.host, name)
     if stage.role is Role.HALVES:
@@ -150,7 +152,7 @@ def _split(spec: Experiment, weight: int, step: int, before: int) -> Split:
 def _injection(spec: Experiment) -> Injection:
     fault = spec.strategy.fault
     assert fault is not None  # noqa: S101
-    body: dict[str, Any] = {}
+    body: dict[str, Any] = {} if fault.at is FaultPlace.CLIENT else {"at": fault.at.value}
     if fault.delay is not None:
         body["delay"] = {"fixedDelay": f"{fault.delay.fixed:g}s", "percentage": {"value": fault.delay.percent}}
     if fault.abort is not None:

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from enum import StrEnum
 from typing import Annotated
 
 from pydantic import Field
 
 from mesh.experiments.scalars import Cookie, Percent
 from mesh.istio.model import Found, Message
-from mesh.istio.scalars import Count, Duration, Rows, WholePercent
+from mesh.istio.scalars import Count, DnsLabel, Duration, Host, PortNumber, Rows, WholePercent, Word
+from mesh.istio.virtual_service_actions import FaultPlace
 from mesh.istio.virtual_service_match import HTTPMatchRequest
 
 
@@ -110,15 +112,49 @@ class Abort(Message):
     percent: Percent = 100.0
 
 
-class Fault(Message):
-    """A fault for the requests to the host (those that match), for `duration`, after a steady state of `before` (as long,
-    unless told). The checks compare the two as seen by those who call `observe` (the host itself, unless told);
-    `recovery` is how long is watched afterwards."""
+class Signal(StrEnum):
+    PAUSE = "pause"
+    KILL = "kill"
 
-    at_least_one = (("delay", "abort"),)
+
+class Processes(Message):
+    """Processes of the machine on which `mesh experiment run` runs: apps of workloads that `mesh run` or `mesh demo` has
+    started, or the control plane. `pause` (SIGSTOP) ends with the fault; `kill` (SIGKILL) is for what is started again."""
+
+    exactly_one = (("workloads", "controlPlane"),)
+
+    workloads: Rows[DnsLabel] = ()
+    control_plane: bool = False
+    signal: Word[Signal] = Signal.PAUSE
+
+    def rules(self) -> Iterator[Found]:
+        if not self.workloads and not self.control_plane:
+            yield Found(("workloads",), "must name at least one workload")
+        if self.control_plane and self.signal is Signal.KILL:
+            yield Found(("signal",), "must be pause: a control plane that is killed has forgotten what it had counted")
+
+
+class Connections(Message):
+    """So many connections to an address, opened and held by `mesh experiment run`: those of others find no place."""
+
+    host: Host
+    port: PortNumber
+    count: Annotated[int, Field(ge=1, le=20_000)]
+
+
+class Fault(Message):
+    """A fault for the requests to the host (those that match), `at` their callers' sidecars or the host's own (where retries
+    and breakers see it), for `duration`, after a steady state of `before` (as long, unless told). The checks compare the
+    two as seen by those who call `observe` (the host itself, unless told); within `recovery` afterwards they have to hold
+    again. `processes` and `connections` wait for `mesh experiment run`."""
+
+    at_least_one = (("delay", "abort", "processes", "connections"),)
 
     delay: Delay | None = None
     abort: Abort | None = None
+    at: Word[FaultPlace] = FaultPlace.CLIENT
+    processes: Processes | None = None
+    connections: Connections | None = None
     match: Rows[HTTPMatchRequest] = ()
     observe: str = ""
     before: Duration | None = None

@@ -9,11 +9,11 @@ import pytest
 
 from mesh.errors import ConfigError
 from mesh.experiments.data import Counts, from_values
-from mesh.experiments.lifecycle import Action, Observation, decide
+from mesh.experiments.lifecycle import Action, Observation, decide, healthy
 from mesh.experiments.resource import Experiment
 from mesh.experiments.run import Event, Phase, Run, brief
 from mesh.experiments.run import Point as RunPoint
-from mesh.experiments.stages import Role, stages
+from mesh.experiments.stages import Role, checks, routes_of, stages
 from mesh.experiments.verdict import Finding, Judgement, State, Verdict
 from mesh.istio.load import load_documents
 
@@ -210,7 +210,49 @@ def test_copies_come_first_and_never_promote() -> None:
         ("10 %", 10, 0, "source"),
     ]
     assert decide(given, row, FIRST, QUIET, BAD).action is Action.ROLL_BACK
-    assert decide(given, row, FIRST, QUIET, GOOD).action is Action.STEP
+    assert "until one has come" in decide(given, row, FIRST, QUIET, GOOD).reason
+    assert decide(given, row, replace(FIRST, candidate=Counts(1, 0)), QUIET, GOOD).action is Action.STEP
     alone = spec(strategy={"mirror": {"requests": 10}})
     decision = decide(alone, stages(alone), replace(FIRST, candidate=Counts(10, 0)), QUIET, GOOD)
     assert (decision.action, decision.reason) == (Action.FINISH, "promote: every check holds")
+
+
+def test_recovery_is_judged() -> None:
+    """Whether it came back in time, and after how long, is part of the answer."""
+    fault = {"fault": {"abort": {"status": 503}, "duration": "10s", "recovery": "5s"}}
+    given = spec(strategy=fault, baseline=None, candidate=None)
+    row = stages(given)
+    run = replace(FIRST, stage=2, stage_began=START + 20)
+    late = decide(given, row, run, QUIET, GOOD)
+    assert late.reason == "the hypothesis holds; it has not recovered within 5 s"
+    back = decide(given, row, replace(run, recovered=START + 22), QUIET, GOOD)
+    assert back.reason == "the hypothesis holds; recovered after 2 s"
+
+
+def test_healthy_again_is_what_keeps_every_check() -> None:
+    row = checks(spec(checks=[{"errorIncrease": {"max": 1}}, {"errorShare": {"max": 5}}]))
+    before = Counts(1000, 30)
+    assert healthy(row, before, Counts(100, 4))
+    assert not healthy(row, before, Counts(100, 5))
+    assert not healthy(row, before, Counts())
+
+
+def test_what_is_broken_by_hand_waits_for_it() -> None:
+    fault = {"processes": {"workloads": ["ratings-v1"]}, "duration": "10s"}
+    given = spec(strategy={"fault": fault}, baseline=None, candidate=None)
+    assert [stage.manual for stage in stages(given)] == [True, False]
+    for bad, problem in (
+        ({"workloads": []}, "must name at least one workload"),
+        ({"controlPlane": True, "signal": "kill"}, "must be pause"),
+        ({"controlPlane": True, "workloads": ["a"]}, "exclude each other"),
+    ):
+        with pytest.raises(ConfigError, match=problem):
+            spec(strategy={"fault": {**fault, "processes": bad}}, baseline=None, candidate=None)
+
+
+@pytest.mark.parametrize(("place", "written"), [("client", None), ("upstream", "upstream")])
+def test_a_fault_is_at_the_callers_or_at_the_host(place: str, written: str | None) -> None:
+    fault = {"abort": {"status": 503}, "at": place, "duration": "10s"}
+    given = spec(strategy={"fault": fault}, baseline=None, candidate=None)
+    (route,) = routes_of(given, 1, None, "e", "default")["spec"]["http"]
+    assert route["fault"].get("at") == written
