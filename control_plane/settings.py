@@ -110,8 +110,9 @@ def _percent(text: str) -> float:
 
 
 def _url(text: str) -> str:
-    if text and not text.startswith(("http://", "https://")):
-        raise argparse.ArgumentTypeError(f"{text!r} is not a URL such as http://127.0.0.1:4318/v1/traces")
+    if text and not text.startswith(("http://", "https://", "grpc://")):
+        examples = "http://127.0.0.1:4318/v1/traces or grpc://127.0.0.1:4317"
+        raise argparse.ArgumentTypeError(f"{text!r} is not a URL such as {examples}")
     return text
 
 
@@ -213,7 +214,8 @@ def _add_mesh(parser: argparse.ArgumentParser) -> None:
         type=_url,
         default=default.otlp_endpoint,
         metavar="URL",
-        help="where proxies send their spans, http://HOST:4318/v1/traces (default: nowhere, they keep the latest)",
+        help="where proxies send their spans, http://HOST:4318/v1/traces or grpc://HOST:4317 (default: nowhere, "
+        "they keep the latest)",
     )
     mesh.add_argument(
         "--outbound-policy",

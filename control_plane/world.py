@@ -86,7 +86,8 @@ class MeshConfig:
     """Settings of the whole mesh, by Istio's names; the values are those of its demo profile.
 
     `access_log_file` empty switches access logs off, `access_log_format` empty is Istio's own format; `sampling` is in
-    percent; `otlp_endpoint` is the URL that spans are sent to (`http://collector:4318/v1/traces`), empty for none.
+    percent; `otlp_endpoint` is the URL that spans are sent to (`http://collector:4318/v1/traces`,
+    `grpc://collector:4317`), empty for none.
     `app_idle_timeout` closes a sidecar's idle connections to its app before the app does (servers keep them for 5 s and
     more), so that no request is sent into a connection that is just being closed. `access_log_filter` is the expression
     of a Telemetry resource, `tags` are those of its spans: name → (literal or header, value or name, default)."""

@@ -13,7 +13,7 @@ from envoy.extensions.filters.network.http_connection_manager.v3.http_connection
     HttpConnectionManager,
 )
 
-from control_plane.translate.cluster_policy import apply_policy
+from control_plane.translate.cluster_policy import Spoken, apply_policy, set_http_options
 from control_plane.translate.messages import address, duration, is_ip
 from control_plane.translate.policy import DEFAULT
 from control_plane.translate.viewer import Audience
@@ -24,7 +24,7 @@ from mesh.node import Node
 from mesh.xds import any_of
 
 OTLP_CLUSTER: Final = "opentelemetry"
-_OTLP_PORTS: Final = {"http": 4318, "https": 443}
+_OTLP_PORTS: Final = {"http": 4318, "https": 443, "grpc": 4317}
 _OTLP_TIMEOUT: Final = 5.0
 
 
@@ -98,9 +98,13 @@ def tracing(mesh: MeshConfig, node: Node) -> Any:
             custom.request_header.name, custom.request_header.default_value = value, default
     if mesh.otlp_endpoint:
         provider = OpenTelemetryConfig(service_name=node.to_xds()["cluster"])
-        uri = provider.http_service.http_uri
-        uri.uri, uri.cluster = mesh.otlp_endpoint, OTLP_CLUSTER
-        uri.timeout.CopyFrom(duration(_OTLP_TIMEOUT))
+        if mesh.otlp_endpoint.startswith("grpc://"):
+            provider.grpc_service.envoy_grpc.cluster_name = OTLP_CLUSTER
+            provider.grpc_service.timeout.CopyFrom(duration(_OTLP_TIMEOUT))
+        else:
+            uri = provider.http_service.http_uri
+            uri.uri, uri.cluster = mesh.otlp_endpoint, OTLP_CLUSTER
+            uri.timeout.CopyFrom(duration(_OTLP_TIMEOUT))
         out.provider.name = "envoy.tracers.opentelemetry"
         out.provider.typed_config.CopyFrom(any_of(provider))
     return out
@@ -126,4 +130,6 @@ def otlp_cluster(mesh: MeshConfig) -> Any:
     endpoint = cluster.load_assignment.endpoints.add().lb_endpoints.add().endpoint
     endpoint.address.CopyFrom(address(host, parts.port or _OTLP_PORTS.get(parts.scheme, 80)))
     apply_policy(cluster, DEFAULT, mesh, Audience.GATEWAY)
+    if parts.scheme == "grpc":
+        set_http_options(cluster, Spoken.HTTP2)
     return cluster

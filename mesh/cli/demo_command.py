@@ -35,6 +35,12 @@ def demo(
     proxy: Annotated[
         str, typer.Option("--proxy", metavar="[NAME=]PROGRAM", help="A real Envoy, say, for all proxies or for one.")
     ] = "",
+    otlp_endpoint: Annotated[
+        str,
+        typer.Option(
+            "--otlp-endpoint", metavar="URL", help="Send all spans there: http://HOST:4318/v1/traces, grpc://HOST:4317."
+        ),
+    ] = "",
     network: Annotated[
         str,
         typer.Option("--network", metavar="A.B.C", hidden=True, help="Everything on loopback addresses of this /24."),
@@ -55,5 +61,5 @@ def demo(
     """
     from mesh.cli.demo_run import DemoOptions, run_demo
 
-    options = DemoOptions(duration, rate, port, not no_tui, keep, store, proxy, network, apart)
+    options = DemoOptions(duration, rate, port, not no_tui, keep, store, proxy, network, apart, otlp_endpoint)
     raise typer.Exit(run_demo(options))

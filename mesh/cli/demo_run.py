@@ -47,6 +47,7 @@ class DemoOptions:
     proxy: str = ""
     network: str = ""
     distinct_ports: bool = False
+    otlp_endpoint: str = ""
 
 
 def run_demo(options: DemoOptions) -> int:
@@ -59,7 +60,7 @@ def run_demo(options: DemoOptions) -> int:
     try:
         demo = _Demo(options, folder)
         programs = _programs(options.proxy, plan, folder / "state")
-        demo.stack = Stack(plan, folder, programs, options.store, demo.report)
+        demo.stack = Stack(plan, folder, programs, options.store, demo.report, options.otlp_endpoint)
         return asyncio.run(demo.run())
     finally:
         if options.keep:

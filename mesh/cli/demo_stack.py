@@ -58,10 +58,17 @@ class Stack:
     """`report` gets what happens to the processes, a line at a time."""
 
     def __init__(
-        self, plan: Plan, folder: Path, programs: Mapping[str, tuple[str, ...]], store: str, report: Report
+        self,
+        plan: Plan,
+        folder: Path,
+        programs: Mapping[str, tuple[str, ...]],
+        store: str,
+        report: Report,
+        otlp_endpoint: str = "",
     ) -> None:
         self.plan = plan
         self._folder = folder
+        self._otlp_endpoint = otlp_endpoint
         self._report = report
         self._answered = "not asked yet"
         self._awaited: set[str] = set()
@@ -163,6 +170,8 @@ class Stack:
         addresses = {"--xds-address": plan.xds, "--http-address": plan.http, "--metrics-address": plan.metrics}
         flags = [word for flag, (host, port) in addresses.items() for word in (flag, f"{host}:{port}")]
         store = store or f"sqlite:///{self._folder / 'store.db'}"
+        if self._otlp_endpoint:
+            flags += ["--otlp-endpoint", self._otlp_endpoint]
         command = [*console_script("mesh-control-plane", "control_plane.app"), "--store", store, *flags]
         return Process(command, self._folder / "control-plane.log", cwd=self._folder)
 

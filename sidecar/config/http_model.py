@@ -92,7 +92,8 @@ PATH_TAG_LENGTH: Final = 256
 
 @dataclass(frozen=True, slots=True)
 class Tracing:
-    """Sampling chances in parts per million. `otlp_cluster`/`otlp_url` say where spans go; both empty: the ring only."""
+    """Sampling chances in parts per million. `otlp_cluster`/`otlp_url` say where spans go (a cluster alone: over gRPC); both
+    empty: the ring only."""
 
     client_chance: int = MILLION
     random_chance: int = MILLION

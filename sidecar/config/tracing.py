@@ -1,4 +1,4 @@
-"""HttpConnectionManager.Tracing → Tracing: sampling, tags, and OpenTelemetry over HTTP."""
+"""HttpConnectionManager.Tracing → Tracing: sampling, tags, and OpenTelemetry over HTTP or gRPC."""
 
 from __future__ import annotations
 
@@ -36,11 +36,16 @@ def tracing(reader: Reader) -> Tracing:
 def _opentelemetry(reader: Reader) -> tuple[str, str, str]:
     """(cluster, URI, service name)."""
     service = reader.text("service_name")
-    http = reader.child("http_service")
-    if http is None and not reader.has("grpc_service"):
-        reader.problem("is required", "http_service")
+    http, grpc = reader.child("http_service"), reader.child("grpc_service")
+    if grpc is not None:
+        if http is not None:
+            reader.problem("grpc_service is set, too: one of them", "http_service")
+        grpc.seconds("timeout")
+        envoy = grpc.child("envoy_grpc")
+        return (envoy.text("cluster_name") if envoy is not None else ""), "", service
+    if http is None:
+        reader.problem("is required, or grpc_service", "http_service")
     target = http.child("http_uri") if http is not None else None
-    reader.refuse("grpc_service", "OTLP over gRPC is not implemented, use http_service")
     if target is None:
         return "", "", service
     target.seconds("timeout")

@@ -48,6 +48,10 @@ examples:
 
 The last configuration that the control plane sent and that was accepted is kept under --state-dir, in a file named after
 the node's id; with no control plane at start the sidecar serves from it. A bootstrap without ads_config never uses it.
+environment:
+  MESH_SPAN_ATTRIBUTES         the names in spans that are sent on: opentelemetry (the default), envoy, both
+  OTEL_EXPORTER_OTLP_PROTOCOL  http/json has spans go as JSON where the configuration says HTTP (default: as protobuf)
+
 `python -m sidecar.config` lists every configuration field that is implemented."""
 
 # Envoy's flags that have nothing to act on here, by what to do about it.
@@ -63,6 +67,11 @@ _REFUSED: Final = {
     "--component-log-level": "use POST /logging?NAME=LEVEL on the admin port",
     "--log-path": "the log goes to stderr: redirect it",
     "--cpuset-threads": "processes are not bound to CPUs: use taskset",
+}
+# What else is told by the environment, and the values that it may have.
+_ENVIRONMENT: Final = {
+    "MESH_SPAN_ATTRIBUTES": ("opentelemetry", "envoy", "both"),
+    "OTEL_EXPORTER_OTLP_PROTOCOL": ("http/protobuf", "http/json", "grpc"),
 }
 # Flags that ask for what is so anyway.
 _NO_EFFECT: Final = ("--disable-hot-restart", "--reject-unknown-dynamic-fields", "--enable-fine-grain-logging")
@@ -97,6 +106,9 @@ def parse(arguments: Sequence[str] | None = None) -> Settings:
         parser.error("no configuration: give -c FILE, or --config-yaml TEXT, or both")
     if chosen.concurrency < 1:
         parser.error("--concurrency must be at least 1")
+    for variable, known in _ENVIRONMENT.items():
+        if os.environ.get(variable, "") not in ("", *known):
+            parser.error(f"{variable}={os.environ[variable]}: expected {' or '.join(known)}")
     return Settings(
         config_path=chosen.config_path,
         config_yaml=chosen.config_yaml,

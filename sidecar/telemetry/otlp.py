@@ -1,85 +1,121 @@
-"""Spans to a collector, over OTLP (JSON over HTTP), by OpenTelemetry's own SDK.
+"""Spans to a collector over OTLP (https://opentelemetry.io/docs/specs/otlp/): by a thread of its own, from a bounded queue.
 
-Its BatchSpanProcessor queues (bounded: a collector that is away costs spans, never requests) and sends from a thread of its
-own. The SDK is imported when an exporter is made: a proxy that only keeps its ring does without its 10 MiB.
+`export` costs a request one append: a collector that is slow, away or refuses costs spans, which are counted, and nothing
+else. A batch that could not be delivered is tried again a few times, with back-off, as the specification asks.
 """
 
 from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Mapping
-from typing import Any
+from collections import deque
+from collections.abc import Callable
+from typing import Final, Protocol
 
-from mesh.node import Node
-from sidecar.telemetry.trace import CLIENT, Span
+from mesh.backoff import Backoff
+from sidecar.telemetry.cells import Counter
+from sidecar.telemetry.trace import Span
 
+log = logging.getLogger(__name__)
+
+QUEUE: Final = 2048  # spans that wait, OpenTelemetry's default
+BATCH: Final = 512
+INTERVAL: Final = 1.0
+TRIES: Final = 5
+BACKOFF_BASE, BACKOFF_MAX = 0.5, 10.0
 # How long the end of the process waits for a collector that does not answer.
 GRACE = 2.0
-# What a log line may hold of a collector's answer, which the SDK logs whole.
-_LONGEST_MESSAGE = 500
 
 
-class _Shorten(logging.Filter):
-    """Cuts messages that somebody else has a say in."""
+class NotDeliveredError(Exception):
+    """Nobody took a batch. `again` says whether the same batch may be taken later."""
 
-    def filter(self, record: logging.LogRecord) -> bool:
-        message = record.getMessage()
-        if len(message) > _LONGEST_MESSAGE:
-            record.msg, record.args = message[:_LONGEST_MESSAGE] + " …", ()
-        return True
+    def __init__(self, reason: str, *, again: bool) -> None:
+        super().__init__(reason)
+        self.again = again
 
 
-_shorten = _Shorten()
+class Transport(Protocol):
+    """How spans get to a collector. Blocks: it is called in the exporter's thread."""
+
+    def send(self, spans: list[Span]) -> None:
+        """Raises NotDeliveredError."""
+        ...
+
+    def close(self) -> None: ...
 
 
 class OtlpExporter:
-    """Sends spans to `url` (`http://collector:4318/v1/traces`)."""
+    """`sent` and `dropped` are counted; `make` is called in the exporter's thread, which begins with the first span."""
 
-    def __init__(self, url: str, node: Node, service_name: str = "", span_exporter: Any = None) -> None:
-        from opentelemetry.exporter.otlp.json.http.trace_exporter import OTLPSpanExporter
-        from opentelemetry.sdk.resources import Resource
-        from opentelemetry.sdk.trace.export import BatchSpanProcessor
-
-        logging.getLogger(OTLPSpanExporter.__module__).addFilter(_shorten)
-        resource: Mapping[str, str] = {
-            "service.name": service_name or f"{node.service or node.canonical_service or node.name}.{node.namespace}",
-            "service.namespace": node.namespace,
-            "service.instance.id": node.id,
-        }
-        self._resource = Resource.create(resource)
-        self._processor: Any = BatchSpanProcessor(span_exporter or OTLPSpanExporter(endpoint=url))
+    def __init__(self, make: Callable[[], Transport], sent: Counter, dropped: Counter) -> None:
+        self._make = make
+        self._sent = sent
+        self._dropped = dropped
+        self._queue: deque[Span] = deque()
+        self._wake = threading.Event()
+        self._closing = threading.Event()
+        self._thread: threading.Thread | None = None
+        self._failing = False
 
     def export(self, span: Span) -> None:
         """Queues a span; never waits."""
-        self._processor.on_end(_sdk_span(span, self._resource))
+        queue = self._queue
+        if len(queue) >= QUEUE:
+            self._dropped.value += 1
+            return
+        queue.append(span)
+        if len(queue) >= BATCH:
+            self._wake.set()
+        if self._thread is None:
+            self._thread = threading.Thread(target=self._run, name="otlp", daemon=True)
+            self._thread.start()
 
     def close(self) -> None:
-        """Sends what is queued; blocks for GRACE at most. (The SDK's shutdown waits for its retries, 10 s and more.)"""
-        last = threading.Thread(target=self._processor.shutdown, name="otlp-shutdown", daemon=True)
-        last.start()
-        last.join(GRACE)
+        """Sends what is queued; blocks for GRACE at most."""
+        self._closing.set()
+        self._wake.set()
+        if self._thread is not None:
+            self._thread.join(GRACE)
 
+    # ── the thread ────────────────────────────────────────────────────────────────────────────────────────────────────
 
-def _sdk_span(span: Span, resource: Any) -> Any:
-    from opentelemetry.sdk.trace import ReadableSpan
-    from opentelemetry.sdk.util.instrumentation import InstrumentationScope
-    from opentelemetry.trace import SpanContext, SpanKind, Status, StatusCode, TraceFlags
+    def _run(self) -> None:
+        transport = self._make()
+        try:
+            while not self._closing.is_set():
+                self._wake.wait(INTERVAL)
+                self._wake.clear()
+                self._flush(transport)
+            self._flush(transport)
+        finally:
+            transport.close()
 
-    def context(span_id: str, *, is_remote: bool) -> SpanContext:
-        return SpanContext(
-            int(span.trace_id, 16), int(span_id, 16), is_remote=is_remote, trace_flags=TraceFlags(TraceFlags.SAMPLED)
-        )
+    def _flush(self, transport: Transport) -> None:
+        while self._queue:
+            batch = [self._queue.popleft() for _ in range(min(BATCH, len(self._queue)))]
+            if self._deliver(transport, batch):
+                self._sent.value += len(batch)
+            else:
+                self._dropped.value += len(batch)
 
-    return ReadableSpan(
-        name=span.name,
-        context=context(span.span_id, is_remote=False),
-        parent=context(span.parent_id, is_remote=True) if span.parent_id else None,
-        resource=resource,
-        attributes=span.attributes,
-        kind=SpanKind.CLIENT if span.kind == CLIENT else SpanKind.SERVER,
-        status=Status(StatusCode.ERROR if span.error else StatusCode.UNSET),
-        start_time=span.start,
-        end_time=span.end,
-        instrumentation_scope=InstrumentationScope("sidecar"),
-    )
+    def _deliver(self, transport: Transport, batch: list[Span]) -> bool:
+        backoff = Backoff(BACKOFF_BASE, BACKOFF_MAX)
+        for left in reversed(range(TRIES)):
+            try:
+                transport.send(batch)
+            except NotDeliveredError as error:
+                self._tell(error)
+                if not (error.again and left) or self._closing.wait(backoff.next()):
+                    return False
+            else:
+                if self._failing:
+                    log.info("OTLP: the collector takes spans again")
+                self._failing = False
+                return True
+        return False
+
+    def _tell(self, error: NotDeliveredError) -> None:
+        """Once, until it works again: a collector that is away would fill the log."""
+        log.log(logging.DEBUG if self._failing else logging.WARNING, "OTLP: spans are not delivered: %s", error)
+        self._failing = True

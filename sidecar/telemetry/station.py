@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import NamedTuple
@@ -24,10 +25,11 @@ from sidecar.telemetry.expression import Occasion
 from sidecar.telemetry.istio_metrics import IstioMetrics
 from sidecar.telemetry.log_ring import LogLine
 from sidecar.telemetry.on_complete import Observer, guarded
-from sidecar.telemetry.otlp import OtlpExporter
+from sidecar.telemetry.otlp import OtlpExporter, Transport
 from sidecar.telemetry.process_metrics import ProcessMetrics
 from sidecar.telemetry.prometheus import CellMetric, IstioCollector, Points, StatsCollector
 from sidecar.telemetry.registry import Stats, labels_text
+from sidecar.telemetry.semantics import VARIABLE, Names
 from sidecar.telemetry.trace import Span, Spans, Tracer
 
 log = logging.getLogger(__name__)
@@ -37,6 +39,8 @@ log = logging.getLogger(__name__)
 LATCH_INTERVAL = 5.0
 # Changes of breaker states kept for the admin port.
 BREAKER_EVENTS = 200
+# OpenTelemetry's own variable: http/json where a collector takes no protobuf.
+PROTOCOL = "OTEL_EXPORTER_OTLP_PROTOCOL"
 
 
 class BreakerEvent(NamedTuple):
@@ -127,16 +131,36 @@ class Telemetry:
         return [compile_access_log(log, self.sinks, self._clock, occasion=occasion).log for log in config.access_logs]
 
     def _exporter(self, tracing: Tracing) -> Callable[[Span], None] | None:
-        if not tracing.otlp_url:
+        url, cluster = tracing.otlp_url, tracing.otlp_cluster
+        if not url and not cluster:
             return None
-        url = tracing.otlp_url
-        address = self._address_of(tracing.otlp_cluster) if tracing.otlp_cluster else None
-        if address is not None:  # the URI's host is a name for the Host header; the cluster says where that is
-            url = urlsplit(url)._replace(netloc=str(address)).geturl()
-        key = url, tracing.service_name
+        key = url or cluster, tracing.service_name
         if key not in self._exporters:
-            self._exporters[key] = OtlpExporter(url, self.node, tracing.service_name)
+            sent, dropped = (self.stats.counter(f"tracing.opentelemetry.spans_{what}") for what in ("sent", "dropped"))
+            self._exporters[key] = OtlpExporter(lambda: self._transport(tracing), sent, dropped)
         return self._exporters[key].export
+
+    def _transport(self, tracing: Tracing) -> Transport:
+        """Over gRPC to a cluster; over HTTP to a URL, whose host is a name for the Host header: the cluster says where that
+        is, if it knows."""
+        from sidecar.telemetry.otlp_transport import GrpcTransport, HttpTransport, Origin
+
+        names = Names(os.environ.get(VARIABLE) or Names.OPENTELEMETRY)
+        origin = Origin(_resource(self.node, tracing.service_name), names)
+        cluster, url = tracing.otlp_cluster, tracing.otlp_url
+
+        def address() -> str:
+            return str(self._address_of(cluster) or "") if cluster else ""
+
+        if not url:
+            return GrpcTransport(origin, address)
+        parts = urlsplit(url)
+
+        def target() -> str:
+            known = address() if parts.scheme == "http" else ""  # TLS has to see the name
+            return parts._replace(netloc=known).geturl() if known else url
+
+        return HttpTransport(origin, target, parts.netloc, json_body=os.environ.get(PROTOCOL) == "http/json")
 
     def _end_interval(self) -> None:
         self.stats.latch()
@@ -214,6 +238,17 @@ class _Selection(Collector):
     def collect(self) -> Iterator[Metric]:
         yield from selected_metrics(self._telemetry.own_metrics(), self._matches)
         yield from self._stats.collect()
+
+
+def _resource(node: Node, service_name: str) -> dict[str, str]:
+    return {
+        "service.name": service_name or f"{node.service or node.canonical_service or node.name}.{node.namespace}",
+        "service.namespace": node.namespace,
+        "service.version": node.version,
+        "service.instance.id": node.id,
+        "telemetry.sdk.name": "asyncmesh",
+        "telemetry.sdk.language": "python",
+    }
 
 
 def _nothing(exchange: Exchange) -> None:

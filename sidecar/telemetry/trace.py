@@ -46,6 +46,9 @@ _DIGIT: Final = 14
 _REASONS: Final = (_SAMPLED, _FORCED, _CLIENT_FORCED)
 
 
+Attribute = str | int | bool
+
+
 class Span(NamedTuple):
     """One finished hop. Times are Unix nanoseconds, ids lower-case hex; `parent_id` is empty for a root."""
 
@@ -56,7 +59,7 @@ class Span(NamedTuple):
     parent_id: str
     start: int
     end: int
-    attributes: Mapping[str, str | int | bool]
+    attributes: Mapping[str, Attribute]
     error: bool
 
 

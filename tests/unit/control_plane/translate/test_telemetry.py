@@ -1,7 +1,9 @@
 from envoy.config.cluster.v3.cluster_pb2 import Cluster
 from envoy.config.trace.v3.opentelemetry_pb2 import OpenTelemetryConfig
 from envoy.extensions.access_loggers.file.v3.file_pb2 import FileAccessLog
+from envoy.extensions.upstreams.http.v3.http_protocol_options_pb2 import HttpProtocolOptions
 
+from control_plane.translate.cluster_policy import HTTP_OPTIONS
 from control_plane.translate.telemetry import access_logs, otlp_cluster, tracing
 from control_plane.world import AccessLogEncoding, MeshConfig
 from mesh.access_log import ISTIO_JSON, ISTIO_TEXT
@@ -43,6 +45,17 @@ def test_spans_go_to_the_endpoint() -> None:
     cluster = otlp_cluster(mesh)
     assert provider.http_service.http_uri.cluster == cluster.name
     assert cluster.type == Cluster.STRICT_DNS
+
+
+def test_spans_over_grpc() -> None:
+    mesh = MeshConfig(otlp_endpoint="grpc://127.0.0.1:4317")
+    provider = OpenTelemetryConfig()
+    assert tracing(mesh, sidecar()).provider.typed_config.Unpack(provider)
+    cluster = otlp_cluster(mesh)
+    assert provider.grpc_service.envoy_grpc.cluster_name == cluster.name
+    options = HttpProtocolOptions()
+    assert cluster.typed_extension_protocol_options[HTTP_OPTIONS].Unpack(options)
+    assert options.explicit_http_config.HasField("http2_protocol_options")
 
 
 def test_where_the_endpoint_is() -> None:

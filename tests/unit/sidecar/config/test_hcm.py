@@ -109,11 +109,11 @@ def test_grouped_fields_of_a_manager() -> None:
                 "tracing": {
                     "provider": {
                         "name": "z",
-                        "typed_config": {"@type": OTEL, "grpc_service": {"envoy_grpc": {"cluster_name": "a"}}},
+                        "typed_config": {"@type": OTEL, "grpc_service": {"google_grpc": {"target_uri": "a"}}},
                     }
                 }
             },
-            "grpc_service: OTLP over gRPC is not implemented, use http_service",
+            "google_grpc: is not implemented",
         ),
         (
             {

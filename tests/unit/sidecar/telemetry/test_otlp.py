@@ -1,28 +1,19 @@
+"""The queue in front of a collector: what it costs, what it loses, how it ends."""
+
 from __future__ import annotations
 
 import logging
 import threading
 import time
-from collections.abc import Sequence
 from typing import Any
 
 import pytest
-from opentelemetry.sdk.trace.export import SpanExporter, SpanExportResult
-from opentelemetry.trace import SpanKind, StatusCode
 
 from sidecar.telemetry import otlp
-from sidecar.telemetry.otlp import OtlpExporter
+from sidecar.telemetry.cells import Counter
+from sidecar.telemetry.otlp import NotDeliveredError, OtlpExporter
 from sidecar.telemetry.trace import Span
-from tests.unit.sidecar.telemetry.exchanges import node
-
-
-class Collected(SpanExporter):
-    def __init__(self) -> None:
-        self.spans: list[Any] = []
-
-    def export(self, spans: Sequence[Any]) -> SpanExportResult:
-        self.spans += spans
-        return SpanExportResult.SUCCESS
+from tests.harness.process import wait_until
 
 
 def span(**changes: Any) -> Span:
@@ -40,57 +31,86 @@ def span(**changes: Any) -> Span:
     return Span(**{**fields, **changes})
 
 
-def exported(*spans: Span) -> list[Any]:
-    collected = Collected()
-    exporter = OtlpExporter("http://127.0.0.1:1/v1/traces", node(), span_exporter=collected)
-    for each in spans:
-        exporter.export(each)
-    exporter.close()
-    return collected.spans
+class Collector:
+    """A transport that keeps what it gets, fails as often as it is told, and waits while it is held."""
+
+    def __init__(self, *failures: NotDeliveredError) -> None:
+        self.batches: list[list[Span]] = []
+        self.free = threading.Event()
+        self.free.set()
+        self.asked = threading.Event()
+        self.closed = False
+        self._failures = list(failures)
+
+    def send(self, spans: list[Span]) -> None:
+        self.asked.set()
+        self.free.wait(30)
+        if self._failures:
+            raise self._failures.pop(0)
+        self.batches.append(spans)
+
+    def close(self) -> None:
+        self.closed = True
 
 
-def test_a_span_becomes_one_of_the_sdk() -> None:
-    (found,) = exported(span())
-    assert found.name == "reviews:9080/*"
-    assert found.context.trace_id == 0x4BF92F3577B34DA6A3CE929D0E0E4736
-    assert found.context.span_id == 0x00F067AA0BA902B7
-    assert found.parent.span_id == 0x1111111111111111
-    assert found.kind is SpanKind.SERVER
-    assert found.status.status_code is StatusCode.UNSET
-    assert (found.start_time, found.end_time) == (1_000, 2_000)
-    assert dict(found.attributes) == {"http.status_code": 200}
-    assert found.resource.attributes["service.name"] == "productpage.default"
-    assert found.resource.attributes["service.instance.id"] == node().id
+class Made:
+    def __init__(self, collector: Collector) -> None:
+        self.sent, self.dropped = Counter(), Counter()
+        self.exporter = OtlpExporter(lambda: collector, self.sent, self.dropped)
 
 
-def test_roots_clients_and_errors() -> None:
-    (found,) = exported(span(parent_id="", kind="CLIENT", error=True))
-    assert found.parent is None
-    assert found.kind is SpanKind.CLIENT
-    assert found.status.status_code is StatusCode.ERROR
+def test_everything_is_sent_at_the_end() -> None:
+    collector = Collector()
+    made = Made(collector)
+    for number in range(1000):
+        made.exporter.export(span(start=number))
+    made.exporter.close()
+    assert [each.start for batch in collector.batches for each in batch] == list(range(1000))
+    assert (made.sent.value, made.dropped.value, collector.closed) == (1000, 0, True)
 
 
-def test_a_collector_that_does_not_answer_does_not_hold_up_the_end(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_collector_that_is_stuck_costs_spans_and_nothing_else(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(otlp, "GRACE", 0.05)
-    release = threading.Event()
+    collector = Collector()
+    collector.free.clear()
+    made = Made(collector)
+    for _ in range(otlp.BATCH):
+        made.exporter.export(span())
+    assert collector.asked.wait(10)
+    for _ in range(otlp.QUEUE + 100):
+        made.exporter.export(span())
+    assert made.dropped.value >= 100
+    assert len(made.exporter._queue) <= otlp.QUEUE
+    began = time.monotonic()
+    made.exporter.close()
+    assert time.monotonic() - began < 5
+    collector.free.set()
 
-    class Stuck(Collected):
-        def export(self, spans: Sequence[Any]) -> SpanExportResult:
-            release.wait(30)
-            return super().export(spans)
 
-    exporter = OtlpExporter("http://127.0.0.1:1/v1/traces", node(), span_exporter=Stuck())
-    exporter.export(span())
-    started = time.monotonic()
-    exporter.close()
-    assert time.monotonic() - started < 5
-    release.set()
+def test_what_may_be_taken_later_is_tried_again(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(otlp, "BACKOFF_BASE", 0.001)
+    caplog.set_level(logging.INFO)
+    collector = Collector(NotDeliveredError("refused", again=True), NotDeliveredError("refused", again=True))
+    made = Made(collector)
+    made.exporter.export(span())
+    wait_until(lambda: made.sent.value == 1, 20, "the span is sent")
+    made.exporter.close()
+    assert caplog.messages == ["OTLP: spans are not delivered: refused", "OTLP: the collector takes spans again"]
 
 
-def test_a_collectors_long_answer_is_cut(caplog: pytest.LogCaptureFixture) -> None:
-    OtlpExporter("http://127.0.0.1:1/v1/traces", node(), span_exporter=Collected()).close()
-    log = logging.getLogger("opentelemetry.exporter.otlp.json.http.trace_exporter")
-    log.error("failed: %s", "x" * 5000)
-    log.error("failed: %s", "short")
-    assert [len(message) < 510 for message in caplog.messages] == [True, True]
-    assert caplog.messages[1] == "failed: short"
+def test_what_is_refused_for_good_is_dropped() -> None:
+    collector = Collector(NotDeliveredError("status 400", again=False))
+    made = Made(collector)
+    made.exporter.export(span())
+    wait_until(lambda: made.dropped.value == 1, 20, "the span is dropped")
+    made.exporter.close()
+    assert collector.batches == [] and made.sent.value == 0
+
+
+def test_without_a_span_there_is_no_thread() -> None:
+    made = Made(Collector())
+    before = threading.active_count()
+    made.exporter.close()
+    assert threading.active_count() == before

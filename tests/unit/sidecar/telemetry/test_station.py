@@ -119,7 +119,7 @@ async def test_intervals_end_by_themselves(monkeypatch: pytest.MonkeyPatch) -> N
     assert stats.histogram("a")._latched is not None
 
 
-async def test_spans_reach_a_collector_by_its_clusters_address() -> None:
+async def test_spans_reach_a_collector_by_its_clusters_address(monkeypatch: pytest.MonkeyPatch) -> None:
     received: list[Any] = []
 
     class Handler(BaseHTTPRequestHandler):
@@ -138,6 +138,7 @@ async def test_spans_reach_a_collector_by_its_clusters_address() -> None:
     thread.start()
     address = Address("127.0.0.1", server.server_address[1])
     telemetry = Telemetry(Stats(), node(), asyncio.get_running_loop(), address_of=lambda cluster: address)
+    monkeypatch.setenv("OTEL_EXPORTER_OTLP_PROTOCOL", "http/json")
     tracing = Tracing(otlp_cluster="collector", otlp_url="http://otel.example/v1/traces", service_name="shop")
     account(telemetry, hcm(tracing=tracing), Direction.INBOUND)
     await telemetry.close()
