@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable
 from types import CodeType, FunctionType, ModuleType
 from typing import Any
 
@@ -13,23 +14,20 @@ class NotAppliedError(Exception):
     """Why a mutant cannot be put into a running process."""
 
 
-def apply(mutant: Mutant, source: str) -> None:
-    """Raises NotAppliedError."""
+def prepared(mutant: Mutant, source: str) -> Callable[[], None]:
+    """What puts it in. Raises NotAppliedError."""
     name = mutant.file.removesuffix(".py").replace("/", ".")
-    module = sys.modules[name]
+    module = sys.modules.get(name)
+    if module is None:
+        raise NotAppliedError(f"no test imports {name}")
     code = compile(mutated(source, mutant.number), str(module.__file__), "exec", dont_inherit=True)
-    if mutant.qualname:
-        function = _function(module, mutant.qualname.split("."))
-        try:
-            function.__code__ = _code(code, mutant.qualname.split("."))
-        except ValueError as error:  # it refers to other variables of the function around it
-            raise NotAppliedError(str(error)) from error
-    else:
-        _replace_values(module, code)
-
-
-def code_of(module: ModuleType, qualname: str) -> CodeType:
-    return _function(module, qualname.split(".")).__code__
+    if not mutant.qualname:
+        return _values_put(module, code)
+    function = _function(module, mutant.qualname.split("."))
+    fresh = _code(code, mutant.qualname.split("."), function.__code__.co_firstlineno)
+    if fresh.co_freevars != function.__code__.co_freevars:
+        raise NotAppliedError("it refers to other variables of the function around it")
+    return lambda: setattr(function, "__code__", fresh)
 
 
 def _function(module: ModuleType, path: list[str]) -> FunctionType:
@@ -43,14 +41,19 @@ def _function(module: ModuleType, path: list[str]) -> FunctionType:
     return found
 
 
-def _code(code: CodeType, path: list[str]) -> CodeType:
-    for name in path:
-        code = next(each for each in code.co_consts if isinstance(each, CodeType) and each.co_name == name)
+def _code(code: CodeType, path: list[str], line: int) -> CodeType:
+    for at, name in enumerate(path):
+        inner = [each for each in code.co_consts if isinstance(each, CodeType) and each.co_name == name]
+        if at == len(path) - 1:
+            inner = [each for each in inner if each.co_firstlineno == line]
+        if not inner:
+            raise NotAppliedError(f"{'.'.join(path)} is another of that name")
+        code = inner[0]
     return code
 
 
-def _replace_values(module: ModuleType, code: CodeType) -> None:
-    """What differs at the module's level, also where other modules have imported it from there."""
+def _values_put(module: ModuleType, code: CodeType) -> Callable[[], None]:
+    """Puts what differs at the module's level, also where other modules have imported it from there."""
     fresh: dict[str, Any] = {"__name__": module.__name__, "__file__": module.__file__}
     exec(code, fresh)
     changed = {
@@ -61,11 +64,15 @@ def _replace_values(module: ModuleType, code: CodeType) -> None:
     }
     if not changed:
         raise NotAppliedError("no value differs")
-    for each in list(sys.modules.values()):
-        names = getattr(each, "__dict__", {})
-        for name, (old, new) in changed.items():
-            if names.get(name) is old:
-                names[name] = new
+
+    def put() -> None:
+        for each in list(sys.modules.values()):
+            names = getattr(each, "__dict__", {})
+            for name, (old, new) in changed.items():
+                if names.get(name) is old:
+                    names[name] = new
+
+    return put
 
 
 def _differs(old: Any, new: Any) -> bool:

@@ -2,79 +2,99 @@
 
 from __future__ import annotations
 
-import argparse
-from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 
-from tests.mutate.equivalent import reason_of
 from tests.mutate.mutants import Mutant
-from tests.mutate.run import MutationRun, Verdict
+from tests.mutate.reasons import Reasons
+from tests.mutate.run import Results, Verdict
 
-_NOTICED = (Verdict.KILLED, Verdict.TIMED_OUT)
-
-
-def _share(killed: int, of: int) -> str:
-    return f"{100 * killed / of:.1f} %" if of else "-"
+_NOTICED = (Verdict.KILLED, Verdict.HANGS)
 
 
-def _survivors(run: MutationRun) -> list[Mutant]:
-    alive = (Verdict.SURVIVED, Verdict.NOT_REACHED)
-    found = [mutant for mutant, verdict in run.results.items() if verdict in alive and not reason_of(mutant)]
-    return sorted(found, key=lambda mutant: (mutant.file, mutant.line))
+@dataclass(frozen=True, slots=True)
+class Row:
+    killed: int
+    equivalent: int
+    alive: int
+
+    @property
+    def share(self) -> str:
+        of = self.killed + self.alive
+        return f"{100 * self.killed / of:.1f} %" if of else "-"
 
 
-def _counts(run: MutationRun, prefix: str = "") -> tuple[int, int, int]:
-    """(killed, equivalent, alive)."""
-    counted = Counter[str]()
-    for mutant, verdict in run.results.items():
-        if verdict is Verdict.NOT_APPLIED or not mutant.file.startswith(prefix):
-            continue
-        counted["killed" if verdict in _NOTICED else "equivalent" if reason_of(mutant) else "alive"] += 1
-    return counted["killed"], counted["equivalent"], counted["alive"]
+class Report:
+    def __init__(self, results: Results, reasons: Reasons) -> None:
+        self._results = results
+        self._reasons = reasons
+        unnoticed = sorted(
+            (mutant for mutant, verdict in results.verdicts.items() if verdict not in _NOTICED),
+            key=lambda mutant: (mutant.file, mutant.line, mutant.change),
+        )
+        self._equivalent = [mutant for mutant in unnoticed if reasons.equivalent(mutant)]
+        self._alive = [mutant for mutant in unnoticed if not reasons.equivalent(mutant)]
+
+    def row(self, package: str = "") -> Row:
+        inside = f"{package}/" if package else ""
+        killed = [mutant for mutant, verdict in self._results.verdicts.items() if verdict in _NOTICED]
+        counts = (
+            sum(mutant.file.startswith(inside) for mutant in some) for some in (killed, self._equivalent, self._alive)
+        )
+        return Row(*counts)
+
+    def summary(self) -> str:
+        lines = [f"{mutant}  {self._results.verdicts[mutant]}" for mutant in self._alive]
+        lines += [f"reasons.toml names what is not there: {name}" for name in self._reasons.stale(self._results.known)]
+        lines += [
+            f"not asked any more, as it failed without a change: {name}" for name in sorted(self._results.unsteady)
+        ]
+        lines += [f"{package}: {row.share} ({row.killed} killed, {row.alive} alive)" for package, row in self._rows()]
+        return "\n".join(lines)
+
+    def _rows(self) -> Iterator[tuple[str, Row]]:
+        for package in self._results.total:
+            yield package, self.row(package)
+        yield "all", self.row()
+
+    def page(self, command: str) -> str:
+        lines = [
+            *_INTRODUCTION,
+            "",
+            f"    {command}",
+            "",
+            "| package | mutants | tried | killed | equivalent | alive | killed of those that are not equivalent |",
+            "|---|---|---|---|---|---|---|",
+        ]
+        for package, row in self._rows():
+            total = self._results.total.get(package, sum(self._results.total.values()))
+            tried = row.killed + row.equivalent + row.alive
+            cells = (package, total, tried, row.killed, row.equivalent, row.alive, row.share)
+            lines.append("| " + " | ".join(str(cell) for cell in cells) + " |")
+        lines += ["", "## Alive", "", *_listed(self._alive, self._reasons.accepted)]
+        lines += ["", "## Equivalent", "", *_listed(self._equivalent, self._reasons.equivalent)]
+        return "\n".join(lines).rstrip() + "\n"
 
 
-def summary(run: MutationRun) -> str:
-    killed, equivalent, alive = _counts(run)
-    lines = [f"{mutant}  [{mutant.qualname}] {run.results[mutant]}" for mutant in _survivors(run)]
-    applied = sum(verdict is not Verdict.NOT_APPLIED for verdict in run.results.values())
-    lines.append(
-        f"{applied} of {run.total} mutants tried: {killed} killed, {equivalent} equivalent, {alive} alive:"
-        f" {_share(killed, killed + alive)} of those that are not equivalent"
-    )
-    return "\n".join(lines)
+_INTRODUCTION = (
+    "# What the tests notice",
+    "",
+    "`make mutate` changes the source in small ways (a comparison turned, an operand or a statement left out, another",
+    "constant) and runs the tests that reach the changed function, until one fails. A change that none notices shows",
+    "what no test holds on to. Words for people and sizes that only have to be about so large are left alone.",
+    "",
+    "Each package gets as many mutants, drawn by the seed. A test has noticed when it fails with the change and, right",
+    "then, passes without; one that hangs is told by its CPU time, so a busy machine makes no difference. Only tests that",
+    "run in one process are asked: what a real Envoy judges (`tests/oracle`) and tests of whole processes come on top.",
+    "Why a mutant may stay alive is written down in `tests/mutate/reasons.toml`. This page is from the run",
+)
 
 
-def page(run: MutationRun, options: argparse.Namespace) -> str:
-    packages = sorted({mutant.file.rsplit("/", 1)[0] for mutant in run.results})
-    tried = sum(_counts(run))
-    lines = [
-        "# What the tests notice",
-        "",
-        "`make mutate` changes the source in small ways (a comparison turned, an operand or a statement left out, another",
-        "constant) and runs the tests that reach the changed function, until one fails. A change that none notices shows",
-        "what no test holds on to. Which mutants come first depends on the seed; how many, on the time.",
-        "",
-        f'    make mutate ARGS="--minutes {options.minutes:g} --seed {options.seed}"',
-        "",
-        f"This page is from such a run: {tried} of {run.total} mutants.",
-        "",
-        "| package | tried | killed | equivalent | alive | killed of those that are not equivalent |",
-        "|---|---|---|---|---|---|",
+def _listed(found: list[Mutant], reason_of: Callable[[Mutant], str]) -> list[str]:
+    if not found:
+        return ["None."]
+    return [
+        f"- `{mutant.file}` `{mutant.qualname or 'module'}`: {mutant.change.replace(': ', ': `', 1)}`:"
+        f" {reason_of(mutant) or '(no reason yet)'}"
+        for mutant in found
     ]
-    for package in (*packages, ""):
-        killed, equivalent, alive = _counts(run, package)
-        row = (package or "all", killed + equivalent + alive, killed, equivalent, alive, _share(killed, killed + alive))
-        lines.append("| " + " | ".join(str(cell) for cell in row) + " |")
-    lines += ["", "## Alive", "", *_listed(_survivors(run)), "", "## Equivalent", ""]
-    equal = [mutant for mutant, verdict in run.results.items() if verdict not in _NOTICED and reason_of(mutant)]
-    lines += [f"{line}: {reason}" for line, reason in _reasons(equal)]
-    return "\n".join(lines).rstrip() + "\n"
-
-
-def _listed(found: Iterable[Mutant]) -> list[str]:
-    return [f"- `{mutant.file}` `{mutant.qualname or 'module'}`: {mutant.kind} in `{mutant.text}`" for mutant in found]
-
-
-def _reasons(found: Iterable[Mutant]) -> list[tuple[str, str]]:
-    ordered = sorted(found, key=lambda mutant: (mutant.file, mutant.line))
-    return [(line, reason_of(mutant)) for mutant, line in zip(ordered, _listed(ordered), strict=True)]
