@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sidecar.config.model import StreamDuration
-from sidecar.router.durations import grpc_timeout, limit, rendered
+from sidecar.config.model import Forward, StreamDuration
+from sidecar.router.durations import final_timeout, grpc_timeout, limit, rendered
 
 
 @pytest.mark.parametrize(
@@ -68,3 +68,39 @@ def test_what_is_rendered_reads_back(amount: int, unit: int) -> None:
 )
 def test_limits(route: StreamDuration | None, manager: float, header: bytes | None, seconds: float | None) -> None:
     assert limit(route, manager, header) == seconds
+
+
+@pytest.mark.parametrize(
+    ("asked", "most", "offset", "seconds"),
+    [
+        (b"3S", 0.0, 0.0, 3.0),
+        (b"3S", None, 0.0, 3.0),
+        (b"3S", 5.0, 0.0, 3.0),
+        (b"9S", 5.0, 0.0, 5.0),
+        (b"9S", 9.0, 0.0, 9.0),
+        (b"3S", 0.0, 1.0, 2.0),
+        (b"3S", 0.0, 3.0, 3.0),  # an offset that would leave nothing is none
+        (b"3S", 0.0, 4.0, 3.0),
+        (b"9S", 5.0, 1.0, 5.0),
+        (None, 0.0, 1.0, 0.0),
+        (None, 5.0, 0.0, 5.0),
+        (b"0S", 5.0, 0.0, 5.0),
+        (b"soon", 5.0, 0.0, 5.0),
+    ],
+)
+def test_what_a_grpc_request_may_take(asked: bytes | None, most: float | None, offset: float, seconds: float) -> None:
+    assert final_timeout(asked, Forward((), max_grpc_timeout=most, grpc_timeout_offset=offset)) == seconds
+
+
+@pytest.mark.parametrize(
+    ("seconds", "value"),
+    [
+        (6e6, b"6000000S"),
+        (1e8, b"1666666M"),
+        (6e9, b"1666666H"),
+        (99_999_999 * 3600.0, b"99999999H"),
+        (1e15, b"99999999H"),
+    ],
+)
+def test_the_finest_unit_that_has_room(seconds: float, value: bytes) -> None:
+    assert rendered(seconds) == value

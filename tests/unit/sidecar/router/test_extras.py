@@ -8,11 +8,14 @@ import pytest
 
 from sidecar.config.model import (
     Forward,
+    HeaderAdd,
+    InternalRedirects,
     Mirror,
     PathMatch,
     Route,
     RouteConfig,
     RouteMatch,
+    StreamDuration,
     VirtualHost,
     WeightedCluster,
 )
@@ -76,3 +79,48 @@ def test_the_most_specific_level_with_mirrors_has_them_all(
 
 def test_no_extras_are_nothing() -> None:
     assert not Extras(Forward(()), ())
+
+
+@pytest.mark.parametrize(
+    "asked",
+    [
+        Extras(Forward((), mirrors=(Mirror("a"),)), (Mirror("a"),)),
+        Extras(Forward((), hedges=True)),
+        Extras(Forward(()), hedges=True),
+        Extras(Forward((), redirects=InternalRedirects())),
+        Extras(Forward((), duration=StreamDuration())),
+    ],
+)
+def test_one_of_them_is_something(asked: Extras) -> None:
+    assert asked
+
+
+@pytest.mark.parametrize(
+    ("route", "host", "hedges"), [(None, False, False), (None, True, True), (False, True, False), (True, False, True)]
+)
+def test_a_route_decides_whether_it_hedges_and_else_its_host(route: bool | None, host: bool, hedges: bool) -> None:
+    assert Extras(Forward((), hedges=route), hedges=host).hedges is hedges
+
+
+class Drawn(random.Random):
+    """Draws always the same."""
+
+    def __init__(self, value: float) -> None:
+        super().__init__()
+        self.value = value
+
+    def random(self) -> float:
+        return self.value
+
+
+def test_a_fraction_ends_where_it_says() -> None:
+    half = Mirroring(Mirror("a", fraction=500_000))
+    assert [half.cluster(exchange(), Drawn(value)) for value in (0.0, 0.499999, 0.5)] == ["a", "a", ""]
+
+
+def test_a_copy_changes_headers_in_the_order_written() -> None:
+    mirror = Mirror("a", mutations=(b"x", HeaderAdd(b"x", "1"), HeaderAdd(b"y", "2")))
+    request = exchange((b"x", b"0"))
+    for mutate in Mirroring(mirror).mutations:
+        mutate(request, request.headers)
+    assert request.headers == [(b"x", b"1"), (b"y", b"2")]

@@ -94,3 +94,40 @@ def test_a_cookie_for_the_session_has_no_age() -> None:
 )
 def test_cookies(line: bytes, value: bytes) -> None:
     assert cookie_value(exchange(b"/", (b"cookie", line)), b"c") == value
+
+
+def test_a_bit_that_is_rotated_out_comes_back_in() -> None:
+    """A hash with its highest bit set, mixed with another: no bit is lost."""
+    value = next(b"%d" % n for n in range(100) if xxh64_intdigest(b"%d" % n) >> 63)
+    request = exchange(b"/?q=2", (b"x-a", value))
+    first, second = xxh64_intdigest(value), xxh64_intdigest(b"2")
+    assert key(request, HEADER, QUERY).value == (((first << 1) & (2**64 - 1)) | 1) ^ second
+
+
+def test_a_policy_whose_header_is_missing_leaves_the_others() -> None:
+    assert key(exchange(b"/?q=2"), QUERY, HEADER).value == xxh64_intdigest(b"2")
+
+
+def test_values_are_chained_each_seeds_the_next() -> None:
+    request = exchange(b"/", (b"x-a", b"2"), (b"x-a", b"1"))
+    assert key(request, HEADER).value == xxh64_intdigest(b"2", xxh64_intdigest(b"1"))
+
+
+def test_a_parameter_without_a_value_is_an_empty_one() -> None:
+    assert key(exchange(b"/?q"), QUERY).value == xxh64_intdigest(b"")
+    assert key(exchange(b"/q=v"), QUERY).value is None
+
+
+def test_a_cookie_without_a_lifetime_is_not_made_up() -> None:
+    made = key(exchange(), HashPolicy(HashSource.COOKIE, "c", path="/p"))
+    assert made == Key(None)
+
+
+def test_an_empty_cookie_is_none() -> None:
+    made = key(exchange(b"/", (b"cookie", b"place=")), COOKIE)
+    assert len(made.cookies) == 1
+
+
+@pytest.mark.parametrize("value", [b'a"', b'"a', b"a"])
+def test_only_a_pair_of_quotes_goes(value: bytes) -> None:
+    assert cookie_value(exchange(b"/", (b"cookie", b"c=" + value)), b"c") == value

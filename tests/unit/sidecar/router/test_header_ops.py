@@ -1,13 +1,14 @@
 from __future__ import annotations
 
+from collections.abc import Iterable
 from types import SimpleNamespace
 
 import pytest
 
-from sidecar.config.model import AppendAction, HeaderAdd, HeaderOps
+from sidecar.config.model import AppendAction, HeaderAdd, HeaderOps, RemoveMatching, StringMatch, StringMatcher
 from sidecar.http.exchange import Exchange
 from sidecar.http.headers import Headers
-from sidecar.router.header_ops import compile_ops
+from sidecar.router.header_ops import Mutation, compile_mutations, compile_ops
 
 BEFORE: Headers = [(b"a", b"1"), (b"b", b"2"), (b"a", b"3")]
 
@@ -50,3 +51,51 @@ def test_the_host_is_the_authority() -> None:
     for mutate in compile_ops([HeaderOps(add=(HeaderAdd(b"host", "other", AppendAction.OVERWRITE),))]):
         mutate(exchange, headers)
     assert (exchange.authority, headers) == (b"other", [])
+
+
+def changed(mutations: Iterable[Mutation], *before: tuple[bytes, bytes]) -> Headers:
+    exchange, headers = Exchange(SimpleNamespace(), b"GET", b"/path", [], 0.0), list(before)
+    for mutate in mutations:
+        mutate(exchange, headers)
+    return headers
+
+
+def test_within_a_level_it_is_removed_then_overwritten_then_added() -> None:
+    added, over = HeaderAdd(b"a", "added"), HeaderAdd(b"a", "over", AppendAction.OVERWRITE)
+    present = HeaderAdd(b"b", "present", AppendAction.OVERWRITE_IF_EXISTS)
+    levels = [HeaderOps(add=(added, present, over), remove=(b"c",))]
+    assert changed(compile_ops(levels), (b"b", b"1"), (b"c", b"2")) == [
+        (b"b", b"present"),
+        (b"a", b"over"),
+        (b"a", b"added"),
+    ]
+
+
+def test_mutations_happen_in_the_order_written() -> None:
+    parts = (
+        HeaderAdd(b"a", "1"),
+        b"a",
+        HeaderAdd(b"x-b", "2"),
+        RemoveMatching(StringMatcher(StringMatch.PREFIX, "x-")),
+        HeaderAdd(b"x-c", "3"),
+    )
+    assert changed(compile_mutations(parts), (b"x-d", b"4"), (b"e", b"5")) == [(b"e", b"5"), (b"x-c", b"3")]
+
+
+@pytest.mark.parametrize("name", [b"host", b":authority"])
+@pytest.mark.parametrize("action", [AppendAction.APPEND, AppendAction.OVERWRITE])
+def test_both_names_of_the_host_set_it(name: bytes, action: AppendAction) -> None:
+    exchange = Exchange(SimpleNamespace(), b"GET", b"/", [], 0.0)
+    for mutate in compile_ops([HeaderOps(add=(HeaderAdd(name, "%REQ(:METHOD)%.test", action),))]):
+        mutate(exchange, exchange.headers)
+    assert (exchange.authority, exchange.headers) == (b"GET.test", [])
+
+
+@pytest.mark.parametrize("action", list(AppendAction))
+def test_a_value_that_comes_out_empty_changes_nothing_unless_it_is_kept(action: AppendAction) -> None:
+    def with_value(value: str, keep: bool) -> Headers:
+        return changed(compile_ops([HeaderOps(add=(HeaderAdd(b"a", value, action, keep_empty=keep),))]), (b"b", b"1"))
+
+    assert with_value("", False) == [(b"b", b"1")]
+    added = action is not AppendAction.OVERWRITE_IF_EXISTS
+    assert with_value("", True) == [(b"b", b"1"), *([(b"a", b"")] if added else [])]

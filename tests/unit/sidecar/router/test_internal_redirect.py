@@ -81,3 +81,25 @@ def test_no_route_is_entered_twice_from_the_same() -> None:
     assert accepts(policy, HTTP, b"http", ("a", "b"), trail)
     assert accepts(policy, HTTP, b"http", ("b", "b"), trail)
     assert not accepts(policy, HTTP, b"http", ("a", "b"), trail)
+
+
+def test_a_new_trail_is_empty() -> None:
+    trail = Trail()
+    assert (trail.redirects, trail.entered) == (0, set())
+
+
+@pytest.mark.parametrize(
+    ("location", "scheme"),
+    [(b"a+b-c.1://h/", b"a+b-c.1"), (b"1a://h/", None), (b" http://h/", None), (b"http:/h", None)],
+)
+def test_schemes(location: bytes, scheme: bytes | None) -> None:
+    target = target_of(location)
+    assert (target.scheme if target is not None else None) == scheme
+
+
+def test_a_route_that_was_refused_is_not_entered() -> None:
+    policy, trail = InternalRedirects(no_route_twice=True, safe_scheme=True), Trail()
+    assert not accepts(policy, HTTPS, b"http", ("a", "b"), trail)
+    assert trail.entered == set()
+    assert accepts(InternalRedirects(), HTTP, b"http", ("a", "b"), trail)
+    assert trail.entered == set()  # only who asks for it keeps them

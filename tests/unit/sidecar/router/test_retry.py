@@ -208,3 +208,88 @@ def test_each_grpc_condition_means_its_code(condition: str, code: str) -> None:
 def test_numbers_of_wishes_have_ten_digits_at_most(text: bytes, value: int | None) -> None:
     assert number(text) == value
     assert number(b"-1") is number(b"") is number(None) is None
+
+
+@pytest.mark.parametrize(("status", "wanted"), [(499, False), (500, True), (599, True), (600, False)])
+def test_the_five_hundreds(status: int, wanted: bool) -> None:
+    assert plan("5xx").wants_response(head(status)) is wanted
+
+
+@pytest.mark.parametrize(
+    ("condition", "refused", "reset"),
+    [
+        ("refused-stream", True, False),
+        ("connect-failure", False, False),
+        ("reset", True, True),
+        ("cancelled", False, False),
+    ],
+)
+def test_streams_that_the_host_refused(condition: str, refused: bool, reset: bool) -> None:
+    assert plan(condition).wants_failure(Failure.REFUSED) is refused
+    assert plan(condition).wants_failure(Failure.RESET) is reset
+
+
+def test_an_answer_has_the_headers_of_its_hop_too() -> None:
+    answer = Answer(head(200, (b"connection", b"x-a"), (b"content-length", b"0"), (b"x", b"1")))
+    assert answer.header_values(b"content-length") == [b"0"]
+    assert answer.header_values(b"x") == [b"1"]
+    assert answer.header_values(b"y") == []
+
+
+def test_a_status_that_is_wanted_needs_no_header() -> None:
+    policy = RetryPolicy(frozenset({"5xx", "retriable-headers"}), headers=(STARTS_WITH_A,))
+    assert RetryPlan(policy).wants_response(head(503))
+    assert RetryPlan(policy).wants_response(head(200, (b"x", b"a")))
+    assert not RetryPlan(policy).wants_response(head(200))
+
+
+def test_a_plan_without_conditions_is_not_enabled_and_times_its_attempt() -> None:
+    assert not RetryPlan(RetryPolicy(frozenset())).enabled
+    assert plan("5xx").enabled
+    assert not plan("5xx").timed
+    assert RetryPlan(RetryPolicy(frozenset(), per_try_idle_timeout=1.0)).timed
+    assert RetryPlan(RetryPolicy(frozenset(), per_try_idle_timeout=1.0)).barred().timed
+
+
+def test_a_plan_passes_over_hosts_as_its_policy_says() -> None:
+    assert plan("5xx").rejects == ()
+    assert len(RetryPlan(RetryPolicy(frozenset(), avoid_previous_hosts=True)).rejects) == 1
+
+
+def test_a_plan_for_every_request_needs_no_header() -> None:
+    every = plan("5xx")
+    assert every.of(Exchange(None, b"GET", b"/", [], 0.0)) is every
+
+
+def test_statuses_and_conditions_of_clients_come_on_top() -> None:
+    policy = RetryPolicy(frozenset({"reset"}), status_codes=frozenset({418}), per_try_timeout=3.0, attempts=4)
+    asked = with_client_wishes(
+        policy,
+        {b"x-envoy-retriable-status-codes": b"429, x,503", b"x-envoy-retry-grpc-on": b"cancelled , ,internal"},
+    )
+    assert asked is not None
+    assert asked.status_codes == {418, 429, 503}
+    assert asked.conditions == {"reset", "cancelled", "internal"}
+    assert (asked.per_try_timeout, asked.attempts) == (3.0, 4)
+
+
+def test_a_clients_names_come_after_the_routes() -> None:
+    policy = RetryPolicy(frozenset(), headers=(HeaderMatcher(b"z"),))
+    asked = with_client_wishes(policy, {b"x-envoy-retriable-header-names": b"b,A"})
+    assert asked is not None
+    assert asked.headers == (HeaderMatcher(b"z"), HeaderMatcher(b"a"), HeaderMatcher(b"b"))
+
+
+def test_a_condition_alone_makes_a_policy() -> None:
+    asked = with_client_wishes(None, {b"x-envoy-retry-on": b"5xx"})
+    assert asked == RetryPolicy(frozenset({"5xx"}))
+    assert with_client_wishes(None, {}) is None
+    assert with_client_wishes(None, {b"x-envoy-upstream-rq-per-try-timeout-ms": b"0"}) is None
+
+
+@pytest.mark.parametrize(("header", "waits"), [(b"x-seconds", 1.5), (b"x-time", 1.5)])
+def test_a_second_is_waited_for(header: bytes, waits: float) -> None:
+    fields = (ResetHeader(b"x-seconds"), ResetHeader(b"x-time", timestamp=True))
+    value = b"1" if header == b"x-seconds" else b"1000001"
+    plan = RetryPlan(RetryPolicy(frozenset({"5xx"}), reset_headers=fields))
+    assert plan.retry_after(head(503, (header, value)), NOW, Highest()) == waits

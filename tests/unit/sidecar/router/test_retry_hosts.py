@@ -72,3 +72,25 @@ def test_only_so_often() -> None:
     assert priorities.left_out(lambda _: True) == {0, 1}
     priorities.attempted(2)
     assert priorities.left_out(lambda _: True) == {0, 1}
+
+
+def test_labels_that_are_no_mapping_are_none() -> None:
+    host = Host()
+    host.metadata = {"envoy.lb": "text"}  # type: ignore[dict-item]
+    assert not rejects(RetryPolicy(frozenset(), omit_canaries=True, omit_metadata=({"a": 1},)), host)
+
+
+def test_any_of_several_sets_of_labels_rejects() -> None:
+    policy = RetryPolicy(frozenset(), omit_metadata=({"a": 1}, {"b": 2}))
+    assert [rejects(policy, Host(**labels)) for labels in ({"a": 1}, {"b": 2}, {"a": 2, "b": 1})] == [True, True, False]
+
+
+def test_after_nobody_was_left_the_count_begins_anew() -> None:
+    priorities = PreviousPriorities(2)
+    priorities.attempted(0)
+    priorities.attempted(1)
+    assert priorities.left_out(lambda _: False) == set()
+    priorities.attempted(0)
+    assert priorities.left_out(lambda _: True) == set()  # the second attempt of this round is not made yet
+    priorities.attempted(0)
+    assert priorities.left_out(lambda _: True) == {0}

@@ -1,10 +1,9 @@
-"""Rewrites, redirects, normal paths."""
+"""Rewrites and redirects."""
 
 import pytest
 
 from sidecar.config.model import PathMatch, Redirect, Rewrite, RouteMatch
 from sidecar.http.exchange import Exchange
-from sidecar.router.path import normalize
 from sidecar.router.rewrite import late_rewrites, path_rewrite, redirect_location, rewrite_host
 
 
@@ -40,27 +39,6 @@ def test_redirects(redirect: Redirect, location: bytes) -> None:
     exchange = Exchange(None, b"GET", b"/p?q", [], 0.0)
     exchange.authority = b"a:8080"
     assert redirect_location(redirect, None, exchange) == location
-
-
-@pytest.mark.parametrize(
-    ("path", "normal"),
-    [
-        (b"/a/../b/./c", b"/b/c"),
-        (b"/a/..", b"/"),
-        (b"/a/.", b"/a/"),
-        (b"/..", b"/"),
-        (b"/%2e%2e/a", b"/a"),
-        (b"/a%2Fb", b"/a%2Fb"),
-        (b"/a?x=/../y", b"/a?x=/../y"),
-        (b"/%00", None),
-    ],
-)
-def test_normal_paths(path: bytes, normal: bytes | None) -> None:
-    assert normalize(path, dots=True, slashes=False) == normal
-
-
-def test_slashes_merge() -> None:
-    assert normalize(b"//a///b?c=//", dots=False, slashes=True) == b"/a/b?c=//"
 
 
 def rewritten(rewrite: Rewrite, *headers: tuple[bytes, bytes], path: bytes = b"/a/b?c") -> Exchange:
@@ -129,3 +107,69 @@ def test_the_port_that_the_old_scheme_implied_goes_with_it(redirect: Redirect, l
     exchange = Exchange(None, b"GET", b"/p?q", [], 0.0)
     exchange.authority = b"a:80"
     assert redirect_location(redirect, None, exchange) == location
+
+
+def test_no_rewrite_of_the_path_is_none() -> None:
+    assert path_rewrite(Rewrite(host="a"), RouteMatch(PathMatch.PREFIX, "/")) is None
+
+
+@pytest.mark.parametrize(("path", "result"), [(b"/a/1?q", b"/n?q"), (b"/a/1", b"/n")])
+def test_a_prefix_that_replaces_what_a_regex_matched_replaces_the_path(path: bytes, result: bytes) -> None:
+    rewriter = path_rewrite(Rewrite(prefix="/n"), RouteMatch(PathMatch.REGEX, "/a/.*"))
+    assert rewriter is not None
+    assert rewriter(path) == result
+
+
+@pytest.mark.parametrize("before", [b"", b"[::1]", b"[::1]:80", b"a", b"a:80"])
+def test_the_port_of_a_redirect(before: bytes) -> None:
+    exchange = Exchange(None, b"GET", b"/", [], 0.0)
+    exchange.authority = before
+    name = before.removesuffix(b":80")
+    assert redirect_location(Redirect(port=81), None, exchange) == b"http://%b:81/" % name
+
+
+@pytest.mark.parametrize(
+    ("scheme", "authority", "redirect", "location"),
+    [
+        (b"https", b"a:443", Redirect(scheme="http"), b"http://a/"),
+        (b"https", b"a:80", Redirect(scheme="http"), b"http://a:80/"),
+        (b"https", b"a:443", Redirect(https=True), b"https://a:443/"),
+        (b"http", b"a:80", Redirect(https=True, host="b:80"), b"https://b:80/"),
+        (b"http", b"a:80", Redirect(scheme="ws", https=True), b"ws://a/"),
+        (b"wss", b"a:80", Redirect(https=True), b"https://a:80/"),
+    ],
+)
+def test_only_the_default_port_of_the_scheme_before_goes(
+    scheme: bytes, authority: bytes, redirect: Redirect, location: bytes
+) -> None:
+    exchange = Exchange(None, b"GET", b"/", [], 0.0)
+    exchange.authority, exchange.scheme = authority, scheme
+    assert redirect_location(redirect, None, exchange) == location
+
+
+def test_the_path_of_a_redirect_is_rewritten_unless_it_is_given() -> None:
+    exchange = Exchange(None, b"GET", b"/a/x?q", [], 0.0)
+    exchange.authority = b"h"
+    rewriter = path_rewrite(Redirect(prefix="/b"), RouteMatch(PathMatch.PREFIX, "/a"))
+    assert redirect_location(Redirect(prefix="/b"), rewriter, exchange) == b"http://h/b/x?q"
+    assert redirect_location(Redirect(path="/c", strip_query=True), rewriter, exchange) == b"http://h/c"
+
+
+def test_the_path_before_is_told() -> None:
+    request = rewritten(Rewrite(path_format="/new"))
+    assert request.header(b"x-envoy-original-path") == b"/a/b?c"
+
+
+def test_a_host_made_of_the_path_is_made_of_the_one_that_came() -> None:
+    request = Exchange(None, b"GET", b"/rewritten", [], 0.0)
+    request.original_path, request.authority = b"/asked?q", b"h"
+    for mutate in late_rewrites(Rewrite(host_regex=("^/(.+)$", r"\1.test"))):
+        mutate(request, request.headers)
+    assert request.authority == b"asked.test"
+
+
+def test_without_a_host_before_none_is_forwarded() -> None:
+    request = Exchange(None, b"GET", b"/", [], 0.0)
+    rewrite_host(request, b"new", append_forwarded=True)
+    assert request.header(b"x-forwarded-host") is None
+    assert rewritten(Rewrite(host_format="new")).header(b"x-forwarded-host") is None

@@ -1,18 +1,28 @@
 """Finding a route."""
 
 import random
+from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from sidecar.config.model import (
+    NO_OPS,
+    DirectResponse,
     Forward,
+    HashPolicy,
+    HashSource,
     HeaderAdd,
     HeaderMatcher,
     HeaderOps,
+    Mirror,
     PathMatch,
     QueryMatcher,
+    Redirect,
+    RequireTls,
+    RetryPolicy,
+    Rewrite,
     Route,
     RouteConfig,
     RouteMatch,
@@ -22,7 +32,9 @@ from sidecar.config.model import (
     WeightedCluster,
 )
 from sidecar.http.exchange import Exchange
-from sidecar.router.table import RouteTable, path_test
+from sidecar.http.headers import Headers
+from sidecar.router.header_ops import Mutation
+from sidecar.router.table import CompiledRoute, RouteTable, path_test, without_port
 
 
 def route(name: str, match: RouteMatch, *clusters: tuple[str, int]) -> Route:
@@ -226,3 +238,299 @@ def test_a_prefix_is_found_in_an_index(count: int) -> None:
         "rest",
         "rest",
     ]
+
+
+# ── what a route says ─────────────────────────────────────────────────────────────────────────────────────────────────
+
+EVERYTHING = RouteMatch(PathMatch.PREFIX, "/")
+UP = (WeightedCluster("up", 1),)
+
+
+def compiled(action: Forward | Redirect | DirectResponse, **host: Any) -> CompiledRoute:
+    return compiled_route(Route(EVERYTHING, action), **host)
+
+
+def compiled_route(made: Route, **host: Any) -> CompiledRoute:
+    found = RouteTable(RouteConfig("r", (VirtualHost("v", ("*",), (made,), **host),))).virtual_host(b"a")
+    assert found is not None
+    return found.routes[0]
+
+
+def test_a_route_that_only_forwards() -> None:
+    made = compiled(Forward(UP))
+    assert made.forward is made.action
+    assert (made.timeout, made.idle_timeout, made.body_limit) == (15.0, -1.0, -1)
+    assert made.retry is made.path_rewrite is made.hash_policies is made.extras is None
+    assert made.host_rewrite == b""
+    assert not (made.high_priority or made.host_from_upstream or made.appends_forwarded_host)
+    assert not (made.tells_attempts or made.tells_client_attempts or made.looks_into_tunnels)
+    assert made.filters == made.response_filters == made.response_ops == ()
+    assert made.destination is not None
+    assert made.destination.cluster == "up"
+
+
+@pytest.mark.parametrize("action", [Redirect(), DirectResponse(200)])
+def test_a_route_that_does_not_forward(action: Redirect | DirectResponse) -> None:
+    made = compiled(action, retry=RetryPolicy(frozenset({"5xx"})), mirrors=(Mirror("m"),), hedges=True)
+    assert made.forward is made.retry is made.extras is made.destination is made.path_rewrite is None
+    assert (made.timeout, made.idle_timeout) == (0.0, -1.0)
+
+
+def test_a_redirect_may_rewrite_the_path() -> None:
+    rewrite = compiled(Redirect(prefix="/b")).path_rewrite
+    assert rewrite is not None
+    assert rewrite(b"/a") == b"/ba"
+
+
+def test_what_a_route_asks_for_when_forwarding() -> None:
+    rewrite = Rewrite(prefix="/b", host="h", host_from_upstream=True, append_forwarded_host=True)
+    policies = (HashPolicy(HashSource.SOURCE_IP),)
+    made = compiled(
+        Forward(UP, timeout=2.0, idle_timeout=0.0, high_priority=True, hash_policies=policies, rewrite=rewrite)
+    )
+    assert (made.timeout, made.idle_timeout, made.host_rewrite) == (2.0, 0.0, b"h")
+    assert made.high_priority
+    assert made.host_from_upstream
+    assert made.appends_forwarded_host
+    assert made.hash_policies is not None
+    assert made.path_rewrite is not None
+    assert made.path_rewrite(b"/a") == b"/ba"
+
+
+@pytest.mark.parametrize(
+    ("route", "host", "bytes_kept"), [(None, None, -1), (None, 7, 7), (5, 7, 5), (0, 7, 0), (None, 0, 0), (3, None, 3)]
+)
+def test_the_more_specific_level_says_how_much_of_a_body_is_kept(
+    route: int | None, host: int | None, bytes_kept: int
+) -> None:
+    assert (
+        compiled_route(Route(EVERYTHING, Forward(UP), retry_buffer=route), retry_buffer=host).body_limit == bytes_kept
+    )
+
+
+def test_a_host_says_who_is_told_of_attempts() -> None:
+    upstream, downstream = (
+        compiled(Forward(UP), include_attempt_count=True),
+        compiled(Forward(UP), include_attempt_count_in_response=True),
+    )
+    assert (upstream.tells_attempts, upstream.tells_client_attempts) == (True, False)
+    assert (downstream.tells_attempts, downstream.tells_client_attempts) == (False, True)
+
+
+def test_a_routes_retries_go_before_its_hosts() -> None:
+    own, of_host = RetryPolicy(frozenset({"5xx"})), RetryPolicy(frozenset({"reset"}), per_try_timeout=3.0)
+    both, inherited = compiled(Forward(UP, retry=own), retry=of_host), compiled(Forward(UP, timeout=2.0), retry=of_host)
+    assert both.retry is not None
+    assert both.retry.policy is own
+    assert inherited.retry is not None
+    assert inherited.retry.policy is of_host
+    assert inherited.retry.per_try_timeout == 0.0  # of no meaning beside the route's time-out
+
+
+def test_routes_of_one_policy_and_one_time_share_a_plan() -> None:
+    policy = RetryPolicy(frozenset({"5xx"}), per_try_timeout=3.0)
+    routes = [Route(EVERYTHING, Forward(UP, retry=policy, timeout=seconds)) for seconds in (5.0, 5.0, 2.0)]
+    host = RouteTable(RouteConfig("r", (VirtualHost("v", ("*",), tuple(routes)),))).virtual_host(b"a")
+    assert host is not None
+    one, other, shorter = (made.retry for made in host.routes)
+    assert one is other
+    assert shorter is not one
+    assert one is not None
+    assert shorter is not None
+    assert (one.per_try_timeout, shorter.per_try_timeout) == (3.0, 0.0)
+
+
+def test_routes_share_the_operations_that_are_equal() -> None:
+    def ops() -> HeaderOps:
+        return HeaderOps((HeaderAdd(b"h", "1"),))
+
+    routes = RouteTable(RouteConfig("r", ()))
+    assert routes.mutations([ops()]) is routes.mutations([NO_OPS, ops()])
+    assert routes.mutations([NO_OPS]) == ()
+    assert len(routes.mutations([ops(), ops()])) == 2
+
+
+def test_metadata_asks_to_look_into_tunnels() -> None:
+    def looks(metadata: dict[str, Any]) -> bool:
+        return compiled_route(Route(EVERYTHING, Forward(UP), metadata=metadata)).looks_into_tunnels
+
+    assert looks({"mesh.connect": {"http2": True}})
+    assert not looks({"mesh.connect": {"http2": False}})
+    assert not looks({"mesh.connect": {}})
+    assert not looks({"other": {"http2": True}})
+
+
+@pytest.mark.parametrize("specific_last", [False, True])
+def test_responses_are_changed_level_by_level_too(specific_last: bool) -> None:
+    def ops(value: str) -> HeaderOps:
+        return HeaderOps((HeaderAdd(b"h", value),))
+
+    forward = Forward((WeightedCluster("a", 1, response_ops=ops("c")),))
+    made = Route(EVERYTHING, forward, response_ops=ops("r"))
+    host = VirtualHost("v", ("*",), (made,), response_ops=ops("v"))
+    routes = RouteTable(RouteConfig("t", (host,), response_ops=ops("t"), specific_last=specific_last))
+    request = exchange()
+    found = routes.find(request)
+    assert found is not None
+    levels = [b"t", b"v", b"r"] if specific_last else [b"r", b"v", b"t"]
+
+    def values(mutations: tuple[Mutation, ...]) -> list[bytes]:
+        headers: Headers = []
+        for mutate in mutations:
+            mutate(request, headers)
+        return [value for _, value in headers]
+
+    assert values(found.response_ops) == levels
+    assert values(found.draw(request).response_ops) == values(found.draw(request).reply_ops) == [b"c", *levels]
+
+
+def test_a_destination_may_set_cookies_for_one_request() -> None:
+    ops = HeaderOps((HeaderAdd(b"h", "1"),))
+    destination = compiled(Forward((WeightedCluster("a", 1, response_ops=ops, host_rewrite="other"),))).destination
+    assert destination is not None
+    assert destination.host_rewrite == b"other"
+    setting = destination.setting_cookies([b"a=1", b"b=2"])
+    headers: Headers = []
+    for mutate in setting.response_ops:
+        mutate(exchange(), headers)
+    assert headers == [(b"set-cookie", b"a=1"), (b"set-cookie", b"b=2"), (b"h", b"1")]
+    assert setting.reply_ops == destination.reply_ops == destination.response_ops
+    assert (setting.cluster, setting.request_ops) == ("a", ())
+
+
+def test_a_single_cluster_needs_no_weight() -> None:
+    made = compiled(Forward((WeightedCluster("up", 0),)))
+    assert made.destination is not None
+    assert made.destination.cluster == "up"
+
+
+def test_of_two_clusters_one_without_weight_gets_nothing() -> None:
+    made = compiled(Forward((WeightedCluster("none", 0), WeightedCluster("up", 1))))
+    assert made.destination is not None
+    assert made.destination.cluster == "up"
+
+
+@pytest.mark.parametrize(("drawn", "cluster"), [(0.0, "a"), (0.29, "a"), (0.3, "b"), (0.99, "b")])
+def test_a_draw_goes_by_the_weights(drawn: float, cluster: str) -> None:
+    made = route("split", EVERYTHING, ("a", 30), ("b", 70))
+    routes = RouteTable(RouteConfig("r", (VirtualHost("v", ("*",), (made,)),)), rng=Drawn(drawn))
+    found = routes.find(exchange())
+    assert found is not None
+    assert found.draw(exchange()).cluster == cluster
+
+
+def test_grpc_routes_take_grpc_requests_only() -> None:
+    routes = table(route("grpc", RouteMatch(PathMatch.PREFIX, "/", grpc=True)))
+    assert found(routes, exchange(content_type=b"application/grpc")) == "grpc"
+    assert found(routes, exchange(content_type=b"text/plain")) is None
+    assert found(routes, exchange()) is None
+
+
+@pytest.mark.parametrize(
+    ("kind", "value", "path", "matches"),
+    [
+        (PathMatch.PREFIX, "/Abc", b"/aBC", True),
+        (PathMatch.PATH, "/Abc", b"/aBC", True),
+        (PathMatch.PATH, "/Abc", b"/aBCd", False),
+        (PathMatch.SEPARATED_PREFIX, "/Abc", b"/aBC/d", True),
+        (PathMatch.SEPARATED_PREFIX, "/Abc", b"/aBCd", False),
+    ],
+)
+def test_case_is_ignored_in_each_kind_of_path(kind: PathMatch, value: str, path: bytes, matches: bool) -> None:
+    assert path_test(RouteMatch(kind, value, case_sensitive=False))(path) is matches
+    assert not path_test(RouteMatch(kind, value))(path)
+
+
+def test_connect_has_no_path_that_a_prefix_could_match() -> None:
+    assert not path_test(RouteMatch(PathMatch.PREFIX, ""))(b"")
+    assert path_test(RouteMatch(PathMatch.PREFIX, ""))(b"/")
+
+
+@pytest.mark.parametrize("count", [0, 20])
+def test_a_route_that_does_not_accept_a_request_leaves_it_to_the_next(count: int) -> None:
+    """In a host without an index of its routes, and in one with it, for each kind of path."""
+    wanted = (HeaderMatcher(b"x"),)
+    rest = [route(f"exact {number}", RouteMatch(PathMatch.PATH, f"/e{number}")) for number in range(count)]
+    routes = table(
+        *rest,
+        route("path with", RouteMatch(PathMatch.PATH, "/a", headers=wanted)),
+        route("path", RouteMatch(PathMatch.PATH, "/a")),
+        route("prefix with", RouteMatch(PathMatch.PREFIX, "/p", headers=wanted)),
+        route("prefix", RouteMatch(PathMatch.PREFIX, "/p")),
+        route("regex with", RouteMatch(PathMatch.REGEX, "/r", headers=wanted)),
+        route("regex", RouteMatch(PathMatch.REGEX, "/r")),
+    )
+    for name, path in (("path", b"/a"), ("prefix", b"/p"), ("regex", b"/r")):
+        assert found(routes, exchange(path)) == name
+        assert found(routes, exchange(path, x=b"")) == f"{name} with"
+
+
+@pytest.mark.parametrize("count", [0, 20])
+def test_among_several_that_match_the_first_wins(count: int) -> None:
+    rest = [route(f"exact {number}", RouteMatch(PathMatch.PATH, f"/e{number}")) for number in range(count)]
+    routes = table(
+        *rest,
+        route("long", RouteMatch(PathMatch.PREFIX, "/abc")),
+        route("short", RouteMatch(PathMatch.PREFIX, "/a")),
+        route("longer", RouteMatch(PathMatch.PREFIX, "/abcd")),
+        route("exact", RouteMatch(PathMatch.PATH, "/abcde")),
+        route("loose", RouteMatch(PathMatch.PATH, "/X", case_sensitive=False)),
+        route("strict", RouteMatch(PathMatch.PATH, "/x")),
+    )
+    paths = (b"/abcde", b"/abcd", b"/ab", b"/x", b"/")
+    assert [found(routes, exchange(path)) for path in paths] == ["long", "long", "short", "loose", None]
+
+
+@pytest.mark.parametrize(
+    ("authority", "without"),
+    [(b"a:80", b"a"), (b"a", b"a"), (b"a:x", b"a:x"), (b"[::1]:80", b"[::1]"), (b"[::1]", b"[::1]"), (b"a:", b"a:")],
+)
+def test_hosts_without_their_port(authority: bytes, without: bytes) -> None:
+    assert without_port(authority) == without
+    hosts = (VirtualHost("v", (without.decode(),), (route("r", EVERYTHING),)),)
+    assert found(RouteTable(RouteConfig("r", hosts, ignore_port_in_host=True)), exchange(authority=authority)) == "r"
+    strict = found(RouteTable(RouteConfig("r", hosts)), exchange(authority=authority))
+    assert strict == ("r" if authority == without else None)
+
+
+def test_the_longest_wildcard_wins_wherever_it_is_written() -> None:
+    def hosts(*domains: str) -> RouteTable:
+        made = tuple(VirtualHost(domain, (domain,), (route(domain, EVERYTHING),)) for domain in domains)
+        return RouteTable(RouteConfig("r", made))
+
+    for domains in (("*.c", "*.b.c"), ("*.b.c", "*.c")):
+        assert found(hosts(*domains), exchange(authority=b"a.B.c")) == "*.b.c"
+    for domains in (("a.*", "a.b.*"), ("a.b.*", "a.*")):
+        assert found(hosts(*domains), exchange(authority=b"A.b.c")) == "a.b.*"
+    assert found(hosts("a.*", "*.c"), exchange(authority=b"a.c")) == "*.c"
+
+
+def test_domains_are_compared_in_lower_case() -> None:
+    assert found(table(route("r", EVERYTHING), domains=("A.B",)), exchange(authority=b"a.b")) == "r"
+
+
+def test_what_filters_do_on_a_route_is_bound_once() -> None:
+    made = Route(EVERYTHING, Forward(UP))
+    host = VirtualHost("v", ("*",), (made,))
+    config = RouteConfig("r", (host,))
+    asked: list[tuple[RouteConfig, VirtualHost, Route]] = []
+
+    def bind(*levels: Any) -> tuple[tuple[Any, ...], tuple[Any, ...]]:
+        asked.append(levels)
+        return ("request",), ("response",)
+
+    found = RouteTable(config, bind_filters=bind).find(exchange())
+    assert asked == [(config, host, made)]
+    assert found is not None
+    assert (found.filters, found.response_filters) == (("request",), ("response",))
+
+
+def test_a_host_that_wants_tls_has_its_routes_for_those_who_have_it() -> None:
+    host = VirtualHost("v", ("*",), (route("r", EVERYTHING),), require_tls=RequireTls.ALL)
+    routes = RouteTable(RouteConfig("r", (host,)))
+    plain, secure = routes.find(exchange()), routes.find(exchange(x_forwarded_proto=b"https"))
+    assert plain is not None
+    assert secure is not None
+    assert isinstance(plain.action, Redirect)
+    assert secure.name == "r"
+    assert (plain.virtual_host, secure.virtual_host) == (routes.virtual_host(b"a"),) * 2
