@@ -16,7 +16,7 @@ help:
 	@echo "make bench         µs of CPU per request, beside Envoy's, in one run (ARGS=\"--case plain\")"
 	@echo "make fuzz          throw bytes at the codecs    (ARGS=\"--seconds 60\")"
 	@echo "make docs          write the reference pages from the code"
-	@echo "make mutate        change the source a little, and see which changes no test notices (ARGS=\"--minutes 20\")"
+	@echo "make mutate        change the source a little, and see which changes no test notices (ARGS=\"--seed 7\")"
 	@echo "make test-compose  the compose stack on a real container engine"
 
 # An environment in two stages, each remade whenever what it is made from changes: what runs, and what it is worked on with.

@@ -6,7 +6,7 @@ import sys
 import time
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
-from types import FrameType
+from types import CodeType, FrameType
 from typing import Any
 
 import pytest
@@ -40,10 +40,11 @@ def watched_run(
 
 
 class _Lines(dict[str, set[int]]):
-    """The lines that run while it is entered, by whole path."""
+    """The lines that run while it is entered, by whole path. A function whose lines have all run is followed no more."""
 
     def __init__(self, files: Collection[str]) -> None:
         super().__init__((path, set()) for path in files)
+        self._missing: dict[CodeType, set[int]] = {}
 
     def __enter__(self) -> _Lines:
         sys.settrace(self._called)
@@ -53,14 +54,22 @@ class _Lines(dict[str, set[int]]):
         sys.settrace(None)
 
     def _called(self, frame: FrameType, event: str, _argument: Any) -> Any:
-        lines = self.get(frame.f_code.co_filename)
-        if lines is None:
+        code = frame.f_code
+        missing = self._missing.get(code)
+        if missing is None:
+            if code.co_filename not in self:
+                missing = set()
+            else:
+                missing = {line for _, _, line in code.co_lines() if line is not None and line != code.co_firstlineno}
+            self._missing[code] = missing
+        if not missing:
             return None
-        add = lines.add
+        lines, left = self[code.co_filename], missing
 
         def ran(inner: FrameType, event: str, _argument: Any) -> Any:
-            add(inner.f_lineno)
-            return ran
+            lines.add(inner.f_lineno)
+            left.discard(inner.f_lineno)
+            return ran if left else None
 
         return ran
 
