@@ -1,0 +1,75 @@
+"""What whole meshes become, resource by resource, as it is written down in `expected/`.
+
+What the resources *do* is told by the simulation and by Envoy; that no field of them changes unnoticed, here. After a change
+that is meant, `python -m tests.unit.control_plane.translate.test_expected` writes the files anew: read what differs."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any, Final
+
+import pytest
+import yaml
+from google.protobuf.json_format import MessageToJson
+
+from control_plane.translate import build
+from mesh.xds import CLUSTER, ENDPOINT, LISTENER, ROUTE
+from tests.simulation.scenarios import NODES, scenarios
+
+FOLDER: Final = Path(__file__).with_name("expected")
+SCENARIOS: Final = scenarios()
+NAMES: Final = {CLUSTER: "clusters", ENDPOINT: "endpoints", LISTENER: "listeners", ROUTE: "routes"}
+# Scenario, node and kinds of resources: each way to be asked, once.
+CASES: Final = [
+    (scenario, node, kind)
+    for scenario, node, kinds in (
+        ("no rules", "explicit", (LISTENER, CLUSTER, ROUTE)),
+        ("no rules", "transparent", (LISTENER, CLUSTER)),
+        ("no rules", "client", (LISTENER,)),
+        ("no rules", "grpc", (LISTENER, CLUSTER, ROUTE)),
+        ("actions", "explicit", (ROUTE,)),
+        ("actions", "grpc", (ROUTE,)),
+        ("policies", "explicit", (CLUSTER, ENDPOINT, ROUTE)),
+        ("policies", "grpc", (CLUSTER, ENDPOINT)),
+        ("gateways", "gateway", (LISTENER, CLUSTER, ROUTE)),
+        ("gateways", "explicit", (ROUTE,)),
+        ("everywhere", "transparent", (LISTENER, CLUSTER, ENDPOINT)),
+        ("everywhere", "explicit", (ENDPOINT,)),
+        ("quiet", "transparent", (LISTENER,)),
+        ("quiet", "gateway", (LISTENER,)),
+        ("json, strict", "explicit", (LISTENER, CLUSTER, ROUTE)),
+        ("own format", "explicit", (LISTENER,)),
+    )
+    for kind in kinds
+]
+
+
+def translated(scenario: str, node: str, kind: str) -> dict[str, Any]:
+    built = build(SCENARIOS[scenario], NODES[node])[kind]
+    return {name: json.loads(MessageToJson(message)) for name, message in built.items()}
+
+
+def file_of(scenario: str, node: str, kind: str) -> Path:
+    return FOLDER / f"{scenario.replace(', ', '-').replace(' ', '-')}.{node}.{NAMES[kind]}.yaml"
+
+
+@pytest.mark.parametrize(("scenario", "node", "kind"), CASES, ids=[file_of(*case).stem for case in CASES])
+def test_a_mesh_becomes_what_is_written_down(scenario: str, node: str, kind: str) -> None:
+    written = yaml.load(file_of(scenario, node, kind).read_text(encoding="utf-8"), yaml.CSafeLoader)
+    assert translated(scenario, node, kind) == written
+
+
+def test_nothing_else_is_written_down() -> None:
+    assert {file_of(*case) for case in CASES} == set(FOLDER.iterdir())
+
+
+def write() -> None:
+    FOLDER.mkdir(exist_ok=True)
+    for case in CASES:
+        text = yaml.dump(translated(*case), Dumper=yaml.CSafeDumper, sort_keys=False, width=120, allow_unicode=True)
+        file_of(*case).write_text(text, encoding="utf-8")
+
+
+if __name__ == "__main__":
+    write()
