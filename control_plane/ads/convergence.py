@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import math
+from array import array
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Final, Protocol
 
@@ -43,6 +45,7 @@ class Publication:
     affected: int = 0
     acked: int = 0
     done_at: float | None = None
+    acked_at: array[float] = field(default_factory=lambda: array("d"))
 
     @property
     def state(self) -> str:
@@ -121,13 +124,13 @@ class Ledger:
         for publication in publications:
             before = publication.state
             if proxy in publication.open:
-                self._review(publication, proxy)
+                self._review(publication, proxy, now)
             self._close(publication, now)
             if publication.state != before:
                 changed.append(publication)
         return changed
 
-    def _review(self, publication: Publication, proxy: Proxy) -> None:
+    def _review(self, publication: Publication, proxy: Proxy, now: float) -> None:
         """Strikes off what `proxy` has by now."""
         left: set[Item] = set()
         nacks: list[Nack] = []
@@ -151,6 +154,7 @@ class Ledger:
         else:
             del publication.open[proxy]
             publication.acked += 1
+            publication.acked_at.append(now)
 
     def _close(self, publication: Publication, now: float) -> None:
         if publication.done_at is None and not publication.untranslated and not publication.open:
@@ -162,6 +166,7 @@ def report(revision: int, publication: Publication | None, now: float) -> Conver
     if publication is None:
         return Convergence(revision, PENDING)
     end = now if publication.done_at is None else publication.done_at
+    delays = sorted(max(0.0, at - publication.changed_at) for at in publication.acked_at)
     return Convergence(
         revision=revision,
         state=publication.state,
@@ -169,4 +174,11 @@ def report(revision: int, publication: Publication | None, now: float) -> Conver
         acked=publication.acked,
         seconds=max(0.0, end - publication.changed_at),
         nacks=tuple(nack for nacks in publication.nacks.values() for nack in nacks),
+        p50=_quantile(delays, 0.5),
+        p99=_quantile(delays, 0.99),
     )
+
+
+def _quantile(ordered: Sequence[float], share: float) -> float:
+    """The smallest of the values that so many of all are not above; 0 of none."""
+    return ordered[max(0, math.ceil(share * len(ordered)) - 1)] if ordered else 0.0

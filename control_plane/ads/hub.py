@@ -9,6 +9,8 @@ from typing import Any, Final, Protocol
 
 from control_plane.ads.ack_nack import Verdict
 from control_plane.ads.convergence import Ledger, Publication, report
+from control_plane.ads.effect import Effects
+from control_plane.ads.origins import Origins
 from control_plane.ads.push import Variant
 from control_plane.ads.status import CONVERGED, PENDING, Convergence, Metrics, NoMetrics, ProxyStatus, proxy_status
 from control_plane.ads.stream import ProxyStream, SendPlaces, Write
@@ -63,6 +65,7 @@ class PushHub:
         self._translating = False
         self._news = asyncio.Event()
         self._closing = False
+        self._origins = Origins()
 
     # ── worlds in ─────────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -159,6 +162,10 @@ class PushHub:
         if subscription is None:
             return []
         return [resource.packed for _, resource in sorted(subscription.told.items()) if resource.known]
+
+    def effects(self, world: World) -> Effects:
+        """Where the resources of a world are in effect, at this moment."""
+        return Effects(self._streams, world, self._origins)
 
     def _find(self, proxy: str) -> ProxyStream:
         by_id = {s.id: s for s in self._streams if proxy in (s.id, s.node.name, f"{s.node.name}.{s.node.namespace}")}

@@ -61,7 +61,7 @@ class Nack:
 @dataclass(frozen=True, slots=True)
 class Convergence:
     """How far a revision has come: `state` is pending, converged or nacked; `seconds` from the change until the last
-    affected proxy acknowledged it, or until now."""
+    affected proxy acknowledged it, or until now; `p50` and `p99` are of the proxies that have."""
 
     revision: int
     state: str
@@ -69,6 +69,8 @@ class Convergence:
     acked: int = 0
     seconds: float = 0.0
     nacks: tuple[Nack, ...] = ()
+    p50: float = 0.0
+    p99: float = 0.0
 
 
 class Metrics(Protocol):

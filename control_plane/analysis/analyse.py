@@ -42,6 +42,7 @@ CHECKS: Final[tuple[Check, ...]] = (
     destination_rules.unknown_hosts,
     destination_rules.empty_subsets,
     destination_rules.subsets_without_labels,
+    destination_rules.unused_policies,
     gateways.conflicting_ports,
     gateways.ports_of_services,
     service_entries.wildcards_by_name,

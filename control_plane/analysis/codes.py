@@ -82,6 +82,7 @@ CALLER_WITHOUT_SIDECAR = Code("MESH0006", "CallerWithoutSidecar", Level.WARNING)
 SPLIT_BY_CONNECTION = Code("MESH0007", "SplitByConnection", Level.WARNING)
 RETRIES_MULTIPLY = Code("MESH0008", "RetriesMultiply", Level.WARNING)
 FAULT_WITHOUT_SHARE = Code("MESH0009", "FaultWithoutPercentage", Level.WARNING)
+POLICY_NOT_USED = Code("MESH0011", "TrafficPolicyNotUsed", Level.WARNING)
 RULES_WITHOUT_REQUESTS = Code("MESH0010", "RequestRulesOnTcpPort", Level.WARNING)
 
 CODES: Final[Mapping[str, Code]] = {each.number: each for each in list(globals().values()) if isinstance(each, Code)}

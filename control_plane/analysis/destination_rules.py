@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from control_plane.analysis.codes import (
+    POLICY_NOT_USED,
     SCHEMA_WARNING,
     SHORT_NAME_WITH_DOTS,
     SUBSET_SELECTS_NOTHING,
@@ -14,6 +15,7 @@ from control_plane.analysis.examined import Examined
 from control_plane.analysis.finding import Finding, finding
 from control_plane.translate.endpoints import selected
 from control_plane.translate.hosts import is_wildcard, qualified
+from mesh.istio.resource import Key
 from mesh.naming import DOMAIN
 
 
@@ -59,3 +61,20 @@ def subsets_without_labels(seen: Examined) -> Iterator[Finding]:
                     f"Schema validation warning: subset {subset.name} has no labels: it is every endpoint of the host"
                 )
                 yield finding(SCHEMA_WARNING, resource, ("spec", "subsets", position), message)
+
+
+def unused_policies(seen: Examined) -> Iterator[Finding]:
+    """A traffic policy for a host of which an older rule has one: subsets of both are used, one policy is."""
+    first: dict[tuple[str, str], Key] = {}
+    asked = {resource.key for resource in seen.of("DestinationRule")}
+    for resource in seen.all("DestinationRule"):
+        spec, namespace = resource.spec, resource.key.namespace
+        if spec.traffic_policy is None or spec.workload_selector is not None:
+            continue
+        holds = first.setdefault((namespace, qualified(spec.host, namespace)), resource.key)
+        if holds != resource.key and resource.key in asked:
+            message = (
+                f"DestinationRules {holds.name} and {resource.key.name} both have a trafficPolicy for {spec.host}: that of "
+                f"{holds.name}, the older, holds. Subsets of both are used"
+            )
+            yield finding(POLICY_NOT_USED, resource, ("spec", "trafficPolicy"), message, (holds,))

@@ -16,7 +16,8 @@ NOBODY = Key("", "", "")
 @dataclass(frozen=True, slots=True)
 class Finding:
     """`field` is the place in the resource's document, `line` that in its file; 0 where that is not known (any more).
-    What is wrong with a file before there is a resource is about `NOBODY`."""
+    What is wrong with a file before there is a resource is about `NOBODY`. `others` are the resources that are in
+    conflict with it."""
 
     code: Code
     key: Key
@@ -24,12 +25,12 @@ class Finding:
     message: str
     file: str = ""
     line: int = 0
+    others: tuple[Key, ...] = ()
 
     @property
     def origin(self) -> str:
         """`VirtualService default/reviews`, as istioctl names resources."""
-        key = self.key
-        return "" if key == NOBODY else f"{key.kind} {key.namespace}/{key.name}"
+        return "" if self.key == NOBODY else friendly(self.key)
 
     @property
     def reference(self) -> str:
@@ -41,9 +42,13 @@ class Finding:
         return f"{code.level.word} [{code.number}]{f' ({place})' if place else ''} {self.message}"
 
 
-def finding(code: Code, resource: Resource, path: Path, message: str) -> Finding:
+def friendly(key: Key) -> str:
+    return f"{key.kind} {key.namespace}/{key.name}"
+
+
+def finding(code: Code, resource: Resource, path: Path, message: str, others: tuple[Key, ...] = ()) -> Finding:
     """A finding at a place of a resource's document (`("spec", "hosts", 0)`)."""
-    return Finding(code, resource.key, field_path(path), message, resource.file, resource.line_of(path))
+    return Finding(code, resource.key, field_path(path), message, resource.file, resource.line_of(path), others)
 
 
 def schema_error(problem: Problem) -> Finding:

@@ -33,7 +33,7 @@ def conflicting_ports(seen: Examined) -> Iterator[Finding]:
                     f"Conflict with gateways {key.namespace}/{key.name} (workload selector "
                     f"{labels_text(resource.spec.selector)}, port {server.port.number}, hosts {','.join(shared)})."
                 )
-                yield finding(CONFLICTING_GATEWAYS, resource, ("spec", "servers", position), message)
+                yield finding(CONFLICTING_GATEWAYS, resource, ("spec", "servers", position), message, (key,))
 
 
 def _selector(resource: Resource) -> Selector:

@@ -79,7 +79,8 @@ def _for_all(plural: str, code: Code, namespace: str, resources: list[Resource])
         f"(Here {resources[0].key.name} holds, the oldest.)"
     )
     for resource in resources:
-        yield finding(code, resource, ("metadata", "name"), message)
+        others = (resources[0].key,) if resource is not resources[0] else ()
+        yield finding(code, resource, ("metadata", "name"), message, others)
 
 
 def _twice(
@@ -97,7 +98,7 @@ def _twice(
             f"which can lead to undefined behavior. (Here {found[0].key.name} holds, the oldest.)"
         )
         for resource in found:
-            yield finding(code, resource, ("spec",), message)
+            yield finding(code, resource, ("spec",), message, (found[0].key,) if resource is not found[0] else ())
 
 
 def _once(seen: Examined, namespace: str) -> Iterator[Member]:

@@ -54,7 +54,7 @@ def protocols(seen: Examined) -> Iterator[Finding]:
                 f"ServiceEntries {', '.join(names)} define the same host {host} and port {number} with conflicting "
                 f"protocols: {', '.join(each or 'unset' for each in spoken_by_all)}. (Here the oldest holds.)"
             )
-            yield finding(CONFLICTING_PROTOCOLS, resource, ("metadata", "name"), message)
+            yield finding(CONFLICTING_PROTOCOLS, resource, ("metadata", "name"), message, tuple(keys - {resource.key}))
 
 
 def _meet(one: Resource, other: Resource) -> bool:

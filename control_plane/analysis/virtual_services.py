@@ -121,7 +121,7 @@ def conflicts(seen: Examined) -> Iterator[Finding]:
                 "undefined behavior. This can be fixed by merging the conflicting VirtualServices into a single resource. "
                 f"(Here {winner.namespace}/{winner.name} holds, the older one.)"
             )
-            yield finding(CONFLICTING_HOSTS, resource, ("spec", "hosts", position), message)
+            yield finding(CONFLICTING_HOSTS, resource, ("spec", "hosts", position), message, (winner.resource.key,))
 
 
 def _in_mesh(resource: Resource) -> bool:

@@ -9,12 +9,14 @@ from typing import Final, Protocol
 
 from aiohttp import web
 
+from control_plane.ads.effect import Effects
 from control_plane.ads.status import Convergence, ProxyStatus
 from control_plane.console.errors import unavailable
 from control_plane.experiments.controller import Experiments
 from control_plane.registry.workload import Workload
 from control_plane.store.store import ConfigStore
 from control_plane.store.workers import Workers
+from control_plane.world import World
 
 MOST_WATCHERS: Final = 500
 
@@ -24,6 +26,7 @@ class Hub(Protocol):
 
     def proxies(self) -> list[ProxyStatus]: ...
     def proxy_config(self, proxy: str, type_name: str) -> list[bytes]: ...
+    def effects(self, world: World) -> Effects: ...
     async def convergence(self, revision: int, timeout: float) -> Convergence: ...  # noqa: ASYNC109 - an answer
 
 

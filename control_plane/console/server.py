@@ -8,6 +8,7 @@ from typing import Any, Final
 from aiohttp import web
 
 from control_plane.console import analyze, apply, breakers, experiments, proxies, resources
+from control_plane.console import status as resource_status
 from control_plane.console.errors import AllowedHosts, answer_errors, only_ours
 from control_plane.console.plane import PLANE, Plane, plane
 from control_plane.metrics import ControlMetrics
@@ -31,6 +32,7 @@ def api(subject: Plane, hosts: Iterable[str] = ()) -> web.Application:
             *analyze.routes(),
             *resources.routes(),
             *proxies.routes(),
+            *resource_status.routes(),
             *experiments.routes(),
             *breakers.routes(),
         ]

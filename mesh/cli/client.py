@@ -67,6 +67,10 @@ class ControlPlane:
     def resources(self, kind: str = "", namespace: str = "", name: str = "") -> list[Json]:
         return self._items(self._get("/api/v1/resources", kind=kind, namespace=namespace, name=name))
 
+    def status(self, kind: str = "", namespace: str = "", name: str = "") -> list[Json]:
+        """How the resources are."""
+        return self._items(self._get("/api/v1/status/resources", kind=kind, namespace=namespace, name=name))
+
     def history(self, kind: str = "", namespace: str = "", name: str = "", limit: int = 20) -> list[Json]:
         return self._items(self._get("/api/v1/history", kind=kind, namespace=namespace, name=name, limit=str(limit)))
 

@@ -114,14 +114,15 @@ def get(
     output: Output = Format.TABLE,
     server: Server = DEFAULT_SERVER,
 ) -> None:
-    """Show resources, of all namespaces unless one is named.
+    """Show resources, of all namespaces unless one is named, and where each is in effect (`mesh status` says more).
 
     \b
       mesh get vs
       mesh get dr reviews -o yaml
     """
     kind, name = parse_target(target)
-    items = ControlPlane(server).resources(kind, namespace, name)
+    plane = ControlPlane(server)
+    items = plane.resources(kind, namespace, name)
     if name and not items:
         place = f" in namespace {namespace}" if namespace else ""
         raise CliError(f"there is no {kind} {name}{place}", f"what there is: mesh get {kind.lower()}")
@@ -129,8 +130,10 @@ def get(
         documents = [item["document"] for item in items]
         print_data(documents[0] if name and len(documents) == 1 else documents, output)
         return
-    rows = [_row(item, with_kind=not kind) for item in items]
-    headings = [*(() if kind else ("KIND",)), "NAME", "NAMESPACE", "SUMMARY", "REVISION", "AGE"]
+    known = plane.status(kind, namespace, name)
+    status = {(each["kind"], each["namespace"], each["name"]): each["summary"] for each in known}
+    rows = [_row(item, status, with_kind=not kind) for item in items]
+    headings = [*(() if kind else ("KIND",)), "NAME", "NAMESPACE", "SUMMARY", "STATUS", "REVISION", "AGE"]
     print_table(headings, rows, nothing=f"no {kind or 'resources'} found")
 
 
@@ -188,7 +191,8 @@ def wait_for(plane: ControlPlane, revision: int, timeout: float) -> None:
             code=FAILED,
         )
     if affected:
-        print(f"in effect on {acked} of {affected} proxies after {answer['seconds']:.2f} s")
+        spread = f" (p50 {answer['p50']:.2f} s, p99 {answer['p99']:.2f} s)" if affected > 1 and "p50" in answer else ""
+        print(f"in effect on {acked} of {affected} proxies after {answer['seconds']:.2f} s{spread}")
     else:
         print("in effect: no connected proxy is concerned")
 
@@ -220,15 +224,20 @@ def _print_results(answer: Mapping[str, Any], note: str = "") -> None:
         print("nothing to do")
 
 
-def _row(item: Mapping[str, Any], with_kind: bool) -> list[str]:
+def _row(item: Mapping[str, Any], status: Mapping[tuple[str, str, str], str], with_kind: bool) -> list[str]:
     document = item["document"]
     metadata = document.get("metadata", {})
-    kind = document.get("kind", "")
-    return [
-        *((kind,) if with_kind else ()),
+    kind, name, namespace = (
+        document.get("kind", ""),
         metadata.get("name", ""),
         metadata.get("namespace", DEFAULT_NAMESPACE),
+    )
+    return [
+        *((kind,) if with_kind else ()),
+        name,
+        namespace,
         KINDS[kind].summary(document.get("spec", document)) if kind in KINDS else "",
+        status.get((kind, namespace, name), "-"),
         str(item["revision"]),
         age(item["created"]),
     ]

@@ -28,6 +28,7 @@ from mesh.cli import (
     shadow_command,
     sidecar_command,
     stat_commands,
+    status_command,
     trace_commands,
     workload_commands,
 )
@@ -61,6 +62,7 @@ COMMANDS: dict[str, tuple[Callable[..., None], ...]] = {
         config_commands.rollback,
     ),
     LOOK: (
+        status_command.status,
         analyze_command.analyze,
         proxy_commands.proxy_status,
         proxy_commands.proxy_config,

@@ -61,11 +61,11 @@ def test_it_has_converged_when_everybody_has_everything() -> None:
     assert not ledger.progressed(one, 12.0)
     one.says(B, Progress.DONE)
     ledger.progressed(one, 12.0)
-    assert state(ledger, 1, 12.5) == Convergence(1, PENDING, 2, 1, 2.5)
+    assert state(ledger, 1, 12.5) == Convergence(1, PENDING, 2, 1, 2.5, p50=2.0, p99=2.0)
     two.says(A, Progress.DONE)
     two.says(B, Progress.DONE)
     assert [p.revision for p in ledger.progressed(two, 14.0)] == [1]
-    assert state(ledger, 1, 99.0) == Convergence(1, CONVERGED, 2, 2, 4.0)
+    assert state(ledger, 1, 99.0) == Convergence(1, CONVERGED, 2, 2, 4.0, p50=2.0, p99=4.0)
 
 
 def test_endpoints_of_a_cluster_under_way_are_waited_for_before_they_are_asked_for() -> None:
@@ -118,7 +118,7 @@ def test_an_older_rejection_does_not_spoil_a_later_change() -> None:
     proxy.says(B, Progress.DONE)
     ledger.progressed(proxy, 3.0)
     assert state(ledger, 1).state == REJECTED
-    assert state(ledger, 2) == Convergence(2, CONVERGED, 1, 1, 1.0)
+    assert state(ledger, 2) == Convergence(2, CONVERGED, 1, 1, 1.0, p50=1.0, p99=1.0)
 
 
 def test_a_revision_is_in_the_first_world_that_is_not_older() -> None:

@@ -218,6 +218,8 @@ async def test_convergence(console: Api) -> None:
         "acked": 1,
         "seconds": 0.5,
         "nacks": [nack],
+        "p50": 0.0,
+        "p99": 0.0,
     }
     answer = await console.call("GET", "/api/v1/convergence/5")
     assert (answer.status, answer.errors) == (400, ["there is no revision 5 yet; the latest is 0"])

@@ -132,9 +132,12 @@ def test_files_that_are_not_there(mesh: Mesh, plane: FakeControlPlane, tmp_path:
 
 def test_get_shows_a_table(mesh: Mesh, plane: FakeControlPlane) -> None:
     plane.on("GET /api/v1/resources", {"revision": 7, "items": [{"revision": 7, "created": 0, "document": DOCUMENT}]})
+    status = {"kind": "VirtualService", "namespace": "default", "name": "reviews", "summary": "in effect on 3 of 3"}
+    plane.on("GET /api/v1/status/resources", {"revision": 7, "items": [status]})
     result = mesh("get", "vs")
     assert [line.split()[0] for line in result.out.splitlines()] == ["NAME", "reviews"]
     assert "v1 90 %, v2 10 %" in result.out
+    assert "in effect on 3 of 3" in result.out
     assert plane.asked[0][1] == "/api/v1/resources?kind=VirtualService"
 
 
@@ -147,6 +150,7 @@ def test_get_one_prints_the_document(mesh: Mesh, plane: FakeControlPlane) -> Non
 
 def test_get_says_what_is_missing(mesh: Mesh, plane: FakeControlPlane) -> None:
     plane.on("GET /api/v1/resources", {"revision": 7, "items": []})
+    plane.on("GET /api/v1/status/resources", {"revision": 7, "items": []})
     assert mesh("get", "dr").code == 0
     result = mesh("get", "dr", "reviews", "-n", "prod")
     assert (result.code, result.out) == (1, "")

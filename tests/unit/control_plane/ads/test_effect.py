@@ -1,0 +1,132 @@
+"""Where resources are in effect, with real translations and streams whose answers are given by hand."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from control_plane.ads.effect import Effect, Effects
+from control_plane.ads.origins import Origins
+from control_plane.ads.push import PushCore, Variant
+from control_plane.ads.subscription import DeltaRequest
+from control_plane.snapshot.build import Snapshots
+from control_plane.translate.proxy import Translator
+from control_plane.world import World
+from mesh.istio.resource import Resource
+from mesh.node import Node
+from mesh.xds import CLUSTER, ENDPOINT, LISTENER, ROUTE
+from tests.simulation.worlds import gateway, instance, service, sidecar, world
+
+RULES = """\
+apiVersion: networking.istio.io/v1
+kind: VirtualService
+metadata: {name: reviews}
+spec: {hosts: [reviews], http: [{route: [{destination: {host: reviews}}]}]}
+---
+apiVersion: networking.istio.io/v1
+kind: DestinationRule
+metadata: {name: reviews}
+spec: {host: reviews, trafficPolicy: {connectionPool: {tcp: {maxConnections: 5}}}}
+---
+apiVersion: networking.istio.io/v1
+kind: VirtualService
+metadata: {name: second}
+spec: {hosts: [reviews], http: [{route: [{destination: {host: reviews}}]}]}
+---
+apiVersion: networking.istio.io/v1
+kind: Gateway
+metadata: {name: edge}
+spec: {selector: {istio: ingressgateway}, servers: [{port: {number: 80, name: http, protocol: HTTP}, hosts: ["*"]}]}
+---
+apiVersion: networking.istio.io/v1
+kind: Sidecar
+metadata: {name: ratings}
+spec: {workloadSelector: {labels: {app: ratings}}, egress: [{hosts: ["./*"]}]}
+---
+apiVersion: mesh.asyncmesh.io/v1alpha1
+kind: RateLimit
+metadata: {name: reviews}
+spec: {host: reviews, limits: [{name: all, requests: 5}]}
+"""
+
+
+@dataclass
+class Stream:
+    """A delta client that asks for everything; it acknowledges what it is told to."""
+
+    node: Node
+    core: PushCore = field(default_factory=lambda: PushCore(Variant.DELTA))
+
+    @property
+    def id(self) -> str:
+        return self.node.id
+
+    def ask(self) -> None:
+        for type_url in (CLUSTER, LISTENER):
+            self.core.receive(DeltaRequest(type_url), 0.0)
+        for type_url in (ENDPOINT, ROUTE):
+            names = tuple(self.core.target.of(type_url))
+            self.core.receive(DeltaRequest(type_url, names), 0.0)
+
+    def answer(self, refused: str = "", why: str = "") -> None:
+        """ACKs what comes, except for one type."""
+        for _ in range(8):
+            for push in self.core.step(0.0):
+                error = why if push.type_url == refused else None
+                self.core.receive(DeltaRequest(push.type_url, nonce=push.nonce, error=error), 0.0)
+
+
+def made(nodes: Sequence[Node]) -> tuple[World, list[Stream]]:
+    instances = {"reviews": [instance("10.0.0.1", node_id=sidecar("reviews").id)]}
+    base = world(service("reviews"), service("ratings"), yaml=RULES, instances=instances)
+    snapshots = Snapshots(Translator().build, base)
+    streams = [Stream(node) for node in nodes]
+    for stream in streams:
+        stream.core.retarget(snapshots.of(stream.node))
+        stream.ask()
+    return base, streams
+
+
+def of(base: World, streams: list[Stream], kind: str, name: str) -> Effect:
+    (found,) = (each for each in base.resources[kind] if each.key.name == name)
+    resource: Resource = found
+    return Effects(streams, base, Origins()).of(resource)
+
+
+NODES = [sidecar("reviews"), sidecar("ratings"), gateway()]
+
+
+def test_what_everybody_has_is_in_effect() -> None:
+    base, streams = made(NODES)
+    for stream in streams:
+        stream.answer()
+    assert of(base, streams, "VirtualService", "reviews") == Effect(2, 2)  # its gateway is `mesh`
+    assert of(base, streams, "DestinationRule", "reviews") == Effect(3, 3)
+    assert of(base, streams, "VirtualService", "second") == Effect()  # nobody gets anything of it
+    assert of(base, streams, "Gateway", "edge") == Effect(1, 1)
+    assert of(base, streams, "Sidecar", "ratings") == Effect(1, 1)
+    assert of(base, streams, "RateLimit", "reviews") == Effect(1, 1)
+
+
+def test_who_has_not_answered_is_waited_for() -> None:
+    base, streams = made(NODES[:2])
+    streams[0].answer()
+    effect = of(base, streams, "VirtualService", "reviews")
+    assert effect == Effect(2, 1, waiting=(streams[1].id,))
+    assert of(base, streams, "Sidecar", "ratings") == Effect(1, 0, waiting=(streams[1].id,))
+
+
+def test_who_refuses_says_why() -> None:
+    base, streams = made(NODES[:2])
+    streams[0].answer()
+    streams[1].answer(refused=ROUTE, why="no such thing")
+    effect = of(base, streams, "VirtualService", "reviews")
+    assert (effect.concerned, effect.in_effect, effect.waiting) == (2, 1, ())
+    (nack,) = effect.rejected
+    assert (nack.proxy, nack.type, nack.message) == (streams[1].id, "RDS", "no such thing")
+    assert of(base, streams, "DestinationRule", "reviews") == Effect(2, 2)  # in clusters, which it took
+
+
+def test_nobody_is_there() -> None:
+    base, _ = made([])
+    assert of(base, [], "VirtualService", "reviews") == Effect()
