@@ -109,6 +109,7 @@ class ControlPlane:
             VERSION,
             clock.wall(),
             experiments=self._experiments,
+            clock=clock,
         )
         self._api = HttpServer(api(subject, settings.allowed_hosts), *settings.http)
         self._exposition = HttpServer(metrics_app(self._metrics, settings.allowed_hosts), *settings.metrics)

@@ -17,6 +17,7 @@ from control_plane.registry.workload import Workload
 from control_plane.store.store import ConfigStore
 from control_plane.store.workers import Workers
 from control_plane.world import World
+from mesh.clock import Clock, SystemClock
 
 MOST_WATCHERS: Final = 500
 
@@ -67,6 +68,7 @@ class Plane:
     watchers: Watchers = field(default_factory=Watchers)
     workers: Workers = field(default_factory=lambda: Workers(1))
     experiments: Experiments | None = None
+    clock: Clock = field(default_factory=SystemClock)
 
 
 PLANE: Final = web.AppKey("plane", Plane)

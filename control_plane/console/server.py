@@ -96,6 +96,7 @@ async def status(request: web.Request) -> web.Response:
         {
             "version": subject.version,
             "started": subject.started,
+            "now": subject.clock.wall(),
             "store": subject.store.source.url,
             "revision": subject.store.source.revision,
             "resources": len(subject.store.accepted.resources),

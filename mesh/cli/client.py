@@ -67,6 +67,13 @@ class ControlPlane:
     def resources(self, kind: str = "", namespace: str = "", name: str = "") -> list[Json]:
         return self._items(self._get("/api/v1/resources", kind=kind, namespace=namespace, name=name))
 
+    def plane_status(self) -> Json:
+        """The control plane itself."""
+        answer = self._get("/api/v1/status")
+        if not isinstance(answer, dict) or "problems" not in answer:
+            raise CliError(f"{self.url} is not a mesh control plane: it has no status")
+        return answer
+
     def status(self, kind: str = "", namespace: str = "", name: str = "") -> list[Json]:
         """How the resources are."""
         return self._items(self._get("/api/v1/status/resources", kind=kind, namespace=namespace, name=name))

@@ -16,6 +16,7 @@ from mesh.cli import (
     compose_command,
     config_commands,
     demo_command,
+    doctor_command,
     experiment_commands,
     experiment_tools,
     explain_command,
@@ -64,6 +65,7 @@ COMMANDS: dict[str, tuple[Callable[..., None], ...]] = {
     LOOK: (
         status_command.status,
         analyze_command.analyze,
+        doctor_command.doctor,
         proxy_commands.proxy_status,
         proxy_commands.proxy_config,
         workload_commands.services,

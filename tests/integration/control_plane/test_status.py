@@ -130,10 +130,16 @@ async def test_in_effect_shadowed_and_rejected(tmp_path: Path) -> None:
             assert (nack["type"], nack["message"]) == ("RDS", "there is no such thing here")
             table = await asyncio.to_thread(mesh, plane, "get", "vs")
             one = await asyncio.to_thread(mesh, plane, "status", "vs", "first")
+            doctor = await asyncio.to_thread(mesh, plane, "doctor")
             taking.cancel()
             refusing.cancel()
         assert "rejected by ratings-v1-1.default; in effect on 1 of 2" in table.stdout
         assert "shadowed by VirtualService default/first" in table.stdout
+        assert doctor.returncode == 1
+        assert (
+            "fail  refusals      ratings-v1-1.default: RDS: there is no such thing here" in doctor.stdout.splitlines()
+        )
+        assert "ok    proxies       2 connected" in doctor.stdout.splitlines()
         assert one.returncode == 1
         lines = [line.split(maxsplit=2) for line in one.stdout.splitlines()]
         assert ["in", "effect", "on 1 of 2 proxies that it concerns"] in lines
