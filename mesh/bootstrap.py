@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from mesh.naming import ADMIN_PORT, HEALTH_PORT, INBOUND_PORT, OUTBOUND_PORT, PROMETHEUS_PORT
+from mesh.naming import ADMIN_PORT, HEALTH_PORT, INBOUND_PORT, MERGED_PORT, OUTBOUND_PORT, PROMETHEUS_PORT
 from mesh.node import Node
 
 XDS_CLUSTER = "xds-grpc"
@@ -36,6 +36,7 @@ METRICS_DOOR = {
     "/logs": "/logs",
     "/traces": "/traces",
 }
+MERGED_DOOR = {"/stats/prometheus": "/stats/merged", "/metrics": "/stats/merged"}
 PORTS_APART = 1000  # between workloads that share one address
 
 
@@ -48,16 +49,17 @@ class Ports:
     inbound: int = INBOUND_PORT
     health: int = HEALTH_PORT
     prometheus: int = PROMETHEUS_PORT
+    merged: int = MERGED_PORT
 
     @property
     def all(self) -> tuple[int, ...]:
-        return (self.admin, self.outbound, self.inbound, self.health, self.prometheus)
+        return (self.admin, self.outbound, self.inbound, self.health, self.prometheus, self.merged)
 
     @classmethod
     def shared(cls, index: int) -> Ports:
         """The ports of the index-th proxy on one address: Istio's for the first, a thousand apart for the next ones."""
         offset = PORTS_APART * index
-        return cls(*(port + offset for port in (ADMIN_PORT, OUTBOUND_PORT, INBOUND_PORT, HEALTH_PORT, PROMETHEUS_PORT)))
+        return cls(*(port + offset for port in cls().all))
 
 
 def bootstrap(node: Node, xds_host: str, xds_port: int, ports: Ports | None = None) -> dict[str, Any]:
@@ -77,6 +79,7 @@ def bootstrap(node: Node, xds_host: str, xds_port: int, ports: Ports | None = No
             "listeners": [
                 _door("prometheus", door, ports.prometheus, METRICS_DOOR),
                 _door("health", door, ports.health, {"/healthz/ready": "/ready"}),
+                *([_door("merged", door, ports.merged, MERGED_DOOR)] if node.app_metrics else []),
             ],
             "clusters": [_cluster(ADMIN_CLUSTER, admin, ports.admin), _xds_cluster(xds_host, xds_port)],
         },

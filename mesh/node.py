@@ -22,6 +22,7 @@ INTERCEPT_NONE = "NONE"
 INTERCEPT_REDIRECT = "REDIRECT"
 
 GENERATOR_GRPC = "grpc"
+_SCRAPED = {"prometheus.io/scrape": "true"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +52,7 @@ class Node:
     `app_address` is where the local app listens (127.0.0.1 unless told otherwise); `generator` is "grpc" for proxyless
     clients, else empty. `outbound_port` and `inbound_port` differ from Istio's where workloads share one address;
     `metrics_port` is 0 where none is served; `probe` is how the proxy finds out whether its app is
-    well, and None for one that does not ask."""
+    well, and None for one that does not ask; `app_metrics` is where that has metrics, `:PORT/PATH`, empty for nowhere."""
 
     kind: str
     address: str
@@ -71,6 +72,7 @@ class Node:
     inbound_port: int = INBOUND_PORT
     metrics_port: int = 0
     probe: Probe | None = None
+    app_metrics: str = ""
 
     def inbound(self, index: int) -> int:
         """Where the proxy accepts traffic for its workload's index-th service port when nothing redirects."""
@@ -120,6 +122,9 @@ class Node:
             metadata["INBOUND_PORT"] = self.inbound_port
         if self.probe is not None:
             metadata["PROXY_CONFIG"] = {"readinessProbe": probes.encode(self.probe)}
+        if self.app_metrics:
+            port, slash, path = self.app_metrics.removeprefix(":").partition("/")
+            metadata["ANNOTATIONS"] = {**_SCRAPED, "prometheus.io/port": port, "prometheus.io/path": slash + path}
         node: dict[str, Any] = {
             "id": self.id,
             "cluster": f"{self.service or self.canonical_service or self.name}.{self.namespace}",
@@ -162,7 +167,17 @@ class Node:
             inbound_port=int(metadata.get("INBOUND_PORT", INBOUND_PORT)),
             metrics_port=int(metadata.get("ENVOY_PROMETHEUS_PORT", 0)),
             probe=_probe(metadata.get("PROXY_CONFIG")),
+            app_metrics=_app_metrics(metadata.get("ANNOTATIONS")),
         )
+
+
+def _app_metrics(annotations: Any) -> str:
+    """By the annotations that Prometheus' users know from Kubernetes."""
+    if not isinstance(annotations, Mapping) or str(annotations.get("prometheus.io/scrape", "")).lower() != "true":
+        return ""
+    port = str(annotations.get("prometheus.io/port", ""))
+    path = str(annotations.get("prometheus.io/path") or "/metrics")
+    return f":{port}{path}" if port.isdigit() and path.startswith("/") else ""
 
 
 def _probe(proxy_config: Any) -> Probe | None:

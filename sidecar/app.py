@@ -19,7 +19,7 @@ from mesh.errors import ConfigError
 from mesh.node import Locality, Node
 from mesh.probe import ProbeError
 from sidecar import bootstrap as bootstraps
-from sidecar.admin import process
+from sidecar.admin import app_metrics, process
 from sidecar.admin.server import AdminServer
 from sidecar.config.model import Bootstrap
 from sidecar.process import settings as flags
@@ -72,7 +72,8 @@ async def serve(bootstrap: Bootstrap, settings: Settings) -> int:
         state = flags.state_path(settings.state_dir, str(bootstrap.node["id"])) if settings.state_dir else None
         ads = AdsClient(bootstrap, runtime, runtime.tasks, state=state, stats=runtime.stats)
     versions = ads.session.version if ads is not None else _no_version
-    admin = AdminServer(runtime, runtime.telemetry, versions=versions, options=process.options(settings))
+    options, app = process.options(settings), app_metrics.of(node_of(bootstrap))
+    admin = AdminServer(runtime, runtime.telemetry, versions=versions, options=options, app=app)
     try:
         await _start_admin(admin, bootstrap, settings)
         if ads is not None:

@@ -29,6 +29,7 @@ from mesh.naming import (
     BLACKHOLE_CLUSTER,
     HEALTH_PORT,
     HTTP_PROXY_ROUTES,
+    MERGED_PORT,
     OUTBOUND_LISTENER,
     PASSTHROUGH_CLUSTER,
     PROMETHEUS_PORT,
@@ -64,7 +65,7 @@ def captured_http_ports(index: Index, node: Node) -> tuple[int, ...]:
 
 def _own_ports(node: Node) -> frozenset[int]:
     """A listener for one of them would have the address of one that is there already."""
-    return frozenset((node.outbound_port, node.inbound_port, ADMIN_PORT, HEALTH_PORT, PROMETHEUS_PORT))
+    return frozenset((node.outbound_port, node.inbound_port, ADMIN_PORT, MERGED_PORT, HEALTH_PORT, PROMETHEUS_PORT))
 
 
 # ── 15001 ─────────────────────────────────────────────────────────────────────────────────────────────────────────────

@@ -12,7 +12,7 @@ from typing import Annotated
 import typer
 
 from mesh.cli.errors import USAGE, CliError
-from mesh.naming import HEALTH_PORT, INBOUND_PORT, OUTBOUND_PORT, PROMETHEUS_PORT
+from mesh.naming import HEALTH_PORT, INBOUND_PORT, MERGED_PORT, OUTBOUND_PORT, PROMETHEUS_PORT
 
 PROXY_UID = 1337
 INBOUND, IN_REDIRECT = "ISTIO_INBOUND", "ISTIO_IN_REDIRECT"
@@ -30,7 +30,7 @@ class Capture:
     outbound_port: int = OUTBOUND_PORT
     inbound_port: int = INBOUND_PORT
     uid: int = PROXY_UID
-    exclude_inbound: tuple[int, ...] = (PROMETHEUS_PORT, HEALTH_PORT)
+    exclude_inbound: tuple[int, ...] = (PROMETHEUS_PORT, HEALTH_PORT, MERGED_PORT)
     exclude_outbound: tuple[int, ...] = ()
     exclude_cidrs: tuple[str, ...] = ()
 
@@ -92,7 +92,7 @@ def iptables(
     uid: Annotated[int, typer.Option("--uid", "-u", help="The proxy's user (and group): not captured.")] = PROXY_UID,
     exclude_inbound: Annotated[
         str, typer.Option("--exclude-inbound-ports", "-d", metavar="PORTS", help="Not captured, comma-separated.")
-    ] = f"{PROMETHEUS_PORT},{HEALTH_PORT}",
+    ] = f"{PROMETHEUS_PORT},{HEALTH_PORT},{MERGED_PORT}",
     exclude_outbound: Annotated[
         str, typer.Option("--exclude-outbound-ports", "-o", metavar="PORTS", help="Not captured, comma-separated.")
     ] = "",

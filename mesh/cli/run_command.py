@@ -55,6 +55,16 @@ InterceptionOf = Annotated[
     typer.Option("--interception", help="none: the app uses http_proxy; redirect: iptables sends everything."),
 ]
 
+AppMetrics = Annotated[
+    str,
+    typer.Option(
+        "--app-metrics",
+        envvar="MESH_APP_METRICS",
+        metavar="[PORT]/PATH",
+        help="The app's own metrics: port 15020 serves them together with the sidecar's.",
+    ),
+]
+
 
 def _workload(
     service: Service = "",
@@ -69,6 +79,7 @@ def _workload(
     name: Name = "",
     locality: LocalityOf = "",
     interception: InterceptionOf = Interception.NONE,
+    app_metrics: AppMetrics = "",
     probe_http: ProbeHttp = None,
     probe_tcp: ProbeTcp = None,
     probe_grpc: ProbeGrpc = None,
@@ -85,7 +96,7 @@ def _workload(
     )  # fmt: skip
     return Workload(
         service, version, tuple(port or ()), address, app_address, tuple(label or ()), namespace, protocol, xds, name,
-        locality, interception, probe=probing,
+        locality, interception, probe=probing, app_metrics=app_metrics,
     )  # fmt: skip
 
 
@@ -130,8 +141,8 @@ def run(
     """
     from mesh.cli.runner import run_workload
 
-    if proxy and workload.probe != Probing():
-        raise CliError("--probe options need our sidecar: another --proxy does not ask its app", code=USAGE)
+    if proxy and (workload.probe != Probing() or workload.app_metrics):
+        raise CliError("--probe and --app-metrics need our sidecar: another --proxy does not ask its app", code=USAGE)
     raise typer.Exit(run_workload(workload, command, ready_timeout, proxy, proxy_log))
 
 

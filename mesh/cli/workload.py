@@ -62,6 +62,7 @@ class Workload:
     interception: Interception = Interception.NONE
     gateway: bool = False
     probe: Probing = Probing()
+    app_metrics: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,6 +113,7 @@ def _node(workload: Workload, address: str, ports: tuple[ServicePort, ...], labe
         interception=INTERCEPT_REDIRECT if redirect else INTERCEPT_NONE,
         app_address=workload.app_address,
         probe=probe,
+        app_metrics=parse_app_metrics(workload.app_metrics, ports[0].app_port if ports else 0),
     )
 
 
@@ -142,6 +144,18 @@ def parse_probe(given: Probing, port: int) -> Probe | None:
     except ProbeError as error:
         raise CliError(f"--probe-{name} {error}", code=USAGE) from error
     return Probe(check, given.delay, given.timeout, given.period, given.successes, given.failures)
+
+
+def parse_app_metrics(text: str, port: int) -> str:
+    """`:9100/metrics` of `/metrics`, `9100/metrics`, `:9100` or a URL of this machine; "" for none."""
+    if not text:
+        return ""
+    place = text.removeprefix("http://").removeprefix("localhost").removeprefix("127.0.0.1").removeprefix(":")
+    number, slash, path = place.partition("/")
+    number = number or str(port or "")
+    if not number.isdigit() or not 0 < int(number) < 65536:
+        raise CliError(f"--app-metrics {text}: expected [PORT]/PATH or http://127.0.0.1:PORT/PATH", code=USAGE)
+    return f":{number}{slash + path if slash else '/metrics'}"
 
 
 def parse_labels(texts: Iterable[str]) -> dict[str, str]:

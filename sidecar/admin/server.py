@@ -14,7 +14,7 @@ from typing import Any, Final
 
 from aiohttp import web
 
-from sidecar.admin import answers, config_dump, hosts, log_levels, process, stats_page, unsupported
+from sidecar.admin import answers, app_metrics, config_dump, hosts, log_levels, process, stats_page, unsupported
 from sidecar.admin.views import QueryError, RuntimeView, TelemetryView
 from sidecar.config.listener_model import SYSTEM_BACKLOG
 from sidecar.config.model import Address
@@ -36,7 +36,8 @@ class Command:
 
 
 class AdminServer:
-    """Serves the admin port. `versions` tells the version of an xDS resource; `options` are the command line's."""
+    """Serves the admin port. `versions` tells the version of an xDS resource; `options` are the command line's;
+    `app` is where the app has metrics of its own, None for nowhere."""
 
     def __init__(
         self,
@@ -45,11 +46,13 @@ class AdminServer:
         *,
         versions: config_dump.Versions = lambda kind, name: "",
         options: dict[str, Any] | None = None,
+        app: app_metrics.AppMetrics | None = None,
     ) -> None:
         self._runtime = runtime
         self._telemetry = telemetry
         self._versions = versions
         self._options = options or {}
+        self._app_metrics = app
         self._runner: web.AppRunner | None = None
         self._commands = dict(sorted(self._table().items()))
         process.register(telemetry.stats, runtime)
@@ -112,6 +115,11 @@ class AdminServer:
             "/stats/prometheus": Command(
                 self._prometheus,
                 "metrics for Prometheus (usedonly, filter)",
+                parts=("stats", "metrics", "memory"),
+            ),
+            "/stats/merged": Command(
+                self._merged,
+                "the metrics of the app and of the proxy, for Prometheus",
                 parts=("stats", "metrics", "memory"),
             ),
             "/traces": Command(self._traces, "finished spans, newest first (limit, trace_id)", parts=("spans",)),
@@ -290,6 +298,12 @@ class AdminServer:
         content_type, text = pieces(registry, request.headers.get("Accept", ""))
         return await answers.stream(request, content_type, answers.breathing(text))
 
+    async def _merged(self, request: web.Request) -> web.StreamResponse:
+        answers.query_of(request)
+        own = self._telemetry.exposition(used_only=False, matches=app_metrics.is_not_the_apps)
+        content_type, body = await app_metrics.merged(own, self._app_metrics, request.headers)
+        return await answers.stream(request, content_type, body)
+
     async def _reset(self, _request: web.Request) -> web.StreamResponse:
         self._runtime.reset_counters()
         return answers.ok()
@@ -338,7 +352,7 @@ def _distrusted(request: web.Request, command: Command) -> str | None:
     public name has a dot), or with a cross-site POST (then Origin is another site's). Metrics and readiness, which static
     listeners pass on under any name, tell no secrets.
     """
-    if not command.mutates and request.path in ("/ready", "/stats", "/stats/prometheus"):
+    if not command.mutates and request.path in ("/ready", "/stats", "/stats/merged", "/stats/prometheus"):
         return None
     host = request.headers.get("Host", "")
     name = host.rpartition(":")[0] if not host.endswith("]") and ":" in host else host

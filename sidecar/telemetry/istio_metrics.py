@@ -70,11 +70,13 @@ _NAMED_AFTER_ROUTE: Final = {"block_all": BLACKHOLE_CLUSTER, "allow_any": PASSTH
 
 
 class RequestSeries:
-    """The cells of one set of request labels: a count, and buckets (the last is +Inf) and sums of three histograms."""
+    """The cells of one set of request labels: a count, and buckets (the last is +Inf) and sums of three histograms.
+    `exemplars` has the last sampled request of each bucket of the duration; None while there is none."""
 
     __slots__ = (
         "duration",
         "duration_sum",
+        "exemplars",
         "labels",
         "received",
         "received_sum",
@@ -92,6 +94,7 @@ class RequestSeries:
         self.requests = 0
         self.duration = [0] * (len(BUCKETS) + 1)
         self.duration_sum = 0.0
+        self.exemplars: dict[int, Exemplar] | None = None
         self.received = [0] * (len(BUCKETS) + 1)
         self.received_sum = 0
         self.sent = [0] * (len(BUCKETS) + 1)
@@ -101,6 +104,17 @@ class RequestSeries:
 
     def pairs(self) -> Labels:
         return tuple(zip(REQUEST_LABELS, self.labels, strict=True))
+
+
+class Exemplar:
+    """A request that stands for others, by its trace: `value` in milliseconds, `at` in Unix seconds."""
+
+    __slots__ = ("at", "trace_id", "value")
+
+    def __init__(self, trace_id: str, value: float, at: float) -> None:
+        self.trace_id = trace_id
+        self.value = value
+        self.at = at
 
 
 class TcpSeries:
@@ -142,6 +156,7 @@ class IstioMetrics:
     def __init__(self, node: Node) -> None:
         self.request_series: dict[tuple[str, ...], RequestSeries] = {}
         self.tcp_series: dict[tuple[str, ...], TcpSeries] = {}
+        self.recent: RequestSeries | None = None  # that the last request was counted in
         self.overflow = Counter()  # what was counted as unknown for want of room
         self._sessions: dict[Exchange, _Session] = {}
         self._own = from_node(node)
@@ -164,6 +179,7 @@ class IstioMetrics:
             series = known.get(key)
             if series is None:
                 series = known[key] = self._find(known, exchange, outbound, grpc)
+            self.recent = series
             series.requests += 1
             milliseconds = (now - exchange.started) * 1000
             series.duration[bisect_left(BUCKETS, milliseconds)] += 1
@@ -213,6 +229,15 @@ class IstioMetrics:
             session.series.closed += 1
 
         return opened, closed
+
+    def exemplify(self, trace_id: str, milliseconds: float, at: float) -> None:
+        """The request that was just counted was sampled."""
+        series = self.recent
+        if series is None:
+            return
+        if series.exemplars is None:
+            series.exemplars = {}
+        series.exemplars[bisect_left(BUCKETS, milliseconds)] = Exemplar(trace_id, milliseconds, at)
 
     def report_sessions(self) -> None:
         """Counts what TCP sessions that live have moved since the last call."""

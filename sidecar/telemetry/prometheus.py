@@ -7,7 +7,7 @@ themselves, ten times as fast. It does so bit by bit, so that whoever answers a 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from itertools import accumulate, islice
 
 from prometheus_client import CollectorRegistry
@@ -17,7 +17,7 @@ from prometheus_client.registry import Collector
 from prometheus_client.samples import Sample
 
 from sidecar.telemetry.cells import BUCKETS, Counter, Gauge, Histogram
-from sidecar.telemetry.istio_metrics import IstioMetrics, RequestSeries, TcpSeries
+from sidecar.telemetry.istio_metrics import Exemplar, IstioMetrics, RequestSeries, TcpSeries
 from sidecar.telemetry.registry import Cell, Family, Labels, Stats
 
 # Lines rendered between two breaths: about a millisecond of work.
@@ -29,11 +29,19 @@ _BUCKET = tuple(f'le="{bound}"}} ' for bound in _LE)
 
 
 class Points:
-    """One series as a scrape sees it. `value` is a number, or for a histogram (cumulative buckets with +Inf's, sum)."""
+    """One series as a scrape sees it. `value` is a number, or for a histogram (cumulative buckets with +Inf's, sum);
+    `exemplars` are those of some of its buckets, by their number."""
 
-    __slots__ = ("labels", "text", "value")
+    __slots__ = ("exemplars", "labels", "text", "value")
 
-    def __init__(self, labels: Callable[[], Labels], text: str, value: float | tuple[list[int], float]) -> None:
+    def __init__(
+        self,
+        labels: Callable[[], Labels],
+        text: str,
+        value: float | tuple[list[int], float],
+        exemplars: Mapping[int, Exemplar] | None = None,
+    ) -> None:
+        self.exemplars = exemplars
         self.labels = labels
         self.text = text
         self.value = value
@@ -80,15 +88,20 @@ class CellMetric(Metric):
         for points in self.points:
             text, value = points.text, points.value
             if isinstance(value, tuple):
-                yield _histogram_text(name, text, *value)
+                yield _histogram_text(name, text, *value, points.exemplars if openmetrics else None)
             else:
                 yield f"{name}{{{text}}} {value}\n" if text else f"{name} {value}\n"
 
 
-def _histogram_text(name: str, text: str, buckets: list[int], total: float) -> str:
+def _histogram_text(
+    name: str, text: str, buckets: list[int], total: float, exemplars: Mapping[int, Exemplar] | None
+) -> str:
     start = f"{name}_bucket{{{text}," if text else f"{name}_bucket{{"
     braced = f"{{{text}}}" if text else ""
     lines = [f"{start}{bound}{count}\n" for bound, count in zip(_BUCKET, buckets, strict=True)]
+    for at, exemplar in (exemplars or {}).items():
+        mark = f' # {{trace_id="{exemplar.trace_id}"}} {exemplar.value:.6g} {exemplar.at:.3f}'
+        lines[at] = f"{lines[at][:-1]}{mark}\n"
     return f"{''.join(lines)}{name}_sum{braced} {total}\n{name}_count{braced} {buckets[-1]}\n"
 
 
@@ -155,7 +168,11 @@ class IstioCollector(Collector):
     def collect(self) -> Iterator[CellMetric]:
         requests = list(self._metrics.request_series.values())
         yield _requests("istio_requests_total", "counter", requests, lambda series: series.requests)
-        yield _requests("istio_request_duration_milliseconds", "histogram", requests, _duration)
+        yield CellMetric(
+            "istio_request_duration_milliseconds",
+            "histogram",
+            (Points(series.pairs, series.text, _duration(series), series.exemplars) for series in requests),
+        )
         yield _requests("istio_request_bytes", "histogram", requests, _received)
         yield _requests("istio_response_bytes", "histogram", requests, _sent)
         calls = [series for series in requests if series.request_messages or series.response_messages]

@@ -59,7 +59,8 @@ JOINED_RESPONSE: Final = 22
 PATH: Final = 23
 FIRST_PATH: Final = 24
 REQUEST_ID: Final = 25
-START_TIME: Final = 26
+TRACE_ID: Final = 26
+START_TIME: Final = 27
 
 _COMMANDS: Final = {
     "%REQ(:AUTHORITY)%": AUTHORITY,
@@ -85,6 +86,7 @@ _COMMANDS: Final = {
     "%DOWNSTREAM_REMOTE_ADDRESS%": REMOTE,
     "%REQUESTED_SERVER_NAME%": SERVER_NAME,
     "%START_TIME%": START_TIME,
+    "%TRACE_ID%": TRACE_ID,
 }
 
 
@@ -228,6 +230,8 @@ def _octets(exchange: Exchange, command: int, header: bytes) -> bytes | None:
         return exchange.method or None
     if command == REQUEST_ID:
         return exchange.request_id or _value(exchange.headers, b"x-request-id")
+    if command == TRACE_ID:
+        return exchange.trace.trace_id if exchange.trace is not None else None
     if command == JOINED_REQUEST:
         return joined(exchange.headers, header)
     if command == JOINED_RESPONSE:

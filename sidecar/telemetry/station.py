@@ -123,7 +123,10 @@ class Telemetry:
         tracer = self._tracers.get((tracing, direction))
         if tracer is None:
             spans = Spans(self._exporter(tracing), self.spans.recent)
-            tracer = self._tracers[tracing, direction] = Tracer(tracing, self.node, direction, spans, clock=self._clock)
+            exemplify = None if direction is Direction.UNSPECIFIED else self.istio.exemplify
+            tracer = self._tracers[tracing, direction] = Tracer(
+                tracing, self.node, direction, spans, exemplify=exemplify, clock=self._clock
+            )
         return tracer
 
     def _logs(self, config: Hcm | TcpProxy, log_type: str) -> list[Observer]:

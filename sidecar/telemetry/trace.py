@@ -91,7 +91,8 @@ class Chance:
 
 
 class Tracer:
-    """Tracing of one connection manager."""
+    """Tracing of one connection manager. `exemplify` is told the trace, milliseconds and Unix time of sampled requests
+    that the metrics have just counted."""
 
     def __init__(
         self,
@@ -100,6 +101,7 @@ class Tracer:
         direction: Direction,
         spans: Spans,
         *,
+        exemplify: Callable[[str, float, float], None] | None = None,
         clock: Clock | None = None,
         rng: random.Random | None = None,
     ) -> None:
@@ -108,6 +110,7 @@ class Tracer:
         self._kind = SERVER if self._inbound else CLIENT
         self._operation = "ingress" if self._inbound else "egress"
         self._spans = spans
+        self._exemplify = exemplify
         self._clock = clock or SystemClock()
         self._rng = rng or random.Random()
         self._ids = RandomIds()
@@ -235,6 +238,8 @@ class Tracer:
                 error=status == 0 or status >= 500,
             )
         )
+        if self._exemplify is not None:
+            self._exemplify(context.trace_id.decode(), (now - exchange.started) * 1000, now + offset)
 
     def _name(self, exchange: Exchange, context: TraceContext) -> str:
         """The peer's name for it, else the route's, else the direction."""

@@ -92,4 +92,4 @@ def mesh(plane: ControlPlane, *words: str) -> str:
 def test_another_proxy_cannot_ask(tmp_path: Path) -> None:
     words = ["run", "--service", "a", "--port", "80", "--probe-tcp", "", "--proxy", "envoy", "--", "true"]
     done = subprocess.run([*MESH, *words], capture_output=True, text=True, timeout=60)
-    assert done.returncode == 2 and "--probe options need our sidecar" in done.stderr
+    assert done.returncode == 2 and "--probe and --app-metrics need our sidecar" in done.stderr

@@ -92,3 +92,24 @@ def test_help_tells_what_becomes_of_options_that_are_left_out(mesh: Mesh) -> Non
     assert "a free one" in mesh("bootstrap", "--help").out
     assert "(SERVICE-VERSION)" in mesh("run", "--help").out
     assert "(never)" in mesh("demo", "--help").out
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("/metrics", ":9080/metrics"),
+        ("9100/m", ":9100/m"),
+        (":9100", ":9100/metrics"),
+        ("http://127.0.0.1:9100/a", ":9100/a"),
+        ("", ""),
+    ],
+)
+def test_where_the_app_has_metrics(text: str, expected: str) -> None:
+    made = node(Workload("a", ports=("80:9080",), address="127.0.1.9", app_metrics=text))
+    assert made.app_metrics == expected
+    assert Node.from_xds(made.id, made.to_xds()["metadata"]).app_metrics == expected
+
+
+def test_metrics_of_another_machine_are_not_the_apps() -> None:
+    with pytest.raises(CliError, match=r"--app-metrics http://10\.0\.0\.1:9100/a: expected"):
+        node(Workload("a", address="127.0.1.9", app_metrics="http://10.0.0.1:9100/a"))

@@ -137,3 +137,26 @@ def test_somebody_elses_collector_is_shown_too(registry: CollectorRegistry) -> N
     Gauge("other", "Not ours.", registry=registry).set(3)
     assert "other 3.0\n" in text(registry)
     assert text(registry, "application/openmetrics-text; version=1.0.0").count("# EOF") == 1
+
+
+def test_a_bucket_shows_the_trace_of_its_last_sampled_request_to_who_asks_for_openmetrics(
+    registry: CollectorRegistry,
+) -> None:
+    metrics = IstioMetrics(node())
+    registry = CollectorRegistry()
+    registry.register(IstioCollector(metrics))
+    record = metrics.requests(Direction.OUTBOUND)
+    for trace_id, seconds in (("a" * 32, 0.003), ("b" * 32, 0.004), ("c" * 32, 4_000)):
+        record(exchange(), CLOCK_START + seconds)
+        metrics.exemplify(trace_id, seconds * 1000, 1_700_000_000.5)
+    record(exchange(), CLOCK_START + 0.06)  # not sampled
+    families = parse_openmetrics(text(registry, "application/openmetrics-text; version=1.0.0"))
+    samples = [sample for family in families for sample in family.samples if sample.exemplar is not None]
+    assert {sample.name for sample in samples} == {"istio_request_duration_milliseconds_bucket"}
+    found = {
+        each.labels["le"]: (each.exemplar.labels["trace_id"], each.exemplar.value, float(each.exemplar.timestamp))
+        for each in samples
+        if each.exemplar is not None
+    }
+    assert found == {"5": ("b" * 32, 4.0, 1_700_000_000.5), "+Inf": ("c" * 32, 4_000_000.0, 1_700_000_000.5)}
+    assert " # {" not in text(registry)

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from mesh.access_log import ISTIO_JSON
 from sidecar.http.response_flags import Flag
 from sidecar.telemetry.formatter import compile_json
+from sidecar.telemetry.propagation import TraceContext
 from sidecar.telemetry.quick_line import quick_json
 from tests.unit.sidecar.telemetry.exchanges import CLOCK_START, clock, exchange
 
@@ -45,6 +46,7 @@ headers = st.lists(
     flags=st.integers(0, max(Flag) * 2 - 1),
     status=st.integers(0, 999),
     bytes_sent=st.integers(0, 10**12),
+    trace=st.none() | st.just(TraceContext(b"4bf92f3577b34da6a3ce929d0e0e4736", b"00f067aa0ba902b7", b"", True)),
 )
 def test_it_writes_what_the_generated_function_writes(**changes: Any) -> None:
     generated = compile_json(FIELDS, clock())
@@ -73,7 +75,7 @@ def test_what_is_not_there_is_null() -> None:
         {"a": "%REQ(A?B)%"},
         {"a": "%REQ(Host)%"},
         {"a": "%START_TIME(%s)%"},
-        {"a": "%TRACE_ID%"},
+        {"a": "%SPAN_ID%"},
         {},
     ],
 )

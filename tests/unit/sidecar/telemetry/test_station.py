@@ -49,6 +49,17 @@ async def test_a_finished_exchange_reaches_metrics_log_and_spans(telemetry: Tele
     assert len(telemetry.spans.recent) == 1
 
 
+async def test_only_sampled_requests_stand_for_others(telemetry: Telemetry) -> None:
+    account(telemetry, hcm(tracing=Tracing(random_chance=0)), Direction.OUTBOUND)
+    (series,) = telemetry.istio.request_series.values()
+    assert series.exemplars is None
+    account(telemetry, hcm(tracing=Tracing()), Direction.OUTBOUND)
+    assert series.exemplars is not None
+    (exemplar,) = series.exemplars.values()
+    assert exemplar.trace_id == telemetry.spans.recent[-1].trace_id
+    assert exemplar.value == pytest.approx(100)
+
+
 async def test_listeners_without_direction_have_no_istio_metrics(telemetry: Telemetry) -> None:
     account(telemetry, hcm(), Direction.UNSPECIFIED)
     assert telemetry.istio.request_series == {}
