@@ -16,6 +16,7 @@ from mesh.clock import Clock, SystemClock
 from mesh.node import Node
 from sidecar.config.model import MILLION, Direction, Tracing
 from sidecar.http.headers import Headers, drop, get, put
+from sidecar.http.local_reply import is_grpc
 from sidecar.http.response_flags import flags_text
 from sidecar.telemetry.propagation import (
     Inherited,
@@ -36,6 +37,9 @@ SERVER: Final = "SERVER"
 
 # Finished spans kept for GET /traces.
 RING_SIZE: Final = 1000
+
+# Unknown, deadline exceeded, resource exhausted, unimplemented, internal, unavailable, data loss.
+_SERVERS_FAULT: Final = frozenset((b"2", b"4", b"8", b"12", b"13", b"14", b"15"))
 
 _OPERATION: Final = b"x-envoy-decorator-operation"
 _B3: Final = frozenset((b"b3", b"x-b3-traceid", b"x-b3-sampled"))
@@ -224,7 +228,7 @@ class Tracer:
         if context is None or not context.sampled:
             return
         offset = self._clock.wall() - self._clock.monotonic()
-        status = exchange.status
+        status, attributes = exchange.status, self._attributes(exchange)
         self._spans.add(
             Span(
                 name=self._name(exchange, context),
@@ -234,8 +238,8 @@ class Tracer:
                 parent_id=context.parent_id.decode(),
                 start=round((exchange.started + offset) * 1e6) * 1000,
                 end=round((now + offset) * 1e6) * 1000,
-                attributes=self._attributes(exchange),
-                error=status == 0 or status >= 500,
+                attributes=attributes,
+                error=status == 0 or status >= 500 or "error" in attributes,
             )
         )
         if self._exemplify is not None:
@@ -276,6 +280,8 @@ class Tracer:
             attributes["retry.count"] = exchange.attempts - 1
         if exchange.status == 0 or exchange.status >= 500:
             attributes["error"] = True
+        if exchange.grpc is not None or is_grpc(exchange.indexed_headers.get(b"content-type")):
+            _add_grpc(exchange, attributes)
         if (client_id := exchange.indexed_headers.get(b"x-client-trace-id")) is not None:
             attributes["guid:x-client-trace-id"] = _text(client_id)
         for tag, name in self._header_tags:
@@ -304,6 +310,26 @@ def _node_attributes(node: Node) -> dict[str, str | int | bool]:
         "istio.namespace": node.namespace,
         "istio.cluster_id": node.cluster_id,
     }
+
+
+def _add_grpc(exchange: Exchange, attributes: dict[str, str | int | bool]) -> None:
+    """Envoy's tags of a gRPC call, and whether its status is the server's fault."""
+    headers, ends = exchange.headers, exchange.response_trailers
+    if get(ends, b"grpc-status") is None:
+        ends = exchange.response_headers
+    attributes["grpc.path"] = _text(exchange.path)
+    attributes["grpc.authority"] = _text(exchange.authority)
+    status = get(ends, b"grpc-status")
+    for tag, value in (
+        ("grpc.content_type", get(headers, b"content-type")),
+        ("grpc.timeout", get(headers, b"grpc-timeout")),
+        ("grpc.status_code", status),
+        ("grpc.message", get(ends, b"grpc-message") if status is not None else None),
+    ):
+        if value is not None:
+            attributes[tag] = _text(value)
+    if status in _SERVERS_FAULT:
+        attributes["error"] = True
 
 
 def _text(value: bytes) -> str:

@@ -39,6 +39,8 @@ def bootstrap(
     hcm: Mapping[str, Any] | None = None,
     cluster: Mapping[str, Any] | None = None,
     filters: tuple[Mapping[str, Any], ...] = (),
+    clusters: tuple[Mapping[str, Any], ...] = (),
+    listener: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
     """One listener, whose requests go to one cluster of one host."""
     line = "%REQ(:PATH)% %PROTOCOL% %RESPONSE_CODE% %RESPONSE_FLAGS% %GRPC_STATUS%\n"
@@ -84,8 +86,8 @@ def bootstrap(
     return {
         "admin": {"address": address(admin)},
         "static_resources": {
-            "listeners": [{"name": "in", "address": address(port), "filter_chains": [chain]}],
-            "clusters": [host],
+            "listeners": [{"name": "in", "address": address(port), "filter_chains": [chain], **(listener or {})}],
+            "clusters": [host, *clusters],
         },
     }
 

@@ -346,3 +346,22 @@ def test_a_span_tells_so_much_of_the_path(length: int | None, shown: int) -> Non
         or not shown
     )
     assert len(str(span.attributes["http.url"])) == len("http://") + len(exchange().authority) + shown
+
+
+@pytest.mark.parametrize(("status", "error"), [(b"0", False), (b"5", False), (b"8", True), (b"14", True)])
+def test_a_grpc_call_tells_its_status(status: bytes, error: bool) -> None:
+    headers = [(b"content-type", b"application/grpc"), (b"grpc-timeout", b"1S"), (b"x-request-id", IDENTITY)]
+    made = exchange(headers=headers, request_id=IDENTITY)
+    made.indexed_headers[b"content-type"] = b"application/grpc"
+    made.response_trailers = [(b"grpc-status", status), (b"grpc-message", b"why")]
+    (span,) = finished(made)
+    told = {key: value for key, value in span.attributes.items() if key.startswith("grpc.")}
+    assert told == {
+        "grpc.path": "/reviews",
+        "grpc.authority": "reviews:9080",
+        "grpc.content_type": "application/grpc",
+        "grpc.timeout": "1S",
+        "grpc.status_code": status.decode(),
+        "grpc.message": "why",
+    }
+    assert span.error is error
