@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-from random import random
 from time import monotonic
 from typing import TYPE_CHECKING, Final
 
 from sidecar.codec import h2_heads
 from sidecar.codec.h2_frames import PREFACE, PROTOCOL_ERROR, REFUSED_STREAM, ProtocolViolation
+from sidecar.codec.h2_keepalive import Keepalives
 from sidecar.codec.h2_outbox import outbox
 from sidecar.codec.h2_session import Session
 from sidecar.codec.h2_stream import H2Stream
@@ -25,7 +25,6 @@ if TYPE_CHECKING:
 _LAST_NUMBER: Final = (1 << 31) - 1
 # How many streams a host takes for all we know, until it has said.
 _UNTIL_SETTLED: Final = 100
-_PING: Final = b"asyncmsh"
 # How long a host has to take the reason for the end.
 _LINGER: Final = 1.0
 
@@ -66,7 +65,7 @@ class ClientConnection(Session):
         self._retired = False
         self._closing = False
         self._idle_since = 0.0
-        self._ping: asyncio.TimerHandle | None = None
+        self._keepalives: Keepalives | None = None
         self._linger: asyncio.TimerHandle | None = None
         self._received: Counter = pool.stats.upstream_cx_rx_bytes_total
         self._sent: Counter = pool.stats.upstream_cx_tx_bytes_total
@@ -83,11 +82,13 @@ class ClientConnection(Session):
             self._deadlines.add(self)
         self._put(PREFACE)
         self.begin()
-        if self.options.keepalive.interval:
-            self._ping = self._loop.call_later(self._until_ping(), self._keep_alive)
+        if self.options.keepalive.timeout:
+            self._keepalives = Keepalives(self, self.options.keepalive, self._loop)
 
     def data_received(self, data: bytes) -> None:
         self._received.value += len(data)
+        if self._keepalives is not None:
+            self._keepalives.heard()
         box = self._outbox
         box.begin()
         try:
@@ -102,8 +103,8 @@ class ClientConnection(Session):
     def connection_lost(self, error: Exception | None) -> None:
         self.lost = True
         self._deadlines.remove(self)
-        if self._ping is not None:
-            self._ping.cancel()
+        if self._keepalives is not None:
+            self._keepalives.cancel()
         if self._linger is not None:
             self._linger.cancel()
         self._closing = True
@@ -157,6 +158,8 @@ class ClientConnection(Session):
     def number(self, stream: ClientStream) -> None:
         """The stream's request is about to be sent."""
         self._taken -= 1
+        if self._keepalives is not None:
+            self._keepalives.before_stream()
         stream.number = self._next_number
         self._next_number += 2
         self.streams[stream.number] = stream
@@ -213,23 +216,12 @@ class ClientConnection(Session):
         old = self.opened + self._max_duration if self._max_duration and not self._retired else NEVER
         self.deadline = min(idle, old)
 
-    def _keep_alive(self) -> None:
-        """A PING; if it is not answered in time the host is gone, whatever TCP thinks."""
-        self.send_ping(_PING)
-        self._ping = self._loop.call_later(self.options.keepalive.timeout, self._no_answer)
-
-    def _no_answer(self) -> None:
-        self._end()
-
     def on_pong(self, data: bytes) -> None:
-        if self._ping is not None and data == _PING:
-            self._ping.cancel()
-            self._ping = self._loop.call_later(self._until_ping(), self._keep_alive)
+        if self._keepalives is not None:
+            self._keepalives.answered(data)
 
-    def _until_ping(self) -> float:
-        """Connections that were made together do not ask together."""
-        keepalive = self.options.keepalive
-        return keepalive.interval * (1.0 + keepalive.jitter * random())
+    def on_silence(self) -> None:
+        self._end()
 
     # ── the session's side ────────────────────────────────────────────────────────────────────────────────────────────
 

@@ -20,6 +20,7 @@ from sidecar.codec.h2_frames import (
     STREAM_CLOSED,
     ProtocolViolation,
 )
+from sidecar.codec.h2_keepalive import Keepalives
 from sidecar.codec.h2_outbox import outbox
 from sidecar.codec.h2_session import Session
 from sidecar.codec.h2_stream import H2Stream
@@ -211,6 +212,7 @@ class ServerConnection(Session):
         self._idle_since = 0.0
         self._finished = 0  # streams
         self._premature = 0
+        self._keepalives: Keepalives | None = None
         self._received = self.stats.downstream_cx_rx_bytes_total
         self._sent = self.stats.downstream_cx_tx_bytes_total
 
@@ -234,6 +236,8 @@ class ServerConnection(Session):
         self.remote = address_of(transport.get_extra_info("peername"))
         self.own = address_of(transport.get_extra_info("sockname"))
         self.local = self._redirected or self.own
+        if self.options.keepalive.timeout:
+            self._keepalives = Keepalives(self, self.options.keepalive, self.manager.loop)
 
     def data_received(self, data: bytes) -> None:
         self._received.value += len(data)
@@ -242,6 +246,8 @@ class ServerConnection(Session):
     def _take(self, data: bytes) -> None:
         if self._closing:
             return
+        if self._keepalives is not None:
+            self._keepalives.heard()
         if self._preface:
             data = self._take_preface(data)
             if not data:
@@ -271,6 +277,8 @@ class ServerConnection(Session):
 
     def _lost(self, detail: str) -> None:
         self._gone = self._closing = True
+        if self._keepalives is not None:
+            self._keepalives.cancel()
         in_use = bool(self.streams)
         self.end_streams(detail)
         self.manager.closed(self, monotonic() - self._opened, in_use=in_use)
@@ -471,6 +479,14 @@ class ServerConnection(Session):
 
     def end_soon(self) -> None:
         self._say_last()
+
+    def on_pong(self, data: bytes) -> None:
+        if self._keepalives is not None:
+            self._keepalives.answered(data)
+
+    def on_silence(self) -> None:
+        self.http2_stats.keepalive_timeout.value += 1
+        self.cut_off("downstream_local_disconnect(http2_ping_timeout)")
 
     def cut_off(self, detail: str) -> None:
         self.ended_here = True

@@ -137,6 +137,10 @@ class Session:
     def on_pong(self, data: bytes) -> None:
         """The peer has answered our PING."""
 
+    def on_silence(self) -> None:
+        """The peer is not there any more."""
+        raise NotImplementedError
+
     def on_violation(self, violation: ProtocolViolation) -> None:
         """The connection has ended by it; what explains it stands in `out`."""
         raise NotImplementedError

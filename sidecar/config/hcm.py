@@ -69,7 +69,7 @@ def hcm(reader: Reader) -> Hcm:
         drain_timeout=reader.seconds("drain_timeout", 5.0),
         upgrades=_upgrades(reader),
         codec=reader.enum("codec_type"),
-        http2=http2_options(reader.child("http2_protocol_options"), downstream=True),
+        http2=http2_options(reader.child("http2_protocol_options")),
         local_replies=local_replies(reader.child("local_reply_config")),
         **_head_rules(reader),
         **_log_options(reader),

@@ -11,8 +11,8 @@ from sidecar.config.reader import Reader
 _NAMED_SETTINGS: Final = {1: "hpack_table_size", 2: "", 3: "max_concurrent_streams", 4: "initial_stream_window_size"}
 
 
-def http2_options(reader: Reader | None, *, downstream: bool = False) -> Http2:
-    """Envoy's defaults where nothing is said. PINGs of ours are for connections to hosts: `downstream` has none."""
+def http2_options(reader: Reader | None) -> Http2:
+    """Envoy's defaults where nothing is said."""
     default = Http2()
     if reader is None:
         return default
@@ -42,7 +42,7 @@ def http2_options(reader: Reader | None, *, downstream: bool = False) -> Http2:
         ),
         stream_error_on_invalid_http_message=reader.flag("override_stream_error_on_invalid_http_message", invalid),
         custom_settings=_custom(reader),
-        keepalive=Keepalive() if downstream else _keepalive(reader.child("connection_keepalive")),
+        keepalive=_keepalive(reader.child("connection_keepalive")),
     )
 
 
@@ -62,11 +62,12 @@ def _custom(reader: Reader) -> tuple[tuple[int, int], ...]:
 def _keepalive(reader: Reader | None) -> Keepalive:
     if reader is None:
         return Keepalive()
-    interval, timeout = reader.seconds("interval"), reader.seconds("timeout")
-    if interval and not timeout:
-        reader.problem("is required with interval", "timeout")
+    timeout = reader.seconds("timeout")
+    if not timeout:
+        reader.problem("is required", "timeout")
     return Keepalive(
-        interval=interval,
+        interval=reader.seconds("interval"),
         timeout=timeout,
         jitter=reader.percent("interval_jitter", 15.0) / 100,
+        idle_interval=reader.seconds("connection_idle_interval"),
     )

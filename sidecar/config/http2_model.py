@@ -7,11 +7,13 @@ from dataclasses import dataclass, field
 
 @dataclass(frozen=True, slots=True)
 class Keepalive:
-    """PINGs of ours: a connection whose peer does not answer one in time is over. Seconds, 0.0 for none."""
+    """PINGs of ours: a connection whose peer does not answer one in time is over. Seconds; without a `timeout` there are
+    none, `idle_interval` is the silence that a new stream to a host asks about."""
 
     interval: float = 0.0
     timeout: float = 0.0
     jitter: float = 0.15  # up to this share of the interval is added to it each time
+    idle_interval: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)

@@ -42,6 +42,7 @@ MODULES: Final = (
     "sidecar.codec.h2_floods",
     "sidecar.codec.h2_frames",
     "sidecar.codec.h2_heads",
+    "sidecar.codec.h2_keepalive",
     "sidecar.codec.h2_outbox",
     "sidecar.codec.h2_server",
     "sidecar.codec.h2_session",

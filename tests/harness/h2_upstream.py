@@ -75,11 +75,16 @@ class Close:
 
 
 @dataclass(frozen=True, slots=True)
+class IgnorePings:
+    """From here on PINGs on this connection get no answer."""
+
+
+@dataclass(frozen=True, slots=True)
 class EchoBody:
     """Sends back what comes, as it comes, to its end."""
 
 
-Step = AwaitBody | Head | Body | Trailers | ResetStream | GoAway | Raw | Pause | Close | EchoBody
+Step = AwaitBody | Head | Body | Trailers | ResetStream | GoAway | Raw | Pause | Close | EchoBody | IgnorePings
 Plan = Sequence[Step]
 EMPTY_MESSAGE = b"\0\0\0\0\0"
 GRPC_HEAD = Head(200, (("content-type", "application/grpc"),))
@@ -222,6 +227,8 @@ class _Connection(Wire):
                     await asyncio.sleep(seconds)
                 case Close():
                     self._writer.close()
+                case IgnorePings():
+                    self.answers_pings = False
                 case EchoBody():
                     await self._echo(message)
 

@@ -81,8 +81,10 @@ class Message:
 class Wire:
     """One end of a connection. It acknowledges SETTINGS and PING and, unless `credit` is off, gives back what it read."""
 
-    def __init__(self, *, credit: bool = True) -> None:
+    def __init__(self, *, credit: bool = True, answers_pings: bool = True) -> None:
         self.credit = credit
+        self.answers_pings = answers_pings
+        self.pinged = False
         self.frames: list[Frame] = []  # everything received
         self.messages: dict[int, Message] = {}
         self.goaway: Frame | None = None
@@ -161,7 +163,9 @@ class Wire:
                     self.settings[int.from_bytes(key)] = int.from_bytes(value)
                 self.send(Frame(SETTINGS, ACK))
             case 6 if not frame.flags & ACK:
-                self.send(Frame(PING, ACK, 0, frame.payload))
+                self.pinged = True
+                if self.answers_pings:
+                    self.send(Frame(PING, ACK, 0, frame.payload))
             case 6:
                 self.pongs += 1
             case 7:
@@ -239,10 +243,11 @@ class H2Client(Wire):
         address: str = "127.0.0.1",
         *,
         credit: bool = True,
+        answers_pings: bool = True,
         settings: dict[int, int] | None = None,
         preface: bytes = PREFACE,
     ) -> None:
-        super().__init__(credit=credit)
+        super().__init__(credit=credit, answers_pings=answers_pings)
         self._address, self._port = address, port
         self._settings = settings or {}
         self._preface = preface

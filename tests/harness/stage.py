@@ -91,6 +91,9 @@ class ManualLoop:
         self._numbers = itertools.count()
         self._soon: deque[tuple[Callable[..., object], tuple[Any, ...]]] = deque()
 
+    def time(self) -> float:
+        return self.now
+
     def call_later(self, delay: float, act: Callable[..., object], *args: Any) -> Timer:
         timer = Timer(act, args)
         heapq.heappush(self._timers, (self.now + delay, next(self._numbers), timer))

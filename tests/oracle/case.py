@@ -119,8 +119,9 @@ class Case:
     when the response does not end it), `wait` (watches for a while) or `skip`. `faults` are the numbers in `tests/faults.md`
     of those that the case keeps from coming back.
 
-    With `h2` the client speaks HTTP/2, with these SETTINGS, and gives credit for what it reads unless `h2_credit` is off;
-    `h2_script` is what the endpoint `h2up` does, which speaks it, too (`H2_UP` is a cluster of it)."""
+    With `h2` the client speaks HTTP/2, with these SETTINGS, gives credit for what it reads unless `h2_credit` is off, and
+    answers PINGs unless `h2_pongs` is; `h2_script` is what the endpoint `h2up` does, which speaks it, too (`H2_UP` is a
+    cluster of it)."""
 
     name: str
     request: bytes = b""
@@ -150,6 +151,7 @@ class Case:
     h2_script: Sequence[H2Plan] = ()
     h2_settings: Mapping[int, int] = field(default_factory=dict)
     h2_credit: bool = True
+    h2_pongs: bool = True
     faults: Sequence[int] = ()
 
     @property

@@ -109,6 +109,7 @@ DIFFERENCES: tuple[Difference, ...] = (
             "grpc_deadline_without_a_most",
             "grpc_deadline_none",
             "h2_time_out",
+            "h2_ping_not_answered_in_a_request",
         )
     ),
     Difference(

@@ -89,7 +89,11 @@ def _ended(client: H2Client) -> str:
 
 def flat_client(client: H2Client) -> Flat:
     """What the client got. RST_STREAM and GOAWAY count by their codes."""
-    flat: Flat = {"h2.goaway": client.goaway.code if client.goaway is not None else None, "h2.pongs": client.pongs}
+    flat: Flat = {
+        "h2.goaway": client.goaway.code if client.goaway is not None else None,
+        "h2.pongs": client.pongs,
+        "h2.pinged": client.pinged,
+    }
     for stream, message in sorted(client.messages.items()):
         if message.headers or message.reset is not None:
             _message(flat, f"h2[{stream}]", message, FIRST_TIMEOUT_STEP_MS)

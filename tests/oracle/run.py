@@ -138,7 +138,9 @@ class Side:
 
     async def _http2(self, case: Case, port: int, seen: Observation) -> tuple[str, int, int]:
         """The client's address, whether another request was made, and how many were answered."""
-        async with H2Client(port, credit=case.h2_credit, settings=dict(case.h2_settings)) as client:
+        async with H2Client(
+            port, credit=case.h2_credit, answers_pings=case.h2_pongs, settings=dict(case.h2_settings)
+        ) as client:
             await h2_run.perform(case, client, (self._h2up, self._up, self._second))
             seen.end, probed = await h2_run.finish(case, client)
         seen.more |= h2_run.flat_client(client)

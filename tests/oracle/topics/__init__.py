@@ -24,6 +24,7 @@ from tests.oracle.topics import (
     h2_grpc,
     h2_heads,
     h2_health_checks,
+    h2_keepalive,
     h2_pairs,
     hashing,
     head_rules,
@@ -111,6 +112,7 @@ TOPICS: dict[str, tuple[Case, ...]] = {
     "h2_heads": h2_heads.CASES,
     "h2_frames": h2_frames.CASES,
     "h2_grpc": h2_grpc.CASES,
+    "h2_keepalive": h2_keepalive.CASES,
     "h2_health_checks": h2_health_checks.CASES,
     "h2_pairs": h2_pairs.CASES,
 }

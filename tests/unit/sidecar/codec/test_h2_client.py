@@ -138,6 +138,30 @@ async def test_only_our_own_ping_comes_back_as_a_sign_of_life(loop: ManualLoop) 
     assert wire.lost
 
 
+async def test_whatever_comes_puts_off_the_end(loop: ManualLoop) -> None:
+    _, wire = connected(loop, Http2(keepalive=Keepalive(5.0, 2.0, 0.0)))
+    loop.advance(6.0)
+    wire.sends(frames.window_update(0, 1))
+    loop.advance(1.9)
+    assert not wire.lost
+    loop.advance(0.2)
+    assert wire.lost
+
+
+async def test_a_stream_after_a_silence_is_preceded_by_a_ping(loop: ManualLoop) -> None:
+    client, wire = connected(loop, Http2(keepalive=Keepalive(0.0, 2.0, 0.0, idle_interval=10.0)))
+    ask(client.take(), Stream(), end=False)
+    loop.run_ready()
+    assert kinds(wire) == [frames.HEADERS]
+    loop.advance(10.0)
+    for expected in ([frames.PING, frames.HEADERS], [frames.HEADERS]):  # one is out at a time
+        ask(client.take(), Stream(), end=False)
+        loop.run_ready()
+        assert kinds(wire) == expected
+    loop.advance(2.1)
+    assert wire.lost
+
+
 async def test_an_exception_while_reading_leaves_the_other_connections_their_flush(
     loop: ManualLoop, monkeypatch: pytest.MonkeyPatch
 ) -> None:

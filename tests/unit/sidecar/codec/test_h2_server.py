@@ -7,6 +7,7 @@ from typing import Any
 from sidecar.codec import h2_frames as frames
 from sidecar.codec.h2_frames import PREFACE, frame
 from sidecar.codec.h2_server import ServerConnection
+from sidecar.config.http2_model import Http2, Keepalive
 from sidecar.config.model import DirectResponse, PathMatch, Route, RouteMatch
 from tests.harness.stage import ManualLoop, Stage, Wire, hcm
 from tests.unit.sidecar.codec.test_h2_session import headers, parsed
@@ -93,3 +94,29 @@ async def test_a_client_that_does_not_take_the_reason_is_cut_off(loop: ManualLoo
     assert not wire.lost
     await stage.advance(1.2)
     assert wire.lost
+
+
+PINGED = Http2(keepalive=Keepalive(5.0, 2.0, 0.0))
+
+
+async def test_a_client_that_answers_pings_stays(loop: ManualLoop) -> None:
+    _, wire, stage = connected(loop, http2=PINGED)
+    for _ in range(3):
+        await stage.advance(5.1)
+        ((kind, _, _, data),) = parsed(wire.received())
+        assert kind == frames.PING
+        wire.sends(frame(frames.PING, frames.ACK, 0, data))
+    assert not wire.lost
+
+
+async def test_a_client_that_says_nothing_is_cut_off(loop: ManualLoop) -> None:
+    _, wire, stage = connected(loop, http2=PINGED)
+    wire.sends(headers(1))
+    await stage.advance(6.0)
+    assert not wire.lost
+    await stage.advance(1.2)
+    assert wire.lost
+    assert stage.manager.http2_stats.keepalive_timeout.value == 1
+    wire.received()
+    await stage.advance(10.0)
+    assert wire.received() == b""

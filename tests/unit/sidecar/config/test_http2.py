@@ -65,7 +65,7 @@ def test_the_old_name_of_what_a_bad_message_ends() -> None:
     ("options", "why"),
     [
         ({"allow_metadata": True}, "only false is"),
-        ({"connection_keepalive": {"interval": "1s"}}, "required with interval"),
+        ({"connection_keepalive": {"interval": "1s"}}, "timeout: is required"),
         ({"custom_settings_parameters": [{"identifier": 2, "value": 1}]}, "push is not offered"),
         ({"custom_settings_parameters": [{"identifier": 4, "value": 1}]}, "initial_stream_window_size"),
         (
@@ -79,10 +79,6 @@ def test_refusals(options: dict[str, Any], why: str) -> None:
         compiled(**options)
 
 
-def test_pings_to_clients_are_refused_and_so_is_one_before_a_rested_connection_is_used() -> None:
-    reader = Reader(ParseDict({"connection_keepalive": {"interval": "1s", "timeout": "1s"}}, Http2ProtocolOptions()))
-    http2_options(reader, downstream=True)
-    with pytest.raises(ConfigError, match="connection_keepalive"):
-        reader.finish()
-    with pytest.raises(ConfigError, match="connection_idle_interval"):
-        compiled(connection_keepalive={"interval": "1s", "timeout": "1s", "connection_idle_interval": "3s"})
+def test_pings_ahead_of_streams_alone() -> None:
+    asked = compiled(connection_keepalive={"timeout": "1s", "connection_idle_interval": "3s"}).keepalive
+    assert asked == Keepalive(0.0, 1.0, 0.15, 3.0)

@@ -352,6 +352,7 @@ def test_a_span_tells_so_much_of_the_path(length: int | None, shown: int) -> Non
 def test_a_grpc_call_tells_its_status(status: bytes, error: bool) -> None:
     headers = [(b"content-type", b"application/grpc"), (b"grpc-timeout", b"1S"), (b"x-request-id", IDENTITY)]
     made = exchange(headers=headers, request_id=IDENTITY)
+    made.path = b"/reviews"
     made.indexed_headers[b"content-type"] = b"application/grpc"
     made.response_trailers = [(b"grpc-status", status), (b"grpc-message", b"why")]
     (span,) = finished(made)
