@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from mesh.naming import ADMIN_PORT, HEALTH_PORT, INBOUND_PORT, MERGED_PORT, OUTBOUND_PORT, PROMETHEUS_PORT
-from mesh.node import Node
+from mesh.node import SIDECAR, Node
 
 XDS_CLUSTER = "xds-grpc"
 ADMIN_CLUSTER = "prometheus_stats"  # Istio's name for the admin port as an upstream
@@ -35,8 +35,10 @@ METRICS_DOOR = {
     "/clusters": "/clusters",
     "/logs": "/logs",
     "/traces": "/traces",
+    "/why": "/why",
 }
 MERGED_DOOR = {"/stats/prometheus": "/stats/merged", "/metrics": "/stats/merged"}
+OWN_APP = "own"  # who is told why the proxy itself answered: the workload it belongs to, no stranger
 PORTS_APART = 1000  # between workloads that share one address
 
 
@@ -68,6 +70,8 @@ def bootstrap(node: Node, xds_host: str, xds_port: int, ports: Ports | None = No
     node = replace(node, outbound_port=ports.outbound, inbound_port=ports.inbound)
     xds_node = node.to_xds()
     xds_node["metadata"] |= {"ENVOY_PROMETHEUS_PORT": ports.prometheus, "ENVOY_STATUS_PORT": ports.health}
+    if node.kind == SIDECAR:
+        xds_node["metadata"]["EXPLAIN_REPLIES"] = OWN_APP
     admin = admin_address(node.address)
     door = node.address if is_loopback(node.address) else ("::" if ":" in node.address else "0.0.0.0")
     return {

@@ -30,6 +30,7 @@ from sidecar.config.overload import overload
 from sidecar.config.reader import Reader, plain
 from sidecar.config.references import clusters_of_listener, rds_names
 from sidecar.process.gc_tuning import uncollected
+from sidecar.telemetry.replies import METADATA, OFF, WISHES
 
 _NO_ADS: Final = "comes over ADS, and dynamic_resources has no ads_config"
 _INLINE_FILE: Final = "--config-yaml"
@@ -134,6 +135,9 @@ def _node(reader: Reader | None) -> Mapping[str, Any]:
     if reader is None:
         return {}
     node = plain(reader.message)
+    wish = node.get("metadata", {}).get(METADATA, OFF)
+    if wish not in WISHES:
+        reader.problem(f"{wish!r} is not one of {', '.join(WISHES)}", f"metadata.{METADATA}")
     reader.skip()  # whatever it says of itself goes to the control plane as it is
     return node
 

@@ -16,6 +16,7 @@ from mesh.node import Node
 from mesh.tasks import TaskOwner
 from sidecar.admin import log_levels
 from sidecar.config import model
+from sidecar.explain.reasons import reason
 from sidecar.http.connection_manager import ConnectionManager
 from sidecar.http.stream_context import ManagerContext
 from sidecar.listener.manager import ListenerContext, ListenerManager, ListenerRuntime
@@ -26,7 +27,7 @@ from sidecar.process.drain import DrainPolicy, ServerHealth
 from sidecar.process.hostinfo import memory
 from sidecar.process.overload import OverloadManager, per_process
 from sidecar.process.timers import Deadlines
-from sidecar.telemetry import peer
+from sidecar.telemetry import peer, replies
 from sidecar.telemetry.station import Telemetry
 from sidecar.telemetry.stats import ListenerStats, Stats
 from sidecar.upstream.breaker import StateListener, log_state
@@ -76,6 +77,8 @@ class Runtime:
             address_of=self._first_address,
             log_flush=log_flush_seconds,
             shares_logs=workers > 1,
+            explain=str(bootstrap.node.get("metadata", {}).get(replies.METADATA, "")),
+            reason=lambda exchange, manager: reason(exchange, manager.routes, manager.clusters),
         )
         self._rng = random.Random()
         idle = Deadlines(self.loop, IDLE_TICK)
@@ -104,6 +107,7 @@ class Runtime:
             service_cluster=str(bootstrap.node.get("cluster", "")),
             node_id=str(bootstrap.node.get("id", "")),
             health=self.health,
+            replies=self.telemetry.local_replies.of,
         )
         overload = self._overload_manager()
         context = ListenerContext(

@@ -17,6 +17,7 @@ from mesh.cli.watching import Follow, complain, everybody, live, table
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
+    from mesh.observe.hops import Reasons
     from mesh.observe.log_lines import Record
 
 POLL_SECONDS = 0.5
@@ -42,23 +43,25 @@ class Reader:
     service: str
     wanted: Callable[[Record], bool]
     errors: dict[str, str] = field(default_factory=dict)
+    reasons: Reasons = field(default_factory=dict)  # of replies of the proxies' own among them
     _after: float = 0.0
     _seen: OrderedDict[tuple[str, float, str], None] = field(default_factory=OrderedDict)
 
     def read(self) -> list[Record]:
         from mesh.observe.gather import ask
-        from mesh.observe.log_lines import record
+        from mesh.observe.hops import reasons, records
 
         proxies = [target for target in everybody(self.server) if _is_of(target.pod, self.service)]
         answers = ask(proxies, f"/logs?after={self._after:.6f}")
         self.errors = answers.errors
-        records = [
-            record(pod, line["at"], line["line"]) for pod, answer in answers.found.items() for line in answer["lines"]
-        ]
-        found = [each for each in sorted(records, key=lambda each: (each.start_time, each.at)) if self._is_new(each)]
-        if records:
-            self._after = max(self._after, max(each.at for each in records) - OVERLAP_SECONDS)
-        return [each for each in found if self.wanted(each)]
+        told = records(answers.found)
+        found = [each for each in sorted(told, key=lambda each: (each.start_time, each.at)) if self._is_new(each)]
+        if told:
+            self._after = max(self._after, max(each.at for each in told) - OVERLAP_SECONDS)
+        found = [each for each in found if self.wanted(each)]
+        if any(each.details not in ("", "via_upstream") for each in found):
+            self.reasons = reasons(ask(proxies, "/why").found)
+        return found
 
     def _is_new(self, found: Record) -> bool:
         key = (found.pod, found.at, found.line)
@@ -89,7 +92,7 @@ def logs(
     """
     reader = Reader(server, service, _conditions(status, slower_than, trace, path, method))
     for found in _stream(reader, follow):
-        print(found.line if raw or not found.understood else _line(found), flush=follow)
+        print(found.line if raw or not found.understood else _line(found, reader.reasons), flush=follow)
 
 
 def tap(
@@ -192,10 +195,12 @@ def _is_of(pod: str, service: str) -> bool:
     return not service or pod == service or pod.startswith(f"{service}-")
 
 
-def _line(found: Record) -> str:
+def _line(found: Record, reasons: Reasons) -> str:
     when = found.start_time.partition("T")[2].rstrip("Z") or found.start_time
     arrow = "←" if found.inbound else "→"
-    flags = "" if found.flags == "-" else f" {found.flags} {found.details}"
+    from mesh.observe.hops import reason_of
+
+    flags = "" if found.flags == "-" else f" {found.flags} {reason_of(found, reasons) or found.details}"
     return (
         f"{when} {found.pod} {arrow} {found.status or '-'} {_ms(found.milliseconds)} "
         f"{found.method} {found.authority}{found.path}{flags}"

@@ -31,6 +31,7 @@ from mesh.cli import (
     stat_commands,
     status_command,
     trace_commands,
+    why_command,
     workload_commands,
 )
 from mesh.cli.errors import CliError
@@ -71,6 +72,7 @@ COMMANDS: dict[str, tuple[Callable[..., None], ...]] = {
         workload_commands.services,
         workload_commands.workloads,
         explain_command.explain,
+        why_command.why,
     ),
     WATCH: (
         stat_commands.stat,

@@ -92,11 +92,12 @@ def as_json(explained: Explanation) -> dict[str, Any]:
         "route": explained.route,
         "rule": explained.rule,
         "clusters": dict(explained.clusters),
-        "steps": [_step_json(step) for step in explained.steps],
+        "steps": [step_json(step) for step in explained.steps],
     }
 
 
-def _step_json(step: Step) -> dict[str, Any]:
+def step_json(step: Step) -> dict[str, Any]:
+    """A step as data."""
     found: dict[str, Any] = {"station": step.station, "says": step.says}
     if step.passed is not None:
         found["passed"] = step.passed
@@ -106,7 +107,7 @@ def _step_json(step: Step) -> dict[str, Any]:
         if origin.file:
             found["origin"] |= {"file": origin.file, "line": origin.line}
     if step.steps:
-        found["steps"] = [_step_json(each) for each in step.steps]
+        found["steps"] = [step_json(each) for each in step.steps]
     return found
 
 

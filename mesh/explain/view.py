@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import textwrap
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from mesh.explain.steps import Explanation, Step
 
@@ -14,8 +14,12 @@ MARKS = {True: "√", False: "×", None: " "}
 
 def text(explained: Explanation, width: int = 80) -> list[str]:
     """The steps, one below the other, and what comes of them."""
-    lines = [line for step in explained.steps for line in _step(step, width, 0)]
-    return [*lines, "", *_folded("→ ", explained.outcome, width)]
+    return [*text_of_steps(explained.steps, width), "", *_folded("→ ", explained.outcome, width)]
+
+
+def text_of_steps(steps: Iterable[Step], width: int = 80) -> list[str]:
+    """Steps, one below the other."""
+    return [line for step in steps for line in _step(step, width, 0)]
 
 
 def _step(step: Step, width: int, depth: int) -> Iterator[str]:
@@ -34,4 +38,4 @@ def _folded(head: str, words: str, width: int) -> list[str]:
     room = max(width - len(head), 20)
     lines = textwrap.wrap(words, room, break_on_hyphens=False, break_long_words=True) or [""]
     indent = " " * len(head)
-    return [(head if not number else indent) + line for number, line in enumerate(lines)]
+    return [((head if not number else indent) + line).rstrip() for number, line in enumerate(lines)]

@@ -52,6 +52,7 @@ class Record:
     remote: str = ""
     bytes_received: int = 0
     bytes_sent: int = 0
+    route: str = ""
 
     @property
     def understood(self) -> bool:
@@ -86,6 +87,7 @@ def record(pod: str, at: float, line: str) -> Record:
         values.get("downstream_remote_address", ""),
         _number(values.get("bytes_received", "")),
         _number(values.get("bytes_sent", "")),
+        values.get("route_name", ""),
     )
 
 

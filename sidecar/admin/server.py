@@ -122,6 +122,11 @@ class AdminServer:
                 "the metrics of the app and of the proxy, for Prometheus",
                 parts=("stats", "metrics", "memory"),
             ),
+            "/why": Command(
+                self._why,
+                "the last replies of the proxy's own, with their reasons, oldest first (after)",
+                parts=("replies",),
+            ),
             "/traces": Command(self._traces, "finished spans, newest first (limit, trace_id)", parts=("spans",)),
         }
 
@@ -257,14 +262,14 @@ class AdminServer:
         return await answers.stream(request, answers.JSON, dump)
 
     async def _logs(self, request: web.Request) -> web.StreamResponse:
-        after = answers.query_of(request, "after").get("after", "0")
-        try:
-            since = float(after)
-        except ValueError as error:
-            raise QueryError(f"after={after}: expected Unix seconds") from error
-        lines = self._telemetry.recent_logs(since)
+        lines = self._telemetry.recent_logs(_since(request))
         rows = (dumps({"at": line.at, "line": line.text}) for line in lines)
         return await answers.stream(request, answers.JSON, answers.listing("lines", rows))
+
+    async def _why(self, request: web.Request) -> web.StreamResponse:
+        since = _since(request)
+        rows = (dumps(reply._asdict()) for reply in list(self._telemetry.replies) if reply.at > since)
+        return await answers.stream(request, answers.JSON, answers.listing("replies", rows))
 
     async def _traces(self, request: web.Request) -> web.StreamResponse:
         query = answers.query_of(request, "limit", "trace_id")
@@ -340,6 +345,14 @@ class AdminServer:
     async def _pass(self, _request: web.Request) -> web.StreamResponse:
         self._runtime.fail_health_check(False)
         return answers.ok()
+
+
+def _since(request: web.Request) -> float:
+    after = answers.query_of(request, "after").get("after", "0")
+    try:
+        return float(after)
+    except ValueError as error:
+        raise QueryError(f"after={after}: expected Unix seconds") from error
 
 
 # ── who may ask ───────────────────────────────────────────────────────────────────────────────────────────────────────

@@ -12,6 +12,7 @@ from sidecar.config import model
 from sidecar.process.drain import ServerHealth
 from sidecar.telemetry.log_ring import LogLine
 from sidecar.telemetry.registry import Stats
+from sidecar.telemetry.replies import LocalReply
 from sidecar.telemetry.station import BreakerEvent
 from sidecar.telemetry.trace import Spans
 
@@ -155,6 +156,8 @@ class TelemetryView(Protocol):
     @property
     def breaker_events(self) -> Reversible[BreakerEvent]: ...
     def exposition(self, *, used_only: bool, matches: Callable[[str], object] | None) -> Collector: ...
+    @property
+    def replies(self) -> Sequence[LocalReply]: ...
     def recent_logs(self, after: float) -> list[LogLine]: ...
 
 

@@ -5,6 +5,6 @@ virtual hosts, rules and destinations are chosen by its own matchers. What is ad
 """
 
 from sidecar.explain.given import Call, Given, HostState, messages_of
-from sidecar.explain.way import explain
+from sidecar.explain.way import explain, rules_to
 
-__all__ = ["Call", "Given", "HostState", "explain", "messages_of"]
+__all__ = ["Call", "Given", "HostState", "explain", "messages_of", "rules_to"]

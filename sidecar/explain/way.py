@@ -271,3 +271,29 @@ def _split(shares: tuple[tuple[str, float], ...]) -> str:
     if len(shares) == 1:
         return shares[0][0]
     return ", ".join(f"{name} ({share:.4g} %)" for name, share in ((name, share * 100) for name, share in shares))
+
+
+# ── of what has happened ──────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def rules_to(given: Given, call: Call, cluster: str) -> tuple[Step, ...]:
+    """The rules by which such a call may have come to this cluster, whatever its headers were: a log has few of them."""
+    listener, _, absolute = _listener(given, call)
+    if listener is None:
+        return ()
+    destination = listener.address if absolute else _destination(call)
+    chain, _ = _chain(listener, call, destination)
+    if chain is None or not isinstance(chain.network, Hcm):
+        return ()
+    exchange = exchange_of(call, destination, absolute=absolute)
+    config = chain.network.routes or given.routes(chain.network.rds)
+    if config is None or _head_policy(chain.network, listener).admit(exchange) is not None:
+        return ()
+    host = RouteTable(config, rng=_Sure()).virtual_host(exchange.authority)
+    path = exchange.path.partition(b"?")[0]
+    steps = []
+    for number, route in enumerate(_for_method(host, exchange) if host is not None else (), start=1):
+        action = route.action
+        if isinstance(action, Forward) and route.matches_path(path) and cluster in {c.name for c in action.clusters}:
+            steps.append(Step(f"rule {number}", match_words(route.config.match), True, rule_source(route.config)))
+    return tuple(steps)

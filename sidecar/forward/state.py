@@ -174,6 +174,8 @@ class StreamState(Exchange):
         self._detach()
         self.flags |= flags
         self.details = details
+        if self.manager.replies is not None:
+            headers = self.manager.replies.noted(self, self.manager, status, headers)
         if close or (status == BAD_REQUEST and not self.manager.config.keeps_after_bad_request):
             self.downstream.end_after_this()
         if self.manager.reply_mapper is not None:

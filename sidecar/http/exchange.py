@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 UNCOUNTED: Final = "uncounted"
 # … and under which a reply's body is kept while a format is made of it.
 LOCAL_REPLY_BODY: Final = "local_reply_body"
+# … and the reason of one, in words.
+WHY: Final = "why"
 
 
 EXCHANGE_STATE: Final = (

@@ -35,8 +35,8 @@ Observer = Callable[[Exchange, float], None]
 @dataclass(frozen=True, slots=True)
 class ManagerContext:
     """What all connection managers of a process share. `on_complete` makes, for a connection manager, the observer of its
-    finished exchanges (metrics, logs, spans), `interim` one that logs an exchange in progress under a type of access log;
-    `tracer` is given when tracing is configured."""
+    finished exchanges (metrics, logs, spans), `replies` what notes the reasons of local replies, `interim` one that logs an
+    exchange in progress under a type of access log; `tracer` is given when tracing is configured."""
 
     loop: asyncio.AbstractEventLoop
     clusters: Mapping[str, ClusterRuntime]
@@ -54,6 +54,7 @@ class ManagerContext:
     service_cluster: str = ""  # the cluster of the bootstrap's node
     node_id: str = ""  # its id, as it is written there
     health: ServerHealth = field(default_factory=ServerHealth)
+    replies: Callable[[Direction], Any] | None = None
 
 
 class ProgressObservers:
@@ -104,6 +105,7 @@ class StreamContext:
         self.observers = ProgressObservers(config, context.interim)
         self.reply_mapper = ReplyMapper(config.local_replies, context.rng) if config.local_replies else None
         self.tracer = context.tracer(config, direction)
+        self.replies: Any = context.replies(direction) if context.replies is not None else None
         self.outbound = direction is Direction.OUTBOUND
         self.inbound = direction is Direction.INBOUND
         self.peer_headers = context.peer_headers

@@ -15,6 +15,7 @@ from json import dumps
 from typing import Any
 
 from mesh.clock import Clock
+from sidecar.http.exchange import WHY
 from sidecar.http.head import HOP_HEADERS
 from sidecar.http.headers import Headers
 from sidecar.http.response_flags import flags_text
@@ -326,6 +327,11 @@ def _cut(source: str, length: int | None) -> str:
     return source if length is None else f"v[:{length}] if (v := {source}) is not None else None"
 
 
+def _dynamic_metadata(argument: str, length: int | None) -> Expression:
+    """`mesh:why` is the reason of a local reply; filters here leave nothing else."""
+    return Expression(_cut(f"x.kept({WHY!r})", length) if argument == "mesh:why" else "None", TEXT, True)
+
+
 _PARAMETER_COMMANDS: dict[str, Callable[[Scope, str, int | None], Expression]] = {
     "REQ": _request_header,
     "REQUEST_HEADER": _request_header,
@@ -336,7 +342,7 @@ _PARAMETER_COMMANDS: dict[str, Callable[[Scope, str, int | None], Expression]] =
     "METADATA": _metadata,
     "CLUSTER_METADATA": _owned_metadata("CLUSTER"),
     "UPSTREAM_METADATA": _owned_metadata("UPSTREAM_HOST"),
-    "DYNAMIC_METADATA": lambda _scope, _argument, _length: Expression("None", TEXT, True),
+    "DYNAMIC_METADATA": lambda _scope, argument, length: _dynamic_metadata(argument, length),
     "REQ_WITHOUT_QUERY": _request_header_without_query,
     "COMMON_DURATION": measures.common_duration,
     "TRAILER": measures.trailer,

@@ -29,6 +29,7 @@ from sidecar.telemetry.otlp import OtlpExporter, Transport
 from sidecar.telemetry.process_metrics import ProcessMetrics
 from sidecar.telemetry.prometheus import CellMetric, IstioCollector, Points, StatsCollector
 from sidecar.telemetry.registry import Stats, labels_text
+from sidecar.telemetry.replies import LocalReply, Reason, Replies
 from sidecar.telemetry.semantics import VARIABLE, Names
 from sidecar.telemetry.trace import Span, Spans, Tracer
 
@@ -66,6 +67,8 @@ class Telemetry:
         address_of: Callable[[str], Address | None] = lambda cluster: None,
         log_flush: float = FLUSH_INTERVAL,
         shares_logs: bool = False,
+        explain: str = "",
+        reason: Reason = lambda exchange, _manager: exchange.details,
         clock: Clock | None = None,
     ) -> None:
         self.stats = stats
@@ -82,6 +85,7 @@ class Telemetry:
         self.breaker_changes: dict[tuple[str, str], int] = {}
         self._address_of = address_of
         self._clock = clock or SystemClock()
+        self.local_replies = Replies(node, explain, reason, self._clock.wall)
         self._loop = loop
         self._latch = loop.call_later(LATCH_INTERVAL, self._end_interval)
         self._tracers: dict[tuple[Tracing, Direction], Tracer] = {}
@@ -178,6 +182,11 @@ class Telemetry:
         self.breaker_changes[cluster, state] = self.breaker_changes.get((cluster, state), 0) + 1
 
     # ── for whoever reads ─────────────────────────────────────────────────────────────────────────────────────────────
+
+    @property
+    def replies(self) -> deque[LocalReply]:
+        """The last replies of the proxy's own, with their reasons."""
+        return self.local_replies.recent
 
     def exposition(self, *, used_only: bool, matches: Callable[[str], object] | None) -> Collector:
         """The metrics, or some of them: `matches` decides by Envoy's name of a statistic, or by the

@@ -24,6 +24,7 @@ from sidecar.process.settings import Settings
 from sidecar.runtime import Runtime
 from sidecar.telemetry.log_ring import LogLine
 from sidecar.telemetry.prometheus import CellMetric, Points, StatsCollector
+from sidecar.telemetry.replies import LocalReply
 from sidecar.telemetry.station import BreakerEvent, selected_metrics
 from sidecar.telemetry.trace import Spans
 from sidecar.workers import merge
@@ -244,6 +245,8 @@ class Fleet:
                 self._memory = [each.memory for each in states]
             elif part == "logs":
                 self.telemetry.logs = sorted(line for each in states for line in each.logs)
+            elif part == "replies":
+                self.telemetry.replies = sorted(reply for each in states for reply in each.replies)
 
     # ── the end ───────────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -285,6 +288,7 @@ class FleetTelemetry:
         self.breaker_events: list[BreakerEvent] = []
         self.metrics: list[MetricState] = []
         self.logs: list[LogLine] = []
+        self.replies: list[LocalReply] = []
 
     def recent_logs(self, after: float) -> list[LogLine]:
         return [line for line in self.logs if line.at > after]

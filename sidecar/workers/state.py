@@ -11,6 +11,7 @@ from sidecar.process.hostinfo import memory
 from sidecar.telemetry.log_ring import LogLine
 from sidecar.telemetry.prometheus import CellMetric
 from sidecar.telemetry.registry import Labels, Stat
+from sidecar.telemetry.replies import LocalReply
 from sidecar.telemetry.station import BreakerEvent
 from sidecar.telemetry.trace import Span
 
@@ -127,6 +128,7 @@ class WorkerState:
     breaker_events: list[BreakerEvent] = field(default_factory=list)
     memory: dict[str, str] = field(default_factory=dict)
     logs: list[LogLine] = field(default_factory=list)
+    replies: list[LocalReply] = field(default_factory=list)
 
 
 def take(runtime: Runtime, parts: Iterable[str]) -> WorkerState:
@@ -147,6 +149,8 @@ def take(runtime: Runtime, parts: Iterable[str]) -> WorkerState:
             state.memory = memory()
         elif part == "logs":
             state.logs = telemetry.recent_logs(0.0)
+        elif part == "replies":
+            state.replies = list(telemetry.replies)
     return state
 
 

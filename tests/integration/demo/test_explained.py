@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import re
 
 import pytest
 
+from tests.harness.process import wait_until
 from tests.integration.demo.stack import Demo
 from tests.integration.demo.test_commands import RULES
 
@@ -49,3 +51,50 @@ def test_a_proxy_that_is_not_there(demo: Demo) -> None:
     done = demo.mesh("explain", URL, "--from", "nobody")
     assert done.returncode == 1
     assert "no proxy of nobody is connected" in done.stderr and "productpage-v1" in done.stderr
+
+
+REQUEST_ID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
+
+
+def logged(demo: Demo, *words: str) -> list[str]:
+    """The lines, once there are some: proxies write them in batches."""
+
+    def lines() -> list[str]:
+        return demo.mesh("logs", *words).stdout.splitlines()
+
+    return wait_until(lines, 30, f"logs {words}")
+
+
+def test_20_why_did_this_happen(demo: Demo) -> None:
+    """Of the complaints: why a request that has happened went where it went."""
+    demo.apply((RULES / "reviews-jason-v2.yaml").read_text())
+    demo.apply((RULES / "ratings-abort-jason.yaml").read_text())
+    demo.get(headers={"end-user": "jason"})
+    assert "fault injected, VirtualService default/ratings http[0]" in logged(demo, "reviews-v2", "--status", "500")[-1]
+    raw = logged(demo, "reviews-v2", "--status", "500", "--raw")[-1]
+    found = REQUEST_ID.search(raw)
+    assert found is not None
+    request_id = found[0]
+    wait_until(lambda: len(json.loads(demo.mesh("why", request_id, "-o", "json").stdout)) == 7, 30, "all hops")
+    done = demo.mesh("why", request_id)
+    assert done.returncode == 0, done.stderr
+    stations = [line for line in done.stdout.splitlines() if line[:1].isdigit()]
+    assert stations[0] == "1 istio-ingressgateway" and stations[-1] == "7 reviews-v2"
+    assert "header end-user is 'jason'" in done.stdout
+    assert "VirtualService default/reviews spec.http[0].match[0]" in done.stdout
+    assert done.stdout.count("why           ×") == 1
+    assert "flag          × FI: a fault was injected: an answer" in done.stdout
+    assert max(map(len, done.stdout.splitlines())) <= 80
+
+
+def test_a_request_that_nobody_has_seen(demo: Demo) -> None:
+    done = demo.mesh("why", "no-such-id")
+    assert done.returncode == 1 and "no proxy has logged a request no-such-id" in done.stderr
+
+
+def test_04_a_rule_without_effect_is_seen_in_explain(demo: Demo) -> None:
+    """Of the complaints: a rule is silently ignored. A host that nobody asks for changes nothing, and explain says so."""
+    rule = (RULES / "reviews-jason-v2.yaml").read_text().replace("  - reviews\n  http", "  - reviews.elsewhere\n  http")
+    demo.apply(rule)
+    done = demo.mesh("explain", URL, "--from", "productpage")
+    assert "no VirtualService is for this host, port and caller" in " ".join(done.stdout.split())

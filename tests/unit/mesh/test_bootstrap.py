@@ -57,7 +57,8 @@ def test_only_the_pages_for_machines_are_public() -> None:
         for route in host["routes"]
     ]
     assert [route["match"] for route in routes] == [
-        {"path": path} for path in ("/stats/prometheus", "/breakers", "/clusters", "/logs", "/traces", "/healthz/ready")
+        {"path": path}
+        for path in ("/stats/prometheus", "/breakers", "/clusters", "/logs", "/traces", "/why", "/healthz/ready")
     ]
     assert [route["route"]["prefix_rewrite"] for route in routes] == [
         "/stats/prometheus",
@@ -65,6 +66,7 @@ def test_only_the_pages_for_machines_are_public() -> None:
         "/clusters",
         "/logs",
         "/traces",
+        "/why",
         "/ready",
     ]
 
