@@ -1,8 +1,8 @@
 """Long random dialogues with two clients, all that was said written down in `walks/`: what is sent in which order, what is
 waited for, how far each resource is, and when a publication counts as arrived.
 
-That nothing leads nowhere in any order is `test_push_machine`'s matter; that no word of it changes unnoticed is the matter
-here. `python -m tests.unit.control_plane.ads.test_walks` writes them anew after a change that is meant: read what differs."""
+That nothing leads nowhere in any order is `test_push_machine`'s matter; that no word of it changes unnoticed is
+the matter here. `python -m tests.unit.control_plane.ads.test_walks` writes them anew after a change that is meant: read what differs."""
 
 from __future__ import annotations
 
@@ -163,7 +163,8 @@ class Walk:
             told = [f"{name}={progress.value}{why and f'({why})'}" for name, (progress, why) in how.items()]
             yield f"  {SHORT[url]} {' '.join(told)}"
             status = type_status(side.core, url, 1000.0)
-            yield f"    {SHORT[url]} {status.state} {status.version} {status.acked} {status.error} {status.pushed_at} {status.acked_at}"
+            times = f"{status.pushed_at} {status.acked_at}"
+            yield f"    {SHORT[url]} {status.state} {status.version} {status.acked} {status.error} {times}"
         yield self.told()
 
     def told(self) -> str:
@@ -189,7 +190,8 @@ def _said(request: Request) -> str:
     kind = SHORT.get(request.type_url, request.type_url)
     if isinstance(request, SotwRequest):
         return f"{kind} {' '.join(request.names)} v{request.version} n{request.nonce} {request.error}"
-    return f"{kind} +{request.subscribe} -{request.unsubscribe} {sorted(request.initial.items())} n{request.nonce} {request.error}"
+    names = f"+{request.subscribe} -{request.unsubscribe} {sorted(request.initial.items())}"
+    return f"{kind} {names} n{request.nonce} {request.error}"
 
 
 def file_of(variant: Variant, seed: int) -> Path:
