@@ -7,7 +7,7 @@ import os
 import random
 import signal
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from functools import partial
@@ -56,6 +56,7 @@ class MutationRun:
         self._failed = False
         self._items: dict[str, pytest.Item] = {}
         self._watched = Watched()
+        self._sources: dict[str, str] = {}
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         self._failed = self._failed or report.failed
@@ -65,47 +66,40 @@ class MutationRun:
         self._items = {item.nodeid: item for item in session.items}
         session.config.pluginmanager.unregister(name="terminalreporter")  # it would tell of every child's tests
         files = [file for files in self._packages.values() for file in files]
-        sources = {file: (ROOT / file).read_text(encoding="utf-8") for file in files}
+        self._sources = {file: (ROOT / file).read_text(encoding="utf-8") for file in files}
         paths = {str(ROOT / file): file for file in files}
         self._watched = in_a_child(lambda: watched_run(session.items, self._passes, paths))
-        chosen = in_a_child(lambda: self._chosen(sources))
-        self._count(sources)
+        self._count()
         reach = Reach(self._watched)
         gc.freeze()
         started = time.monotonic()
-        for mutant in chosen:
-            if time.monotonic() - started > self._seconds:
-                break
-            asked = _nearest(reach.tests(mutant), mutant.file)
-            self._note(mutant, self._verdict(mutant, sources[mutant.file], asked) if asked else Verdict.NOT_REACHED)
+        columns = [self._drawn(package) for package in self._packages]
+        left = dict.fromkeys(range(len(columns)), self._each or len(self.results.known))
+        while left:
+            for at in list(left):
+                mutant = next(columns[at], None)
+                if mutant is None or not left[at] or time.monotonic() - started > self._seconds:
+                    del left[at]
+                    continue
+                verdict = self._verdict(mutant, self._sources[mutant.file], _nearest(reach.tests(mutant), mutant.file))
+                if verdict is not None:
+                    left[at] -= 1
+                    self._note(mutant, verdict)
         return True
 
-    def _count(self, sources: Mapping[str, str]) -> None:
+    def _count(self) -> None:
         for package, files in self._packages.items():
-            found = [mutant for file in files for mutant in mutants(file, sources[file])]
+            found = [mutant for file in files for mutant in mutants(file, self._sources[file])]
             self.results.total[package] = len(found)
             self.results.known += found
 
-    def _chosen(self, sources: Mapping[str, str]) -> list[Mutant]:
-        """Those that can be put in. In a child: what a module's values are is found by running it."""
-        columns: list[list[Mutant]] = []
-        for package, files in self._packages.items():
-            found = [mutant for file in files for mutant in mutants(file, sources[file])]
-            random.Random(f"{self._seed} {package}").shuffle(found)
-            column: list[Mutant] = []
-            for mutant in found:
-                if self.only is not None and (mutant.file, mutant.qualname, mutant.change) not in self.only:
-                    continue
-                if self._each and len(column) == self._each:
-                    break
-                try:
-                    prepared(mutant, sources[mutant.file])
-                except NotAppliedError:
-                    continue
-                column.append(mutant)
-            columns.append(column)
-        most = max(map(len, columns), default=0)
-        return [column[at] for at in range(most) for column in columns if at < len(column)]
+    def _drawn(self, package: str) -> Iterator[Mutant]:
+        """The package's mutants, in the order that the seed says."""
+        found = [mutant for mutant in self.results.known if mutant.file in self._packages[package]]
+        random.Random(f"{self._seed} {package}").shuffle(found)
+        for mutant in found:
+            if self.only is None or (mutant.file, mutant.qualname, mutant.change) in self.only:
+                yield mutant
 
     def _note(self, mutant: Mutant, verdict: Verdict) -> None:
         self.results.verdicts[mutant] = verdict
@@ -113,8 +107,12 @@ class MutationRun:
             with self.log.open("a", encoding="utf-8") as file:
                 file.write(f"{verdict}\t{mutant.file}\t{mutant.qualname}\t{mutant.change}\t{mutant.line}\n")
 
-    def _verdict(self, mutant: Mutant, source: str, asked: Sequence[str]) -> Verdict:
-        """A test has noticed when it fails with the change and, right then, passes without."""
+    def _verdict(self, mutant: Mutant, source: str, asked: Sequence[str]) -> Verdict | None:
+        """A test has noticed when it fails with the change and, right then, passes without. None: it cannot be made."""
+        if not (_can(mutant, source) if mutant.qualname else in_a_child(lambda: _can(mutant, source))):
+            return None
+        if not asked:
+            return Verdict.NOT_REACHED
         while True:
             steady = [name for name in asked if name not in self.results.unsteady]
             ended, test = outcome_of(partial(self._ask, steady, mutant, source))
@@ -125,8 +123,8 @@ class MutationRun:
             self.results.unsteady.add(test)
 
     def _ask(self, names: Sequence[str], mutant: Mutant | None, source: str, report: int) -> bool:
-        """In a child: whether all pass. Says which one it is at, and has a limit of CPU time for each: how busy the machine
-        is makes no difference."""
+        """In a child: whether all pass. Says which one it is at, and has a limit of CPU time for each: how busy the
+        machine is makes no difference."""
         if mutant is not None:
             prepared(mutant, source)()
         for name in names:
@@ -140,6 +138,15 @@ class MutationRun:
         self._failed = False
         item.ihook.pytest_runtest_protocol(item=item, nextitem=None)
         return not self._failed
+
+
+def _can(mutant: Mutant, source: str) -> bool:
+    """Whether it can be put in; what a module's values are is found by running it."""
+    try:
+        prepared(mutant, source)
+    except NotAppliedError:
+        return False
+    return True
 
 
 def _nearest(tests: Sequence[str], file: str) -> list[str]:

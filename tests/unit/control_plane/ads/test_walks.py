@@ -2,7 +2,8 @@
 waited for, how far each resource is, and when a publication counts as arrived.
 
 That nothing leads nowhere in any order is `test_push_machine`'s matter; that no word of it changes unnoticed is
-the matter here. `python -m tests.unit.control_plane.ads.test_walks` writes them anew after a change that is meant: read what differs."""
+the matter here. `python -m tests.unit.control_plane.ads.test_walks` writes them anew after a change that is meant: read
+what differs."""
 
 from __future__ import annotations
 
