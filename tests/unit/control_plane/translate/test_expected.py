@@ -67,7 +67,7 @@ def test_nothing_else_is_written_down() -> None:
 def write() -> None:
     FOLDER.mkdir(exist_ok=True)
     for case in CASES:
-        text = yaml.dump(translated(*case), Dumper=yaml.CSafeDumper, sort_keys=False, width=120, allow_unicode=True)
+        text = yaml.dump(translated(*case), Dumper=yaml.CSafeDumper, sort_keys=True, width=120, allow_unicode=True)
         file_of(*case).write_text(text, encoding="utf-8")
 
 
