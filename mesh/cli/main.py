@@ -25,6 +25,7 @@ from mesh.cli import (
     load_command,
     log_commands,
     proxy_commands,
+    proxy_config_commands,
     run_command,
     shadow_command,
     sidecar_command,
@@ -68,7 +69,6 @@ COMMANDS: dict[str, tuple[Callable[..., None], ...]] = {
         analyze_command.analyze,
         doctor_command.doctor,
         proxy_commands.proxy_status,
-        proxy_commands.proxy_config,
         workload_commands.services,
         workload_commands.workloads,
         explain_command.explain,
@@ -100,6 +100,8 @@ for panel, commands in COMMANDS.items():
 app.command(rich_help_panel=RUN, context_settings={"ignore_unknown_options": False})(run_command.run)
 experiment_commands.app.command()(shadow_command.shadow)
 app.add_typer(experiment_commands.app, rich_help_panel=experiment_tools.PANEL)
+app.add_typer(proxy_config_commands.app, rich_help_panel=LOOK)
+app.add_typer(proxy_config_commands.app, name="pc", hidden=True)
 app.add_typer(lab_commands.app, rich_help_panel=RUN)
 
 

@@ -35,7 +35,7 @@ def test_proxy_config_shows_istios_names(demo: Demo) -> None:
         return done.stdout
 
     assert "reviews.default.svc.cluster.local" in shown("clusters")
-    assert "virtualOutbound" in shown("listeners")
+    assert "Route: http_proxy" in shown("listeners")
     assert "http_proxy" in shown("routes")
     assert "outbound|9080|v1|reviews.default.svc.cluster.local" in shown("endpoints")
     assert json.loads(demo.mesh("proxy-config", "clusters", "productpage-v1.default", "-o", "json").stdout)
