@@ -32,6 +32,7 @@ from mesh.cli import (
     stat_commands,
     status_command,
     trace_commands,
+    weights_command,
     why_command,
     workload_commands,
 )
@@ -73,6 +74,7 @@ COMMANDS: dict[str, tuple[Callable[..., None], ...]] = {
         workload_commands.workloads,
         explain_command.explain,
         why_command.why,
+        weights_command.weights,
     ),
     WATCH: (
         stat_commands.stat,

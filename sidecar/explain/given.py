@@ -113,6 +113,10 @@ class Compiled(Generic[T]):
             found = self._compiled[name] = self._compiler(message)
         return found
 
+    @property
+    def names(self) -> tuple[str, ...]:
+        return tuple(self._messages)
+
     def all(self) -> list[T]:
         return [found for name in self._messages if (found := self.get(name)) is not None]
 
@@ -148,6 +152,14 @@ class Given:
 
     def routes(self, name: str) -> RouteConfig | None:
         return self._routes.get(name)
+
+    @property
+    def all_routes(self) -> list[RouteConfig]:
+        return self._routes.all()
+
+    @property
+    def cluster_names(self) -> tuple[str, ...]:
+        return self._clusters.names
 
     def cluster(self, name: str) -> Cluster | None:
         return self._clusters.get(name)

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 import re
+from typing import Any
 
 import pytest
+import yaml
 
 from tests.harness.process import wait_until
-from tests.integration.demo.stack import Demo
+from tests.integration.demo.stack import Demo, load
 from tests.integration.demo.test_commands import RULES
 
 URL = "http://reviews:9080/reviews/0"
@@ -98,3 +100,36 @@ def test_04_a_rule_without_effect_is_seen_in_explain(demo: Demo) -> None:
     demo.apply(rule)
     done = demo.mesh("explain", URL, "--from", "productpage")
     assert "no VirtualService is for this host, port and caller" in " ".join(done.stdout.split())
+
+
+def weights(demo: Demo, *words: str) -> dict[str, Any]:
+    done = demo.mesh("weights", "reviews", "--window", "5", "-o", "json", *words)
+    assert done.returncode == 0, done.stderr
+    (only,) = (split for split in json.loads(done.stdout) if split["caller"] == "productpage-v1")
+    return dict(only)
+
+
+def test_06_configured_and_observed_weights(demo: Demo) -> None:
+    """Of the complaints: "my 90/10 weights do not work", and nothing tells why."""
+    demo.apply((RULES / "reviews-90-10.yaml").read_text())
+    with load(demo):
+        fair = weights(demo)
+    assert [share["configured"] for share in fair["shares"]] == [0.9, 0.1]
+    assert fair["requests"] > 20 and fair["as_configured"], fair
+    rule = yaml.safe_load((RULES / "reviews-90-10.yaml").read_text())
+    everyone = {"uri": {"prefix": "/reviews/0"}}
+    in_front = {"match": [everyone], "route": [{"destination": {"host": "reviews", "subset": "v2"}}]}
+    rule["spec"]["http"].insert(0, in_front)
+    demo.apply(yaml.safe_dump(rule))
+    with load(demo):
+        shifted = weights(demo, "--from", "productpage-v1")
+    assert not shifted["as_configured"] and shifted["shares"][1]["observed"] == 1.0
+    why = next(why for why in shifted["reasons"] if "a rule in front" in why)
+    assert "path begins with /reviews/0 (VirtualService default/reviews spec.http[0].match[0])" in why
+
+
+def test_without_a_split(demo: Demo) -> None:
+    done = demo.mesh("weights", "details", "--window", "2")
+    assert "no rule splits the requests to details.default.svc.cluster.local" in done.stdout
+    done = demo.mesh("weights", "nobody", "--window", "2")
+    assert done.returncode == 1 and "no proxy knows a service nobody" in done.stderr
