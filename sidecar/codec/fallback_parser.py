@@ -78,9 +78,11 @@ def parse(head: bytes, into: RequestParser, any_version: bool = False) -> Reques
     into.reset()
     for name, value in _fields(lines[1:]) if version else ():
         into.on_header(name, value)
-    into.target = target
     http10 = version != b"HTTP/1.1"
-    return into.made(method, HTTP10 if http10 else HTTP11, keeps_alive(into.hop_headers, http10))
+    protocol, keeps = HTTP10 if http10 else HTTP11, keeps_alive(into.hop_headers, http10)
+    request = RequestHead(method, target, into.headers, into.hop_headers, into.indexed_headers, protocol, keeps)
+    request.spelling = into.spelling
+    return request
 
 
 _STATUS_LINE = re.compile(rb"HTTP/\d\.(\d)[ \t]+\+?0*([1-9]\d\d)(?:[ \t][^\x00-\x08\x0b\x0c\x0e-\x1f\x7f]*)?")

@@ -28,8 +28,10 @@ from sidecar.http.streams import NO_TRAILERS, ResetReason, Trailers
 from sidecar.process.timers import NEVER
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from sidecar.http.connections import PoolCallbacks, Transport
-    from sidecar.http.head import RequestHead
+    from sidecar.http.head import RequestHead, Spelling
     from sidecar.http.streams import ResponseHandler, Upstream
     from sidecar.process.timers import Deadlines
     from sidecar.telemetry.cells import Counter
@@ -100,6 +102,8 @@ class ClientConnection:
         self._received: Counter = pool.stats.upstream_cx_rx_bytes_total
         self._sent: Counter = pool.stats.upstream_cx_tx_bytes_total
         self._blocked = False  # the upstream does not take what we write
+        self._spelling = self._speller()
+        self._makes_head = self._head_maker()
 
     # ── asyncio's side ────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -227,7 +231,10 @@ class ClientConnection:
             framing = b"content-length: %d\r\n" % length
         if head.upgrade:
             framing += b"connection: %b\r\nupgrade: %b\r\n" % (head.hop_headers[b"connection"], head.upgrade)
-        data = self._render(head, framing)
+        data = request_head(head, framing)
+        spelling = head.spelling or self._spelling
+        if spelling is not None:
+            data = spell(data, spelling)
         if body:
             data += chunk(body) if self._chunked else body
         if end and self._chunked:
@@ -280,13 +287,13 @@ class ClientConnection:
             self.pool.withdraw(self)
         self.transport.abort()
 
-    def _render(self, head: RequestHead, framing: bytes) -> bytes:
-        data = request_head(head, framing)
-        return data if head.spelling is None else spell(data, head.spelling)
+    def _speller(self) -> Spelling | None:
+        """How names are written that have no spelling of their own, where that is not in lower case."""
+        return None
 
-    def _new_head(self) -> ResponseParser:
-        """The parser of the next response's head."""
-        return ResponseParser()
+    def _head_maker(self) -> Callable[[], ResponseParser] | None:
+        """What makes the parser of a response's head, where that is not the ordinary one."""
+        return None
 
     # ── the response ──────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -304,7 +311,7 @@ class ClientConnection:
                 if end < 0 or end > self._max_head:
                     self._head_incomplete(data)
                     return
-            head = self._new_head()
+            head = ResponseParser() if self._makes_head is None else self._makes_head()
             try:
                 try:
                     head.parse(data[:end])

@@ -19,6 +19,7 @@ from sidecar.http.head import (
     RESPONSE_HOP_HEADERS,
     RequestHead,
     ResponseHead,
+    Spelling,
 )
 from sidecar.http.headers import Headers
 
@@ -32,10 +33,11 @@ class HeadError(Exception):
 class RequestParser:
     """Parses request heads of one connection, one `parse` each."""
 
-    __slots__ = ("_llhttp", "headers", "hop_headers", "indexed_headers", "target")
+    __slots__ = ("_llhttp", "headers", "hop_headers", "indexed_headers", "spelling", "target")
 
     def __init__(self) -> None:
         self._llhttp: Any = None
+        self.spelling: Spelling | None = None  # of the names, where that is remembered
         self.reset()
 
     def reset(self) -> None:
@@ -64,12 +66,6 @@ class RequestParser:
             if found is self.hop_headers:
                 return
         self.headers.append((name, value))
-
-    def made(self, method: bytes, protocol: str, keep_alive: bool) -> RequestHead:
-        """The head of which all fields have been read."""
-        return RequestHead(
-            method, self.target, self.headers, self.hop_headers, self.indexed_headers, protocol, keep_alive
-        )
 
     def parse(self, head: bytes) -> RequestHead:
         """Raises HeadError."""
@@ -100,7 +96,11 @@ class RequestParser:
         # llhttp now waits for a body that it will never see: the next head needs a new one (0.35 µs).
         ends_here = not hop_headers or hop_headers.keys().isdisjoint(_LEAVES_LLHTTP_WAITING)
         self._llhttp = llhttp if ends_here else None
-        return self.made(llhttp.get_method(), HTTP10 if http10 else HTTP11, keeps)
+        method, protocol = llhttp.get_method(), HTTP10 if http10 else HTTP11
+        request = RequestHead(method, self.target, self.headers, hop_headers, self.indexed_headers, protocol, keeps)
+        if self.spelling is not None:
+            request.spelling = self.spelling
+        return request
 
 
 _KEEPS: Final = {b"": True, b"keep-alive": True, b"Keep-Alive": True, b"close": False}
@@ -133,8 +133,12 @@ class ResponseParser(ResponseHead):
 
     __slots__ = ()
 
-    def __init__(self) -> None:
-        super().__init__(0, [])
+    def __init__(self) -> None:  # (what the class it inherits from does, without the call)
+        self.status = 0
+        self.headers = []
+        self.hop_headers = {}
+        self.keep_alive = True
+        self.spelling = None
 
     def reset(self) -> None:
         self.headers = []

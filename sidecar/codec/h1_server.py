@@ -17,7 +17,7 @@ from sidecar.codec.h2_frames import PREFACE
 from sidecar.codec.key_case import spell
 from sidecar.codec.render import response_head, status_line
 from sidecar.config.model import Address
-from sidecar.http.head import HTTP10, HTTP11, RequestHead, ResponseHead
+from sidecar.http.head import HTTP10, HTTP11, RequestHead, ResponseHead, Spelling
 from sidecar.http.headers import Headers, get
 from sidecar.http.status import BODILESS
 from sidecar.http.streams import NO_TRAILERS, RequestHandler, Trailers
@@ -53,6 +53,7 @@ class ServerConnection(ClosableConnection):
         self._answers_head = False  # the request in progress is a HEAD
         self._max_head = self.config.max_request_headers_kb * 1024
         self._max_requests = self.config.max_requests_per_connection
+        self._spelling = self._speller()
         self._received = self.stats.downstream_cx_rx_bytes_total
         self._sent = self.stats.downstream_cx_tx_bytes_total
 
@@ -68,7 +69,11 @@ class ServerConnection(ClosableConnection):
 
     def data_received(self, data: bytes) -> None:
         self._received.value += len(data)
-        self._take(data)
+        if self._state == HEAD and not self._buffer and not self._busy:  # the usual case
+            self._buffer = data
+            self._next()
+        else:
+            self._take(data)
 
     def _take(self, data: bytes) -> None:
         state = self._state
@@ -337,7 +342,9 @@ class ServerConnection(ClosableConnection):
             self._say_how_it_goes_on(headers)
         elif self._http10:
             headers.append((b"connection", b"keep-alive"))
-        data = self._render(head)
+        data, spelling = response_head(head.status, headers), head.spelling or self._spelling
+        if spelling is not None:
+            data = spell(data, spelling)
         if self._http10 and head.status != 426:  # the refusal of a version speaks the version that is wanted
             data = b"HTTP/1.0" + data[8:]
         if body:
@@ -376,9 +383,13 @@ class ServerConnection(ClosableConnection):
         elif self._http10:
             headers.append((b"connection", b"keep-alive"))
 
+    def _speller(self) -> Spelling | None:
+        """How names are written that have no spelling of their own, where that is not in lower case."""
+        return None
+
     def _render(self, head: ResponseHead) -> bytes:
-        data = response_head(head.status, head.headers)
-        return data if head.spelling is None else spell(data, head.spelling)
+        data, spelling = response_head(head.status, head.headers), head.spelling or self._spelling
+        return data if spelling is None else spell(data, spelling)
 
     def send_body(self, data: bytes, end: bool, trailers: Trailers = NO_TRAILERS) -> None:
         if self._chunked:

@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from typing import Final
 
 from sidecar.codec.h1_parser import RequestParser, ResponseParser
-from sidecar.http.head import RequestHead, Spelling
+from sidecar.http.head import Spelling
 
 PROPER: Final = "proper_case_words"
 PRESERVE: Final = "preserve_case"
@@ -50,21 +50,17 @@ class RememberingRequests(RequestParser):
     __slots__ = ("_rest", "names")
 
     def __init__(self, rest: Spelling | None = None) -> None:
-        super().__init__()
         self._rest = rest
+        super().__init__()
 
     def reset(self) -> None:
         super().reset()
         self.names: dict[bytes, bytes] = {}
+        self.spelling = as_sent(self.names, self._rest)
 
     def on_header(self, name: bytes, value: bytes) -> None:
         self.names.setdefault(name.lower(), name)
         super().on_header(name, value)
-
-    def made(self, method: bytes, protocol: str, keep_alive: bool) -> RequestHead:
-        head = super().made(method, protocol, keep_alive)
-        head.spelling = as_sent(self.names, self._rest)
-        return head
 
 
 class RememberingResponses(ResponseParser):

@@ -2,32 +2,33 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from sidecar.codec.h1_client import ClientConnection
 from sidecar.codec.h1_parser import ResponseParser
-from sidecar.codec.key_case import PRESERVE_OR_PROPER, PROPER, RememberingResponses, proper_case, spell
-from sidecar.http.head import RequestHead
+from sidecar.codec.key_case import PRESERVE_OR_PROPER, PROPER, RememberingResponses, proper_case
+from sidecar.http.head import Spelling
 
 
 class ProperClient(ClientConnection):
     """Requests in proper case, unless the client's own spelling was kept."""
 
-    def _render(self, head: RequestHead, framing: bytes) -> bytes:
-        data = super()._render(head, framing)
-        return data if head.spelling is not None else spell(data, proper_case)
+    def _speller(self) -> Spelling | None:
+        return proper_case
 
 
 class RememberingClient(ClientConnection):
     """Keeps the spelling of responses for their way downstream."""
 
-    def _new_head(self) -> ResponseParser:
-        return RememberingResponses()
+    def _head_maker(self) -> Callable[[], ResponseParser] | None:
+        return RememberingResponses
 
 
 class RememberingOrProperClient(ClientConnection):
     """The same, with proper case for the rest."""
 
-    def _new_head(self) -> ResponseParser:
-        return RememberingResponses(proper_case)
+    def _head_maker(self) -> Callable[[], ResponseParser] | None:
+        return lambda: RememberingResponses(proper_case)
 
 
 def client_class(spelling: str) -> type[ClientConnection]:

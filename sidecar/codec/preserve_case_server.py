@@ -4,16 +4,15 @@ from __future__ import annotations
 
 from sidecar.codec.h1_parser import RequestParser
 from sidecar.codec.h1_server import ServerConnection
-from sidecar.codec.key_case import PRESERVE_OR_PROPER, PROPER, RememberingRequests, proper_case, spell
-from sidecar.http.head import ResponseHead
+from sidecar.codec.key_case import PRESERVE_OR_PROPER, PROPER, RememberingRequests, proper_case
+from sidecar.http.head import Spelling
 
 
 class ProperServer(ServerConnection):
     """Responses in proper case, unless the host's own spelling was kept."""
 
-    def _render(self, head: ResponseHead) -> bytes:
-        data = super()._render(head)
-        return data if head.spelling is not None else spell(data, proper_case)
+    def _speller(self) -> Spelling | None:
+        return proper_case
 
 
 class RememberingServer(ServerConnection):

@@ -49,16 +49,6 @@ class Attempt:
         self.time_limit: asyncio.Handle | None = None  # the same, with its response
         host.active += 1
 
-    def begin(self, upstream: Upstream) -> None:
-        """From here on it is an active request."""
-        self.waiting = False
-        self.upstream = upstream
-        self.budget.requests += 1
-        self.host.rq_total += 1
-        stats = self.cluster.stats
-        stats.upstream_rq_total.value += 1
-        stats.upstream_rq_active.value += 1
-
     def end(self) -> None:
         host = self.host
         host.active -= 1
@@ -70,7 +60,8 @@ class Attempt:
             self.upstream = None
             self.budget.requests -= 1
             self.cluster.stats.upstream_rq_active.value -= 1
-        self.stop_timer()
+        if self.timer is not None:
+            self.stop_timer()
         if self.time_limit is not None:
             self.time_limit.cancel()
             self.time_limit = None

@@ -5,7 +5,7 @@
 from __future__ import annotations
 
 from time import monotonic
-from typing import TYPE_CHECKING, Final, cast
+from typing import TYPE_CHECKING, Final
 
 from sidecar.forward.attempt import Attempt
 from sidecar.forward.failures import PRIORITIES
@@ -18,7 +18,6 @@ from sidecar.router.rewrite import rewrite_host
 
 if TYPE_CHECKING:
     from sidecar.filters import Hold, Reply
-    from sidecar.forward.tunnel import Tunnels
     from sidecar.http.head import RequestHead
     from sidecar.http.streams import Upstream
     from sidecar.router.retry import RetryPlan
@@ -70,7 +69,7 @@ class Attempts(Timeouts):
             self.on_overflow()
             return
         self.endpoint = host
-        self.attempt = attempt = Attempt(cast("Tunnels", self), cluster, host, permit)
+        self.attempt = attempt = Attempt(self, cluster, host, permit)  # type: ignore[arg-type]  # each is a `Tunnels`
         if self.method == b"CONNECT":
             host.pool.acquire_dedicated(attempt)
         else:
@@ -122,7 +121,13 @@ class Attempts(Timeouts):
 
     def _in_flight(self, attempt: Attempt, upstream: Upstream) -> None:
         """From here on the attempt is an active request."""
-        attempt.begin(upstream)
+        attempt.waiting = False
+        attempt.upstream = upstream
+        attempt.budget.requests += 1
+        attempt.host.rq_total += 1
+        stats = attempt.cluster.stats
+        stats.upstream_rq_total.value += 1
+        stats.upstream_rq_active.value += 1
         self.upstream_failure = ""
         self.upstream_local = upstream.local
         if not self.upstream_started:

@@ -49,11 +49,13 @@ class Responses(Attempts):
         if end:
             self._detach()
         else:
-            attempt.stop_timer()
+            if attempt.timer is not None:
+                attempt.stop_timer()
             if plan is not None and plan.policy.per_try_idle_timeout:
                 self._touched = now
                 self._watch_attempt(plan, NEVER, now)
-        self._end_retry(succeeded=good)
+        if self._retrying:
+            self._end_retry(succeeded=good)
         cluster.stats.complete(status, (now - self.upstream_started) * 1000)
         self._forget_body()
         self.details = "via_upstream"

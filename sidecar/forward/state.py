@@ -313,7 +313,8 @@ class StreamState(Exchange):
 
     def _detach(self) -> None:
         """The same where the attempt is over by itself."""
-        self._stop_timer()
+        if self._timer is not None:
+            self._stop_timer()
         attempt, self.attempt = self.attempt, None
         if attempt is not None:
             attempt.end()
@@ -348,8 +349,10 @@ class StreamState(Exchange):
         extensions, self.extensions = self.extensions, None
         if extensions is not None:
             extensions.on_finish()
-        self._detach()
-        self._end_retry(succeeded=False)
+        if self.attempt is not None or self._timer is not None:
+            self._detach()
+        if self._retrying:
+            self._end_retry(succeeded=False)
         if self._filter_done is not None:
             self._end_delay()
         manager = self.manager

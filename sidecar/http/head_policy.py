@@ -48,9 +48,9 @@ class HeadPolicy:
 
     def admit(self, exchange: Exchange) -> Reply | None:
         """Brings the head into shape for routing; a Reply when it is refused. `exchange.path` holds the raw target."""
-        refusal = self.refuse_head(exchange)
+        refusal = self._check_codec(exchange)
         if refusal is not None:
-            return refusal
+            return self._refused_by_codec(exchange, refusal)
         config, hop_headers = self.config, exchange.hop_headers
         if exchange.path[:1] != b"/" and exchange.method != b"CONNECT":
             self.stats.downstream_rq_non_relative_path.value += 1
@@ -82,13 +82,15 @@ class HeadPolicy:
     def refuse_head(self, exchange: Exchange) -> Reply | None:
         """A Reply to what is not HTTP as Envoy's codec knows it."""
         refusal = self._check_codec(exchange)
-        if refusal is not None:
-            self.stats.downstream_cx_protocol_error.value += 1
-            # Envoy's codec refuses before there is a request: the log knows none of it.
-            exchange.method = exchange.path = exchange.authority = b""
-            exchange.hop_headers = {}
-            if exchange.protocol != HTTP2:
-                exchange.protocol = "HTTP/1.1"
+        return None if refusal is None else self._refused_by_codec(exchange, refusal)
+
+    def _refused_by_codec(self, exchange: Exchange, refusal: Reply) -> Reply:
+        """Envoy's codec refuses before there is a request: the log knows none of it."""
+        self.stats.downstream_cx_protocol_error.value += 1
+        exchange.method = exchange.path = exchange.authority = b""
+        exchange.hop_headers = {}
+        if exchange.protocol != HTTP2:
+            exchange.protocol = "HTTP/1.1"
         return refusal
 
     def _check_codec(self, exchange: Exchange) -> Reply | None:

@@ -69,7 +69,8 @@ class Pool:
         self._slots = slots
         self.host = host
         self._make = make
-        self.idle: list[PooledConnection] = []  # with a free slot, the most recently used last
+        # With a free slot, the most recently used last; a dict so that leaving is O(1).
+        self.idle: dict[PooledConnection, None] = {}
         self.waiting: dict[Waiter, None] = {}  # in order of arrival; a dict so that leaving is O(1)
         self.dedicated: set[Waiter] = set()  # each waits for a connection of its own
         self.connections: dict[PooledConnection, Budget] = {}  # with what they are counted in
@@ -82,7 +83,11 @@ class Pool:
 
     def acquire(self, waiter: Waiter) -> None:
         if self.idle:
-            waiter.on_connection(self._take())
+            connection, _ = self.idle.popitem()
+            upstream = connection.take()
+            if connection.free_slots:
+                self.idle[connection] = None
+            waiter.on_connection(upstream)
             return
         budget, stats = waiter.budget, self._cluster.stats
         if budget.pending >= budget.limits.max_pending:
@@ -200,14 +205,6 @@ class Pool:
         else:
             self.release(connection)
 
-    def _take(self) -> Upstream:
-        """A slot of the most recently used connection."""
-        connection = self.idle[-1]
-        taken = connection.take()
-        if not connection.free_slots:
-            self.idle.pop()
-        return taken
-
     def release(self, connection: PooledConnection) -> None:
         """It has a free slot: the next in line takes it, or it rests."""
         while self.waiting and connection.free_slots:
@@ -223,13 +220,12 @@ class Pool:
             return
         if self._closing:
             connection.retire()
-        elif connection not in self.idle:
-            self.idle.append(connection)
+        else:
+            self.idle[connection] = None
 
     def withdraw(self, connection: PooledConnection) -> None:
         """The connection is about to end: it must not be handed out any more."""
-        if connection in self.idle:
-            self.idle.remove(connection)
+        self.idle.pop(connection, None)
 
     def closed(self, connection: PooledConnection, *, in_use: bool) -> None:
         """The connection is gone, `in_use` when its request still wanted it. Who still waits gets another one."""
@@ -239,15 +235,14 @@ class Pool:
         self.host.connections -= 1
         hung_up(self._cluster.stats, connection.opened, here=connection.ended_here, in_use=in_use)
         budget.connections -= 1
-        if connection in self.idle:
-            self.idle.remove(connection)
+        self.idle.pop(connection, None)
         if len(self.waiting) > self._opening * self._slots:
             self._open_if_allowed(budget)
 
     def close(self) -> None:
         """The host left the cluster: idle connections end now, others after their request."""
         self._closing = True
-        idle, self.idle = self.idle, []
+        idle, self.idle = self.idle, {}
         for connection in idle:
             connection.retire()
 
