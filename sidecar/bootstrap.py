@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from mesh.errors import ConfigError, Problem
+from mesh.gc_tuning import uncollected
 from sidecar.config.ads import dynamic_resources
 from sidecar.config.clusters import cluster as read_cluster
 from sidecar.config.common import address
@@ -29,7 +30,6 @@ from sidecar.config.model import (
 from sidecar.config.overload import overload
 from sidecar.config.reader import Reader, plain
 from sidecar.config.references import clusters_of_listener, rds_names
-from sidecar.process.gc_tuning import uncollected
 from sidecar.telemetry.replies import METADATA, OFF, WISHES
 
 _NO_ADS: Final = "comes over ADS, and dynamic_resources has no ads_config"

@@ -12,6 +12,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from time import monotonic
 
+from mesh import gc_tuning
 from mesh.node import Node
 from mesh.tasks import TaskOwner
 from sidecar.admin import log_levels
@@ -21,7 +22,6 @@ from sidecar.http.connection_manager import ConnectionManager
 from sidecar.http.stream_context import ManagerContext
 from sidecar.listener.manager import ListenerContext, ListenerManager, ListenerRuntime
 from sidecar.listener.tcp import TcpManager
-from sidecar.process import gc_tuning
 from sidecar.process.descriptors import DescriptorWatch
 from sidecar.process.drain import DrainPolicy, ServerHealth
 from sidecar.process.hostinfo import memory

@@ -8,6 +8,7 @@ from dataclasses import replace
 from typing import Any, NamedTuple
 
 from mesh.errors import ConfigError, Problem
+from mesh.gc_tuning import uncollected
 from mesh.istio.kinds import KINDS
 from mesh.istio.model import Path, shown
 from mesh.istio.resource import Key, Resource
@@ -38,11 +39,12 @@ def examine_text(text: str, file: str = "") -> tuple[Loaded, list[Problem]]:
 
 def _loaded(text: str, file: str, skip_unknown: bool) -> _Loader:
     loader = _Loader(file, skip_unknown)
-    try:
-        for node in compose(text):
-            loader.add(node.data, node)
-    except YamlError as broken:
-        loader.problems.append(Problem(broken.message, "", file, broken.line))
+    with uncollected():
+        try:
+            for node in compose(text):
+                loader.add(node.data, node)
+        except YamlError as broken:
+            loader.problems.append(Problem(broken.message, "", file, broken.line))
     return loader
 
 
@@ -54,9 +56,10 @@ def load(text: str, file: str = "") -> list[Resource]:
 def load_documents(documents: Iterable[Any], file: str = "") -> list[Resource]:
     """The same for plain JSON data, whose lines are not known."""
     loader = _Loader(file)
-    for document in documents:
-        loader.add(document, None)
-    return list(loader.finish().resources)
+    with uncollected():
+        for document in documents:
+            loader.add(document, None)
+        return list(loader.finish().resources)
 
 
 class _Loader:

@@ -63,7 +63,8 @@ class Message(BaseModel):
             return handler(data)
         if None in data.values():
             data = {key: value for key, value in data.items() if value is not None}
-        details = [_detail(found, data) for found in cls._presence(data)]
+        grouped = cls.at_most_one or cls.exactly_one or cls.at_least_one
+        details = [_detail(found, data) for found in cls._presence(data)] if grouped else []
         try:
             message = handler(data)
         except ValidationError as error:

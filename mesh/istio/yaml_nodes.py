@@ -52,6 +52,9 @@ class YamlError(Exception):
         self.line = line
 
 
+_NO_LINES: Final[dict[str, int]] = {}  # of what is no mapping; nobody writes to it
+
+
 @dataclass(slots=True, eq=False)
 class Node:
     """A value and where it is. `data` is plain JSON data; `children` holds the nodes of a mapping's or list's values,
@@ -60,13 +63,13 @@ class Node:
     line: int
     data: Any
     children: dict[str, Node] | list[Node] | None = None
-    key_lines: dict[str, int] = field(default_factory=dict)
+    key_lines: dict[str, int] = field(default_factory=lambda: _NO_LINES)
     size: int = 1
     height: int = 1
     plain: str = ""  # the text of an unquoted scalar
     closed: bool = True
     key: Node | None = None  # of an open mapping: the key that waits for its value
-    merged: list[Node] = field(default_factory=list)  # of an open mapping: what `<<` brings, first wins
+    merged: list[Node] | None = None  # of an open mapping: what `<<` brings, first wins
 
     def line_of(self, path: tuple[str | int, ...]) -> int:
         """The line of the value at a path (of its key, in a mapping), or of the nearest value above what is missing."""
@@ -164,13 +167,17 @@ class _Composer:
 
     def take(self, event: yaml.Event) -> Node | None:
         if isinstance(event, yaml.ScalarEvent):
-            self._add(self._anchored(event, _scalar(event)))
+            node = _scalar(event)
+            if event.anchor is not None:
+                self._anchors[event.anchor] = node
+            self._count(1, node.line)
+            self._attach(node, node.line)
         elif isinstance(event, (yaml.MappingStartEvent, yaml.SequenceStartEvent)):
             self._begin(event)
         elif isinstance(event, (yaml.MappingEndEvent, yaml.SequenceEndEvent)):
             node = self._open.pop()
-            if node.merged:
-                self._merge(node)
+            if node.merged is not None:
+                self._merge(node, node.merged)
             node.closed = True
             self._attach(node, node.line)
         elif isinstance(event, yaml.AliasEvent):
@@ -187,14 +194,11 @@ class _Composer:
             raise YamlError(f'the tag "{_short_tag(event.tag)}" is not supported', line)
         if len(self._open) >= MAX_DEPTH:
             raise YamlError(f"more than {MAX_DEPTH} values deep", line)
-        node = Node(line, {}, {}, closed=False) if mapping else Node(line, [], [], closed=False)
-        self._count(1, line)
-        self._open.append(self._anchored(event, node))
-
-    def _anchored(self, event: Any, node: Node) -> Node:
+        node = Node(line, {}, {}, {}, closed=False) if mapping else Node(line, [], [], closed=False)
         if event.anchor is not None:
             self._anchors[event.anchor] = node
-        return node
+        self._count(1, line)
+        self._open.append(node)
 
     def _alias(self, event: yaml.AliasEvent) -> None:
         line = _line(event)
@@ -213,17 +217,14 @@ class _Composer:
         if self._values > MAX_VALUES:
             raise YamlError(f"more than {MAX_VALUES} values, aliases expanded", line)
 
-    def _add(self, node: Node) -> None:
-        self._count(1, node.line)
-        self._attach(node, node.line)
-
     def _attach(self, node: Node, line: int) -> None:
         if not self._open:
             self._root = node
             return
         parent = self._open[-1]
         parent.size += node.size
-        parent.height = max(parent.height, node.height + 1)
+        if node.height >= parent.height:
+            parent.height = node.height + 1
         if isinstance(parent.children, list):
             parent.children.append(node)
             parent.data.append(node.data)
@@ -237,10 +238,10 @@ class _Composer:
             key, parent.key = parent.key, None
             _put(parent, key, node)
 
-    def _merge(self, node: Node) -> None:
+    def _merge(self, node: Node, sources: list[Node]) -> None:
         children = node.children
         assert isinstance(children, dict)  # noqa: S101 - for the type checker: only mappings collect merges
-        for source in node.merged:
+        for source in sources:
             assert isinstance(source.children, dict)  # noqa: S101
             self._count(source.size, node.line)
             for name, child in source.children.items():
@@ -258,7 +259,7 @@ def _line(event: yaml.Event) -> int:
 def _put(parent: Node, key: Node, value: Node) -> None:
     children = parent.children
     if key.plain == "<<":
-        parent.merged += _merge_sources(value, key.line)
+        parent.merged = [*(parent.merged or ()), *_merge_sources(value, key.line)]
         return
     name = _key_text(key)
     if name in parent.key_lines:

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from mesh.errors import ConfigError, Problem
+from mesh.gc_tuning import uncollected
 from mesh.xds import CLUSTER, ENDPOINT, LISTENER, ROUTE
 from sidecar.config.clusters import compile_cluster
 from sidecar.config.endpoints import compile_assignment
@@ -16,7 +17,6 @@ from sidecar.config.listeners import compile_listener
 from sidecar.config.model import Assignment, Cluster, Listener, RouteConfig
 from sidecar.config.reader import unknown_fields
 from sidecar.config.routes import compile_route_config
-from sidecar.process.gc_tuning import uncollected
 
 Compiled = Cluster | Assignment | Listener | RouteConfig
 

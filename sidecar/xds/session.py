@@ -13,10 +13,10 @@ from typing import Final
 
 from mesh.clock import Clock, SystemClock
 from mesh.errors import ConfigError
+from mesh.gc_tuning import uncollected
 from mesh.xds import CLUSTER, ENDPOINT, LISTENER, PUSH_ORDER, ROUTE, SHORT
 from sidecar.config.model import Assignment, Bootstrap, Cluster, Listener, RouteConfig
 from sidecar.config.references import clusters_of_listener, clusters_of_routes
-from sidecar.process.gc_tuning import uncollected
 from sidecar.xds.cache import Snapshot, Stored
 from sidecar.xds.resources import Compiled, Raw, Resource, read
 from sidecar.xds.subscriptions import DeltaSubscription, Request, Response, SotwSubscription, Subscription

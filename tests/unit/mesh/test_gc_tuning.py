@@ -6,7 +6,7 @@ import gc
 
 import pytest
 
-from sidecar.process.gc_tuning import keep, uncollected
+from mesh.gc_tuning import keep, uncollected
 
 
 def test_the_collector_is_on_again_afterwards() -> None:
