@@ -13,7 +13,7 @@ from sidecar.http.response_flags import flags_text
 from sidecar.telemetry.cells import Histogram
 from tests.harness.stage import Stage, Wire
 
-Step = tuple[str, ...] | tuple[str, bytes] | tuple[str, float]
+Step = tuple[str, ...] | tuple[str, bytes] | tuple[str, float] | tuple[str, Callable[[Stage], object]]
 _HOST = (
     "active",
     "connections",
@@ -105,6 +105,8 @@ class Transcript:
             (await self._stage.dial()).refuses(*(TimeoutError() for _ in rest))
         elif what == "wait":
             await self._stage.advance(float(rest[0]))
+        elif callable(rest[0]):
+            rest[0](self._stage)
         elif isinstance(rest[0], bytes):
             self._wires[str(what)].sends(rest[0])
         else:
@@ -171,4 +173,5 @@ def _unjudged(cluster: Any) -> Any:
 
 
 def _words(step: Step) -> list[str]:
-    return [" | ".join(_text(each)) if isinstance(each, bytes) else str(each) for each in step]
+    words = [each for each in step if not callable(each)]
+    return [" | ".join(_text(each)) if isinstance(each, bytes) else str(each) for each in words]
