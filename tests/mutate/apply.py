@@ -14,14 +14,15 @@ class NotAppliedError(Exception):
     """Why a mutant cannot be put into a running process."""
 
 
-def prepared(mutant: Mutant, source: str) -> Callable[[], None]:
-    """What puts it in. Raises NotAppliedError."""
+def prepared(mutant: Mutant, source: str, *, values: bool = False) -> Callable[[], None]:
+    """What puts it in: the changed function, or what the module's values come to (`values`: also where a function was
+    changed, which runs only when the module is imported). Raises NotAppliedError."""
     name = mutant.file.removesuffix(".py").replace("/", ".")
     module = sys.modules.get(name)
     if module is None:
         raise NotAppliedError(f"no test imports {name}")
     code = compile(mutated(source, mutant.number), str(module.__file__), "exec", dont_inherit=True)
-    if not mutant.qualname:
+    if not mutant.qualname or values:
         return _values_put(module, code)
     function = _function(module, mutant.qualname.split("."))
     fresh = _code(code, mutant.qualname.split("."), function.__code__.co_firstlineno)
@@ -76,4 +77,6 @@ def _values_put(module: ModuleType, code: CodeType) -> Callable[[], None]:
 
 
 def _differs(old: Any, new: Any) -> bool:
-    return bool(repr(old) != repr(new)) if type(old).__module__ == "re" else bool(old != new)
+    if type(old).__module__ == "re":
+        return bool(repr(old) != repr(new))
+    return type(old).__eq__ is not object.__eq__ and bool(old != new)

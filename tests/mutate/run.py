@@ -81,7 +81,8 @@ class MutationRun:
                 if mutant is None or not left[at] or time.monotonic() - started > self._seconds:
                     del left[at]
                     continue
-                verdict = self._verdict(mutant, self._sources[mutant.file], _nearest(reach.tests(mutant), mutant.file))
+                asked, users = (_nearest(some, mutant.file) for some in (reach.tests(mutant), reach.users(mutant.file)))
+                verdict = self._verdict(mutant, self._sources[mutant.file], asked, users)
                 if verdict is not None:
                     left[at] -= 1
                     self._note(mutant, verdict)
@@ -107,26 +108,31 @@ class MutationRun:
             with self.log.open("a", encoding="utf-8") as file:
                 file.write(f"{verdict}\t{mutant.file}\t{mutant.qualname}\t{mutant.change}\t{mutant.line}\n")
 
-    def _verdict(self, mutant: Mutant, source: str, asked: Sequence[str]) -> Verdict | None:
-        """A test has noticed when it fails with the change and, right then, passes without. None: it cannot be made."""
-        if not (_can(mutant, source) if mutant.qualname else in_a_child(lambda: _can(mutant, source))):
+    def _verdict(self, mutant: Mutant, source: str, asked: Sequence[str], users: Sequence[str]) -> Verdict | None:
+        """What the tests say of it: those that reach it, or, when it runs at import only, the `users` of its module. One
+        has noticed when it fails with the change and, right then, passes without. None: it cannot be made."""
+        values = not mutant.qualname or (not asked and in_a_child(lambda: _can(mutant, source, values=True)))
+        if not (in_a_child(lambda: _can(mutant, source, values=True)) if values else _can(mutant, source)):
             return None
+        if values and mutant.qualname:
+            asked = users
         if not asked:
             return Verdict.NOT_REACHED
         while True:
             steady = [name for name in asked if name not in self.results.unsteady]
-            ended, test = outcome_of(partial(self._ask, steady, mutant, source))
+            ended, test = outcome_of(partial(self._ask, steady, (mutant, source, values)))
             if ended is Ended.WELL:
                 return Verdict.SURVIVED
-            if outcome_of(partial(self._ask, [test], None, ""))[0] is Ended.WELL:
+            if outcome_of(partial(self._ask, [test], None))[0] is Ended.WELL:
                 return Verdict.KILLED if ended is Ended.BADLY else Verdict.HANGS
             self.results.unsteady.add(test)
 
-    def _ask(self, names: Sequence[str], mutant: Mutant | None, source: str, report: int) -> bool:
+    def _ask(self, names: Sequence[str], change: tuple[Mutant, str, bool] | None, report: int) -> bool:
         """In a child: whether all pass. Says which one it is at, and has a limit of CPU time for each: how busy the
         machine is makes no difference."""
-        if mutant is not None:
-            prepared(mutant, source)()
+        if change is not None:
+            mutant, source, values = change
+            prepared(mutant, source, values=values)()
         for name in names:
             os.write(report, f"{name}\n".encode())
             signal.setitimer(signal.ITIMER_PROF, LEAST_CPU_SECONDS + 10 * self._watched.seconds[name])
@@ -140,10 +146,10 @@ class MutationRun:
         return not self._failed
 
 
-def _can(mutant: Mutant, source: str) -> bool:
+def _can(mutant: Mutant, source: str, *, values: bool = False) -> bool:
     """Whether it can be put in; what a module's values are is found by running it."""
     try:
-        prepared(mutant, source)
+        prepared(mutant, source, values=values)
     except NotAppliedError:
         return False
     return True

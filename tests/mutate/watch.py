@@ -86,9 +86,11 @@ class Reach:
         ]
 
     def tests(self, mutant: Mutant) -> list[str]:
-        wanted = set(range(mutant.line, mutant.last + 1)) if mutant.qualname else None
-        return [
-            name
-            for name, reached in self._tests
-            if (lines := reached.get(mutant.file)) and (wanted is None or not wanted.isdisjoint(lines))
-        ]
+        if not mutant.qualname:
+            return self.users(mutant.file)
+        wanted = set(range(mutant.line, mutant.last + 1))
+        return [name for name, reached in self._tests if not wanted.isdisjoint(reached.get(mutant.file, ()))]
+
+    def users(self, file: str) -> list[str]:
+        """The tests that run anything of the module."""
+        return [name for name, reached in self._tests if reached.get(file)]
