@@ -133,6 +133,11 @@ class Stats:
         else:
             del self._groups[key]
 
+    def group(self, kind: type[Group], name: str) -> Group | None:
+        """The group of this kind and name, as long as somebody uses it."""
+        found = self._groups.get((kind, name))
+        return found[0] if found is not None else None
+
     def groups(self) -> list[Group]:
         return [group for group, _ in self._groups.values()]
 

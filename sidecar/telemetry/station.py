@@ -32,6 +32,7 @@ from sidecar.telemetry.registry import Stats, labels_text
 from sidecar.telemetry.replies import LocalReply, Reason, Replies
 from sidecar.telemetry.semantics import VARIABLE, Names
 from sidecar.telemetry.trace import Span, Spans, Tracer
+from sidecar.telemetry.trace_gaps import TraceGaps
 
 log = logging.getLogger(__name__)
 
@@ -86,6 +87,7 @@ class Telemetry:
         self._address_of = address_of
         self._clock = clock or SystemClock()
         self.local_replies = Replies(node, explain, reason, self._clock.wall)
+        self.trace_gaps = TraceGaps(stats, node, self._clock.monotonic)
         self._loop = loop
         self._latch = loop.call_later(LATCH_INTERVAL, self._end_interval)
         self._tracers: dict[tuple[Tracing, Direction], Tracer] = {}
@@ -124,12 +126,15 @@ class Telemetry:
         tracing = config.tracing
         if tracing is None:
             return None
+        if direction is Direction.INBOUND:
+            self.trace_gaps.inbound(config.stat_prefix)
         tracer = self._tracers.get((tracing, direction))
         if tracer is None:
             spans = Spans(self._exporter(tracing), self.spans.recent)
             exemplify = None if direction is Direction.UNSPECIFIED else self.istio.exemplify
+            on_gap = self.trace_gaps.begins if direction is Direction.OUTBOUND else None
             tracer = self._tracers[tracing, direction] = Tracer(
-                tracing, self.node, direction, spans, exemplify=exemplify, clock=self._clock
+                tracing, self.node, direction, spans, exemplify=exemplify, on_gap=on_gap, clock=self._clock
             )
         return tracer
 

@@ -95,8 +95,8 @@ class Chance:
 
 
 class Tracer:
-    """Tracing of one connection manager. `exemplify` is told the trace, milliseconds and Unix time of sampled requests
-    that the metrics have just counted."""
+    """Tracing of one connection manager. `on_gap` is told of requests that no trace came with; `exemplify` the trace,
+    milliseconds and Unix time of sampled requests that the metrics have just counted."""
 
     def __init__(
         self,
@@ -106,6 +106,7 @@ class Tracer:
         spans: Spans,
         *,
         exemplify: Callable[[str, float, float], None] | None = None,
+        on_gap: Callable[[Exchange], None] | None = None,
         clock: Clock | None = None,
         rng: random.Random | None = None,
     ) -> None:
@@ -115,6 +116,7 @@ class Tracer:
         self._operation = "ingress" if self._inbound else "egress"
         self._spans = spans
         self._exemplify = exemplify
+        self._on_gap = on_gap
         self._clock = clock or SystemClock()
         self._rng = rng or random.Random()
         self._ids = RandomIds()
@@ -137,7 +139,10 @@ class Tracer:
         before = indexed.get(b"traceparent")
         context = go_on(before, span_id) if before is not None and _B3.isdisjoint(indexed) else None
         if context is None:
-            context = self._context(extract(indexed, headers), span_id, traced)
+            inherited = extract(indexed, headers)
+            if self._on_gap is not None and (inherited is None or not inherited.trace_id):
+                self._on_gap(exchange)
+            context = self._context(inherited, span_id, traced)
         if b"tracestate" in indexed and (before is None or not is_tracestate(indexed[b"tracestate"])):
             drop(headers, b"tracestate")
         exchange.trace = context
