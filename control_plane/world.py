@@ -14,7 +14,9 @@ from typing import TYPE_CHECKING, Any
 from mesh.node import Locality, ServicePort
 
 if TYPE_CHECKING:
+    from mesh.istio.destination_rule import TcpKeepalive
     from mesh.istio.resource import Resource
+    from mesh.istio.virtual_service_actions import HTTPRetry
 
 
 class Resolution(Enum):
@@ -90,7 +92,8 @@ class MeshConfig:
     `grpc://collector:4317`), empty for none.
     `app_idle_timeout` closes a sidecar's idle connections to its app before the app does (servers keep them for 5 s and
     more), so that no request is sent into a connection that is just being closed. `access_log_filter` is the expression
-    of a Telemetry resource, `tags` are those of its spans: name → (literal or header, value or name, default)."""
+    of a Telemetry resource, `tags` are those of its spans: name → (literal or header, value or name, default). The last
+    three are what a MeshConfig document says for rules that say nothing."""
 
     access_log_file: str = "/dev/stdout"
     access_log_encoding: AccessLogEncoding = AccessLogEncoding.TEXT
@@ -104,6 +107,9 @@ class MeshConfig:
     root_namespace: str = "istio-system"
     access_log_filter: str = ""
     tags: tuple[tuple[str, tuple[str, str, str]], ...] = ()
+    tcp_keepalive: TcpKeepalive | None = None
+    http2_upgrade: bool = False
+    http_retries: HTTPRetry | None = None
 
 
 @dataclass(frozen=True, slots=True, weakref_slot=True, eq=False)

@@ -203,8 +203,15 @@ def _connections(resource: Resource, _world: World) -> Callable[[Node], bool]:
     return lambda node: node.kind == (SIDECAR if not gateways or MESH_GATEWAY in gateways else ROUTER)
 
 
+def _everybody(resource: Resource, world: World) -> Callable[[Node], bool]:
+    """The first of its kind holds for all, the others for nobody."""
+    holds = resource is world.resources.get("MeshConfig", (None,))[0]
+    return lambda _node: holds
+
+
 _BY_NODE: Final[Mapping[str, Callable[[Resource, World], Callable[[Node], bool]]]] = {
     "Gateway": _gateway,
+    "MeshConfig": _everybody,
     "Sidecar": _sidecar,
     "Telemetry": _telemetry,
     "EnvoyFilter": _envoy_filter,

@@ -51,6 +51,7 @@ CHECKS: Final[tuple[Check, ...]] = (
     services.port_names,
     services.shared_workloads,
     selectors.exclusive,
+    selectors.settings_of_all,
     envoy_filters.relative_patches,
     deprecated.fields,
     annotated.checked,

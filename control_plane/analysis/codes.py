@@ -83,6 +83,7 @@ SPLIT_BY_CONNECTION = Code("MESH0007", "SplitByConnection", Level.WARNING)
 RETRIES_MULTIPLY = Code("MESH0008", "RetriesMultiply", Level.WARNING)
 FAULT_WITHOUT_SHARE = Code("MESH0009", "FaultWithoutPercentage", Level.WARNING)
 POLICY_NOT_USED = Code("MESH0011", "TrafficPolicyNotUsed", Level.WARNING)
+SETTINGS_NOT_USED = Code("MESH0012", "MeshConfigNotUsed", Level.WARNING)
 RULES_WITHOUT_REQUESTS = Code("MESH0010", "RequestRulesOnTcpPort", Level.WARNING)
 
 CODES: Final[Mapping[str, Code]] = {each.number: each for each in list(globals().values()) if isinstance(each, Code)}

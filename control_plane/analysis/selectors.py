@@ -9,6 +9,7 @@ from control_plane.analysis.codes import (
     CONFLICTING_SIDECARS,
     CONFLICTING_TELEMETRIES,
     NO_MATCHING_WORKLOADS,
+    SETTINGS_NOT_USED,
     SIDECARS_FOR_ALL,
     TELEMETRIES_FOR_ALL,
     Code,
@@ -109,6 +110,18 @@ def _once(seen: Examined, namespace: str) -> Iterator[Member]:
         if member.namespace == namespace and labels not in known:
             known.add(labels)
             yield member
+
+
+def settings_of_all(seen: Examined) -> Iterator[Finding]:
+    """A second MeshConfig: the older one's settings hold."""
+    first, *others = seen.all("MeshConfig") or (None,)
+    asked = {resource.key for resource in seen.of("MeshConfig")}
+    for resource in others:
+        if first is not None and resource is not None and resource.key in asked:
+            message = (
+                f"there is one mesh, and the older MeshConfig {first.key.namespace}/{first.key.name} says how it is"
+            )
+            yield finding(SETTINGS_NOT_USED, resource, ("metadata", "name"), message, (first.key,))
 
 
 def unmatched(seen: Examined) -> Iterator[Finding]:

@@ -13,6 +13,7 @@ from control_plane.analysis.codes import Level
 from control_plane.analysis.finding import Finding, schema_error
 from control_plane.analysis.suppress import Suppression
 from control_plane.analysis.texts import Text, analyse_kinds, read
+from control_plane.mesh_config import mesh_of
 from control_plane.registry.discovery import Discovery
 from control_plane.registry.services import discover
 from control_plane.registry.workload import Workload
@@ -126,7 +127,7 @@ class ConfigStore:
         """What is to be said about resources if they are applied now."""
         kinds = self.accepted.with_changes(resources, self._clock.wall())
         services, instances = discover(kinds, workloads)
-        world = World(self.accepted.revision, kinds, services, instances, self._mesh)
+        world = World(self.accepted.revision, kinds, services, instances, mesh_of(self._mesh, kinds))
         return analyse(world, {resource.key for resource in resources})
 
     async def analyse(
@@ -145,7 +146,7 @@ class ConfigStore:
     ) -> tuple[list[Finding], tuple[Problem, ...]]:
         found = read(Text(file.name, file.text) for file in files)
         kinds = self.accepted.with_changes(found.resources, self._clock.wall())
-        findings = analyse_kinds(kinds, workloads, calls, suppressions, self._mesh)
+        findings = analyse_kinds(kinds, workloads, calls, suppressions, mesh_of(self._mesh, kinds))
         return gravest_first([*map(schema_error, found.problems), *findings]), found.skipped
 
     async def delete(self, keys: Sequence[Key]) -> Outcome:
@@ -259,7 +260,7 @@ class ConfigStore:
         before = self._published
         if before and (before.revision, before.services, before.instances) == (revision, services, instances):
             return  # a workload came that serves nobody: a client, or one that is known
-        world = World(revision, resources, services, instances, self._mesh)
+        world = World(revision, resources, services, instances, mesh_of(self._mesh, resources))
         self._published = self.world = world
         self._metrics.published(world, self._clock.monotonic() - began)
         self._publish(world, changed_at)

@@ -18,6 +18,7 @@ from mesh.istio.virtual_service import (
     Destination,
     HTTPDirectResponse,
     HTTPRedirect,
+    HTTPRetry,
     HTTPRewrite,
     HTTPRoute,
     Percent,
@@ -38,12 +39,14 @@ NO_TIMEOUT: Final = 0.0
 @dataclass(frozen=True, slots=True)
 class Target:
     """What a rule's action depends on besides the rule: the port that was called, where destinations lead, and how the
-    requests to a cluster are spread by a key. `grpc` clients read the time-out from another field."""
+    requests to a cluster are spread by a key. `grpc` clients read the time-out from another field; `retries` are the mesh's,
+    for rules that say nothing of them."""
 
     port: int
     cluster: Callable[[Destination], str]
     grpc: bool = False
     hashing: Callable[[str], ConsistentHashLB | None] = lambda _cluster: None
+    retries: HTTPRetry | None = None
 
 
 def apply_action(route: Any, rule: HTTPRoute, target: Target) -> None:
@@ -57,9 +60,11 @@ def apply_action(route: Any, rule: HTTPRoute, target: Target) -> None:
         _forward(route, rule, authority, target)
 
 
-def default_action(cluster: str, grpc: bool = False, hashing: ConsistentHashLB | None = None) -> Any:
-    """To a service that has no rules: no time-out, Istio's retries."""
-    action = RouteAction(cluster=cluster, retry_policy=DEFAULT)
+def default_action(
+    cluster: str, grpc: bool = False, hashing: ConsistentHashLB | None = None, retries: HTTPRetry | None = None
+) -> Any:
+    """To a service that has no rules: no time-out, the mesh's retries, which are Istio's."""
+    action = RouteAction(cluster=cluster, retry_policy=DEFAULT if retries is None else retry_policy(retries))
     _add_hash_policy(action, hashing)
     _set_timeout(action, NO_TIMEOUT, grpc)
     return action
@@ -82,7 +87,7 @@ def _forward(route: Any, rule: HTTPRoute, authority: str, target: Target) -> Non
         mirror.trace_sampled.value = False
     only = rule.route[0] if len(rule.route) == 1 else None
     hashing = target.hashing(target.cluster(only.destination)) if only is not None else None
-    if (policy := retry_policy(rule.retries, sticky=hashing is not None)) is not None:
+    if (policy := retry_policy(rule.retries or target.retries, sticky=hashing is not None)) is not None:
         action.retry_policy.CopyFrom(policy)
     if only is not None:
         action.cluster = target.cluster(only.destination)

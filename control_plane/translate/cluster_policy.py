@@ -14,7 +14,7 @@ from envoy.extensions.upstreams.http.v3.http_protocol_options_pb2 import HttpPro
 from control_plane.translate.locality import weighted
 from control_plane.translate.messages import duration
 from control_plane.translate.policy import Policy
-from control_plane.translate.ports import is_http2, is_unknown, may_be_http
+from control_plane.translate.ports import is_http, is_http2, is_unknown, may_be_http
 from control_plane.translate.viewer import Audience
 from control_plane.world import MeshConfig
 from mesh.istio.destination_rule import (
@@ -143,11 +143,12 @@ def _pool(cluster: Any, settings: ConnectionPoolSettings | None, mesh: MeshConfi
     limits.max_requests.value = (http.http2_max_requests if http is not None else 0) or UNLIMITED
     limits.max_retries.value = (http.max_retries if http is not None else 0) or UNLIMITED
     idle = http.idle_timeout if http is not None else None
-    if tcp is not None and tcp.tcp_keepalive is not None:
-        _keepalive(cluster, tcp.tcp_keepalive)
+    keepalive = (tcp.tcp_keepalive if tcp is not None else None) or mesh.tcp_keepalive
+    if keepalive is not None:
+        _keepalive(cluster, keepalive)
     set_http_options(
         cluster,
-        spoken(http, port) if port is not None else Spoken.HTTP1,
+        spoken(http, port, mesh.http2_upgrade) if port is not None else Spoken.HTTP1,
         idle if idle is not None or tcp is None else tcp.idle_timeout,
         http.max_requests_per_connection if http is not None else 0,
         tcp.max_connection_duration if tcp is not None else None,
@@ -155,11 +156,15 @@ def _pool(cluster: Any, settings: ConnectionPoolSettings | None, mesh: MeshConfi
     )
 
 
-def spoken(http: HTTPSettings | None, port: ServicePort) -> Spoken:
-    """Istio's choice: what is declared, unless the rule asks for more; what is not declared, with each client anew."""
+def spoken(http: HTTPSettings | None, port: ServicePort, upgraded: bool = False) -> Spoken:
+    """Istio's choice: what is declared, unless the rule asks for more; what is not declared, with each client anew.
+    `upgraded` is what the mesh does where a rule says nothing: HTTP/2 for what is declared as HTTP."""
     if http is not None and http.use_client_protocol:
         return Spoken.AS_CLIENT
-    if is_http2(port) or (http is not None and http.h2_upgrade_policy == H2UpgradePolicy.UPGRADE and may_be_http(port)):
+    policy = http.h2_upgrade_policy if http is not None else H2UpgradePolicy.DEFAULT
+    if is_http2(port) or (policy is H2UpgradePolicy.UPGRADE and may_be_http(port)):
+        return Spoken.HTTP2
+    if upgraded and policy is H2UpgradePolicy.DEFAULT and is_http(port):
         return Spoken.HTTP2
     return Spoken.AS_CLIENT if is_unknown(port) else Spoken.HTTP1
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from envoy.config.core.v3.base_pb2 import INBOUND
@@ -105,7 +105,9 @@ def _cluster(index: Index, node: Node, served: Served) -> Any:
     name = served.host.partition(".")[0]
     services = [{"host": served.host, "name": name, "namespace": served.namespace}]
     cluster.metadata.CopyFrom(istio_metadata({"services": services}))
-    apply_policy(cluster, _policy(index, node), index.mesh, Audience.EXPLICIT, served.port)
+    # What the mesh says of connections between proxies is not for the app's own.
+    mesh = replace(index.mesh, http2_upgrade=False, tcp_keepalive=None)
+    apply_policy(cluster, _policy(index, node), mesh, Audience.EXPLICIT, served.port)
     if may_be_http(served.port) and index.mesh.app_idle_timeout:
         set_http_options(cluster, spoken(None, served.port), index.mesh.app_idle_timeout)
     return cluster

@@ -64,7 +64,8 @@ def service_routes(index: Index, viewer: Viewer, service: Service, port: int) ->
         return ruled
     hashing = consistent_hash(index, outbound_cluster(service.host, port), viewer.namespace) if index.hashes else None
     key = ("default route", service.host, port, grpc, hashing)
-    return [index.once(key, lambda: virtual_service.default_route(service.host, port, grpc, hashing))]
+    retries = index.mesh.http_retries
+    return [index.once(key, lambda: virtual_service.default_route(service.host, port, grpc, hashing, retries))]
 
 
 # ── the explicit proxy ────────────────────────────────────────────────────────────────────────────────────────────────

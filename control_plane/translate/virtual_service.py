@@ -20,7 +20,7 @@ from control_plane.translate.match import catch_all, is_catch_all, route_match
 from control_plane.translate.messages import config_path, istio_metadata
 from control_plane.translate.viewer import Audience, Viewer
 from mesh.istio.load_balancing import ConsistentHashLB
-from mesh.istio.virtual_service import MESH_GATEWAY, Destination, HTTPMatchRequest, HTTPRoute
+from mesh.istio.virtual_service import MESH_GATEWAY, Destination, HTTPMatchRequest, HTTPRetry, HTTPRoute
 from mesh.naming import ClusterName, outbound_cluster
 from mesh.xds import any_of
 
@@ -35,10 +35,16 @@ def routes(index: Index, viewer: Viewer, bound: BoundService, port: int, gateway
     return index.once(key, lambda: list(_routes(index, viewer, bound, port, gateway)))
 
 
-def default_route(host: str, port: int, grpc: bool = False, hashing: ConsistentHashLB | None = None) -> Any:
+def default_route(
+    host: str,
+    port: int,
+    grpc: bool = False,
+    hashing: ConsistentHashLB | None = None,
+    retries: HTTPRetry | None = None,
+) -> Any:
     """The route to a service that has no rules."""
     cluster = outbound_cluster(host, port)
-    route = Route(name=DEFAULT_ROUTE, match=catch_all(), route=default_action(cluster, grpc, hashing))
+    route = Route(name=DEFAULT_ROUTE, match=catch_all(), route=default_action(cluster, grpc, hashing, retries))
     route.decorator.operation = f"{host}:{port}/*"
     return route
 
@@ -49,6 +55,7 @@ def _routes(index: Index, viewer: Viewer, bound: BoundService, port: int, gatewa
         lambda d: destination_cluster(index, bound, d, port),
         viewer.audience is Audience.GRPC,
         (lambda cluster: consistent_hash(index, cluster, viewer.namespace)) if index.hashes else _no_hashing,
+        index.mesh.http_retries,
     )
     for number, rule in enumerate(bound.spec.http):
         for at, match in enumerate(rule.match or (None,)):

@@ -6,6 +6,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from control_plane.mesh_config import mesh_of
 from control_plane.world import Instance, MeshConfig, Resolution, Service, World
 from mesh.istio.load import load
 from mesh.istio.resource import Resource
@@ -61,12 +62,13 @@ def world(
     by_kind: dict[str, list[Resource]] = defaultdict(list)
     for resource in load(yaml):
         by_kind[resource.key.kind].append(resource)
+    resources = {kind: tuple(found) for kind, found in by_kind.items()}
     return World(
         revision=1,
-        resources={kind: tuple(found) for kind, found in by_kind.items()},
+        resources=resources,
         services={each.host: each for each in services},
         instances={service_host(name, "default"): tuple(found) for name, found in (instances or {}).items()},
-        mesh=mesh,
+        mesh=mesh_of(mesh, resources),
     )
 
 

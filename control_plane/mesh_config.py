@@ -1,0 +1,36 @@
+"""The settings of the mesh: those that the control plane was started with, and what a MeshConfig document says instead."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+from control_plane.world import AccessLogEncoding, MeshConfig, OutboundPolicy
+from mesh.istio.mesh_config import MeshConfig as Document
+from mesh.istio.mesh_config import MeshH2UpgradePolicy
+from mesh.istio.resource import Resource
+
+
+def mesh_of(started_with: MeshConfig, resources: Mapping[str, tuple[Resource, ...]]) -> MeshConfig:
+    """The settings that hold. Of several documents the oldest counts."""
+    documents = resources.get("MeshConfig", ())
+    return _told(started_with, documents[0].spec) if documents else started_with
+
+
+def _told(mesh: MeshConfig, spec: Document) -> MeshConfig:
+    tracing = spec.default_config.tracing if spec.default_config is not None else None
+    outbound, encoding, upgrade = spec.outbound_traffic_policy, spec.access_log_encoding, spec.h2_upgrade_policy
+    said: dict[str, Any] = {
+        "access_log_file": spec.access_log_file,
+        "access_log_format": spec.access_log_format,
+        "access_log_encoding": AccessLogEncoding(encoding.value) if encoding is not None else None,
+        "enable_tracing": spec.enable_tracing,
+        "sampling": tracing.sampling if tracing is not None else None,
+        "outbound_policy": OutboundPolicy(outbound.mode.value) if outbound is not None else None,
+        "connect_timeout": spec.connect_timeout,
+        "tcp_keepalive": spec.tcp_keepalive,
+        "http2_upgrade": upgrade is MeshH2UpgradePolicy.UPGRADE if upgrade is not None else None,
+        "http_retries": spec.default_http_retry_policy,
+    }
+    return replace(mesh, **{name: value for name, value in said.items() if value is not None})

@@ -1,0 +1,67 @@
+"""MeshConfig: settings of the whole mesh, by the names of Istio's mesh configuration. A document of this mesh's own: Istio
+keeps the same in the ConfigMap `istio`, or in an IstioOperator.
+
+https://istio.io/latest/docs/reference/config/istio.mesh.v1alpha1/
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from enum import StrEnum
+from typing import Annotated, Any
+
+from pydantic import Field
+
+from mesh.istio.destination_rule import TcpKeepalive
+from mesh.istio.model import Found, Message
+from mesh.istio.scalars import Duration, Word
+from mesh.istio.sidecar import OutboundTrafficPolicy
+from mesh.istio.virtual_service_actions import HTTPRetry
+
+
+class AccessLogEncoding(StrEnum):
+    TEXT = "TEXT"
+    JSON = "JSON"
+
+
+class MeshH2UpgradePolicy(StrEnum):
+    DO_NOT_UPGRADE = "DO_NOT_UPGRADE"
+    UPGRADE = "UPGRADE"
+
+
+class ProxyTracing(Message):
+    """`sampling` in percent."""
+
+    sampling: Annotated[float, Field(ge=0, le=100)] | None = None
+
+
+class MeshProxyConfig(Message):
+    """`defaultConfig`. An app that `mesh run` starts is always held until its proxy has its configuration."""
+
+    tracing: ProxyTracing | None = None
+    hold_application_until_proxy_starts: bool | None = None
+
+    def rules(self) -> Iterator[Found]:
+        if self.hold_application_until_proxy_starts is False:
+            message = "an app is always held until its proxy has its configuration: leave it out, or say true"
+            yield Found(("holdApplicationUntilProxyStarts",), message)
+
+
+class MeshConfig(Message):
+    """What is not set is what the control plane was started with. Of several the oldest holds."""
+
+    access_log_file: str | None = None
+    access_log_format: str | None = None
+    access_log_encoding: Word[AccessLogEncoding] | None = None
+    enable_tracing: bool | None = None
+    default_config: MeshProxyConfig | None = None
+    outbound_traffic_policy: OutboundTrafficPolicy | None = None
+    connect_timeout: Duration | None = None
+    tcp_keepalive: TcpKeepalive | None = None
+    h2_upgrade_policy: Word[MeshH2UpgradePolicy] | None = None
+    default_http_retry_policy: HTTPRetry | None = None
+
+
+def summary(spec: Mapping[str, Any]) -> str:
+    """What it sets."""
+    return ", ".join(spec)
