@@ -83,6 +83,9 @@ class ControlMetrics:
         )
         self._inbound = Sums(registry, "pilot_inbound_updates", "Changes that came in.", ["type"], (CONFIG, "eds"))
         self._config_events = Sums(registry, "pilot_k8s_cfg_events", "Changes of resources.", ["type", "event"])
+        self._registry_events = Sums(registry, "pilot_k8s_reg_events", "Changes of workloads.", ["type", "event"])
+        self._errors = Sums(registry, "pilot_total_xds_internal_errors", "Configuration that could not be made.", [])
+        self._errors.add(amount=0)  # a board shows 0, not nothing
         self._passed = Sums(registry, "galley_validation_passed", "Resources accepted by the API.", ["resource"])
         self._failed = Sums(
             registry, "galley_validation_failed", "Files refused by the API.", ["reason"], ("invalid_resource",)
@@ -137,6 +140,10 @@ class ControlMetrics:
         """A proxy refused one."""
         self._rejects.add(type_name)
 
+    def failed(self) -> None:
+        """A proxy's configuration could not be made."""
+        self._errors.add()
+
     def converged(self, seconds: float) -> None:
         """A change has arrived at the last proxy."""
         self._convergence.observe(seconds)
@@ -163,6 +170,7 @@ class ControlMetrics:
     def endpoints_changed(self) -> None:
         """A workload came, went or changed its health."""
         self._inbound.add("eds")
+        self._registry_events.add("Endpoints", "update")
         self._waiting.add(ENDPOINT)
 
     def debounced(self, seconds: float) -> None:

@@ -96,6 +96,7 @@ class PushHub:
                 task = self._tasks.start(self._translate(stream), f"translate {stream.id}")
                 await asyncio.wait([task])
                 if not task.cancelled() and (error := task.exception()) is not None:
+                    self._metrics.failed()
                     message = f"its configuration could not be made: {type(error).__name__}: {error}"
                     self._announce(self._ledger.failed(stream, message, self._clock.monotonic()))
         finally:

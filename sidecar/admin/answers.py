@@ -88,6 +88,8 @@ async def stream(
         async for piece in body:
             await _send(response, piece)
         await response.write_eof()
+    except ConnectionResetError:  # a scraper whose time is over, a reader that has seen enough
+        pass
     except TimeoutError:
         if request.transport is not None:
             request.transport.abort()

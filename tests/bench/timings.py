@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from mesh.xds import ENDPOINT, ROUTE
-from tests.bench import bootstraps, churn, growth, measure, proxies
+from tests.bench import bootstraps, churn, growth, measure, proxies, scrape
 from tests.bench.bootstraps import Ports
 from tests.bench.plane import Plane, dynamic, resources
 from tests.bench.report import Goal, markdown
@@ -231,6 +231,8 @@ def goals(timing: Timing, found: Mapping[str, Mapping[str, list[float]]]) -> lis
             Goal(timing.name, f"time of a connect, {each} at a time", 2.0, 1 / ratio(churn.rate(each)))
             for each in churn.AT_A_TIME
         ]
+    if timing.run is scrape.run:
+        return [Goal(timing.name, "ms of a scrape, of 100", 1.0, statistics.median(ours["ms of a scrape"]) / 100)]
     return [Goal(timing.name, "resident memory", 1.0, ratio("MiB resident"))]
 
 
@@ -255,5 +257,6 @@ TIMINGS: dict[str, Timing] = {
             _updated,
         ),
         Timing("churn", "connections that serve one request each, so many at a time", churn.run),
+        Timing("scrape", f"Prometheus scrapes a proxy that has served {scrape.SERVICES} services", scrape.run),
     )
 }

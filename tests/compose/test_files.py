@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import importlib.util
+import os
+import shlex
 import socket
 import subprocess
 import sys
@@ -12,11 +14,12 @@ from typing import Any
 import pytest
 import yaml
 
-from tests.compose.stack import ROOT
+from tests.compose.stack import MESH, ROOT
+from tests.harness.envoy import install_envoy
 
 HEALTHY = ROOT / "examples" / "compose" / "healthy.py"
 SERVICES: dict[str, Any] = yaml.safe_load((ROOT / "docker-compose.yml").read_text())["services"]
-PODS = [name.removesuffix("-pod") for name in SERVICES if name.endswith("-pod")]
+PODS = [name.removesuffix("-pod") for name in SERVICES if name.endswith("-pod") and "profiles" not in SERVICES[name]]
 ASKED = {"15000": "/ready", "15080": "/readyz", "9080": "/health"}  # admin, control plane, an app: all on loopback
 
 
@@ -38,6 +41,23 @@ def test_health_checks_wait_for_slow_machines_and_ask_nothing_that_is_counted() 
     ours = [check["test"] for check in checks.values() if "mesh-healthy" in check["test"]]
     assert len(ours) > 10
     assert all(ASKED[test[2]] == test[3] for test in ours)
+
+
+def test_the_bootstrap_of_the_envoy_profile_is_one_that_envoy_takes(tmp_path: Path) -> None:
+    _, _, script = SERVICES["details-envoy-setup"]["command"]
+    words = shlex.split(script.partition(">")[0])
+    assert words[:2] == ["mesh", "bootstrap"]
+    given = {**os.environ, **SERVICES["details-envoy-setup"]["environment"]}
+    command = [*MESH, *words[1:], "--address", "172.20.0.9"]
+    path = tmp_path / "bootstrap.yaml"
+    path.write_text(subprocess.run(command, env=given, check=True, capture_output=True, text=True).stdout)
+    binary = install_envoy()
+    done = subprocess.run([binary, "--mode", "validate", "-c", path], capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0, done.stderr
+    assert "OK" in done.stdout
+    assert SERVICES["details-envoy-sidecar"]["entrypoint"][1:] == ["-c", "/etc/envoy-mesh/bootstrap.yaml"]
+    version = subprocess.run([binary, "--version"], capture_output=True, text=True).stdout
+    assert SERVICES["details-envoy-sidecar"]["image"].partition(":v")[2] in version
 
 
 @pytest.fixture

@@ -59,7 +59,7 @@ class Prometheus:
 def running_prometheus(
     folder: Path, jobs: Mapping[str, Sequence[Mapping[str, Any]]], rules: Sequence[Path] = ()
 ) -> Iterator[Prometheus]:
-    """`jobs` are the static configs of each job; metrics of `envoy-stats` are at /stats/prometheus, as in Istio."""
+    """`jobs` are the static configs of each job; metrics of `envoy-stats…` are at /stats/prometheus, as in Istio."""
     program = binary("prometheus")
     config = {
         "global": {"scrape_interval": f"{SCRAPE_SECONDS}s", "evaluation_interval": f"{SCRAPE_SECONDS}s"},
@@ -67,7 +67,7 @@ def running_prometheus(
         "scrape_configs": [
             {
                 "job_name": job,
-                "metrics_path": "/stats/prometheus" if job == "envoy-stats" else "/metrics",
+                "metrics_path": "/stats/prometheus" if job.startswith("envoy-stats") else "/metrics",
                 "static_configs": list(targets),
             }
             for job, targets in jobs.items()

@@ -23,6 +23,7 @@ WORKLOADS = {
     "reviews-v2": 22,
     "reviews-v3": 23,
 }
+LATER = 90  # of a workload that a test adds
 FAULTS = ("ratings-three-state-breaker", "reviews-circuit-breaker", "ratings-abort-jason", "reviews-90-10")
 
 
@@ -59,6 +60,7 @@ def watched(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Watched]:
         ]
         jobs = {
             "envoy-stats": proxies,
+            "envoy-stats-later": [{"targets": [f"{network}.{LATER}:15090"], "labels": {"pod": "db-v1"}}],
             "istiod": [{"targets": [f"{network}.1:15014"], "labels": {"app": "istiod", "pod": "istiod-1"}}],
         }
         rules = sorted(RULES.glob("rules/*.yml"))
