@@ -9,7 +9,7 @@ from typing import Any, Final, Protocol
 from control_plane.ads.origins import Origins, layers_of
 from control_plane.ads.push import Progress, PushCore
 from control_plane.ads.status import Nack, short
-from control_plane.translate.hosts import is_wildcard
+from control_plane.translate.hosts import is_wildcard, qualified
 from control_plane.translate.mesh_telemetry import for_node
 from control_plane.translate.scope import sidecar_of
 from control_plane.world import World
@@ -146,7 +146,7 @@ class Effects:
 
     def _by_cluster(self, resource: Resource, tally: _Tally) -> None:
         """A service is in effect where its clusters are."""
-        names = _SERVICES[resource.key.kind](resource)
+        names = _SERVICES[resource.key.kind](resource, self._world)
         for stream in self._streams:
             there = stream.core.target.of(CLUSTER)
             items = [(CLUSTER, name) for name in names if name in there]
@@ -219,19 +219,29 @@ _BY_NODE: Final[Mapping[str, Callable[[Resource, World], Callable[[Node], bool]]
 }
 
 
-def _clusters_of_service(resource: Resource) -> list[str]:
+def _clusters_of_service(resource: Resource, _world: World) -> list[str]:
     host = service_host(resource.key.name, resource.key.namespace)
     return [f"outbound|{port.port}||{host}" for port in resource.spec.ports]
 
 
-def _clusters_of_entry(resource: Resource) -> list[str]:
+def _clusters_of_host(resource: Resource, world: World) -> list[str]:
+    """Of a breaker that holds; none of one behind another."""
+    host = qualified(resource.spec.host, resource.key.namespace)
+    breakers = world.resources.get("CircuitBreaker", ())
+    holds = next((each for each in breakers if qualified(each.spec.host, each.key.namespace) == host), None)
+    service = world.services.get(host) if holds is resource else None
+    return [f"outbound|{port.number}||{service.host}" for port in service.ports] if service is not None else []
+
+
+def _clusters_of_entry(resource: Resource, _world: World) -> list[str]:
     spec = resource.spec
     return [
         f"outbound|{port.number}||{host.lower()}" for host in spec.hosts if not is_wildcard(host) for port in spec.ports
     ]
 
 
-_SERVICES: Final[Mapping[str, Callable[[Resource], list[str]]]] = {
+_SERVICES: Final[Mapping[str, Callable[[Resource, World], list[str]]]] = {
+    "CircuitBreaker": _clusters_of_host,
     "Service": _clusters_of_service,
     "ServiceEntry": _clusters_of_entry,
 }

@@ -12,7 +12,7 @@ from envoy.config.cluster.v3.cluster_pb2 import Cluster
 from control_plane.translate.cluster_policy import apply_policy
 from control_plane.translate.endpoints import assignment, dns_assignment, selected
 from control_plane.translate.host_rules import HostRule
-from control_plane.translate.hosts import is_wildcard
+from control_plane.translate.hosts import is_wildcard, qualified
 from control_plane.translate.index import Index
 from control_plane.translate.locality import Preference, preference
 from control_plane.translate.memo import Table
@@ -114,7 +114,7 @@ def _variants(service: Service, port: ServicePort, rule: HostRule | None) -> Ite
 def _cluster(index: Index, variant: _Variant, audience: Audience, wish: Preference | None) -> Any:
     """The cluster, or None where nothing could be reached through one."""
     index.service(variant.service.host.lower())  # which is the variant's: read, so that this is made again with it
-    cluster = Cluster(name=variant.name, metadata=_metadata(variant))
+    cluster = Cluster(name=variant.name, metadata=_metadata(index, variant))
     if not _discover(cluster, variant, audience, wish):
         return None
     apply_policy(cluster, variant.policy, index.mesh, audience, variant.port)
@@ -136,7 +136,7 @@ def _inline(service: Service) -> bool:
     return service.resolution is not Resolution.REGISTRY
 
 
-def _metadata(variant: _Variant) -> Any:
+def _metadata(index: Index, variant: _Variant) -> Any:
     service = variant.service
     values: dict[str, Any] = {
         "default_original_port": variant.port.number,
@@ -148,9 +148,24 @@ def _metadata(variant: _Variant) -> Any:
     if variant.subset is not None:
         values["subset"] = variant.subset.name
     metadata = istio_metadata(values)
-    if variant.rule is not None and (breaker := circuit_breaker.metadata(variant.rule.resource.annotations)):
+    if breaker := _breaker(index, variant):
         metadata.filter_metadata[circuit_breaker.METADATA].update(breaker)
     return metadata
+
+
+def _breaker(index: Index, variant: _Variant) -> Mapping[str, Any]:
+    """What a CircuitBreaker says of the host, the oldest of several; else an annotation of its DestinationRule."""
+    breakers = index.once("circuit breakers", lambda: _breakers(index))
+    if (found := breakers.get(variant.service.host.lower())) is not None:
+        return found
+    return circuit_breaker.metadata(variant.rule.resource.annotations) if variant.rule is not None else {}
+
+
+def _breakers(index: Index) -> dict[str, Mapping[str, Any]]:
+    found: dict[str, Mapping[str, Any]] = {}
+    for resource in index.circuit_breakers:
+        found.setdefault(qualified(resource.spec.host, resource.key.namespace), resource.spec.settings)
+    return found
 
 
 # ── discovery ─────────────────────────────────────────────────────────────────────────────────────────────────────────

@@ -232,6 +232,10 @@ class Index:
         return self._resources.get("EnvoyFilter", ())  # a change of any clears everything
 
     @property
+    def circuit_breakers(self) -> tuple[Resource, ...]:
+        return self._resources.get("CircuitBreaker", ())  # likewise
+
+    @property
     def rate_limits(self) -> tuple[Resource, ...]:
         return self._resources.get("RateLimit", ())  # a change of any clears everything
 

@@ -1,7 +1,10 @@
-"""The annotation `mesh.asyncmesh.io/circuit-breaker` of a DestinationRule: a three-state circuit breaker, which Istio's API
-has no field for. Its value is YAML (or JSON):
+"""A three-state circuit breaker, which Istio's API has no field for: the kind CircuitBreaker,
 
-    mesh.asyncmesh.io/circuit-breaker: |
+    apiVersion: mesh.asyncmesh.io/v1alpha1
+    kind: CircuitBreaker
+    metadata: {name: ratings}
+    spec:
+      host: ratings
       failureRate: 50         # percent of the requests of a window
       minimumRequests: 20     # no rate counts before so many; 20
       window: 10s             # 10s
@@ -10,6 +13,9 @@ has no field for. Its value is YAML (or JSON):
       slowCallDuration: 1s
       openTime: 5s            # how long everything is refused; 5s
       halfOpenRequests: 1     # probes at a time, of which all have to pass; 1
+
+or the annotation `mesh.asyncmesh.io/circuit-breaker` of a DestinationRule, whose value has the same fields as YAML (or
+JSON), without the host. A resource of the kind counts before an annotation.
 
 One of `failureRate`, `consecutiveFailures` and `slowCallRate` has to be there. It holds for every port and subset of the
 host, each with a breaker of its own in each client's sidecar. To an Envoy it is metadata without a meaning.
@@ -23,7 +29,7 @@ from typing import Annotated, Any, Final
 from pydantic import AfterValidator, Field, ValidationError
 
 from mesh.istio.model import Found, Message, explain, shown
-from mesh.istio.scalars import Count, Duration, wrong
+from mesh.istio.scalars import Count, Duration, Host, wrong
 from mesh.istio.yaml_nodes import YamlError, compose
 
 ANNOTATION: Final = "mesh.asyncmesh.io/circuit-breaker"
@@ -66,6 +72,24 @@ class CircuitBreaker(Message):
         if (self.slow_call_rate is None) is not (self.slow_call_duration is None):
             missing = "slowCallRate" if self.slow_call_rate is None else "slowCallDuration"
             yield Found((missing,), "slowCallRate and slowCallDuration belong together")
+
+
+class CircuitBreakerSpec(CircuitBreaker):
+    """The `spec` of the kind."""
+
+    host: Host
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """What the sidecars of clients are told."""
+        return {name: value for name, value in self.model_dump(exclude={"host"}).items() if value is not None}
+
+
+def summary(spec: Mapping[str, Any]) -> str:
+    """The host, and what trips it."""
+    words = (("failureRate", "%"), ("consecutiveFailures", " in a row"), ("slowCallRate", "% slow"))
+    trips = [f"{spec[field]}{unit}" for field, unit in words if field in spec]
+    return f"{spec.get('host', '')} opens at {' or '.join(trips)}"
 
 
 def problems(kind: str, annotations: Mapping[str, str]) -> list[Found]:

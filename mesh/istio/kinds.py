@@ -105,6 +105,7 @@ KINDS: Final[Mapping[str, Kind]] = {
         Kind("ConfigMap", f"{_OBJECTS}:ConfigMap", ("cm",), "", ("v1",), whole=True, note=READ),
         Kind("Secret", f"{_OBJECTS}:Secret", (), "", ("v1",), whole=True, kept=("type",), note=READ),
         Kind("MeshConfig", "mesh.istio.mesh_config:MeshConfig", (), OURS, OUR_VERSIONS),
+        Kind("CircuitBreaker", "mesh.istio.circuit_breaker:CircuitBreakerSpec", ("cb",), OURS, OUR_VERSIONS),
         Kind("RateLimit", "mesh.istio.rate_limit:RateLimit", ("rl",), OURS, OUR_VERSIONS),
         Kind("Experiment", "mesh.experiments.resource:Experiment", ("exp",), OURS, OUR_VERSIONS),
         Kind("ExperimentRun", "mesh.experiments.resource:ExperimentRun", ("run",), OURS, OUR_VERSIONS, note=WRITTEN),

@@ -7,6 +7,7 @@ from typing import Final
 from tests.simulation.cases import Case, to
 
 _RULE = "apiVersion: networking.istio.io/v1\nkind: {}\nmetadata: {{name: {}}}\nspec: {{{}}}\n"
+_OURS: Final = _RULE.replace("networking.istio.io/v1", "mesh.asyncmesh.io/v1alpha1")
 
 
 def policy(name: str, text: str, **expected: object) -> Case:
@@ -66,5 +67,7 @@ CASES: Final = (
     Case("a host that no service has", spec="hosts: [$HOST, also-$HOST]", rules=f"{{{to('v2')}}}", authority="also-$HOST",
          to="v2"),
     Case("a wildcard of hosts", spec="hosts: ['*.$HOST']", rules=f"{{{to('v3')}}}", authority="x.$HOST", to="v3"),
+    Case("a three-state breaker that is closed", f"{{{to('v2')}}}", to="v2",
+         more=_OURS.format("CircuitBreaker", "breaks", "host: $HOST, consecutiveFailures: 5, failureRate: 50")),
     Case("a host that nobody declared", authority="nobody.example.net", to="", status=502),
 )  # fmt: skip

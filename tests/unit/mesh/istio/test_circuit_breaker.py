@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from mesh.istio.circuit_breaker import ANNOTATION, metadata
+from mesh.errors import ConfigError
+from mesh.istio.circuit_breaker import ANNOTATION, metadata, summary
 from mesh.istio.load import load, load_documents
 from tests.unit.mesh.istio.documents import document, problems
 
@@ -85,3 +86,28 @@ def test_refused_with_its_line(lines: list[str], field: str, message: str) -> No
 def test_it_is_for_destination_rules() -> None:
     text = rule("failureRate: 50").replace("DestinationRule", "VirtualService").replace("host: ratings", "hosts: [a]")
     assert any("is for a DestinationRule" in problem.message for problem in problems(text))
+
+
+KIND = "apiVersion: mesh.asyncmesh.io/v1alpha1\nkind: CircuitBreaker\nmetadata: {{name: ratings}}\nspec: {{{}}}\n"
+
+
+def test_the_kind_has_the_same_fields_and_a_host() -> None:
+    (resource,) = load(KIND.format("host: ratings, failureRate: 50, window: 5s"))
+    assert resource.spec.host == "ratings"
+    assert resource.spec.settings == {"failure_rate": 50.0, "window": 5.0}
+    assert summary({"host": "ratings", "failureRate": 50, "slowCallRate": 80}) == "ratings opens at 50% or 80% slow"
+
+
+@pytest.mark.parametrize(
+    ("spec", "message"),
+    [
+        ("failureRate: 50", "spec.host: is required"),
+        ("host: ratings", "one of failureRate, consecutiveFailures and slowCallRate must be set"),
+        ("host: ratings, slowCallRate: 5", "slowCallRate and slowCallDuration belong together"),
+        ("host: ratings, failureRate: 101", "must be a percentage above 0, at most 100"),
+        ("host: ratings, failurerate: 10", 'did you mean "failureRate"'),
+    ],
+)
+def test_what_is_wrong_with_the_kind(spec: str, message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
+        load(KIND.format(spec))

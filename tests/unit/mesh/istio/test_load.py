@@ -116,7 +116,7 @@ spec:
         "supported are VirtualService, DestinationRule, Gateway, ServiceEntry, WorkloadEntry, Sidecar, EnvoyFilter of "
         "networking.istio.io; "
         "Telemetry of telemetry.istio.io; Service of v1; EndpointSlice of discovery.k8s.io; "
-        "MeshConfig, RateLimit, Experiment of mesh.asyncmesh.io",
+        "MeshConfig, CircuitBreaker, RateLimit, Experiment of mesh.asyncmesh.io",
         "f.yaml:29: spec.ports[0].name: is required where there are several ports",
         "f.yaml:30: spec.ports[1].port: there is a port 80 already",
     ]

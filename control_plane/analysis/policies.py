@@ -1,0 +1,36 @@
+"""This mesh's own policies for a host: whether there is one, and whether another policy is before them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Final
+
+from control_plane.analysis.codes import POLICY_NOT_USED, REFERENCED_RESOURCE_NOT_FOUND
+from control_plane.analysis.examined import Examined
+from control_plane.analysis.finding import Finding, finding
+from control_plane.translate.hosts import qualified
+from mesh.istio.resource import Key
+
+_KINDS: Final = ("CircuitBreaker", "RateLimit")
+
+
+def unknown_hosts(seen: Examined) -> Iterator[Finding]:
+    """A host that no service has."""
+    for kind in _KINDS:
+        for resource in seen.of(kind):
+            if seen.service(resource.spec.host, resource.key.namespace) is None:
+                message = f'Referenced host not found: "{resource.spec.host}"'
+                yield finding(REFERENCED_RESOURCE_NOT_FOUND, resource, ("spec", "host"), message)
+
+
+def second_breakers(seen: Examined) -> Iterator[Finding]:
+    """A CircuitBreaker for a host that has one."""
+    first: dict[str, Key] = {}
+    asked = {resource.key for resource in seen.of("CircuitBreaker")}
+    for resource in seen.all("CircuitBreaker"):
+        holds = first.setdefault(qualified(resource.spec.host, resource.key.namespace), resource.key)
+        if holds != resource.key and resource.key in asked:
+            message = (
+                f"{resource.spec.host} has a CircuitBreaker, {holds.namespace}/{holds.name}, the older: that one holds"
+            )
+            yield finding(POLICY_NOT_USED, resource, ("spec", "host"), message, (holds,))
