@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import signal
 import sys
+from base64 import b64decode
 from collections.abc import Sequence
 from enum import StrEnum
 from pathlib import Path
@@ -23,6 +24,12 @@ if TYPE_CHECKING:
 
 DEFAULT_RATE, DEFAULT_SECONDS = 100.0, 10.0
 MOST_RATE = 1_000_000.0
+
+
+class LoadProtocol(StrEnum):
+    HTTP1 = "http1"
+    H2 = "h2"
+    GRPC = "grpc"
 
 
 class LoadFormat(StrEnum):
@@ -81,6 +88,9 @@ def load(
     by_header: Annotated[
         str, typer.Option("--by-header", metavar="NAME", help="Count responses by it.", show_default=False)
     ] = "",
+    protocol: Annotated[
+        LoadProtocol, typer.Option("--protocol", help="h2: HTTP/2 by prior knowledge; grpc: unary calls over it.")
+    ] = LoadProtocol.HTTP1,
     seed: Annotated[int, typer.Option("--seed", metavar="N", help="Of all that is random.")] = 1,
     output: Annotated[LoadFormat, typer.Option("--output", "-o", help="How to print.")] = LoadFormat.TABLE,
     no_tui: Annotated[bool, typer.Option("--no-tui", help="No live view.")] = False,
@@ -95,6 +105,7 @@ def load(
       mesh load 'http://127.0.0.1:8080/api/v1/products/{{random 0 9}}' --poisson -H 'end-user: jason'
       mesh load http://127.0.0.1:8080 --replay access.log --speed 2
       mesh load --mix pages.yaml --steps 50:10,100:10,200:10 -o json
+      mesh load http://127.0.0.1:9000/shop.Prices/Get --protocol grpc -d base64:CgR0ZWE=    (one message)
     """
     from mesh.load.plan import Plan
     from mesh.load.template import RequestSpec
@@ -108,14 +119,14 @@ def load(
     elif mix:
         requests = _mix(mix, url)
     elif url:
-        requests = (RequestSpec(url, method.upper(), _headers(header), _body(body)),)
+        requests = (RequestSpec(url, method.upper(), _headers(header), _body(body, protocol)),)
     else:
         raise CliError("name a URL: mesh load http://HOST:PORT/PATH", "or several requests: --mix FILE", code=USAGE)
     if not duration and not count and not replay and not steps:
         duration = DEFAULT_SECONDS
     plan = Plan(
         requests, schedule, duration, count, connections, timeout, processes,
-        proxy=proxy, label_header=by_header, seed=seed, order=order,
+        proxy=proxy, label_header=by_header, seed=seed, order=order, protocol=protocol.value,
     )  # fmt: skip
     import asyncio
 
@@ -182,8 +193,20 @@ def _headers(given: Sequence[str]) -> dict[str, str]:
     return headers
 
 
-def _body(text: str) -> str:
-    return _text(text[1:]) if text.startswith("@") else text
+def _body(text: str, protocol: LoadProtocol) -> str:
+    """A gRPC message is bytes, which travel as the characters with their numbers."""
+    if protocol is not LoadProtocol.GRPC:
+        return _text(text[1:]) if text.startswith("@") else text
+    try:
+        if text.startswith("@"):
+            return Path(text[1:]).read_bytes().decode("latin-1")
+        if text.startswith("base64:"):
+            return b64decode(text.removeprefix("base64:"), validate=True).decode("latin-1")
+    except OSError as error:
+        raise CliError(f"{text[1:]}: cannot be read: {error.strerror}") from error
+    except ValueError as error:
+        raise CliError(f"--body: is no base64: {error}", code=USAGE) from error
+    return text
 
 
 def _text(file: str) -> str:

@@ -7,17 +7,26 @@ import random
 from collections.abc import Iterator
 from itertools import islice
 from time import monotonic
-from typing import Any
+from typing import Any, Protocol
 
 from mesh.load.alarm import Alarm
 from mesh.load.connection import Exchange, Pool, header_of
-from mesh.load.plan import Plan
+from mesh.load.plan import GRPC, HTTP1, Plan
 from mesh.load.recorder import Recorder
 from mesh.load.template import Mix, Origin, Template, TemplateError
 
 MOST_OPEN = 100_000  # requests that are due and not ended, of one process: beyond, they are dropped and counted
 DROPPED = "dropped"
 LOOK_SECONDS = 0.1  # for what has taken too long
+
+
+class AnyPool(Protocol):
+    """What takes requests to one origin."""
+
+    async def resolve(self) -> None: ...
+    def send(self, exchange: Exchange) -> None: ...
+    def overdue(self, before: float) -> None: ...
+    async def close(self) -> None: ...
 
 
 class Generator:
@@ -30,7 +39,7 @@ class Generator:
         proxy = _origin(plan.proxy) if plan.proxy else None
         self._mix = Mix([Template(spec, proxy) for spec in plan.requests])
         self.recorders = [Recorder() for _ in self._mix.templates]
-        self._pools: dict[Origin, Pool] = {}
+        self._pools: dict[Origin, AnyPool] = {}
         self._loop = asyncio.get_running_loop()
         self._moments: Iterator[tuple[int, float]] = iter(())
         self._next: tuple[int, float] | None = None
@@ -46,7 +55,7 @@ class Generator:
         connections = max(1, plan.connections // plan.processes)
         for template in self._mix.templates:
             if template.origin not in self._pools:
-                self._pools[template.origin] = Pool(template.origin, connections, self._done, plan.keep_alive)
+                self._pools[template.origin] = self._pool(template.origin, connections)
         for pool in self._pools.values():
             await pool.resolve()
         self._began = monotonic() if begin is None else begin
@@ -80,6 +89,14 @@ class Generator:
     def take(self) -> list[dict[str, Any]]:
         """What was recorded since the last call, by kind of request."""
         return [recorder.take() for recorder in self.recorders]
+
+    def _pool(self, origin: Origin, connections: int) -> AnyPool:
+        plan = self._plan
+        if plan.protocol == HTTP1:
+            return Pool(origin, connections, self._done, plan.keep_alive)
+        from mesh.load import multiplexed
+
+        return multiplexed.Pool(origin, connections, self._done, plan.protocol == GRPC)
 
     def _advance(self) -> None:
         found = None if self._stopped else next(self._moments, None)

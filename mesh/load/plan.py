@@ -9,13 +9,14 @@ from typing import Any
 from mesh.load.schedule import Constant, Poisson, Ramp, Replay, Schedule, Steps
 from mesh.load.template import RequestSpec
 
+HTTP1, HTTP2, GRPC = "http1", "h2", "grpc"
 SCHEDULES: dict[str, type] = {each.__name__: each for each in (Constant, Poisson, Ramp, Steps, Replay)}
 
 
 @dataclass(frozen=True, slots=True)
 class Plan:
     """`seconds` and `count` bound it, 0 is no bound of that kind; one of both is set, or the schedule is finite. A replay
-    has `order`: which request each of its moments is of."""
+    has `order`: which request each of its moments is of. `protocol` is HTTP1, HTTP2 or GRPC (unary calls)."""
 
     requests: tuple[RequestSpec, ...]
     schedule: Schedule
@@ -29,6 +30,7 @@ class Plan:
     label_header: str = ""
     seed: int = 1
     order: tuple[int, ...] = ()
+    protocol: str = HTTP1
 
     def encode(self) -> dict[str, Any]:
         schedule = {"type": type(self.schedule).__name__, **asdict(self.schedule)}  # type: ignore[call-overload]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 from tests.harness.process import wait_until
 from tests.integration.experiments.stage import Stage, experiment
 
@@ -67,3 +69,14 @@ def test_low_traffic_is_not_enough_data_with_a_right_estimate(stage: Stage) -> N
 def _with_candidate(stage: Stage, name: str, requests: int) -> dict[str, object] | None:
     found = stage.experiment(name)
     return found if found["phase"] == "running" and found["candidate"]["requests"] >= requests else None
+
+
+def test_load_over_http2_goes_through_the_mesh(stage: Stage) -> None:
+    """By prior knowledge, to a sidecar: many requests at a time on one connection, each answered."""
+    stage.behaviour["v1"].milliseconds = 50
+    words = ["load", "http://reviews:9080/a/{{number}}", "--protocol", "h2", "--rate", "100", "--count", "200"]
+    done = stage.mesh(*words, "--proxy", f"{stage.address('client')}:15001", "--by-header", "x-version", "-o", "json")
+    assert done.returncode == 0, done.stderr
+    found = json.loads(done.stdout)["all"]
+    assert (found["succeeded"], found["labels"]) == (200, {"v1": 200}), found
+    assert found["latency"]["p50"] >= 50
