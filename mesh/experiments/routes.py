@@ -9,6 +9,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from enum import StrEnum
 from typing import Any, Final
 
 from mesh.errors import MeshError
@@ -42,6 +43,15 @@ class Split:
     before: int = 0
 
 
+class Armed(StrEnum):
+    """A fault at the host's own sidecar changes its listener, and connections that are there keep what they have. So it is
+    there before it is needed, for nobody at first: from then on only the callers' routes change, which is at once."""
+
+    NO = "no"
+    WAITING = "waiting"
+    STRIKING = "striking"
+
+
 @dataclass(frozen=True, slots=True)
 class Injection:
     """A fault for the requests to a host, as Istio's `fault` has it; with `match` only for those that match any of it."""
@@ -49,6 +59,7 @@ class Injection:
     host: str
     fault: Mapping[str, Any]
     match: tuple[Mapping[str, Any], ...] = ()
+    armed: Armed = Armed.NO
 
 
 def split(document: Document | None, name: str, namespace: str, change: Split, experiment: str) -> dict[str, Any]:
@@ -89,16 +100,22 @@ def _mirrors(route: Mapping[str, Any]) -> list[Mapping[str, Any]]:
 
 
 def inject(document: Document | None, name: str, namespace: str, change: Injection, experiment: str) -> dict[str, Any]:
-    """The VirtualService with a fault in every route that leads to the host."""
+    """The VirtualService with a fault in every route that leads to the host; with the routes as they are behind it, where
+    the fault is not for all or is `armed`."""
 
     def routes(route: Mapping[str, Any]) -> list[dict[str, Any]]:
         faulty = {**route, "fault": dict(change.fault)}
-        if not change.match:
-            return [faulty]
-        faulty["match"] = [dict(each) for each in change.match]
-        return [faulty, dict(route)]
+        match = (_nobody(experiment),) if change.armed is Armed.WAITING else change.match
+        if match:
+            faulty["match"] = [dict(each) for each in match]
+        return [faulty, dict(route)] if match or change.armed is not Armed.NO else [faulty]
 
     return _changed(document, name, namespace, change.host, experiment, routes)
+
+
+def _nobody(experiment: str) -> Mapping[str, Any]:
+    """What no request says."""
+    return {"headers": {"x-mesh-armed-by": {"exact": f"{experiment}: nobody says so"}}}
 
 
 def mark(document: Document | None, name: str, namespace: str, host: str, experiment: str) -> dict[str, Any]:

@@ -71,7 +71,6 @@ class Run:
     edit. `recovered` is since when a system has been what it was before a fault."""
 
     began: float
-    asked: str = ""
     phase: Phase = Phase.RUNNING
     reason: str = ""
     stage: int = 0
@@ -84,6 +83,7 @@ class Run:
     baseline: Counts = field(default_factory=Counts)
     candidate: Counts = field(default_factory=Counts)
     recovered: float = 0.0
+    asked: str = ""
     events: tuple[Event, ...] = ()
     points: tuple[Point, ...] = ()
 

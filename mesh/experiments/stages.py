@@ -10,7 +10,7 @@ from typing import Any
 from mesh.experiments.checks import Check, ErrorShare, ErrorShareIncrease, LatencyLimit, LatencyRatio
 from mesh.experiments.resource import Check as CheckSpec
 from mesh.experiments.resource import Experiment
-from mesh.experiments.routes import Injection, Split, inject, mark, mirror, settle, split
+from mesh.experiments.routes import Armed, Injection, Split, inject, mark, mirror, settle, split
 from mesh.experiments.samples import DESTINATION, SOURCE
 from mesh.experiments.strategy import Mirror, Step
 from mesh.istio.virtual_service_actions import FaultPlace
@@ -119,9 +119,11 @@ def routes_of(
     """The VirtualService in a stage, made from what it was before the experiment."""
     row, stage = stages(spec), stages(spec)[index]
     place = (route_name(spec), namespace)
-    if spec.strategy.fault is not None:
-        if stage.fault and (spec.strategy.fault.delay or spec.strategy.fault.abort):
-            return inject(document, *place, _injection(spec), name)
+    if (fault := spec.strategy.fault) is not None:
+        arms = fault.at is FaultPlace.UPSTREAM
+        if (fault.delay or fault.abort) and (stage.fault or arms):
+            armed = Armed.NO if not arms else Armed.STRIKING if stage.fault else Armed.WAITING
+            return inject(document, *place, _injection(spec, armed), name)
         return mark(document, *place, spec.target.host, name)
     if stage.role is Role.HALVES:
         return mark(document, *place, spec.target.host, name)
@@ -149,7 +151,7 @@ def _split(spec: Experiment, weight: int, step: int, before: int) -> Split:
     )  # fmt: skip
 
 
-def _injection(spec: Experiment) -> Injection:
+def _injection(spec: Experiment, armed: Armed) -> Injection:
     fault = spec.strategy.fault
     assert fault is not None  # noqa: S101
     body: dict[str, Any] = {} if fault.at is FaultPlace.CLIENT else {"at": fault.at.value}
@@ -158,4 +160,4 @@ def _injection(spec: Experiment) -> Injection:
     if fault.abort is not None:
         body["abort"] = {"httpStatus": fault.abort.status, "percentage": {"value": fault.abort.percent}}
     match = tuple(each.model_dump(by_alias=True, exclude_defaults=True) for each in fault.match)
-    return Injection(spec.target.host, body, match)
+    return Injection(spec.target.host, body, match, armed)

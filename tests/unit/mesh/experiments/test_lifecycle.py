@@ -252,7 +252,16 @@ def test_what_is_broken_by_hand_waits_for_it() -> None:
 
 @pytest.mark.parametrize(("place", "written"), [("client", None), ("upstream", "upstream")])
 def test_a_fault_is_at_the_callers_or_at_the_host(place: str, written: str | None) -> None:
-    fault = {"abort": {"status": 503}, "at": place, "duration": "10s"}
+    fault = {"abort": {"status": 503}, "at": place, "duration": "10s", "recovery": "5s"}
     given = spec(strategy={"fault": fault}, baseline=None, candidate=None)
-    (route,) = routes_of(given, 1, None, "e", "default")["spec"]["http"]
-    assert route["fault"].get("at") == written
+    before, during, after = (routes_of(given, index, None, "e", "default")["spec"]["http"] for index in (0, 1, 2))
+    assert during[0]["fault"].get("at") == written
+    assert "match" not in during[0]
+    assert before == after
+    if written is None:
+        assert ["fault" in route for route in before] == [False]
+        return
+    # It is there already, under the same number, and for nobody: connections that are there have it.
+    assert ["fault" in route for route in before] == ["fault" in route for route in during] == [True, False]
+    assert before[0]["fault"] == during[0]["fault"]
+    assert before[0]["match"] == [{"headers": {"x-mesh-armed-by": {"exact": "e: nobody says so"}}}]
