@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from mesh.cli.experiment_agent import Agent
 
 KIND = "Experiment"
+EXPECTED, LESSON = "mesh.asyncmesh.io/expected", "mesh.asyncmesh.io/lesson"
 LOOK_SECONDS = 1.0
 SOON_SECONDS = 0.2
 ENDED = ("promoted", "rolled back", "finished", "stopped")
@@ -82,6 +83,7 @@ def run(
             raise CliError(f"{name} breaks something of this machine: it needs this command", "without --detach")
         if not detach:
             found = _watch(plane, namespace, name, no_tui or agent is not None, agent)
+            _tell_lesson(found)
             if found["phase"] not in GOOD:
                 raise typer.Exit(FAILED)
 
@@ -186,6 +188,15 @@ def _report(found: dict[str, Any], output: ReportFormat, plane: ControlPlane) ->
     from mesh.experiments.report.html import html
 
     return html(found, facts, source)
+
+
+def _tell_lesson(found: dict[str, Any]) -> None:
+    """What a game day teaches, and what was to be expected."""
+    notes = found["document"]["metadata"].get("annotations") or {}
+    if expected := notes.get(EXPECTED):
+        print(f"expected: {expected}")
+    if lesson := notes.get(LESSON):
+        print(f"\n{lesson.rstrip()}")
 
 
 def _clear(plane: ControlPlane, namespace: str, name: str) -> None:
