@@ -48,5 +48,9 @@ svg{width:100%;height:auto;display:block}
 .key.asked:before{background:var(--asked)}
 .key.limit:before{background:var(--limit)}
 pre{background:var(--card);padding:12px 14px;overflow-x:auto;font-size:12.5px;border-radius:4px;white-space:pre-wrap}
-@media print{main{max-width:none;padding:0}h2{break-after:avoid}pre{font-size:10px}}
+@media print{:root{color-scheme:light;--ink:#1b1f24;--paper:#fff;--soft:#4b5563;--line:#d5dae1;--card:#f6f7f9;
+  --baseline:#2563a8;--candidate:#c2540a;--asked:#7a828e;--limit:#b42318;--good:#17703c;--bad:#b42318}
+  main{max-width:none;padding:0}h2,figcaption{break-after:avoid}tr,.verdict,.legend{break-inside:avoid}
+  p{orphans:3;widows:3}pre{font-size:10px}.key:before,.verdict{print-color-adjust:exact}
+  .line.candidate{stroke-width:2.4}}
 """

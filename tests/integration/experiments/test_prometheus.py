@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shutil
-import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -22,6 +21,7 @@ from mesh.node import Node
 from tests.harness.ports import free_port
 from tests.harness.process import Process, http_get, wait_until
 from tests.integration.experiments.stage import Stage, experiment
+from tests.integration.experiments.test_safety import kill, there
 
 HOST = "reviews.default.svc.cluster.local"
 CHECKS = (ErrorShareIncrease(0.01), LatencyRatio(0.9, 1.5))
@@ -94,12 +94,20 @@ async def settled(collector: Collector) -> Any:
     return pages
 
 
-def test_a_prometheus_that_is_killed_means_hold_then_roll_back(stage: Stage, tmp_path: Path) -> None:
+@pytest.mark.parametrize("where", ["copies", "20", "80"])
+def test_a_prometheus_that_is_killed_means_hold_then_roll_back(stage: Stage, tmp_path: Path, where: str) -> None:
+    """In the pre-step, in a step and at a gate; the control plane is killed with it at the gate."""
     with prometheus(stage, tmp_path) as (url, process), stage.load(40):
-        steps = [{"weight": 30, "manual": True}]
-        stage.apply(experiment("watched", "v3", prometheus=url, noData="3s", strategy={"canary": {"steps": steps}}))
-        wait_until(lambda: (stage.experiment("watched").get("candidate") or {}).get("requests"), 60, "requests")
-        process.signal(signal.SIGKILL)
+        steps = [{"weight": 20, "duration": "4s"}, {"weight": 80, "manual": True}]
+        canary = {"mirrorFirst": {"percent": 50, "requests": 60}, "steps": steps}
+        document = experiment("watched", "v3", prometheus=url, noData="3s", strategy={"canary": canary})
+        document["spec"]["checks"] = [{"errorIncrease": {"max": 5}}]
+        stage.apply(document)
+        wait_until(there(stage, "v3", where), 60, f"the stage {where}")
+        kill(process)
+        if where == "80":
+            kill(stage.control_plane)
+            stage.start_control_plane()
         found = stage.wait_for_phase("watched", "rolled back")
     assert "nothing was heard" in found["reason"]
     assert stage.routes() == [("v1", 0)]

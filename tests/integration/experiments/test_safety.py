@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import signal
 import time
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -21,6 +22,9 @@ LONG = {
 }
 
 
+MIRRORED = {"canary": {"mirrorFirst": {"percent": 50, "requests": 60}, **LONG["canary"]}}
+
+
 def kill(process: Process) -> None:
     process.signal(signal.SIGKILL)
     process.wait()
@@ -30,14 +34,22 @@ def document(stage: Stage) -> Any:
     return stage.plane.resources("VirtualService", "default", "reviews")[0]["document"]
 
 
-@pytest.mark.parametrize("weight", [20, 50, 80])
-def test_the_control_plane_is_killed_in_a_stage_and_goes_on(stage: Stage, weight: int) -> None:
+def there(stage: Stage, candidate: str, where: str) -> Callable[[], bool]:
+    """Whether the experiment is in a stage: that of copies, or one with a weight."""
+    if where == "copies":
+        return lambda: "mirrors" in document(stage)["spec"]["http"][0]
+    return lambda: stage.routes() == [("v1", 100 - int(where)), (candidate, int(where))]
+
+
+@pytest.mark.parametrize("where", ["copies", "20", "50", "80"])
+def test_the_control_plane_is_killed_in_a_stage_and_goes_on(stage: Stage, where: str) -> None:
     with stage.load(RATE) as seen:
-        stage.apply(experiment("killed", "v3", strategy=LONG, checks=[{"errorIncrease": {"max": 5}}]))
-        wait_until(lambda: stage.routes() == [("v1", 100 - weight), ("v3", weight)], 30, f"the stage with {weight} %")
+        stage.apply(experiment("killed", "v3", strategy=MIRRORED, checks=[{"errorIncrease": {"max": 5}}]))
+        wait_until(there(stage, "v3", where), 30, f"the stage {where}")
         kill(stage.control_plane)
         stage.start_control_plane()
-        assert stage.routes() in ([("v1", 100 - each), ("v3", each)] for each in (20, 50, 80))
+        splits = [[("v1", 100 - each), ("v3", each)] for each in (20, 50, 80)]
+        assert stage.routes() in [[("v1", 0)], *splits][where != "copies" :]
         wait_until(lambda: stage.routes() == [("v1", 20), ("v3", 80)], 30, "the last stage")
         stage.plane.experiment_action("default", "killed", "promote")
         found = stage.wait_for_phase("killed", "promoted")
@@ -88,16 +100,23 @@ def test_an_edit_pauses_and_stays_and_resume_takes_over(stage: Stage) -> None:
     assert "is over (stopped)" in again.stderr
 
 
-def test_the_candidate_is_killed_and_nobody_is_sent_there_any_more(stage: Stage) -> None:
+@pytest.mark.parametrize("where", ["copies", "20", "50", "80"])
+def test_the_candidate_is_killed_and_nobody_is_sent_there_any_more(stage: Stage, where: str) -> None:
     guard = [{"errorShare": {"max": 30}, "minimumRequests": 5}]
-    with stage.load(RATE):
-        stage.apply(experiment("dead", "v2", strategy=LONG, guards=guard))
-        wait_until(lambda: stage.routes() == [("v1", 50), ("v2", 50)], 30, "the second stage")
+    with stage.load(RATE) as seen:
+        stage.apply(experiment("dead", "v2", strategy=MIRRORED, guards=guard))
+        wait_until(there(stage, "v2", where), 30, f"the stage {where}")
         kill(stage.sidecars["v2"])
-        found = stage.wait_for_phase("dead", "rolled back")
-        assert stage.routes() == [("v1", 0)]
-    stage.start_sidecar("v2")
-    assert "guard" in found["reason"] or "errors" in found["reason"], found["reason"]
+        try:
+            found = stage.wait_for_phase("dead", "rolled back")
+            assert stage.routes() == [("v1", 0)]
+            assert "mirrors" not in document(stage)["spec"]["http"][0]
+        finally:
+            stage.start_sidecar("v2")
+    if where != "copies":
+        assert "guard" in found["reason"] or "errors" in found["reason"], found["reason"]
+    elif found["weight"] == 0:  # nobody but copies went there
+        assert seen[0]["all"]["succeeded"] == seen[0]["all"]["requests"], seen[0]["all"]
 
 
 def test_a_guard_acts_within_an_interval(stage: Stage) -> None:
