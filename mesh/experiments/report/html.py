@@ -11,6 +11,7 @@ from mesh.experiments.checks import share_interval
 from mesh.experiments.report import text
 from mesh.experiments.report.markdown import METHOD
 from mesh.experiments.report.plots import Axis, Band, Line, plot
+from mesh.experiments.report.power import power
 from mesh.experiments.report.style import STYLE
 
 
@@ -92,6 +93,7 @@ def _pictures(found: text.Experiment) -> Iterator[str]:
         ]
         yield plot(f"Latency so far, {name}", time, Axis("", " ms", low=0), lines, marks=marks)
     yield _distribution(found)
+    yield from power(found)
 
 
 def _values(seconds: Sequence[float], points: Sequence[Any], side: str, name: str) -> list[tuple[float, float]]:
