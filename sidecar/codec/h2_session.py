@@ -485,8 +485,9 @@ class Session:
         left = stream.body_left
         if left >= 0:
             left -= size
-            if left < 0 or (ends and left):
-                raise self.malformed(stream, h2_heads.INVALID_MESSAGE)
+            if left < 0 or (ends and left):  # this ends the stream in Envoy, too, whatever is configured
+                stream.violated = True
+                raise StreamViolation(stream, PROTOCOL_ERROR, h2_heads.INVALID_MESSAGE)
             stream.body_left = left
 
     def _more_data(self, data: bytes, at: int) -> int:

@@ -68,7 +68,7 @@ def hcm(reader: Reader) -> Hcm:
         delayed_close_timeout=reader.seconds("delayed_close_timeout", 1.0),
         drain_timeout=reader.seconds("drain_timeout", 5.0),
         upgrades=_upgrades(reader),
-        codec=reader.enum("codec_type"),
+        codec=reader.word("codec_type", "AUTO", "HTTP1", "HTTP2"),
         http2=http2_options(reader.child("http2_protocol_options")),
         local_replies=local_replies(reader.child("local_reply_config")),
         **_head_rules(reader),
@@ -94,7 +94,6 @@ def _routes(reader: Reader) -> tuple[RouteConfig | None, str, float]:
 
 def _refusals(reader: Reader) -> None:
     """Fields of which the default is all there is."""
-    reader.only("codec_type", "AUTO", "HTTP1", "HTTP2")
     if (identity := reader.child("request_id_extension")) is not None:
         _, config = identity.unpacked()
         if config is None or config.type not in _UUID:

@@ -64,9 +64,7 @@ def _constant(reader: Reader, ops: HeaderOps, field: str) -> HeaderOps:
 
 
 def _http(reader: Reader) -> HttpProbe:
-    codec = reader.enum("codec_client_type")
-    if codec == "HTTP3":
-        reader.problem("HTTP3 is not implemented", "codec_client_type")
+    codec = reader.word("codec_client_type", "HTTP1", "HTTP2")
     ops = _constant(reader, header_ops(reader, "request"), "request_headers_to_add")
     method = reader.enum("method")
     method = "GET" if method == "METHOD_UNSPECIFIED" else method

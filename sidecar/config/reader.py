@@ -263,6 +263,13 @@ class Reader:
             known = " or ".join(shown(each) for each in accepted)
             self.problem(why or f"{shown(value)} is not implemented, only {known} is", name)
 
+    def word(self, name: str, *accepted: str) -> str:
+        """An enum of which only these values are implemented."""
+        value = self.enum(name)
+        if value not in accepted:
+            self.problem(f"{value} is not implemented, only {' or '.join(accepted)} is", name)
+        return value
+
     # ── messages ──────────────────────────────────────────────────────────────────────────────────────────────────────
 
     def child(self, name: str) -> Reader | None:

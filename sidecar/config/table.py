@@ -50,6 +50,10 @@ class RecordingReader(Reader):
         self._note(name, "only " + ", ".join(map(shown, accepted)))
         super().only(name, *accepted, why=why)
 
+    def word(self, name: str, *accepted: str) -> str:
+        self._note(name, "only " + ", ".join(accepted))
+        return super().word(name, *accepted)
+
     def refuse(self, field: str, why: str = "is not implemented") -> None:
         """A refusal is no support."""
         if self.has(field):

@@ -153,6 +153,43 @@ DIFFERENCES: tuple[Difference, ...] = (
         )
         for case in ("h2_frame_window_update_zero_on_a_stream", "h2_frame_window_overflow_on_a_stream")
     ),
+    *(
+        Difference(
+            case,
+            ("client.end", "h2[1]"),
+            "a frame on a stream whose sender has ended it is an error of the stream (RFC 9113 5.1), in Envoy of the connection",
+        )
+        for case in ("h2spec_5_1_half_closed_data", "h2spec_5_1_half_closed_headers")
+    ),
+    *(
+        Difference(
+            case,
+            ("client.end",),
+            "HEADERS on a stream that is over, or below the last one's number, are an error of the connection (RFC 9113 5.1, "
+            "5.1.1); Envoy passes over them",
+        )
+        for case in (
+            "h2spec_5_1_closed_by_rst_stream_then_headers",
+            "h2spec_5_1_closed_headers",
+            "h2spec_5_1_1_lower_number_than_the_last",
+        )
+    ),
+    Difference(
+        "h2spec_5_3_headers_that_depend_on_themselves",
+        ("client.end", "h2[1]"),
+        "priorities are not heeded, and RFC 9113 has no such error any more; Envoy keeps that of RFC 7540",
+    ),
+    Difference("h2spec_6_3_on_stream_0", ("client.end",), "as in h2_frame_priority_on_zero"),
+    *(
+        Difference(case, ("client.end", "h2[1]"), "as in h2_frame_window_overflow_on_a_stream")
+        for case in ("h2spec_6_9_of_zero_on_a_stream", "h2spec_6_9_1_a_stream_s_window_too_large")
+    ),
+    Difference(
+        "h2spec_6_9_2_windows_too_large_by_settings",
+        ("client.end", "h2[1]"),
+        "SETTINGS that make a window larger than it can be are an error of the connection (RFC 9113 6.9.2), in Envoy of the "
+        "stream",
+    ),
     Difference(
         "h2_flood_of_many_continuations",
         ("h2[1]",),

@@ -26,6 +26,7 @@ from tests.oracle.topics import (
     h2_health_checks,
     h2_keepalive,
     h2_pairs,
+    h2_spec,
     hashing,
     head_rules,
     header_mutation,
@@ -115,4 +116,5 @@ TOPICS: dict[str, tuple[Case, ...]] = {
     "h2_keepalive": h2_keepalive.CASES,
     "h2_health_checks": h2_health_checks.CASES,
     "h2_pairs": h2_pairs.CASES,
+    "h2_spec": h2_spec.CASES,
 }

@@ -20,6 +20,7 @@ PROOFS = {
     "ApiConfigSource transport_api_version": "tests/integration/xds_client/test_client.py::test_first_round",
     "ConfigSource resource_api_version": "tests/integration/xds_client/test_client.py::test_first_round",
     "Http2ProtocolOptions allow_metadata": "h2_frame_metadata",
+    "HttpHealthCheck codec_client_type": "check_http",
     "Http1ProtocolOptions allow_absolute_url": "absolute_form",
     "Http1ProtocolOptions override_stream_error_on_invalid_http_message": "garbage_line",
     "HttpProtocolOptions headers_with_underscores_action": "default_underscores_in_responses",

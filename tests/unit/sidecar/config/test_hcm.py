@@ -191,3 +191,10 @@ def test_how_header_names_are_spelled(header_key_format: Data, expected: str) ->
 def test_internal_addresses_without_ranges_are_the_private_ones() -> None:
     assert changed(internal_address_config={}).internal_ranges[0] == "10.0.0.0/8"
     assert changed().internal_ranges == ()
+
+
+@pytest.mark.parametrize("codec", ["AUTO", "HTTP1", "HTTP2"])
+def test_which_codec(codec: str) -> None:
+    given = parts()
+    given.hcm["codec_type"] = codec
+    assert hcm_of(given).codec == codec
