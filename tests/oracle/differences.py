@@ -157,7 +157,7 @@ DIFFERENCES: tuple[Difference, ...] = (
         Difference(
             case,
             ("client.end", "h2[1]"),
-            "a frame on a stream whose sender has ended it is an error of the stream (RFC 9113 5.1), in Envoy of the connection",
+            "a frame on a stream that its sender has ended is an error of the stream (RFC 9113 5.1), in Envoy of all",
         )
         for case in ("h2spec_5_1_half_closed_data", "h2spec_5_1_half_closed_headers")
     ),
@@ -165,8 +165,8 @@ DIFFERENCES: tuple[Difference, ...] = (
         Difference(
             case,
             ("client.end",),
-            "HEADERS on a stream that is over, or below the last one's number, are an error of the connection (RFC 9113 5.1, "
-            "5.1.1); Envoy passes over them",
+            "HEADERS on a stream that is over, or below the last one's number, are an error of the connection (RFC 9113 "
+            "5.1, 5.1.1); Envoy passes over them",
         )
         for case in (
             "h2spec_5_1_closed_by_rst_stream_then_headers",
