@@ -103,7 +103,7 @@ def _stale(proxies: Sequence[Item], now: float) -> Check:
         proxy
         for proxy in proxies
         for state in proxy["types"].values()
-        if state["state"] == "STALE" and now - (state.get("pushed_at") or now) > STALE_SECONDS
+        if state["state"] == "STALE" and now - _last_push(proxy, state, now) > STALE_SECONDS
     ]
     if not behind:
         return ok("up to date", "every connected proxy has what it was sent")
@@ -112,6 +112,12 @@ def _stale(proxies: Sequence[Item], now: float) -> Check:
         f"{_names(behind)} has not answered what it was sent {STALE_SECONDS:g} s ago and more",
         "is it overloaded, or stopped? mesh proxy-status; mesh proxy-config log PROXY",
     )
+
+
+def _last_push(proxy: Item, state: Item, now: float) -> float:
+    """When it was sent something of a type; one that nothing was sent to is waiting since it connected."""
+    pushed_at = state.get("pushed_at")
+    return float(proxy.get("since", now) if pushed_at is None else pushed_at)
 
 
 def _names(proxies: Iterable[Item]) -> str:
