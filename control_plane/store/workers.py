@@ -8,6 +8,8 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import Any, TypeVar
 
+from mesh.gc_tuning import uncollected
+
 T = TypeVar("T")
 
 
@@ -35,7 +37,8 @@ class Workers:
         def thread() -> None:
             value, failure = None, None
             try:
-                value = work(*arguments)
+                with uncollected():
+                    value = work(*arguments)
             except BaseException as error:  # it belongs to whoever waits
                 failure = error
             with suppress(RuntimeError):  # the loop has ended meanwhile

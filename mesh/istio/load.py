@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator
-from dataclasses import replace
 from typing import Any, NamedTuple
 
 from mesh.errors import ConfigError, Problem
@@ -95,13 +94,12 @@ class _Loader:
         if self._skip_unknown and (name := foreign_kind(item)):
             self._skipped.append(Problem(f"{name} is no kind of this mesh: skipped", "", self.file, line))
             return
-        resource, found = parse(item, self.file, line)
+        lines = None if node is None else lambda place: node.line_of((*path, *place))
+        resource, found = parse(item, self.file, line, lines)
         for place, message in found:
             self._report(message, (*path, *place), node)
         if resource is None:
             return
-        if node is not None:
-            resource = replace(resource, lines=lambda place: node.line_of((*path, *place)))
         first = self._resources.setdefault(resource.key, resource)
         if first is not resource:
             where = f", first on line {first.line}" if first.line else ""

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Annotated, Any, Final
 
 from pydantic import AfterValidator, Field, ValidationError
 
 from mesh.istio import circuit_breaker
 from mesh.istio.kinds import KINDS, Kind
-from mesh.istio.model import Found, Message, explain, shown, suggestion
+from mesh.istio.model import Found, Message, Path, explain, shown, suggestion
 from mesh.istio.refused import REFUSED_KINDS
 from mesh.istio.resource import Key, Resource
 from mesh.istio.scalars import DnsLabel, Labels, wrong
@@ -55,8 +55,11 @@ class Metadata(Message):
     annotations: dict[str, str] = Field(default_factory=dict)
 
 
-def parse(document: Mapping[str, Any], file: str = "", line: int = 0) -> tuple[Resource | None, list[Found]]:
-    """The resource that a document describes, or what is wrong with it; paths are relative to the document."""
+def parse(
+    document: Mapping[str, Any], file: str = "", line: int = 0, lines: Callable[[Path], int] | None = None
+) -> tuple[Resource | None, list[Found]]:
+    """The resource that a document describes, or what is wrong with it; paths are relative to the document, as are those
+    of which `lines` tells the line in the file."""
     found: list[Found] = []
     kind = _kind_of(document, found)
     if kind is None and found and found[0].path == ("kind",) and "kind" in document:
@@ -80,7 +83,8 @@ def parse(document: Mapping[str, Any], file: str = "", line: int = 0) -> tuple[R
         **(_kept(kind, document) if whole else {"spec": document["spec"]}),
     }
     key = Key(kind.name, metadata.namespace, metadata.name)
-    return Resource(key, spec, metadata.labels, metadata.annotations, cleaned, file=file, line=line), []
+    labels, annotations = metadata.labels, metadata.annotations
+    return Resource(key, spec, labels, annotations, cleaned, file=file, line=line, lines=lines), []
 
 
 def _kept(kind: Kind, document: Mapping[str, Any]) -> dict[str, Any]:

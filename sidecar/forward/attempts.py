@@ -8,7 +8,7 @@ from time import monotonic
 from typing import TYPE_CHECKING, Final
 
 from sidecar.forward.attempt import Attempt
-from sidecar.forward.failures import PRIORITIES
+from sidecar.forward.retries import PRIORITIES
 from sidecar.forward.timeouts import Timeouts
 from sidecar.http.headers import put
 from sidecar.http.response_flags import Flag

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from sidecar.forward.upstream_resets import RESET_FLAGS
 from sidecar.http.response_flags import Flag
 from sidecar.http.streams import ResetReason
 from sidecar.router.retry import Failure
@@ -99,7 +100,7 @@ class Hedging:
         request._blame(attempt.host, outlier.RESET, connected=True)
         alone = not self._has_other_than(attempt)
         self._drop(attempt, over=True)
-        status, flag = (502, Flag.UPE) if reason is ResetReason.PROTOCOL_ERROR else (503, Flag.UC)
+        status, flag = 502 if reason is ResetReason.PROTOCOL_ERROR else 503, RESET_FLAGS.get(reason, Flag.UR)
         if alone:
             request._plan = None
             request._failed(Failure.RESET, reason.value, flag, status)

@@ -22,7 +22,7 @@ _NOMINATES_NOTHING: Final = frozenset((b"close", b"keep-alive", b"Keep-Alive", b
 
 
 class Responses(Attempts):
-    """The phase from the response's head to its end."""
+    """The phase from a response's head to its end; one that is cut off is `upstream_resets'`."""
 
     __slots__ = ()
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 from time import monotonic
 from typing import TYPE_CHECKING, Final
 
-from sidecar.forward.failures import Failures
+from sidecar.forward.upstream_resets import UpstreamResets
 from sidecar.http.response_flags import Flag
 from sidecar.process.timers import NEVER
 from sidecar.router.retry import Failure
@@ -23,7 +23,7 @@ _ALTERNATIVE: Final = b"x-envoy-upstream-rq-timeout-alt-response"  # asks for 20
 _EARLY: Final = 0.001  # by how much a timer may be too early
 
 
-class Timeouts(Failures):
+class Timeouts(UpstreamResets):
     """Deadlines are looked at by a coarse tick; the time of an attempt has a timer of its own."""
 
     __slots__ = ()

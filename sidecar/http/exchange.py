@@ -67,7 +67,7 @@ EXCHANGE_STATE: Final = (
 
 
 class Exchange:
-    """What every station of a request reads and writes.
+    """One request and its answer, as every station reads and writes them. (In Envoy: `StreamInfo`.)
 
     Times are `time.monotonic()` seconds, 0.0 when not reached; sizes are body bytes. `status` 0 means that no response
     was sent.

@@ -1,4 +1,5 @@
-"""Attempts that fail: what that says of the host, and whether there is another one."""
+"""Attempts without a whole response: no connection, a reset before the response or in the middle of it, a limit of the
+cluster. What that says of the host, and what the client is told."""
 
 # Route and cluster, None until they are found, are known in these phases.
 # mypy: disable-error-code="union-attr"
@@ -8,13 +9,11 @@ from time import monotonic
 from typing import TYPE_CHECKING, Final
 
 from sidecar.config.model import Resend, RetryPolicy
-from sidecar.forward.state import StreamState
-from sidecar.http.headers import put
+from sidecar.forward.retries import Retries
 from sidecar.http.local_reply import reset_body
 from sidecar.http.response_flags import Flag
 from sidecar.http.streams import ResetReason
 from sidecar.router.retry import Failure, RetryPlan
-from sidecar.router.retry_hosts import PreviousPriorities
 from sidecar.upstream import outlier
 from sidecar.upstream.dial import DialError
 
@@ -32,22 +31,17 @@ _RESENT: Final = "resent"  # under what name an exchange keeps how often
 _KEEPING: Final = RetryPlan(RetryPolicy(frozenset()))
 _KEEPING.enabled = True
 
-_FLAGS: Final = {
+# What a reset is in the log; others are UR.
+RESET_FLAGS: Final = {
     ResetReason.PROTOCOL_ERROR: Flag.UPE,
     ResetReason.CONNECTION_TERMINATION: Flag.UC,
 }
 
-PRIORITIES: Final = "previous priorities"  # under what name an exchange keeps them
 
-
-class Failures(StreamState):
-    """The phase after an attempt without a response that is good enough."""
+class UpstreamResets(Retries):
+    """The phase after an attempt that failed by itself, whether its response had begun or not."""
 
     __slots__ = ()
-
-    def _attempt(self) -> None:
-        """Begins one."""
-        raise NotImplementedError  # the phase of the attempts does
 
     def on_pending_overflow(self) -> None:
         """Too many requests wait for a connection already; this one never got as far as its host."""
@@ -82,7 +76,7 @@ class Failures(StreamState):
         self._give_back("the connection ended")
         self._detach()
         protocol_error = reason is ResetReason.PROTOCOL_ERROR
-        flag = _FLAGS.get(reason, Flag.UR)
+        flag = RESET_FLAGS.get(reason, Flag.UR)
         attempt.host.rq_error += 1
         self._blame(attempt.host, outlier.RESET, connected=not self.responding)
         if self.responding:
@@ -141,56 +135,3 @@ class Failures(StreamState):
         detector = self.cluster.outlier
         if detector is not None:
             detector.on_local_failure(host, status, monotonic(), connected=connected)
-
-    def _claim_retry(self, status: int) -> bool:
-        """Whether one more attempt is allowed; counts it when it is."""
-        stats = self.cluster.stats
-        if self.responding or not self._keep_body:
-            return False
-        if self._retries_left <= 0:
-            stats.upstream_rq_retry_limit_exceeded.value += 1
-            self.flags |= Flag.URX
-            return False
-        self._end_retry(succeeded=False)
-        if not self.budget.may_retry():
-            stats.upstream_rq_retry_overflow.value += 1
-            self.flags |= Flag.UO
-            return False
-        self._retries_left -= 1
-        self._retries += 1
-        self._retrying = True
-        self.budget.retries += 1
-        stats.upstream_rq_retry.value += 1
-        if status:
-            stats.retried(status)
-        return True
-
-    def _schedule_retry(self, asked: float = 0.0, *, timed_out: bool = False) -> None:
-        """After the back-off, or after the time that the response `asked`."""
-        plan, stats = self._plan, self.cluster.stats
-        assert plan is not None  # noqa: S101  # only a plan schedules
-        if self.endpoint is not None and (plan.rejects or plan.policy.priority_frequency):
-            self._tried.append(self.endpoint)
-            self._leave_out(plan)
-        if self.virtual_host.config.include_is_timeout_retry:
-            put(self.headers, b"x-envoy-is-timeout-retry", b"true" if timed_out else b"false")
-        if asked:
-            stats.upstream_rq_retry_backoff_ratelimited.value += 1
-        else:
-            stats.upstream_rq_retry_backoff_exponential.value += 1
-        delay = asked or plan.backoff(self._retries, self.manager.rng)
-        self._timer = self.manager.loop.call_later(delay, self._retry)
-
-    def _leave_out(self, plan: RetryPlan) -> None:
-        """Notes at which priority the last attempt was, for retries that go elsewhere."""
-        frequency = plan.policy.priority_frequency
-        if frequency and self.endpoint is not None:
-            priorities = self.kept(PRIORITIES)
-            if priorities is None:
-                priorities = PreviousPriorities(frequency)
-                self.keep(PRIORITIES, priorities)
-            priorities.attempted(self.endpoint.locality.priority)
-
-    def _retry(self) -> None:
-        self._timer = None
-        self._attempt()
