@@ -12,7 +12,7 @@ from typing import Final, Protocol
 import aiohttp
 
 from control_plane.registry.workload import Workload
-from mesh.experiments.samples import DURATION, PAGE, REQUESTS, SOURCE, Reader, Sample, count, sample
+from mesh.experiments.samples import DURATION, PAGE, REQUESTS, Reader, Sample, Selection, count, sample
 from mesh.naming import PROMETHEUS_PORT
 
 log = logging.getLogger(__name__)
@@ -25,10 +25,9 @@ Row = tuple[dict[str, str], str]  # labels and a number as it is written
 
 
 class Collector(Protocol):
-    """`look` gives the samples about a host by proxy; empty when nobody answered. `reporter` says whose: of the proxies
-    that sent requests there, or of those that got them."""
+    """`look` gives the samples that a selection is about, by proxy; empty when nobody answered."""
 
-    async def look(self, host: str, reporter: str = SOURCE) -> Mapping[str, Sequence[Sample]]: ...
+    async def look(self, selection: Selection) -> Mapping[str, Sequence[Sample]]: ...
 
 
 class ProxyCollector:
@@ -38,14 +37,14 @@ class ProxyCollector:
         self._session = session
         self._workloads = workloads
         self._places = asyncio.Semaphore(AT_ONCE)
-        self._readers: dict[tuple[str, str], Reader] = {}
+        self._readers: dict[Selection, Reader] = {}
 
-    async def look(self, host: str, reporter: str = SOURCE) -> Mapping[str, Sequence[Sample]]:
+    async def look(self, selection: Selection) -> Mapping[str, Sequence[Sample]]:
         nodes = [workload.node for workload in self._workloads() if workload.connected and not workload.node.generator]
         pages = await asyncio.gather(
             *(self._page(node.address, node.metrics_port or PROMETHEUS_PORT) for node in nodes)
         )
-        reader = self._readers.setdefault((host, reporter), Reader(host, reporter))
+        reader = self._readers.setdefault(selection, Reader(selection))
         return {node.id: list(reader.read(page)) for node, page in zip(nodes, pages, strict=True) if page is not None}
 
     async def _page(self, address: str, port: int) -> str | None:
@@ -61,9 +60,9 @@ class PrometheusCollector:
         self._session = session
         self._url = url.rstrip("/")
 
-    async def look(self, host: str, reporter: str = SOURCE) -> Mapping[str, Sequence[Sample]]:
+    async def look(self, selection: Selection) -> Mapping[str, Sequence[Sample]]:
         found: dict[str, list[Sample]] = {}
-        selector = f'{{reporter="{reporter}",destination_service="{host}"}}'
+        selector = f"{{{selection}}}"
         for name in (REQUESTS, DURATION):
             rows = await self._query(name + selector)
             if rows is None:

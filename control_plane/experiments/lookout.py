@@ -9,7 +9,7 @@ from control_plane.experiments.ledger import Ledger
 from mesh.experiments.data import Counts, halves
 from mesh.experiments.resource import Experiment
 from mesh.experiments.routes import RouteError
-from mesh.experiments.samples import UNKNOWN, Meter
+from mesh.experiments.samples import UNKNOWN, Meter, Selection
 from mesh.experiments.stages import Role, Stage, observed_host
 from mesh.istio.resource import Key
 from mesh.naming import service_host
@@ -37,18 +37,22 @@ class Lookout:
         self._chance = chance
         self._meter = Meter()
         self._host = service_host(observed_host(spec), key.namespace)
+        self._where = tuple(sorted(spec.where.items()))
 
     async def look(self, stage: Stage) -> Sides | None:
         """What baseline and candidate did since the last look, and what found no host of either."""
-        pages = await self._collector.look(self._host, stage.reporter)
+        pages = await self._collector.look(self._selection(stage))
         return self._sides(stage, self._meter.take(pages)) if pages else None
 
     async def mark(self, stage: Stage) -> bool:
         """Whatever was counted before is not this stage's. False where nobody was heard."""
-        pages = await self._collector.look(self._host, stage.reporter)
+        pages = await self._collector.look(self._selection(stage))
         self._meter = Meter()
         self._meter.take(pages)
         return bool(pages)
+
+    def _selection(self, stage: Stage) -> Selection:
+        return Selection(self._host, stage.reporter, self._where)
 
     async def answers(self) -> tuple[float | None, ...]:
         queries = [guard.promql for guard in self._spec.guards if guard.promql]

@@ -11,7 +11,9 @@ from collections.abc import Iterator, Mapping
 from enum import StrEnum
 from typing import Any, Final
 
-from mesh.experiments.scalars import Chance, Interval, Percent, Quantile, Ratio
+from pydantic import Field
+
+from mesh.experiments.scalars import Chance, Interval, MetricLabels, Percent, Quantile, Ratio
 from mesh.experiments.schedule import Schedule
 from mesh.experiments.strategy import Strategy
 from mesh.istio.model import Found, Message
@@ -90,7 +92,7 @@ class Experiment(Message):
     """`alpha` bounds the chance of rolling back a candidate that keeps all checks, and that of promoting one that does
     not; `errorBudget` is how many requests may fail in all before it is rolled back; `noData` how long nothing may be
     heard of the proxies; what happens in `warmUp` after the begin (cold caches, first connections) is no evidence;
-    `schedule` says when it may begin and go on."""
+    `schedule` says when it may begin and go on; only requests whose metrics have the labels of `where` count."""
 
     question: str = ""
     target: Target
@@ -98,6 +100,7 @@ class Experiment(Message):
     candidate: Version | None = None
     strategy: Strategy
     schedule: Schedule | None = None
+    where: MetricLabels = Field(default_factory=dict)
     checks: Rows[Check] = ()
     guards: Rows[Guard] = ()
     alpha: Chance = 0.05

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Annotated, Final
 
 from pydantic import AfterValidator
@@ -9,6 +10,7 @@ from pydantic import AfterValidator
 from mesh.istio.scalars import Duration, is_header_name, wrong
 
 LEAST_INTERVAL: Final = 0.2
+_LABEL: Final = re.compile(r"[a-zA-Z_][a-zA-Z0-9_]*")
 
 
 def _share(value: float) -> float:
@@ -47,6 +49,16 @@ def _cookie(value: str) -> str:
     return value
 
 
+def _labels(value: dict[str, str]) -> dict[str, str]:
+    for name in value:
+        if not _LABEL.fullmatch(name):
+            raise wrong(f"{name}: must be a label of Istio's metrics, as source_workload")
+        if name in ("reporter", "destination_service", "destination_version", "le"):
+            raise wrong(f"{name}: is chosen by the experiment itself")
+    return value
+
+
+MetricLabels = Annotated[dict[str, str], AfterValidator(_labels)]
 Percent = Annotated[float, AfterValidator(_share)]
 Chance = Annotated[float, AfterValidator(_chance)]
 Quantile = Annotated[float, AfterValidator(_quantile)]

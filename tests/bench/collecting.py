@@ -17,7 +17,7 @@ import aiohttp
 
 from control_plane.experiments.collector import ProxyCollector
 from control_plane.registry.workload import Workload
-from mesh.experiments.samples import Meter
+from mesh.experiments.samples import Meter, Selection
 from mesh.experiments.traffic import ISTIO_BOUNDS
 from mesh.node import Node
 
@@ -27,7 +27,7 @@ INTERVAL = 5.0
 DESTINATIONS = 5  # services that each proxy calls
 VERSIONS = ("v1", "v3")
 CODES = ("200", "503")
-HOST = "service-0.default.svc.cluster.local"
+SELECTION = Selection("service-0.default.svc.cluster.local")
 LABELS = (
     'reporter="source",source_workload="caller-v1",source_canonical_service="caller",source_canonical_revision="v1",'
     'source_workload_namespace="default",source_principal="unknown",source_app="caller",source_version="v1",'
@@ -87,13 +87,13 @@ async def look(proxies: int) -> None:
     ]
     async with aiohttp.ClientSession(trust_env=False) as session:
         collector, meter = ProxyCollector(session, lambda: workloads), Meter()
-        pages = await collector.look(HOST)
+        pages = await collector.look(SELECTION)
         assert len(pages) == proxies, f"{len(pages)} of {proxies} proxies answered"
         meter.take(pages)
         began, worst = time.process_time(), 0.0
         for _ in range(LOOKS):
             before = time.process_time()
-            meter.take(await collector.look(HOST))
+            meter.take(await collector.look(SELECTION))
             worst = max(worst, time.process_time() - before)
         each = (time.process_time() - began) / LOOKS
     series = page(1).count("\n")

@@ -15,7 +15,7 @@ import yaml
 from control_plane.experiments.collector import Collector, PrometheusCollector, ProxyCollector
 from control_plane.registry.workload import Workload
 from mesh.experiments.checks import ErrorShareIncrease, LatencyRatio
-from mesh.experiments.samples import Meter
+from mesh.experiments.samples import Meter, Selection
 from mesh.experiments.verdict import judge
 from mesh.node import Node
 from tests.harness.ports import free_port
@@ -23,7 +23,7 @@ from tests.harness.process import Process, http_get, wait_until
 from tests.integration.experiments.stage import Stage, experiment
 from tests.integration.experiments.test_safety import kill, there
 
-HOST = "reviews.default.svc.cluster.local"
+SELECTION = Selection("reviews.default.svc.cluster.local")
 CHECKS = (ErrorShareIncrease(0.01), LatencyRatio(0.9, 1.5))
 NAMES = ("v1", "v2", "v3", "client")
 
@@ -86,7 +86,7 @@ async def settled(collector: Collector) -> Any:
     last, same = None, 0
     async with asyncio.timeout(40):
         while same < 3:
-            pages = await collector.look(HOST)
+            pages = await collector.look(SELECTION)
             values = sorted((each.series, each.value) for samples in pages.values() for each in samples)
             same = same + 1 if values == last else 0
             last = values

@@ -15,6 +15,7 @@ from aiohttp.test_utils import TestServer
 from control_plane.experiments import collector
 from control_plane.experiments.collector import PrometheusCollector, ProxyCollector
 from control_plane.registry.workload import Workload
+from mesh.experiments.samples import Selection
 from mesh.node import Node
 
 HOST = "reviews.default.svc.cluster.local"
@@ -80,7 +81,7 @@ FOREIGN = {
 async def test_a_prometheus_that_answers_something_else_gives_nothing(place: Place, text: str) -> None:
     place.answers.text = text
     assert await place.prometheus.number("up[5m]") is None
-    assert await place.prometheus.look(HOST) == {}
+    assert await place.prometheus.look(Selection(HOST)) == {}
 
 
 async def test_a_query_gives_one_number_or_none(place: Place) -> None:
@@ -100,7 +101,7 @@ async def test_a_query_gives_one_number_or_none(place: Place) -> None:
 
 async def test_rows_that_cannot_be_read_are_left_out(place: Place) -> None:
     place.answers.text = vector("many", "NaN", "7", job="j", instance="i")
-    found = await place.prometheus.look(HOST)
+    found = await place.prometheus.look(Selection(HOST))
     # Both metrics are answered with the same rows: those of the second have no bound.
     assert {proxy: [each.value for each in samples] for proxy, samples in found.items()} == {"j/i": [7.0]}
 
@@ -109,20 +110,20 @@ async def test_a_proxy_with_one_bad_line_is_heard(place: Place) -> None:
     pairs = ",".join(f'{name}="{value}"' for name, value in LABELS.items())
     bucket = f'istio_request_duration_milliseconds_bucket{{{pairs},le="x"}} 1'
     place.answers.text = f"istio_requests_total{{{pairs}}} many\n{bucket}\nistio_requests_total{{{pairs}}} 5\n"
-    (samples,) = (await place.proxies.look(HOST)).values()
+    (samples,) = (await place.proxies.look(Selection(HOST))).values()
     assert [each.value for each in samples] == [5.0]
 
 
 async def test_an_answer_without_an_end_is_none(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(collector, "MOST_BYTES", 100_000)
     place.answers.text = " " * 100_000
-    assert len(await place.proxies.look(HOST)) == 1
+    assert len(await place.proxies.look(Selection(HOST))) == 1
     place.answers.text += " "
-    assert await place.proxies.look(HOST) == {}
+    assert await place.proxies.look(Selection(HOST)) == {}
 
 
 async def test_nobody_is_followed_elsewhere(place: Place) -> None:
     place.answers.text, place.answers.moved = vector("1"), "/elsewhere"
     assert await place.prometheus.number("up") is None
-    assert await place.proxies.look(HOST) == {}
+    assert await place.proxies.look(Selection(HOST)) == {}
     assert "/elsewhere" not in place.answers.paths

@@ -14,7 +14,7 @@ from control_plane.experiments.conductor import Conductor
 from control_plane.experiments.ledger import Document, Ledger
 from mesh.clock import ManualClock
 from mesh.experiments.run import Phase, Run
-from mesh.experiments.samples import SOURCE, Sample
+from mesh.experiments.samples import Sample, Selection
 from mesh.istio.load import load_documents
 from mesh.istio.resource import Key
 from mesh.tasks import TaskOwner
@@ -56,7 +56,7 @@ class Proxies:
         self.error: Exception | None = None
         self.requests = 0
 
-    async def look(self, host: str, reporter: str = SOURCE) -> Mapping[str, Sequence[Sample]]:
+    async def look(self, selection: Selection) -> Mapping[str, Sequence[Sample]]:
         self.clock.advance(10)
         if self.error is not None:
             raise self.error

@@ -21,7 +21,7 @@ from control_plane.sources.source import Change, Commit, Source
 from control_plane.store.store import ConfigStore
 from mesh.clock import ManualClock
 from mesh.experiments.run import Phase
-from mesh.experiments.samples import SOURCE, UNKNOWN, Sample
+from mesh.experiments.samples import UNKNOWN, Sample, Selection
 from mesh.istio.resource import Key
 from tests.unit.control_plane.experiments.places import apply, opened
 
@@ -93,7 +93,7 @@ class Traffic:
         self.failing = False
         self.dead = False  # the candidate: nobody counts what it got, and those who ask it get nothing
 
-    async def look(self, host: str, reporter: str = SOURCE) -> Mapping[str, Sequence[Sample]]:
+    async def look(self, selection: Selection) -> Mapping[str, Sequence[Sample]]:
         self._world.clock.advance(5)
         if self.silent:
             return {}
@@ -104,7 +104,7 @@ class Traffic:
         samples = [
             Sample(f"{version}{failed}", version, failed, None, value)
             for (side, version, failed), value in self._counted.items()
-            if side == reporter
+            if side == selection.reporter
         ]
         return {"proxy": samples}
 

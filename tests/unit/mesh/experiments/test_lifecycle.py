@@ -265,3 +265,10 @@ def test_a_fault_is_at_the_callers_or_at_the_host(place: str, written: str | Non
     assert ["fault" in route for route in before] == ["fault" in route for route in during] == [True, False]
     assert before[0]["fault"] == during[0]["fault"]
     assert before[0]["match"] == [{"headers": {"x-mesh-armed-by": {"exact": "e: nobody says so"}}}]
+
+
+@pytest.mark.parametrize("where", [{"destination_version": "v1"}, {"not a label": "x"}, {"le": "5"}])
+def test_labels_that_are_no_filter_are_refused(where: dict[str, str]) -> None:
+    assert spec(where={"source_workload": "productpage-v1"}).where == {"source_workload": "productpage-v1"}
+    with pytest.raises(ConfigError, match="where"):
+        spec(where=where)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from mesh.experiments.samples import Meter, Reader, Sample
+from mesh.experiments.samples import Meter, Reader, Sample, Selection
 
 HOST = "reviews.default.svc.cluster.local"
 
@@ -31,7 +31,7 @@ def page(total: float, failed: float = 0, version: str = "v1") -> str:
 
 
 def samples(total: float, failed: float = 0, version: str = "v1") -> list[Sample]:
-    return list(Reader(HOST).read(page(total, failed, version)))
+    return list(Reader(Selection(HOST)).read(page(total, failed, version)))
 
 
 def test_only_what_callers_saw_of_the_host_counts() -> None:
@@ -79,7 +79,7 @@ def test_proxies_add_up() -> None:
 
 
 def test_a_reader_that_knows_its_series_reads_the_same() -> None:
-    reader = Reader(HOST)
+    reader = Reader(Selection(HOST))
     assert list(reader.read(page(10, 2))) == list(reader.read(page(10, 2))) == samples(10, 2)
     assert [each.value for each in reader.read(page(30, 3))] == [each.value for each in samples(30, 3)]
 
@@ -98,4 +98,30 @@ def test_a_reader_that_knows_its_series_reads_the_same() -> None:
     ],
 )
 def test_a_line_that_cannot_be_read_is_left_out(bad: str) -> None:
-    assert list(Reader(HOST).read(f"{bad}\n{page(10, 2)}")) == samples(10, 2)
+    assert list(Reader(Selection(HOST)).read(f"{bad}\n{page(10, 2)}")) == samples(10, 2)
+
+
+@pytest.mark.parametrize(
+    ("where", "read"),
+    [
+        ({"source_app": "shop"}, 7),
+        ({"source_app": "shop", "source_workload": "shop-v1"}, 7),
+        ({"source_app": "shopping"}, 0),
+        ({"app": "shop"}, 0),  # another label ends so
+        ({"nobody_has_it": ""}, 8),
+    ],
+)
+def test_only_what_has_all_labels_of_a_filter_counts(where: dict[str, str], read: int) -> None:
+    text = "\n".join(
+        [
+            line("istio_requests_total", 7, source_app="shop", source_workload="shop-v1", response_code="200"),
+            line("istio_requests_total", 1, source_app="cron", source_workload="cron-v1", response_code="200"),
+        ]
+    )
+    found = Reader(Selection(HOST, where=tuple(where.items()))).read(text)
+    assert sum(each.value for each in found) == read
+
+
+def test_a_selection_is_written_as_a_selector() -> None:
+    text = str(Selection(HOST, where=(("source_app", 'a"b'),)))
+    assert text == f'destination_service="{HOST}",reporter="source",source_app="a\\"b"'
