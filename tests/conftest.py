@@ -20,7 +20,7 @@ from pytest import Config, Item, hookimpl
 settings.register_profile("gate", deadline=None, derandomize=True)
 # For mutation runs: whether an example fails is all that counts, not which is the smallest.
 settings.register_profile(
-    "mutate", deadline=None, derandomize=True, max_examples=40, database=None, phases=(Phase.explicit, Phase.generate)
+    "mutate", deadline=None, derandomize=True, max_examples=20, database=None, phases=(Phase.explicit, Phase.generate)
 )
 settings.register_profile("explore", deadline=None, max_examples=5_000)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "gate"))
