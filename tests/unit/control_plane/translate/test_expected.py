@@ -14,11 +14,49 @@ import yaml
 from google.protobuf.json_format import MessageToJson
 
 from control_plane.translate import build
+from control_plane.world import MeshConfig, Resolution, Service, World
+from mesh.node import Locality, ServicePort
 from mesh.xds import CLUSTER, ENDPOINT, LISTENER, ROUTE
-from tests.simulation.scenarios import NODES, scenarios
+from tests.simulation.scenarios import NODES, PORTS, scenarios
+from tests.simulation.worlds import instance, service, sidecar, transparent, world
 
 FOLDER: Final = Path(__file__).with_name("expected")
-SCENARIOS: Final = scenarios()
+
+
+def _more() -> World:
+    """Of `more.yaml`: what the other scenarios leave out."""
+    near, beside, far = Locality("eu", "eu-1", "a"), Locality("eu", "eu-1", "b"), Locality("us", "us-1")
+    tls = (ServicePort(443, "tls", "TLS"),)
+    return world(
+        service("reviews", ServicePort(9080, "http", "HTTP", 9081), ServicePort(50051, "grpc", "GRPC")),
+        service("ratings", 9080, ServicePort(7000, "http2", "HTTP2")),
+        service("db", ServicePort(5432, "db", "TCP"), addresses=("10.96.0.2",)),
+        service("backup", ServicePort(5432, "db", "TCP")),
+        Service("secure.example.com", "secure.example.com", "default", tls, Resolution.DNS),
+        yaml=Path(__file__).with_name("more.yaml").read_text(encoding="utf-8"),
+        instances={
+            "reviews": [
+                instance("10.0.0.1", "v1", locality=near),
+                instance("10.0.0.2", "v2", locality=beside, weight=3),
+                instance("10.0.0.3", "v2", locality=far, ports={9080: 9081, 50051: 50052}),
+                instance("10.0.0.4", "v3", locality=far, healthy=False),
+            ],
+            "ratings": [
+                instance("10.0.1.1", app="ratings", locality=near),
+                instance("10.0.1.2", app="ratings", locality=far),
+            ],
+            "db": [instance("10.0.2.1", app="db", ports={5432: 5432})],
+        },
+        mesh=MeshConfig(connect_timeout=3.0, otlp_endpoint="https://collector.example/v1/traces"),
+    )
+
+
+SCENARIOS: Final = {**scenarios(), "more": _more()}
+PLACED: Final = {
+    **NODES,
+    "near": sidecar("reviews", *PORTS, locality=Locality("eu", "eu-1", "a")),
+    "captured": transparent("reviews", *PORTS, locality=Locality("us", "us-1")),
+}
 NAMES: Final = {CLUSTER: "clusters", ENDPOINT: "endpoints", LISTENER: "listeners", ROUTE: "routes"}
 # Scenario, node and kinds of resources: each way to be asked, once.
 CASES: Final = [
@@ -40,13 +78,17 @@ CASES: Final = [
         ("quiet", "gateway", (LISTENER,)),
         ("json, strict", "explicit", (LISTENER, CLUSTER, ROUTE)),
         ("own format", "explicit", (LISTENER,)),
+        ("more", "near", (LISTENER, CLUSTER, ENDPOINT, ROUTE)),
+        ("more", "captured", (LISTENER, ENDPOINT)),
+        ("more", "gateway", (LISTENER, CLUSTER, ROUTE)),
+        ("more", "grpc", (LISTENER, CLUSTER, ENDPOINT, ROUTE)),
     )
     for kind in kinds
 ]
 
 
 def translated(scenario: str, node: str, kind: str) -> dict[str, Any]:
-    built = build(SCENARIOS[scenario], NODES[node])[kind]
+    built = build(SCENARIOS[scenario], PLACED[node])[kind]
     return {name: json.loads(MessageToJson(message)) for name, message in built.items()}
 
 
