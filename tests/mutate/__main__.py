@@ -16,9 +16,10 @@ os.environ["HYPOTHESIS_PROFILE"] = "mutate"  # before the tests' conftest is rea
 
 import pytest
 
+from tests.mutate.mutants import mutants
 from tests.mutate.reasons import REASONS, Reasons
 from tests.mutate.report import Report
-from tests.mutate.run import ROOT, MutationRun
+from tests.mutate.run import ROOT, MutationRun, Results, Verdict
 
 PACKAGES = ("sidecar/router", "sidecar/forward", "sidecar/upstream", "control_plane/translate", "control_plane/ads")
 # Asked besides the unit tests of a package.
@@ -27,9 +28,24 @@ ALSO = {
     "sidecar/forward": ("tests/unit/sidecar/upstream",),
     "sidecar/upstream": ("tests/unit/sidecar/forward",),
     "control_plane/translate": ("tests/simulation",),
+    "control_plane/ads": ("tests/integration/ads/test_server.py",),
 }
-# Tests that start processes, wait for real time or take ten seconds.
-LEFT_OUT = "not envoy_accepts and not envoy_takes and not real and not process and not never_fails_and_never_differs"
+# Tests that start processes, wait for real time or take seconds.
+LEFT_OUT = " and ".join(
+    f"not {word}"
+    for word in (
+        "envoy_accepts",
+        "envoy_takes",
+        "real",
+        "process",
+        "never_fails_and_never_differs",
+        "too_much",
+        "does_not_read",
+        "told_late",
+        "large_configuration",
+        "ping_often",
+    )
+)
 
 
 def arguments(given: Sequence[str]) -> argparse.Namespace:
@@ -43,6 +59,9 @@ def arguments(given: Sequence[str]) -> argparse.Namespace:
     parser.add_argument("--log", type=Path, help="append a line here for each mutant, as it is decided")
     parser.add_argument("--again", type=Path, help="try those alive in this log again, and no others")
     parser.add_argument("--write", action="store_true", help="write docs/mutation.md")
+    parser.add_argument(
+        "--page-of", type=Path, metavar="LOG", help="write it of an earlier run's log, with today's reasons"
+    )
     return parser.parse_args(given)
 
 
@@ -55,32 +74,56 @@ def sources(path: str) -> list[str]:
     return [each.relative_to(ROOT).as_posix() for each in found if each.name != "__init__.py"]
 
 
-def alive_in(log: Path) -> set[tuple[str, str, str]]:
-    last = {}
+Key = tuple[str, str, str]  # file, function, change
+
+
+def verdicts_in(log: Path) -> dict[Key, Verdict]:
+    """The last word on each mutant."""
+    found: dict[Key, Verdict] = {}
     for line in log.read_text(encoding="utf-8").splitlines():
         verdict, file, qualname, change, _ = line.split("\t")
-        last[file, qualname, change] = verdict
-    return {key for key, verdict in last.items() if verdict in ("survived", "not reached")}
+        found[file, qualname, change] = Verdict(verdict)
+    return found
+
+
+def read_back(log: Path, files: dict[str, list[str]]) -> Results:
+    """What a log tells, of the mutants that there still are."""
+    told, results = verdicts_in(log), Results()
+    for package, names in files.items():
+        known = [mutant for name in names for mutant in mutants(name, (ROOT / name).read_text(encoding="utf-8"))]
+        results.total[package] = len(known)
+        results.known += known
+    for mutant in results.known:
+        if (verdict := told.get((mutant.file, mutant.qualname, mutant.change))) is not None:
+            results.verdicts[mutant] = verdict
+    return results
 
 
 def main(given: Sequence[str]) -> int:
     options = arguments(given)
-    os.setpriority(os.PRIO_PROCESS, 0, options.nice)
     files: dict[str, list[str]] = {}
     for path in options.files:
         for file in sources(path):
             files.setdefault(file.rsplit("/", 1)[0], []).append(file)
-    run = MutationRun(files, options.seed, options.each, options.minutes)
-    run.log = options.log
-    run.only = alive_in(options.again) if options.again else None
-    asked = dict.fromkeys(path for package in files for path in (f"tests/unit/{package}", *ALSO.get(package, ())))
-    pytest.main([*asked, "-q", "-p", "no:cacheprovider", "-k", LEFT_OUT, "--no-header"], plugins=[run])
-    report = Report(run.results, Reasons(REASONS.read_text(encoding="utf-8")))
+    results = read_back(options.page_of, files) if options.page_of else run_anew(options, files)
+    report = Report(results, Reasons(REASONS.read_text(encoding="utf-8")))
     print(report.summary())
-    if options.write:
+    if options.write or options.page_of:
         command = f'make mutate ARGS="--seed {options.seed} --each {options.each} --write"'
         (ROOT / "docs" / "mutation.md").write_text(report.page(command), encoding="utf-8")
     return 0
+
+
+def run_anew(options: argparse.Namespace, files: dict[str, list[str]]) -> Results:
+    os.nice(options.nice)
+    run = MutationRun(files, options.seed, options.each, options.minutes)
+    run.log = options.log
+    if options.again:
+        alive = (Verdict.SURVIVED, Verdict.NOT_REACHED)
+        run.only = {key for key, verdict in verdicts_in(options.again).items() if verdict in alive}
+    asked = dict.fromkeys(path for package in files for path in (f"tests/unit/{package}", *ALSO.get(package, ())))
+    pytest.main([*asked, "-q", "-p", "no:cacheprovider", "-k", LEFT_OUT, "--no-header"], plugins=[run])
+    return run.results
 
 
 if __name__ == "__main__":
