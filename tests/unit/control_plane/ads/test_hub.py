@@ -18,7 +18,7 @@ from control_plane.world import World
 from mesh.clock import ManualClock
 from mesh.node import Node
 from mesh.tasks import TaskOwner
-from mesh.xds import CLUSTER
+from mesh.xds import CLUSTER, HEALTH
 
 
 class Registry:
@@ -294,3 +294,48 @@ async def test_the_state_of_a_proxy(plane: Plane) -> None:
         [known] = plane.hub.proxies()
         assert known.types["CDS"].state == "STALE"
         assert known.types["CDS"].pushed_at == plane.clock.wall()
+
+
+async def test_only_a_rejection_counts_as_one(plane: Plane) -> None:
+    plane.publish(1, a="1")
+    async with client(plane, "web") as one:
+        await one.ack()
+        assert [event for event in plane.metrics.log if event[0] != "converged"] == [("proxies", 1), ("pushed", "cds")]
+        plane.publish(2, a="2")
+        await one.ack(error="no")
+        assert plane.metrics.log.count(("rejected", "cds")) == 1
+    assert plane.metrics.log[-1] == ("proxies", 0)
+
+
+async def test_a_hub_needs_no_registry_no_metrics_and_no_clock() -> None:
+    hub = PushHub(lambda world, node: {CLUSTER: {}})
+    sent: list[bytes] = []
+
+    async def write(data: bytes) -> None:
+        sent.append(data)
+
+    stream = hub.join(Node("sidecar", "127.0.0.1", "web"), Variant.DELTA, write)
+    hub.received(stream, DeltaRequest(CLUSTER))
+    hub.received(stream, DeltaRequest(HEALTH, error="down"))
+    hub.publish(World(revision=1))
+    assert (await hub.convergence(1, 5)).state == "converged"
+    assert [status.name for status in hub.proxies()] == ["web"]
+    hub.leave(stream)
+    assert hub.proxies() == []
+    await hub.close()
+
+
+async def test_what_an_app_says_of_itself_is_told_the_registry(plane: Plane) -> None:
+    told: list[tuple[str, str]] = []
+    plane.registry.reported = lambda node, problem: told.append((node.name, problem))  # type: ignore[attr-defined]
+    plane.publish(1, a="1")
+    async with client(plane, "web") as one:
+        for problem in ("down", None):
+            plane.hub.received(one.stream, DeltaRequest(HEALTH, error=problem))
+    assert told == [("web", "down"), ("web", "")]
+
+
+async def test_a_change_that_nobody_is_affected_by_has_no_time_of_arrival(plane: Plane) -> None:
+    plane.publish(1, a="1")
+    assert (await plane.hub.convergence(1, 5)).affected == 0
+    assert not [event for event in plane.metrics.log if event[0] == "converged"]

@@ -4,7 +4,17 @@ from __future__ import annotations
 
 import pytest
 
-from sidecar.config.model import DirectResponse, PathMatch, Redirect, Route, RouteConfig, RouteMatch, VirtualHost
+from sidecar.config.model import (
+    DirectResponse,
+    HeaderAdd,
+    HeaderOps,
+    PathMatch,
+    Redirect,
+    Route,
+    RouteConfig,
+    RouteMatch,
+    VirtualHost,
+)
 from sidecar.http.response_flags import flags_text
 from tests.harness.stage import ManualLoop, Stage, cluster, forward, hcm
 
@@ -74,4 +84,36 @@ async def test_failures_are_told_in_envoys_words(loop: ManualLoop) -> None:
     assert client.received().endswith(
         b"upstream connect error or disconnect/reset before headers. reset reason: remote connection failure"
     )
+    await stage.leaves_nothing()
+
+
+@pytest.mark.parametrize("action", [DirectResponse(200, b"x"), Redirect(path="/y")])
+async def test_operations_on_a_direct_response_see_its_headers(
+    loop: ManualLoop, action: DirectResponse | Redirect
+) -> None:
+    ops = HeaderOps((HeaderAdd(b"x-seen", "%RESP(location)% %RESP(content-type)%"),))
+    stage, received = await answered(loop, Route(ANY, action, response_ops=ops))
+    seen = b" text/plain" if isinstance(action, DirectResponse) else b"http://a/y "
+    assert b"x-seen: " + seen + b"\r\n" in received
+    await stage.leaves_nothing()
+
+
+@pytest.mark.parametrize(
+    ("mode", "upstream", "got"),
+    [
+        ("OVERWRITE", b"server: s\r\n", b"server: envoy"),
+        ("OVERWRITE", b"", b"server: envoy"),
+        ("APPEND_IF_ABSENT", b"server: s\r\n", b"server: s"),
+        ("APPEND_IF_ABSENT", b"", b"server: envoy"),
+        ("PASS_THROUGH", b"server: s\r\n", b"server: s"),
+        ("PASS_THROUGH", b"", b""),
+    ],
+)
+async def test_who_answers(loop: ManualLoop, mode: str, upstream: bytes, got: bytes) -> None:
+    stage = Stage(loop, hcm(forward(), server_header=mode))
+    client = stage.client()
+    client.sends(GET)
+    (await stage.upstream()).sends(OK.replace(b"content", upstream + b"content"))
+    lines = [line for line in client.received().split(b"\r\n") if line.startswith(b"server:")]
+    assert lines == ([got] if got else [])
     await stage.leaves_nothing()

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import socket
+from typing import Any
 
 import pytest
 
-from sidecar.config.model import TcpKeepalive
-from sidecar.upstream.dial import keep_alive
+from sidecar.config.model import Forward, PathMatch, Route, RouteMatch, TcpKeepalive, WeightedCluster
+from sidecar.upstream.dial import DialError, keep_alive
+from tests.harness.stage import ManualLoop, Stage, cluster, forward, hcm
 
+GET = b"GET / HTTP/1.1\r\nhost: a\r\n\r\n"
 NAMES = (socket.TCP_KEEPCNT, socket.TCP_KEEPIDLE, socket.TCP_KEEPINTVL)
 
 
@@ -28,3 +31,70 @@ def test_keep_alive(config: TcpKeepalive, expected: tuple[int | None, ...]) -> N
         assert [kept.getsockopt(socket.IPPROTO_TCP, name) for name in NAMES] == [
             system if value is None else value for value, system in zip(expected, usual, strict=True)
         ]
+
+
+async def test_a_source_address_has_any_port(loop: ManualLoop) -> None:
+    stage = Stage(loop, clusters=[cluster(bind_address="127.0.0.9")])
+    asked: list[object] = []
+    connect = loop.create_connection
+
+    async def noting(make: Any, host: str, port: int, *, local_addr: Any = None) -> Any:
+        asked.append((host, port, local_addr))
+        return await connect(make, host, port, local_addr=local_addr)
+
+    loop.create_connection = noting  # type: ignore[method-assign]
+    stage.client().sends(GET)
+    await stage.upstream()
+    assert asked == [("10.0.0.1", 80, ("127.0.0.9", 0))]
+    await stage.leaves_nothing()
+
+
+@pytest.mark.parametrize(("error", "counted"), [(98, 1), (99, 1), (13, 1), (111, 0)])
+async def test_an_address_that_cannot_be_had_is_counted(loop: ManualLoop, error: int, counted: int) -> None:
+    stage = Stage(loop, clusters=[cluster(bind_address="127.0.0.9")])
+    client = stage.client()
+    client.sends(GET)
+    (await stage.dial()).refuses(OSError(error, "no"))
+    await stage.settle()
+    assert stage.counter("cluster.up.bind_errors") == counted
+    assert client.received().startswith(b"HTTP/1.1 503 ")
+    await stage.leaves_nothing()
+
+
+@pytest.mark.parametrize("request_", [GET, b"CONNECT a:1 HTTP/1.1\r\nhost: a:1\r\n\r\n"])
+async def test_a_connection_that_is_given_up_while_it_is_made_counts_as_ended_here(
+    loop: ManualLoop, request_: bytes
+) -> None:
+    connect = Route(RouteMatch(PathMatch.CONNECT, ""), Forward((WeightedCluster("up", 1),)))
+    stage = Stage(loop, hcm(connect, forward(), upgrades=frozenset({"connect"})))
+    client = stage.client()
+    client.sends(request_)
+    await stage.settle()
+    await stage.tasks.close()
+    counted = {
+        name: stage.counter(f"cluster.up.upstream_cx_{name}")
+        for name in ("total", "active", "destroy", "destroy_local")
+    }
+    assert counted == {"total": 1, "active": 0, "destroy": 1, "destroy_local": 1}
+    assert stage.cluster.budget.connections == 0
+
+
+@pytest.mark.parametrize(
+    ("error", "reason"),
+    [
+        (ConnectionRefusedError(111, "x"), "delayed connect error: Connection refused"),
+        (OSError(101, "x"), "immediate connect error: Network is unreachable"),
+        (OSError("no number"), "immediate connect error: no number"),
+    ],
+)
+async def test_failures_have_envoys_words(loop: ManualLoop, error: OSError, reason: str) -> None:
+    stage = Stage(loop)
+    stage.client().sends(GET)
+    (await stage.dial()).refuses(error)
+    await stage.settle()
+    assert stage.finished[0].upstream_failure == reason.replace(" ", "_")
+    await stage.leaves_nothing()
+
+
+def test_a_time_out_is_named() -> None:
+    assert (str(DialError(True, "")), str(DialError(False, "why"))) == ("connection timeout", "why")

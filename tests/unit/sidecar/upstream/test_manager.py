@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import pytest
+
 from sidecar.config.model import (
     Address,
     Assignment,
@@ -11,8 +13,10 @@ from sidecar.config.model import (
     Discovery,
     Endpoint,
     Health,
+    HealthCheck,
     LocalityEndpoints,
     OutlierDetection,
+    TcpProbe,
 )
 from tests.harness.stage import ManualLoop, Stage, assignment, cluster
 
@@ -104,3 +108,32 @@ async def test_an_unhealthy_endpoint_is_not_picked(loop: ManualLoop) -> None:
     picked = {host.address for _ in range(10) if (host := stage.cluster.pick(None))}
     assert picked == {OTHER, THIRD}
     assert stage.counter("cluster.up.membership_healthy") == 2
+
+
+@pytest.mark.parametrize(
+    ("health", "failed", "disabled", "kind", "ignored", "stays"),
+    [
+        (Health.HEALTHY, False, False, Discovery.EDS, False, True),
+        (Health.DEGRADED, False, False, Discovery.EDS, False, True),
+        (Health.UNHEALTHY, False, False, Discovery.EDS, False, False),
+        (Health.DRAINING, False, False, Discovery.EDS, False, False),
+        (Health.HEALTHY, True, False, Discovery.EDS, False, False),
+        (Health.HEALTHY, False, True, Discovery.EDS, False, False),
+        (Health.HEALTHY, False, False, Discovery.STATIC, False, False),
+        (Health.HEALTHY, False, False, Discovery.EDS, True, False),
+    ],
+)
+async def test_who_passes_its_checks_outlives_discovery(
+    loop: ManualLoop, health: Health, failed: bool, disabled: bool, kind: Discovery, ignored: bool, stays: bool
+) -> None:
+    check = HealthCheck(1.0, 60.0, 1, 1, TcpProbe(), 60.0, 60.0, 60.0, 60.0, 60.0)
+    config = Cluster("up", kind, health_check=check, remove_while_healthy=ignored)
+    stage = Stage(loop, clusters=[config])
+    one = LocalityEndpoints((Endpoint(ONE, health=health, check_disabled=disabled),))
+    stage.cluster.set_assignment(Assignment("up", (one,)))
+    [host] = stage.cluster.hosts
+    host.failed_active_hc = failed
+    stage.cluster.set_assignment(assignment(OTHER))
+    assert (host in stage.cluster.hosts, host.pending_removal, host.removed) == (stays, stays, not stays)
+    stage.upstreams.remove_cluster("up")
+    await stage.tasks.close()
