@@ -42,6 +42,9 @@ class Metrics:
     def rejected(self, type_name: str) -> None:
         self.log.append(("rejected", type_name))
 
+    def failed(self) -> None:
+        self.log.append(("failed",))
+
     def converged(self, seconds: float) -> None:
         self.log.append(("converged", seconds))
 
@@ -226,6 +229,7 @@ async def test_one_that_cannot_be_translated_for_leaves_the_others_alone(
         assert refused.state == "nacked"
         assert "ZeroDivisionError: a bug" in refused.nacks[0].message
         assert "a bug" in caplog.text
+        assert plane.metrics.log.count(("failed",)) == 1
         assert unpacked(plane.hub.proxy_config("broken", "clusters")) == [{"name": "a", "alt_stat_name": "1"}]
 
 
