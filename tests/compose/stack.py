@@ -23,7 +23,7 @@ REVIEWS = re.compile(r'data-reviews-version="([\w.-]+)" data-reviews-instance="(
 # MESH_TEST_IMAGE=built takes the images as they are.
 BUILD = () if os.environ.get("MESH_TEST_IMAGE") == "built" else ("--build",)
 UP_SECONDS = 900  # with a cold cache the image's packages come over the line
-COMMAND_SECONDS = 120
+COMMAND_SECONDS = 300  # `up --wait` after an outage waits for health checks
 ASK_SECONDS = 10
 
 

@@ -90,6 +90,17 @@ def test_who_is_in_a_namespace_without_a_card_is_ended_after_a_while(
 
 
 @pytest.mark.fault(39)
+def test_a_main_process_of_somebody_else_is_ended_as_that(healthy: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A sidecar's health check is root's, without CAP_KILL, and the sidecar is not."""
+    became: list[int] = []
+    monkeypatch.setattr(healthy.os, "getuid", lambda: 4711)
+    monkeypatch.setattr(healthy.os, "setuid", became.append)
+    healthy.end_main_process()
+    assert became == [os.stat("/proc/1").st_uid]
+    assert healthy.killed == [1]
+
+
+@pytest.mark.fault(39)
 def test_a_sidecar_that_is_away_ends_nobody(healthy: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(healthy.socket, "if_nameindex", lambda: [(1, "lo"), (2, "eth0")])
     with socket.create_server(("127.0.0.1", 0)) as server:

@@ -171,7 +171,7 @@ def test_an_app_outlives_its_sidecar(stack: Stack, how: str) -> None:
     wait_until(lambda: "v1" not in stack.versions(20), 40, "reviews v1 is out of use")
     assert stack.get().status == 200
     stack.compose("start", "reviews-v1-sidecar")
-    wait_until(lambda: "v1" in stack.versions(20), 60, "reviews v1 serves again")
+    wait_until(lambda: "v1" in stack.versions(20), 180, "reviews v1 serves again")
     assert stack.exec("reviews-v1", "python", "-c", STARTED) == before, "the app is another one now"
 
 
@@ -180,7 +180,7 @@ def test_a_pod_that_is_killed_comes_back_whole(stack: Stack) -> None:
     """Its owner's network is a new one: who was in the old one is started again in it."""
     stack.compose("kill", "reviews-v2-pod")
     stack.compose("start", "reviews-v2-pod")
-    wait_until(lambda: "v2" in stack.versions(20), 120, "reviews v2 serves again")
+    wait_until(lambda: "v2" in stack.versions(20), 240, "reviews v2 serves again")
 
 
 @pytest.mark.fault(39)
