@@ -110,7 +110,10 @@ def _of_files(texts: Sequence[Mapping[str, str]], suppress: Sequence[str]) -> li
 
 
 def _of_mesh(server: str, texts: Sequence[Mapping[str, str]], suppress: Sequence[str]) -> list[Found]:
-    answer = ControlPlane(server).analyze(texts, suppress)
+    from mesh.cli.watching import everybody
+    from mesh.observe.calls import calls
+
+    answer = ControlPlane(server).analyze(texts, suppress, calls(everybody(server)))
     _notes(answer["skipped"])
     found: list[Found] = answer["findings"]
     return found

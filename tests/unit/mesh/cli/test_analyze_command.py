@@ -102,10 +102,11 @@ def test_a_file_that_cannot_be_understood(mesh: Mesh, tmp_path: Path) -> None:
 def test_the_running_mesh_is_asked(mesh: Mesh, plane: FakeControlPlane, warned: str) -> None:
     found = {"code": "IST0127", "level": "Warning", "origin": "Sidecar default/a", "reference": "", "message": "No."}
     plane.on("POST /api/v1/analyze", {"findings": [found], "skipped": []})
+    plane.on("GET /api/v1/proxies", {"items": []})
     result = mesh("analyze")
     assert (result.code, result.out) == (0, "Warning [IST0127] (Sidecar default/a) No.\n")
     mesh("analyze", "--live", "-f", warned, "-S", "IST0103=Service *")
-    assert [body for _, _, body in plane.asked] == [
+    assert [body for method, _, body in plane.asked if method == "POST"] == [
         {"files": [], "suppress": [], "calls": {}},
         {"files": [{"name": warned, "text": RULE}], "suppress": ["IST0103=Service *"], "calls": {}},
     ]
