@@ -10,7 +10,15 @@ from mesh.explain.steps import Step
 from mesh.naming import ClusterName
 from sidecar.config.model import Assignment, Cluster, Discovery, Endpoint, Forward, Hcm, Health, LocalityEndpoints
 from sidecar.explain.given import Given, HostState
-from sidecar.explain.policies import ISTIO, cluster_source, cluster_steps, route_steps, rule_source, sticks
+from sidecar.explain.policies import (
+    ISTIO,
+    cluster_source,
+    cluster_steps,
+    never_ejects,
+    route_steps,
+    rule_source,
+    sticks,
+)
 from sidecar.http.exchange import Exchange
 from sidecar.router.table import CompiledRoute
 
@@ -73,6 +81,8 @@ def _cluster(
         return Step("cluster", says, False, source), f"answered {code} NC: no cluster {name}{_missing(given, name)}"
     hosts, usable = _hosts(given, cluster)
     inner = [*cluster_steps(cluster)]
+    if (never := never_ejects(cluster, len(hosts))) is not None:
+        inner.append(never)
     if sticks(cluster):
         inner.append(_hash(route, exchange))
     outcome = ""

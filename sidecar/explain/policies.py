@@ -181,6 +181,18 @@ def cluster_steps(cluster: Cluster) -> Iterator[Step]:
         yield Step("ejection", says, source=cluster_source(cluster, ("outlierDetection",)))
 
 
+def never_ejects(cluster: Cluster, hosts: int) -> Step | None:
+    """What to say where the share of hosts that may be out is less than one of them (`outlier.OutlierDetector`)."""
+    outlier = cluster.outlier
+    if outlier is None or not hosts or outlier.always_eject_one_host:
+        return None
+    percent = min(100, outlier.max_ejection_percent)
+    if percent * hosts >= 100:
+        return None
+    says = f"none of the {hosts} endpoints can ever be ejected: one of {hosts} is {100 / hosts:.0f} %, over the {percent} %"
+    return Step("no ejection", says, False, cluster_source(cluster, ("outlierDetection",)))
+
+
 def _pool_source(cluster: Cluster, field: str) -> Source | None:
     return cluster_source(cluster, ("connectionPool", "tcp", field))
 

@@ -7,6 +7,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 ROOT = Path(__file__).parents[3]
 RULES = ROOT / "examples" / "bookinfo" / "networking"
 ALL = ("services.yaml", "destination-rules.yaml")
@@ -77,3 +79,51 @@ def test_a_file_with_an_error_is_refused_with_its_line(tmp_path: Path) -> None:
     )
     done = explain(URL, "--from", "productpage", "-f", str(broken))
     assert done.returncode == 1 and f"{broken}:4" in done.stderr.replace("\n", "")
+
+
+SMALL_POOL = """\
+apiVersion: networking.istio.io/v1
+kind: ServiceEntry
+metadata: {name: pair}
+spec:
+  hosts: [pair.example.com]
+  ports: [{number: 80, name: http, protocol: HTTP}]
+  resolution: STATIC
+  endpoints: [{address: 10.0.0.1}, {address: 10.0.0.2}]
+---
+apiVersion: networking.istio.io/v1
+kind: DestinationRule
+metadata: {name: pair}
+spec:
+  host: pair.example.com
+  trafficPolicy:
+    outlierDetection: {consecutive5xxErrors: 3, maxEjectionPercent: 10}
+"""
+
+
+@pytest.mark.parametrize(("percent", "never"), [(10, True), (49, True), (50, False), (100, False)])
+def test_11_outlier_detection_that_does_nothing(tmp_path: Path, percent: int, never: bool) -> None:
+    """Of the complaints: outlier detection "does nothing": of two endpoints 10 % are none."""
+    file = tmp_path / "pair.yaml"
+    file.write_text(SMALL_POOL.replace("maxEjectionPercent: 10", f"maxEjectionPercent: {percent}"))
+    done = explain("http://pair.example.com/", "--from", "client", "-f", str(file), "-o", "json")
+    (cluster,) = (step for step in json.loads(done.stdout)["steps"] if step["station"] == "cluster")
+    stations = {step["station"]: step for step in cluster["steps"]}
+    assert ("no ejection" in stations) is never
+    assert [step["says"] for step in cluster["steps"] if step["station"] == "endpoint"] == [
+        "10.0.0.1:80, HEALTHY",
+        "10.0.0.2:80, HEALTHY",
+    ]
+    if never:
+        assert f"one of 2 is 50 %, over the {percent} %" in stations["no ejection"]["says"]
+        assert stations["no ejection"]["origin"]["field"] == "spec.trafficPolicy.outlierDetection"
+
+
+def test_10_a_fault_that_retries_do_not_see() -> None:
+    """Of the complaints: faults together with retries have no effect. Where a fault is injected is said."""
+    done = explain(
+        "http://ratings:9080/", "-H", "end-user: jason", "--from", "reviews", files=(*ALL, "ratings-abort-jason.yaml")
+    )
+    assert "fault             all requests are answered 500 here" in done.stdout
+    done = explain("http://ratings:9080/", "--from", "reviews", files=(*ALL, "ratings-abort-retried.yaml"))
+    assert "placed at the upstream: its own sidecar injects it" in " ".join(done.stdout.split())
