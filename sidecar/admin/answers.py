@@ -55,6 +55,15 @@ def query_of(request: web.Request, *known: str) -> dict[str, str]:
     return dict(request.query)
 
 
+def since_of(request: web.Request) -> float:
+    """`after`, in Unix seconds; 0.0 without one. Raises QueryError."""
+    after = query_of(request, "after").get("after", "0")
+    try:
+        return float(after)
+    except ValueError as error:
+        raise QueryError(f"after={after}: expected Unix seconds") from error
+
+
 def format_of(query: dict[str, str]) -> str:
     form = query.get("format", "text")
     if form not in ("text", "json"):

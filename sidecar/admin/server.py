@@ -262,12 +262,12 @@ class AdminServer:
         return await answers.stream(request, answers.JSON, dump)
 
     async def _logs(self, request: web.Request) -> web.StreamResponse:
-        lines = self._telemetry.recent_logs(_since(request))
+        lines = self._telemetry.recent_logs(answers.since_of(request))
         rows = (dumps({"at": line.at, "line": line.text}) for line in lines)
         return await answers.stream(request, answers.JSON, answers.listing("lines", rows))
 
     async def _why(self, request: web.Request) -> web.StreamResponse:
-        since = _since(request)
+        since = answers.since_of(request)
         rows = (dumps(reply._asdict()) for reply in list(self._telemetry.replies) if reply.at > since)
         return await answers.stream(request, answers.JSON, answers.listing("replies", rows))
 
@@ -345,14 +345,6 @@ class AdminServer:
     async def _pass(self, _request: web.Request) -> web.StreamResponse:
         self._runtime.fail_health_check(False)
         return answers.ok()
-
-
-def _since(request: web.Request) -> float:
-    after = answers.query_of(request, "after").get("after", "0")
-    try:
-        return float(after)
-    except ValueError as error:
-        raise QueryError(f"after={after}: expected Unix seconds") from error
 
 
 # ── who may ask ───────────────────────────────────────────────────────────────────────────────────────────────────────
