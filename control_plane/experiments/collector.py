@@ -50,7 +50,7 @@ class ProxyCollector:
     async def _page(self, address: str, port: int) -> str | None:
         host = f"[{address}]" if ":" in address else address
         async with self._places:
-            return await _get(self._session, f"http://{host}:{port}{PAGE}")
+            return await page(self._session, f"http://{host}:{port}{PAGE}")
 
 
 class PrometheusCollector:
@@ -88,7 +88,7 @@ class PrometheusCollector:
 
     async def _query(self, query: str) -> list[Row] | None:
         """None for whatever is not a vector or a scalar."""
-        text = await _get(self._session, f"{self._url}/api/v1/query", {"query": query})
+        text = await page(self._session, f"{self._url}/api/v1/query", {"query": query})
         try:
             data = json.loads(text or "")["data"]
             if data["resultType"] == "scalar":
@@ -101,7 +101,7 @@ class PrometheusCollector:
             return None
 
 
-async def _get(session: aiohttp.ClientSession, url: str, query: Mapping[str, str] | None = None) -> str | None:
+async def page(session: aiohttp.ClientSession, url: str, query: Mapping[str, str] | None = None) -> str | None:
     """A page, or None when there is none: redirects and answers without an end are none."""
     try:
         timeout = aiohttp.ClientTimeout(total=SCRAPE_SECONDS)

@@ -60,7 +60,7 @@ class Conductor:
         self.next = ""  # what is waited for, or was decided last
         self._ledger = ledger
         prometheus = PrometheusCollector(session, spec.prometheus) if spec.prometheus else None
-        self._lookout = Lookout(key, spec, ledger, collector, prometheus, chance or Random())
+        self._lookout = Lookout(key, spec, ledger, collector, prometheus, session, chance or Random())
         self._session = session
         self._clock = clock
         self._stages = stages(spec)
@@ -144,6 +144,7 @@ class Conductor:
 
     async def _look(self) -> Observation:
         assert self.state is not None  # noqa: S101
+        compared = await self._lookout.compared(self.stage)
         sides = await self._lookout.look(self.stage)
         if sides is None:
             return Observation(self._clock.wall(), Counts(), self._clock.monotonic() - self._heard)
@@ -165,7 +166,9 @@ class Conductor:
         )
         self.state = state.with_point(point)
         answers = await self._lookout.answers()
-        return Observation(self._clock.wall(), recent, 0.0, answers, unanswered=self._unanswered_for(answers))
+        return Observation(
+            self._clock.wall(), recent, 0.0, answers, unanswered=self._unanswered_for(answers), compared=compared
+        )
 
     def _unanswered_for(self, answers: tuple[float | None, ...]) -> float:
         """For how many seconds some guard has had no number. The first time is an event."""

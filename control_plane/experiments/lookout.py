@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from random import Random
 
-from control_plane.experiments.collector import Collector, PrometheusCollector
+import aiohttp
+
+from control_plane.experiments.collector import Collector, PrometheusCollector, page
 from control_plane.experiments.ledger import Ledger
+from mesh.experiments.answers import REPORT_PATH, Answers
 from mesh.experiments.data import Counts, halves
 from mesh.experiments.resource import Experiment
 from mesh.experiments.routes import RouteError
@@ -27,6 +30,7 @@ class Lookout:
         ledger: Ledger,
         collector: Collector,
         prometheus: PrometheusCollector | None,
+        session: aiohttp.ClientSession,
         chance: Random,
     ) -> None:
         self._spec = spec
@@ -34,6 +38,7 @@ class Lookout:
         self._ledger = ledger
         self._collector: Collector = prometheus or collector
         self._prometheus = prometheus
+        self._session = session
         self._chance = chance
         self._meter = Meter()
         self._host = service_host(observed_host(spec), key.namespace)
@@ -53,6 +58,19 @@ class Lookout:
 
     def _selection(self, stage: Stage) -> Selection:
         return Selection(self._host, stage.reporter, self._where)
+
+    async def compared(self, stage: Stage) -> Answers | None:
+        """What a stage's comparer has found, None where there is none. MeshError where its report cannot be had."""
+        if stage.compare is None:
+            return None
+        url = stage.compare.report.rstrip("/") + REPORT_PATH
+        text = await page(self._session, url)
+        if text is None:
+            raise RouteError(f"no report can be had from the comparer at {url}")
+        try:
+            return Answers.decode(text)
+        except ValueError as error:
+            raise RouteError(f"{url}: {error}") from error
 
     async def answers(self) -> tuple[float | None, ...]:
         queries = [guard.promql for guard in self._spec.guards if guard.promql]

@@ -101,14 +101,10 @@ async def _run(
 
 
 def _print(comparer: Comparer, output: str) -> None:
-    found, comparison = comparer.comparison.differences(), comparer.comparison
     if output == "json":
-        rows = [
-            {"field": each.name, "differed": each.differed, "noise": each.noise, "examples": each.examples}
-            for each in found
-        ]
-        print(json.dumps({"compared": comparison.compared, "differences": rows, "noisy": comparison.noisy()}, indent=2))
+        print(json.dumps(comparer.report(), indent=2))
         return
+    found, comparison = comparer.comparison.differences(), comparer.comparison
     print(f"{comparison.compared} compared, {comparer.skipped} not taken, {comparer.failed} without an answer")
     table = [
         [each.name, f"{100 * each.differed / comparison.compared:.1f} %", f"{100 * each.noise / comparison.compared:.1f} %",

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
 
+from mesh.experiments.answers import Answers
 from mesh.experiments.checks import Check
 from mesh.experiments.data import Counts
 from mesh.experiments.resource import Experiment, Guard, Undecided
@@ -36,7 +37,8 @@ class Action(StrEnum):
 class Observation:
     """`recent` is what the candidate did since the last look, with requests that found no host at all among its failures;
     `silent` is for how many seconds nothing was heard of any proxy, or nothing could be made of it (`trouble` says why);
-    `promql` the answers to the guards' queries, `unanswered` for how many seconds some of them have had no number."""
+    `promql` the answers to the guards' queries, `unanswered` for how many seconds some of them have had no number;
+    `compared` is what a comparer has found."""
 
     now: float
     recent: Counts
@@ -44,6 +46,7 @@ class Observation:
     promql: tuple[float | None, ...] = ()
     trouble: str = ""
     unanswered: float = 0.0
+    compared: Answers | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +59,8 @@ def decide(spec: Experiment, row: Sequence[Stage], run: Run, seen: Observation, 
     """For a run that is running."""
     stage = row[run.stage]
     if stage.role is not Role.BASELINE and (reason := breached(spec, run, seen)):
+        return Decision(Action.ROLL_BACK, reason)
+    if seen.compared is not None and (reason := seen.compared.sentence()):
         return Decision(Action.ROLL_BACK, reason)
     if seen.silent > spec.no_data:
         why = f": {seen.trouble}" if seen.trouble else ""
@@ -71,13 +76,13 @@ def decide(spec: Experiment, row: Sequence[Stage], run: Run, seen: Observation, 
         return Decision(action, f"{reason}, for {seen.unanswered:.0f} s now")
     if seen.now - run.began > spec.max_duration and judgement.verdict is not Verdict.PROMOTE:
         return _too_long(spec, judgement)
-    if reason := _unfinished(stage, run, seen.now) or closed(spec.schedule, seen.now):
+    if reason := _unfinished(stage, run, seen) or closed(spec.schedule, seen.now):
         return Decision(Action.HOLD, reason)
     if stage.webhook and not run.approved:
         return Decision(Action.ASK, f"asking {stage.webhook}")
     if run.stage + 1 < len(row):
         return Decision(Action.STEP, f"{stage.name} is over")
-    return _last(spec, row, run, judgement)
+    return _last(spec, row, run, seen, judgement)
 
 
 def breached(spec: Experiment, run: Run, seen: Observation) -> str:
@@ -130,13 +135,14 @@ def _too_long(spec: Experiment, judgement: Judgement) -> Decision:
     return Decision(Action.PROMOTE if promote else Action.ROLL_BACK, reason)
 
 
-def _unfinished(stage: Stage, run: Run, now: float) -> str:
+def _unfinished(stage: Stage, run: Run, seen: Observation) -> str:
     """What a stage still waits for, or an empty string."""
-    left = stage.duration - (now - run.stage_began)
-    missing = stage.requests - (run.candidate.requests - run.stage_requests)
+    left = stage.duration - (seen.now - run.stage_began)
+    came = run.candidate.requests - run.stage_requests if seen.compared is None else seen.compared.compared
+    missing = stage.requests - came
     if left > 0:
         return f"{stage.name} for {left:.0f} s more"
-    if stage.role is Role.COPIES and not run.candidate.requests:
+    if stage.role is Role.COPIES and not came:
         return f"{stage.name} until one has come to the candidate"
     if missing > 0:
         return f"{stage.name} for {missing:.0f} requests more"
@@ -145,7 +151,7 @@ def _unfinished(stage: Stage, run: Run, now: float) -> str:
     return ""
 
 
-def _last(spec: Experiment, row: Sequence[Stage], run: Run, judgement: Judgement) -> Decision:
+def _last(spec: Experiment, row: Sequence[Stage], run: Run, seen: Observation, judgement: Judgement) -> Decision:
     if spec.strategy.ab is not None:
         if spec.checks and judgement.verdict is Verdict.NOT_ENOUGH and not spec.strategy.ab.duration:
             return Decision(Action.HOLD, judgement.sentence())
@@ -155,7 +161,7 @@ def _last(spec: Experiment, row: Sequence[Stage], run: Run, judgement: Judgement
     if spec.strategy.aa is not None:
         return Decision(Action.FINISH, noise(judgement))
     if spec.strategy.mirror is not None:
-        return Decision(Action.FINISH, judgement.sentence() if spec.checks else "its time is over")
+        return Decision(Action.FINISH, f"{judgement.sentence()}{_compared(seen)}")
     if judgement.verdict is Verdict.PROMOTE:
         return Decision(Action.PROMOTE, "every check holds")
     return Decision(Action.HOLD, judgement.sentence())
@@ -167,6 +173,12 @@ def noise(judgement: Judgement) -> str:
     if found:
         return f"a difference where there is none: {', '.join(found)}; a false alarm, or the two are not the same"
     return f"no difference was seen; {judgement.sentence()}"
+
+
+def _compared(seen: Observation) -> str:
+    if seen.compared is None:
+        return ""
+    return f"; no answer of {seen.compared.compared} compared ones differs beyond noise"
 
 
 def healthy(checks: Sequence[Check], before: Counts, recent: Counts) -> bool:

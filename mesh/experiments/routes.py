@@ -76,14 +76,20 @@ def settle(
 
 
 def mirror(
-    document: Document | None, name: str, namespace: str, change: Split, percent: int, experiment: str
+    document: Document | None,
+    name: str,
+    namespace: str,
+    change: Split,
+    percent: int,
+    experiment: str,
+    to: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
-    """The VirtualService with everything at the baseline, and copies of so many percent for the candidate beside those
-    that are made already."""
+    """The VirtualService with everything at the baseline, and copies of so many percent for the candidate (or `to`
+    somebody else) beside those that are made already."""
 
     def routes(route: Mapping[str, Any]) -> list[dict[str, Any]]:
         kept = {key: value for key, value in route.items() if key not in _MIRRORING}
-        copies = {"destination": _destination(change, change.candidate), "percentage": {"value": percent}}
+        copies = {"destination": to or _destination(change, change.candidate), "percentage": {"value": percent}}
         baseline = [{"destination": _destination(change, change.baseline)}]
         return [{**kept, "route": baseline, "mirrors": [*_mirrors(route), copies]}]
 

@@ -12,7 +12,7 @@ from mesh.experiments.resource import Check as CheckSpec
 from mesh.experiments.resource import Experiment
 from mesh.experiments.routes import Armed, Injection, Split, inject, mark, mirror, settle, split
 from mesh.experiments.samples import DESTINATION, SOURCE
-from mesh.experiments.strategy import Mirror, Step
+from mesh.experiments.strategy import Compare, Mirror, Step
 from mesh.istio.virtual_service_actions import FaultPlace
 
 
@@ -42,6 +42,7 @@ class Stage:
     role: Role = Role.VERSIONS
     fault: bool = False
     mirror: int = 0  # percent of the requests of which the candidate gets a copy
+    compare: Compare | None = None  # who gets it instead, and compares
 
     @property
     def reporter(self) -> str:
@@ -80,7 +81,10 @@ def stages(spec: Experiment) -> tuple[Stage, ...]:
 
 def _mirror(mirror: Mirror) -> Stage:
     name = f"copies of {mirror.percent} %"
-    return Stage(name, 0, mirror.duration or 0.0, mirror.requests, role=Role.COPIES, mirror=mirror.percent)
+    return Stage(
+        name, 0, mirror.duration or 0.0, mirror.requests,
+        role=Role.COPIES, mirror=mirror.percent, compare=mirror.compare,
+    )  # fmt: skip
 
 
 def _canary(step: Step) -> Stage:
@@ -128,7 +132,8 @@ def routes_of(
     if stage.role is Role.HALVES:
         return mark(document, *place, spec.target.host, name)
     if stage.mirror:
-        return mirror(document, *place, _split(spec, 0, 0, 0), stage.mirror, name)
+        to = {"host": stage.compare.host, "port": {"number": stage.compare.port}} if stage.compare else None
+        return mirror(document, *place, _split(spec, 0, 0, 0), stage.mirror, name, to)
     before = row[index - 1].weight if index else 0
     return split(document, *place, _split(spec, stage.weight, index, before), name)
 

@@ -32,6 +32,19 @@ class Step(Message):
             yield Found(("webhook",), "must be a http:// URL")
 
 
+class Compare(Message):
+    """A comparer (`mesh experiment shadow`) that gets the copies instead, and asks both versions itself: the service that it
+    is for the mesh, and where its report is read. What differs beyond noise ends the experiment."""
+
+    host: Host
+    port: PortNumber
+    report: str
+
+    def rules(self) -> Iterator[Found]:
+        if not self.report.startswith("http://"):
+            yield Found(("report",), "must be the http:// URL of the comparer")
+
+
 class Mirror(Message):
     """Copies of `percent` of the requests for the candidate, whose answers nobody gets: users stay with the baseline.
     Counted as the versions' own proxies see them, for as long as `duration` and until so many copies have come."""
@@ -39,6 +52,7 @@ class Mirror(Message):
     at_least_one = (("duration", "requests"),)
 
     percent: WholePercent = 100
+    compare: Compare | None = None
     duration: Duration | None = None
     requests: Count = 0
 

@@ -5,11 +5,12 @@ from __future__ import annotations
 import asyncio
 import logging
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 import aiohttp
 from aiohttp import web
 
+from mesh.experiments.answers import REPORT_PATH
 from mesh.shadow.compare import MOST_BODY, Answer, Comparison
 from mesh.tasks import TaskOwner
 
@@ -55,6 +56,7 @@ class Comparer:
         self.comparison = comparison
         self.taken = self.skipped = self.failed = 0
         self.app = web.Application(client_max_size=MOST_BODY)
+        self.app.router.add_get(REPORT_PATH, self._report)
         self.app.router.add_route("*", "/{path:.*}", self._take)
 
     async def close(self) -> None:
@@ -63,6 +65,18 @@ class Comparer:
             self._ended.clear()
             await self._ended.wait()
         await self._tasks.close()
+
+    async def _report(self, request: web.Request) -> web.Response:
+        return web.json_response(self.report())
+
+    def report(self) -> dict[str, Any]:
+        """What has been found so far."""
+        found, comparison = self.comparison.differences(), self.comparison
+        rows = [
+            {"field": each.name, "differed": each.differed, "noise": each.noise, "examples": each.examples}
+            for each in found
+        ]
+        return {"compared": comparison.compared, "differences": rows, "noisy": comparison.noisy()}
 
     async def _take(self, request: web.Request) -> web.Response:
         shadowing = self._shadowing
