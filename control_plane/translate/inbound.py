@@ -27,6 +27,7 @@ from control_plane.translate.ports import is_grpc_web, is_unknown, may_be_http
 from control_plane.translate.scope import sidecar_of
 from control_plane.translate.telemetry import access_logs
 from control_plane.translate.viewer import Audience
+from mesh.istio.sidecar import IstioIngressListener
 from mesh.naming import (
     BLACKHOLE_CLUSTER,
     INBOUND_LISTENER,
@@ -42,11 +43,13 @@ DEFAULT_ROUTE: Final = "default"
 
 @dataclass(frozen=True, slots=True)
 class Served:
-    """A port that the app serves, as a port of one service; the service that is known first counts."""
+    """A port that the app serves, as a port of one service; the service that is known first counts. `ingress` is what the
+    workload's Sidecar says of it."""
 
     host: str
     port: ServicePort
     namespace: str
+    ingress: IstioIngressListener | None = None
 
     @property
     def number(self) -> int:
@@ -88,26 +91,46 @@ def _served(index: Index, node: Node) -> list[Served]:
                 if target and service is not None:
                     there = ServicePort(port.number, port.name, port.protocol, target)
                     found.setdefault(target, Served(host, there, service.namespace))
-    return [found[number] for number in sorted(found)]
+        for number in _ingress(index, node).keys() - found.keys():
+            found[number] = Served(own, ServicePort(number), node.namespace)
+    return [_with_ingress(index, node, found[number]) for number in sorted(found)]
+
+
+def _ingress(index: Index, node: Node) -> Mapping[int, IstioIngressListener]:
+    """By the port that the app is asked on."""
+    sidecar = sidecar_of(index.sidecars, node, index.mesh.root_namespace)
+    return {each.port.number: each for each in sidecar.spec.ingress} if sidecar is not None else {}
+
+
+def _with_ingress(index: Index, node: Node, served: Served) -> Served:
+    ingress = _ingress(index, node).get(served.number)
+    if ingress is None:
+        return served
+    port = replace(served.port, protocol=ingress.port.protocol.spoken, target=served.number)
+    return replace(served, port=port, ingress=ingress)
 
 
 # ── clusters ──────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def _policy(index: Index, node: Node) -> Policy:
+def _policy(index: Index, node: Node, served: Served) -> Policy:
     """What the workload's Sidecar says of connections to the app."""
+    if served.ingress is not None and served.ingress.connection_pool is not None:
+        return Policy(connection_pool=served.ingress.connection_pool)
     sidecar = sidecar_of(index.sidecars, node, index.mesh.root_namespace)
     return Policy(connection_pool=sidecar.spec.inbound_connection_pool) if sidecar is not None else DEFAULT
 
 
 def _cluster(index: Index, node: Node, served: Served) -> Any:
-    cluster = static_cluster(served.cluster, node.app_address, served.number)
+    place = served.ingress.place if served.ingress is not None else None
+    host, number = place or ("", served.number)
+    cluster = static_cluster(served.cluster, host or node.app_address, number)
     name = served.host.partition(".")[0]
     services = [{"host": served.host, "name": name, "namespace": served.namespace}]
     cluster.metadata.CopyFrom(istio_metadata({"services": services}))
     # What the mesh says of connections between proxies is not for the app's own.
     mesh = replace(index.mesh, http2_upgrade=False, tcp_keepalive=None)
-    apply_policy(cluster, _policy(index, node), mesh, Audience.EXPLICIT, served.port)
+    apply_policy(cluster, _policy(index, node, served), mesh, Audience.EXPLICIT, served.port)
     if may_be_http(served.port) and index.mesh.app_idle_timeout:
         set_http_options(cluster, spoken(None, served.port), index.mesh.app_idle_timeout)
     return cluster
@@ -120,7 +143,8 @@ def _direct(index: Index, node: Node, position: int) -> Any:
     """The listener of the workload's service port at a position of its list."""
     number = node.inbound(position)
     name = INBOUND_LISTENER if position == 0 else f"inbound_{node.address}_{number}"
-    served = Served(service_host(node.service, node.namespace), node.ports[position], node.namespace)
+    own = Served(service_host(node.service, node.namespace), node.ports[position], node.namespace)
+    served = _with_ingress(index, node, own)
     listener = Listener(name=name, address=address(node.address, number), traffic_direction=INBOUND)
     if is_unknown(served.port):
         detect_http(listener)

@@ -15,7 +15,8 @@ REFUSED: Final[Mapping[str, tuple[str, ...]]] = {
     "L4MatchAttributes": ("sourceSubnet",),
     "FaultDelay": ("exponentialDelay",),
     "FaultAbort": ("http2Error",),
-    "Sidecar": ("ingress",),
+    "IstioIngressListener": ("bind", "captureMode", "tls"),
+    "SidecarPort": ("targetPort",),
     "EnvoyFilter": ("targetRefs",),
     "ConfigPatch": (
         "applyTo=FILTER_CHAIN",
@@ -194,6 +195,7 @@ REFUSED_KINDS: Final[Mapping[str, tuple[str, ...]]] = {
 
 # Fields that take less than Istio's do, by message.
 NARROWED: Final[Mapping[str, Mapping[str, str]]] = {
+    "Sidecar": {"ingress": "ports not listed are served as without it; new ones where connections are intercepted"},
     "VirtualService": {"gateways": "NAME or NAMESPACE/NAME, not the legacy full name"},
     "HTTPMatchRequest": {"headers": "no JWT claims", "withoutHeaders": "no JWT claims"},
     "HTTPRedirect": {"redirectCode": "301, 302, 303, 307, 308"},

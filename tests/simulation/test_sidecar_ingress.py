@@ -1,0 +1,106 @@
+"""`ingress` of a Sidecar: where what a workload is asked on a port goes."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from control_plane.translate import Resources, build
+from mesh.errors import ConfigError
+from mesh.istio.load import load
+from mesh.node import Node
+from mesh.xds import CLUSTER, LISTENER
+from tests.simulation.validation import assert_envoy_accepts
+from tests.simulation.worlds import service, sidecar, transparent, world
+
+PORT = "port: {number: 9080, name: http, protocol: HTTP}"
+
+
+def scope(spec: str, more: str = "") -> str:
+    head = "apiVersion: networking.istio.io/v1\nkind: Sidecar\nmetadata: {name: default}\n"
+    return f"{head}spec: {{ingress: [{spec}]{more}}}\n"
+
+
+def made(text: str, node: Node) -> Resources:
+    return build(world(service("reviews"), yaml=text), node)
+
+
+def app_of(built: Resources, cluster: str = "inbound|9080||") -> tuple[str, int]:
+    (locality,) = built[CLUSTER][cluster].load_assignment.endpoints
+    socket = locality.lb_endpoints[0].endpoint.address.socket_address
+    return socket.address, socket.port_value
+
+
+NODES = (sidecar("reviews"), transparent("reviews"))
+
+
+@pytest.mark.parametrize("node", NODES, ids=["explicit", "transparent"])
+@pytest.mark.parametrize(
+    ("endpoint", "expected"),
+    [
+        ("127.0.0.1:8080", ("127.0.0.1", 8080)),
+        ("127.0.0.2:8080", ("127.0.0.2", 8080)),
+        ("0.0.0.0:8080", ("127.0.0.1", 8080)),
+        ("'[::1]:8080'", ("::1", 8080)),
+    ],
+)
+def test_where_it_goes(node: Node, endpoint: str, expected: tuple[str, int]) -> None:
+    assert app_of(made(scope(f"{{{PORT}, defaultEndpoint: {endpoint}}}"), node)) == expected
+
+
+def test_without_an_endpoint_it_goes_where_it_went() -> None:
+    assert app_of(made(scope(f"{{{PORT}}}"), sidecar("reviews"))) == ("127.0.0.1", 9080)
+    elsewhere = made(
+        scope("{port: {number: 1, name: a, protocol: HTTP}, defaultEndpoint: 127.0.0.1:2}"), sidecar("reviews")
+    )
+    assert app_of(elsewhere) == ("127.0.0.1", 9080)
+
+
+def filters(built: Resources) -> list[str]:
+    chains: Any = built[LISTENER]["virtualInbound"].filter_chains
+    return [chain.filters[0].name for chain in chains if chain.name.startswith("inbound|9080")]
+
+
+@pytest.mark.parametrize("node", NODES, ids=["explicit", "transparent"])
+def test_what_is_spoken(node: Node) -> None:
+    assert filters(made(scope(f"{{{PORT}}}"), node)) == ["envoy.filters.network.http_connection_manager"]
+    tcp = scope("{port: {number: 9080, name: tcp, protocol: TCP}}")
+    assert filters(made(tcp, node)) == ["envoy.filters.network.tcp_proxy"]
+
+
+def test_a_port_that_no_service_has_where_connections_are_intercepted() -> None:
+    text = scope("{port: {number: 7000, name: http, protocol: HTTP}, defaultEndpoint: 127.0.0.1:7001}")
+    assert app_of(made(text, transparent("reviews")), "inbound|7000||") == ("127.0.0.1", 7001)
+    assert "inbound|7000||" not in made(text, sidecar("reviews"))[CLUSTER]  # nobody is told of it
+
+
+def test_its_connection_pool_counts_before_the_one_of_all() -> None:
+    pools = f"{{{PORT}, connectionPool: {{tcp: {{maxConnections: 3}}}}}}"
+    all_of_them = ", inboundConnectionPool: {tcp: {maxConnections: 7}}"
+    built = made(scope(pools, all_of_them), sidecar("reviews"))
+    assert built[CLUSTER]["inbound|9080||"].circuit_breakers.thresholds[0].max_connections.value == 3
+
+
+@pytest.mark.parametrize("node", NODES, ids=["explicit", "transparent"])
+def test_envoy_takes_it(node: Node, tmp_path: Path) -> None:
+    assert_envoy_accepts(made(scope(f"{{{PORT}, defaultEndpoint: 127.0.0.1:8080}}"), node), tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("spec", "message"),
+    [
+        ("{}", "spec.ingress\\[0\\].port: is required"),
+        (f"{{{PORT}, defaultEndpoint: 8080}}", "defaultEndpoint: must be a string"),
+        (f"{{{PORT}, defaultEndpoint: 'web:80'}}", "must be 127.0.0.1:PORT"),
+        (f"{{{PORT}, defaultEndpoint: 'unix:///x'}}", "Unix domain sockets are known to Istio, not implemented yet"),
+        (f"{{{PORT}, bind: 127.0.0.1}}", "ingress\\[0\\].bind: known to Istio, not implemented yet"),
+        (f"{{{PORT}, captureMode: NONE}}", "captureMode: known to Istio"),
+        (f"{{{PORT}, tls: {{}}}}", "tls: known to Istio"),
+        (f"{{{PORT}}}, {{{PORT}}}", "there is an ingress of port 9080 already"),
+    ],
+)
+def test_what_is_wrong_is_said(spec: str, message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
+        load(scope(spec))
