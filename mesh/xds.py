@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from enum import StrEnum
 from typing import Any, Final
 
 CLUSTER: Final = "type.googleapis.com/envoy.config.cluster.v3.Cluster"
@@ -19,6 +20,15 @@ HEALTH: Final = "type.googleapis.com/istio.v1.HealthInformation"
 DRAINING: Final = "draining"  # the reason of a proxy that ends
 
 SHORT: Final = {CLUSTER: "CDS", ENDPOINT: "EDS", LISTENER: "LDS", ROUTE: "RDS", SECRET: "SDS"}
+
+
+class SyncState(StrEnum):
+    """Whether a proxy has what it is to have of a type."""
+
+    SYNCED = "SYNCED"
+    STALE = "STALE"
+    NACKED = "NACKED"
+    NOT_SENT = "NOT SENT"
 
 
 def version_of(content: bytes) -> str:

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import Final, Protocol
 
 from control_plane.ads.push import Progress
-from control_plane.ads.status import CONVERGED, PENDING, REJECTED, Convergence, Nack, short
+from control_plane.ads.status import Convergence, Nack, RevisionState, short
 from control_plane.snapshot.resource import ASKED
 from mesh.xds import PUSH_ORDER
 
@@ -48,10 +48,10 @@ class Publication:
     acked_at: array[float] = field(default_factory=lambda: array("d"))
 
     @property
-    def state(self) -> str:
+    def state(self) -> RevisionState:
         if self.nacks:
-            return REJECTED
-        return PENDING if self.done_at is None else CONVERGED
+            return RevisionState.REJECTED
+        return RevisionState.PENDING if self.done_at is None else RevisionState.CONVERGED
 
 
 class Ledger:
@@ -164,7 +164,7 @@ class Ledger:
 def report(revision: int, publication: Publication | None, now: float) -> Convergence:
     """What is known about `revision`; `publication` is the first that contains it, None before there is one."""
     if publication is None:
-        return Convergence(revision, PENDING)
+        return Convergence(revision, RevisionState.PENDING)
     end = now if publication.done_at is None else publication.done_at
     delays = sorted(max(0.0, at - publication.changed_at) for at in publication.acked_at)
     return Convergence(

@@ -12,7 +12,7 @@ from control_plane.ads.convergence import Ledger, Publication, report
 from control_plane.ads.effect import Effects
 from control_plane.ads.origins import Origins
 from control_plane.ads.push import Variant
-from control_plane.ads.status import CONVERGED, PENDING, Convergence, Metrics, NoMetrics, ProxyStatus, proxy_status
+from control_plane.ads.status import Convergence, Metrics, NoMetrics, ProxyStatus, RevisionState, proxy_status
 from control_plane.ads.stream import ProxyStream, SendPlaces, Write
 from control_plane.ads.subscription import Request
 from control_plane.snapshot.build import Build, Snapshots, differences
@@ -183,7 +183,7 @@ class PushHub:
         deadline = asyncio.get_running_loop().time() + timeout
         while True:
             publication = self._ledger.find(revision)
-            if publication is not None and publication.state != PENDING:
+            if publication is not None and publication.state != RevisionState.PENDING:
                 break
             news = self._news
             try:
@@ -204,7 +204,11 @@ class PushHub:
         if not changed:
             return
         for publication in changed:
-            if publication.state == CONVERGED and publication.affected and publication.done_at is not None:
+            if (
+                publication.state == RevisionState.CONVERGED
+                and publication.affected
+                and publication.done_at is not None
+            ):
                 self._metrics.converged(publication.done_at - publication.changed_at)
         self._news.set()
         self._news = asyncio.Event()

@@ -4,27 +4,27 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from enum import StrEnum
 from typing import Protocol
 
 from control_plane.ads.push import PushCore
 from mesh.node import Node
-from mesh.xds import PUSH_ORDER, SHORT
+from mesh.xds import PUSH_ORDER, SHORT, SyncState
 
-SYNCED = "SYNCED"
-STALE = "STALE"
-NACKED = "NACKED"
-NOT_SENT = "NOT SENT"
 
-PENDING = "pending"
-CONVERGED = "converged"
-REJECTED = "nacked"
+class RevisionState(StrEnum):
+    """How far a revision has come."""
+
+    PENDING = "pending"
+    CONVERGED = "converged"
+    REJECTED = "nacked"
 
 
 @dataclass(frozen=True, slots=True)
 class TypeStatus:
     """`version` was sent last and `acked` acknowledged last; times are Unix times, None for never."""
 
-    state: str = NOT_SENT
+    state: SyncState = SyncState.NOT_SENT
     version: str = ""
     acked: str = ""
     error: str = ""
@@ -60,11 +60,11 @@ class Nack:
 
 @dataclass(frozen=True, slots=True)
 class Convergence:
-    """How far a revision has come: `state` is pending, converged or nacked; `seconds` from the change until the last
+    """How far a revision has come: `seconds` from the change until the last
     affected proxy acknowledged it, or until now; `p50` and `p99` are of the proxies that have."""
 
     revision: int
-    state: str
+    state: RevisionState
     affected: int = 0
     acked: int = 0
     seconds: float = 0.0
@@ -120,11 +120,11 @@ def type_status(core: PushCore, type_url: str, epoch: float) -> TypeStatus:
     if subscription is None or (subscription.pushed_at is None and not subscription.told):
         return TypeStatus()
     if subscription.rejected:
-        state = NACKED
+        state = SyncState.NACKED
     else:
-        state = SYNCED if core.synced(type_url) else STALE
+        state = SyncState.SYNCED if core.synced(type_url) else SyncState.STALE
     # A client that brought along from an earlier stream all that it is to have was sent nothing on this one.
-    brought = core.target.version(type_url) if subscription.pushed_at is None and state == SYNCED else ""
+    brought = core.target.version(type_url) if subscription.pushed_at is None and state is SyncState.SYNCED else ""
     return TypeStatus(
         state=state,
         version=subscription.version or brought,

@@ -6,6 +6,7 @@ import json
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
+from mesh.circuit_state import CircuitState
 from mesh.naming import ClusterName
 
 # Envoy's page, which has no breakers' states, and our sidecar's, which has.
@@ -16,7 +17,6 @@ FLAGS = {
     "/failed_active_hc": "fails its health check",
     "/failed_eds_health": "unhealthy",
 }
-CLOSED = "closed"
 
 
 class BreakerEvent(NamedTuple):
@@ -54,7 +54,7 @@ def breaker_events(texts: Mapping[str, str], since: float) -> list[BreakerEvent]
 
 
 def _line(proxy: str, event: Mapping[str, Any]) -> str:
-    why = f": {event['reason']}" if event["reason"] and event["state"] != CLOSED else ""
+    why = f": {event['reason']}" if event["reason"] and event["state"] != CircuitState.CLOSED else ""
     return f"{proxy} → {_service(event['cluster'])} {event['host']}: breaker {event['state']}{why}"
 
 

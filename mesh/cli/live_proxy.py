@@ -11,7 +11,7 @@ from mesh.cli.client import ControlPlane
 from mesh.cli.errors import CliError
 from mesh.observe.gather import ask
 from mesh.observe.targets import Target, targets
-from mesh.xds import CLUSTER, ENDPOINT, LISTENER, ROUTE
+from mesh.xds import CLUSTER, ENDPOINT, LISTENER, ROUTE, SyncState
 
 if TYPE_CHECKING:
     from mesh.istio.resource import Key, Resource
@@ -56,10 +56,10 @@ def configuration(plane: ControlPlane, proxy: Item) -> dict[str, dict[str, Any]]
 def behind(proxy: Item) -> list[str]:
     """What the proxy has not taken (yet): what it does may be what it had before."""
     return [
-        f"{proxy['name']} has {'refused its' if state['state'] == 'NACKED' else 'not confirmed its'} {kind}"
+        f"{proxy['name']} has {'refused its' if state['state'] == SyncState.NACKED else 'not confirmed its'} {kind}"
         + (f": {state['error']}" if state.get("error") else "")
         for kind, state in proxy["types"].items()
-        if state.get("state") in ("NACKED", "STALE")
+        if state.get("state") in (SyncState.NACKED, SyncState.STALE)
     ]
 
 

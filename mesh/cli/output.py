@@ -12,6 +12,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
 from mesh.cli.table import GAPS, cells, folded, layout
+from mesh.xds import SyncState
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -120,8 +121,8 @@ def _styled(cell: str, heading: bool) -> str:
 
 
 def _code(cell: str) -> str:
-    if cell in ("SYNCED", "healthy", "HEALTHY", "yes"):
+    if cell in (SyncState.SYNCED, "healthy", "HEALTHY", "yes"):
         return GREEN
-    if cell in ("STALE", "NOT SENT", "draining"):
+    if cell in (SyncState.STALE, SyncState.NOT_SENT, "draining"):
         return YELLOW
-    return BOLD_RED if cell in ("NACKED", "unhealthy", "UNHEALTHY", "lost", "no") else ""
+    return BOLD_RED if cell in (SyncState.NACKED, "unhealthy", "UNHEALTHY", "lost", "no") else ""

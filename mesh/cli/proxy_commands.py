@@ -9,6 +9,7 @@ from mesh.cli.client import ControlPlane
 from mesh.cli.errors import CliError
 from mesh.cli.options import DEFAULT_NAMESPACE, DEFAULT_SERVER, Output, Server
 from mesh.cli.output import Format, age, print_data, print_table
+from mesh.xds import SyncState
 
 TYPES = ("CDS", "LDS", "EDS", "RDS")
 Item = Mapping[str, Any]
@@ -27,7 +28,7 @@ def proxy_status(output: Output = Format.TABLE, server: Server = DEFAULT_SERVER)
         [
             short_name(proxy),
             proxy["address"],
-            *(proxy["types"].get(kind, {}).get("state", "NOT SENT") for kind in TYPES),
+            *(proxy["types"].get(kind, {}).get("state", SyncState.NOT_SENT) for kind in TYPES),
             age(proxy.get("since")) if proxy["connected"] else "no",
         ]
         for proxy in proxies

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, Final
 
 from mesh.doctor.check import Check, fail, ok, warn
+from mesh.xds import SyncState
 
 SKEW_SECONDS: Final = 2.0
 STALE_SECONDS: Final = 10.0
@@ -103,7 +104,7 @@ def _stale(proxies: Sequence[Item], now: float) -> Check:
         proxy
         for proxy in proxies
         for state in proxy["types"].values()
-        if state["state"] == "STALE" and now - _last_push(proxy, state, now) > STALE_SECONDS
+        if state["state"] == SyncState.STALE and now - _last_push(proxy, state, now) > STALE_SECONDS
     ]
     if not behind:
         return ok("up to date", "every connected proxy has what it was sent")

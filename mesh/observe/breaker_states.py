@@ -6,10 +6,10 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
+from mesh.circuit_state import CircuitState
 from mesh.naming import ClusterName
 
-OPEN, HALF_OPEN, CLOSED = "open", "half-open", "closed"
-_WORST: Final = (OPEN, HALF_OPEN, CLOSED)
+_WORST: Final = tuple(reversed(CircuitState))  # first
 ANY_HOST: Final = "*"  # the breaker of a cluster as a whole
 
 
@@ -82,7 +82,7 @@ def _state(pod: str, breaker: Mapping[str, Any], events: Iterable[Mapping[str, A
         (name.subset or "") if name is not None else "",
         host,
         state,
-        str(breaker.get("reason") or (last["reason"] if last is not None and state != CLOSED else "")),
+        str(breaker.get("reason") or (last["reason"] if last is not None and state != CircuitState.CLOSED else "")),
         float(last["at"]) if last is not None else 0.0,
         int(window.get("requests", -1)),
         int(window.get("failed", -1)),

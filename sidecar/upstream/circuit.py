@@ -9,18 +9,16 @@ request that comes after `open_time`, so that nobody has to watch the clock.
 from __future__ import annotations
 
 from collections import deque
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, assert_never
 
+from mesh.circuit_state import CircuitState
 from sidecar.config.model import CircuitBreaker
 from sidecar.telemetry.stats import CircuitStats
 from sidecar.upstream.breaker import HostBreaker
 
 BUCKETS: Final = 10  # of a window: what leaves it leaves by tenths
 
-CLOSED: Final = "closed"
-OPEN: Final = "open"
-HALF_OPEN: Final = "half-open"
-_GAUGE: Final = {CLOSED: 0, HALF_OPEN: 1, OPEN: 2}
+_GAUGE: Final = {CircuitState.CLOSED: 0, CircuitState.HALF_OPEN: 1, CircuitState.OPEN: 2}
 
 
 class _Bucket:
@@ -79,17 +77,17 @@ class Circuit:
         self.config = config
         self._breaker = breaker
         self._stats = stats
-        self._state = CLOSED
+        self._state = CircuitState.CLOSED
         self._period = 0  # counts changes of state: what was let through before one says nothing after it
         self._window = Window(config.window)
         self._in_a_row = 0
         self._opened_at = 0.0
         self._probing = 0
         self._probes_passed = 0
-        stats.state.value = _GAUGE[CLOSED]
+        stats.state.value = _GAUGE[CircuitState.CLOSED]
 
     @property
-    def state(self) -> str:
+    def state(self) -> CircuitState:
         return self._state
 
     @property
@@ -119,14 +117,15 @@ class Circuit:
         return self._probing
 
     def admit(self, now: float) -> Permit | None:
-        if self._state is OPEN:
+        if self._state is CircuitState.OPEN:
             if now - self._opened_at < self.config.open_time:
                 self._stats.rejected.value += 1
                 return None
             self._change(
-                HALF_OPEN, f"open for {self.config.open_time:g} s: up to {self._probes} at a time are let through"
+                CircuitState.HALF_OPEN,
+                f"open for {self.config.open_time:g} s: up to {self._probes} at a time are let through",
             )
-        if self._state is HALF_OPEN:
+        if self._state is CircuitState.HALF_OPEN:
             if self._probing + self._probes_passed >= self.config.half_open_requests:
                 self._stats.rejected.value += 1
                 return None
@@ -150,7 +149,7 @@ class Circuit:
 
     def cancelled(self, permit: Permit) -> None:
         """Nothing is known of the outcome: the client left, or another limit was reached."""
-        if permit.period == self._period and self._state is HALF_OPEN:
+        if permit.period == self._period and self._state is CircuitState.HALF_OPEN:
             self._probing -= 1
 
     def _ended(self, permit: Permit, now: float, failure: str) -> None:
@@ -158,7 +157,7 @@ class Circuit:
             return
         config, took = self.config, now - permit.began
         slow = config.slow_call_rate > 0 and took >= config.slow_call_duration
-        if self._state is HALF_OPEN:
+        if self._state is CircuitState.HALF_OPEN:
             self._probed(now, failure or (f"took {took:.3g} s" if slow else ""))
             return
         self._in_a_row = self._in_a_row + 1 if failure else 0
@@ -173,7 +172,7 @@ class Circuit:
             return
         self._probes_passed += 1
         if self._probes_passed >= self.config.half_open_requests:
-            self._change(CLOSED, f"{self._probes_passed} of {self._probes_passed} probes passed")
+            self._change(CircuitState.CLOSED, f"{self._probes_passed} of {self._probes_passed} probes passed")
 
     def _trips(self) -> str:
         """Why the breaker opens now, or ''."""
@@ -195,23 +194,25 @@ class Circuit:
 
     def _open(self, reason: str, now: float) -> None:
         self._opened_at = now
-        self._change(OPEN, reason)
+        self._change(CircuitState.OPEN, reason)
 
-    def _change(self, state: str, reason: str) -> None:
+    def _change(self, state: CircuitState, reason: str) -> None:
         self._state = state
         self._period += 1
         self._probing = self._probes_passed = self._in_a_row = 0
         self._window = Window(self.config.window)
         self._stats.state.value = _GAUGE[state]
-        if state is OPEN:
+        if state is CircuitState.OPEN:
             self._stats.opened.value += 1
             self._breaker.open(reason)
-        elif state is HALF_OPEN:
+        elif state is CircuitState.HALF_OPEN:
             self._stats.half_opened.value += 1
             self._breaker.half_open(reason)
-        else:
+        elif state is CircuitState.CLOSED:
             self._stats.closed.value += 1
             self._breaker.close(reason)
+        else:
+            assert_never(state)
 
     def close(self) -> None:
         """The cluster has no breaker any more."""

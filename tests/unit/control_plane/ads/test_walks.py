@@ -90,7 +90,7 @@ class Walk:
             changes = list(differences(side.core.target, self.target))
             side.core.retarget(self.target)
             told = self.ledger.translated(side, changes, self.now)
-            yield f"{side.id} is to have {_short(changes)}: {[(p.revision, p.state) for p in told]}"
+            yield f"{side.id} is to have {_short(changes)}: {[(p.revision, str(p.state)) for p in told]}"
 
     def snapshot(self) -> Snapshot:
         rng = self.rng
