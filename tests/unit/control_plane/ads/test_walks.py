@@ -73,7 +73,7 @@ class Walk:
             yield from act(side) if act != self.publish else act()
             yield from self.news(side)
         for side in self.sides:
-            yield f"{side.id} leaves: {[p.state for p in self.ledger.left(side, self.now)]}"
+            yield f"{side.id} leaves: {[str(p.state) for p in self.ledger.left(side, self.now)]}"
         yield self.told()
 
     # ── what may happen ───────────────────────────────────────────────────────────────────────────────────────────────
