@@ -130,7 +130,7 @@ class Walk:
     def take(self, side: Side, request: Request) -> Iterator[str]:
         verdict = side.core.receive(request, self.now)
         told = self.ledger.progressed(side, self.now)
-        yield f"{side.id} says {_said(request)}: {verdict.value} {[(p.revision, p.state) for p in told]}"
+        yield f"{side.id} says {_said(request)}: {verdict.value} {[(p.revision, str(p.state)) for p in told]}"
 
     def odd(self, side: Side) -> Iterator[str]:
         """What no well-behaved client says: other types, stale nonces, the star."""
