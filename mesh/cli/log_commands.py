@@ -200,7 +200,8 @@ def _line(found: Record, reasons: Reasons) -> str:
     arrow = "←" if found.inbound else "→"
     from mesh.observe.hops import reason_of
 
-    flags = "" if found.flags == "-" else f" {found.flags} {reason_of(found, reasons) or found.details}"
+    why = reason_of(found, reasons)
+    flags = "" if found.flags == "-" else f" {found.flags} {found.details}{': ' if why else ''}{why}"
     return (
         f"{when} {found.pod} {arrow} {found.status or '-'} {_ms(found.milliseconds)} "
         f"{found.method} {found.authority}{found.path}{flags}"
