@@ -222,11 +222,11 @@ class ClientConnection:
         self._request_sent = end
         self._method = method = head.method
         self._asks_upgrade = bool(head.upgrade)
-        self._chunked = length < 0
+        self._chunked = length < 0 and not head.upgrade  # an upgrade's bytes pass as they are
         if length == 0 and method in _BODILESS_METHODS and b"content-length" not in head.hop_headers:
             framing = b""
         elif length < 0:
-            framing = b"transfer-encoding: chunked\r\n"
+            framing = b"transfer-encoding: chunked\r\n" if self._chunked else b""
         else:
             framing = b"content-length: %d\r\n" % length
         if head.upgrade:

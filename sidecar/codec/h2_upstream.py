@@ -12,7 +12,7 @@ from sidecar.codec.h2_frames import CANCEL, NO_ERROR, PROTOCOL_ERROR, REFUSED_ST
 from sidecar.codec.h2_stream import H2Stream
 from sidecar.http.head import RequestHead, ResponseHead
 from sidecar.http.headers import Headers
-from sidecar.http.streams import NO_TRAILERS, ResetReason, ResponseHandler, Trailers
+from sidecar.http.streams import NO_TRAILERS, UNKNOWN_LENGTH, ResetReason, ResponseHandler, Trailers
 
 if TYPE_CHECKING:
     from sidecar.codec.h2_client import ClientConnection
@@ -33,8 +33,7 @@ class ClientStream(H2Stream):
         self.handler: ResponseHandler | None = None
         self.answered = False  # the final head has come
         self._method = b""
-        self._asks_upgrade = False
-        self._tunnel = False
+        self._upgrade = b""
 
     # ── the handler's side ────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -49,11 +48,16 @@ class ClientStream(H2Stream):
     ) -> None:
         self.handler = handler
         self._method = head.method
-        self._asks_upgrade = bool(head.upgrade)
+        self._upgrade = head.upgrade
         self.connection.number(self)
         if b"@" in head.authority:  # an HTTP/2 server may end the connection that others share (RFC 9113 §8.3.1)
             self.end_by_peer()
             self.on_reset(PROTOCOL_ERROR, h2_heads.INVALID_FIELD)
+            return
+        if head.upgrade:  # the stream stays open for what is spoken on it
+            self.send_head(_fields(head, UNKNOWN_LENGTH), False)
+            if body:
+                self.write(body, False)
             return
         bare = end and not body and not trailers
         self.send_head(_fields(head, length), bare)
@@ -70,7 +74,6 @@ class ClientStream(H2Stream):
 
     def tunnel(self, handler: ResponseHandler) -> None:
         self.handler = handler
-        self._tunnel = True
 
     def reset(self, reason: ResetReason = ResetReason.LOCAL_RESET) -> None:
         self.handler = None
@@ -91,14 +94,14 @@ class ClientStream(H2Stream):
             handler.on_interim(head)
             return
         self.answered = True
-        if self._asks_upgrade and head.status == 200:
+        if self._upgrade and head.status == 200:
             head.status = 101
             head.hop_headers[b"connection"] = b"upgrade"
-            if end:
-                self.remote_end()
+            head.hop_headers[b"upgrade"] = self._upgrade
             handler.on_switching(head)
             if end and self.handler is not None:
-                self._far_end_gone(self.handler)
+                self._complete()
+                handler.on_response_body(b"", True)
             return
         length = 0 if end else h2_heads.length_of(head.hop_headers)
         self.body_left = 0 if self.bodiless(head.status) else length
@@ -128,11 +131,6 @@ class ClientStream(H2Stream):
         handler = self.handler
         if handler is None:
             return
-        if self._tunnel:
-            handler.on_response_body(data, False)
-            if end:
-                self._far_end_gone(handler)
-            return
         if end:
             self._complete()
         if data or end:
@@ -142,16 +140,8 @@ class ClientStream(H2Stream):
         handler = self.handler
         if handler is None:
             return
-        if self._tunnel:
-            self._far_end_gone(handler)
-            return
         self._complete()
         handler.on_response_body(b"", True, trailers)
-
-    def _far_end_gone(self, handler: ResponseHandler) -> None:
-        self.handler = None
-        self.abort(NO_ERROR)
-        handler.on_upstream_closed(True)
 
     def on_reset(self, code: int, detail: str) -> None:
         if detail:
@@ -166,10 +156,7 @@ class ClientStream(H2Stream):
         handler, self.handler = self.handler, None
         if handler is None:
             return
-        if self._tunnel:
-            handler.on_upstream_closed(False)
-        else:
-            handler.on_upstream_reset(reason, self)
+        handler.on_upstream_reset(reason, self)
 
     def on_blocked(self) -> None:
         if self.handler is not None:

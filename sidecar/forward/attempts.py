@@ -186,7 +186,7 @@ class Attempts(Timeouts):
         if self._tunneling:
             self._touched = monotonic()
             if upstream is not None:
-                upstream.write(data, False)
+                upstream.write(data, end)
             return
         if end:
             self.request_complete = True

@@ -149,13 +149,20 @@ class Responses(Attempts):
         self.bytes_sent += len(data)
         self._touched = monotonic()
         if self._tunneling:
-            self.downstream.send_body(data, False)
+            if end:
+                self._far_end_done(data)
+            else:
+                self.downstream.send_body(data, False)
             return
         if end:
             self.response_trailers = trailers
             self._detach()
             self._finish()
         self.downstream.send_body(data, end, trailers)
+
+    def _far_end_done(self, data: bytes) -> None:
+        """The tunnel's far end has said all it has to."""
+        raise NotImplementedError  # the phase of the tunnels knows what it means
 
     def _note_call(self, call: GrpcCall, data: bytes, end: bool, trailers: Trailers) -> None:
         """What a piece of an answer says of a gRPC call, before filters make something else of it."""

@@ -8,7 +8,7 @@ from time import monotonic
 
 from sidecar.forward.attempt import Attempt
 from sidecar.forward.response import Responses
-from sidecar.http.head import ResponseHead
+from sidecar.http.head import HTTP2, ResponseHead
 from sidecar.http.headers import Headers
 from sidecar.http.response_flags import Flag
 from sidecar.http.streams import ResetReason, Upstream
@@ -74,6 +74,17 @@ class Tunnels(Responses):
         self._deadline_at = NEVER
         self.manager.stats.downstream_cx_upgrades_total.value += 1
         self.manager.stats.downstream_cx_upgrades_active.value += 1
+
+    def _far_end_done(self, data: bytes) -> None:
+        """An HTTP/2 client is told so as the end of its stream; in HTTP/1 the connection is the tunnel."""
+        if self.protocol != HTTP2:
+            if data:
+                self.downstream.send_body(data, False)
+            self.on_upstream_closed(True)
+            return
+        self._detach()
+        self._finish()
+        self.downstream.send_body(data, True)
 
     def on_upstream_closed(self, orderly: bool) -> None:
         """The tunnel's far end is gone. What CONNECT asked for may end at any time; another protocol has ends of its own."""

@@ -191,6 +191,11 @@ DIFFERENCES: tuple[Difference, ...] = (
         "stream",
     ),
     Difference(
+        "h2_ws_not_configured",
+        ("h2.goaway",),
+        "an upgrade that is refused ends its stream; Envoy announces the end of the whole connection, too",
+    ),
+    Difference(
         "h2_flood_of_many_continuations",
         ("h2[1]",),
         "so many bytes of a head end the connection; Envoy refuses the stream first and reads some more",
