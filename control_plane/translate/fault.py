@@ -28,6 +28,9 @@ def fault_config(fault: HTTPFaultInjection) -> Any:
             config.abort.grpc_status = GRPC_STATUSES.index(abort.grpc_status)
         elif abort.http_status is not None:
             config.abort.http_status = abort.http_status
+    if (throttle := fault.throttle) is not None:
+        config.response_rate_limit.fixed_limit.limit_kbps = throttle.limit_kbps
+        config.response_rate_limit.percentage.CopyFrom(chance_of(throttle.percentage))
     return config
 
 

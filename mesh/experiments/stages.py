@@ -125,7 +125,7 @@ def routes_of(
     place = (route_name(spec), namespace)
     if (fault := spec.strategy.fault) is not None:
         arms = fault.at is FaultPlace.UPSTREAM
-        if (fault.delay or fault.abort) and (stage.fault or arms):
+        if (fault.delay or fault.abort or fault.throttle) and (stage.fault or arms):
             armed = Armed.NO if not arms else Armed.STRIKING if stage.fault else Armed.WAITING
             return inject(document, *place, _injection(spec, armed), name)
         return mark(document, *place, spec.target.host, name)
@@ -164,5 +164,10 @@ def _injection(spec: Experiment, armed: Armed) -> Injection:
         body["delay"] = {"fixedDelay": f"{fault.delay.fixed:g}s", "percentage": {"value": fault.delay.percent}}
     if fault.abort is not None:
         body["abort"] = {"httpStatus": fault.abort.status, "percentage": {"value": fault.abort.percent}}
+    if fault.throttle is not None:
+        body["throttle"] = {
+            "limitKbps": fault.throttle.limit_kbps,
+            "percentage": {"value": fault.throttle.percent},
+        }
     match = tuple(each.model_dump(by_alias=True, exclude_defaults=True) for each in fault.match)
     return Injection(spec.target.host, body, match, armed)

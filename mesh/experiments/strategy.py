@@ -126,6 +126,13 @@ class Abort(Message):
     percent: Percent = 100.0
 
 
+class Throttle(Message):
+    """Bodies of responses come at so many KiB a second."""
+
+    limit_kbps: Annotated[int, Field(ge=1, le=10_000_000)]
+    percent: Percent = 100.0
+
+
 class Signal(StrEnum):
     PAUSE = "pause"
     KILL = "kill"
@@ -162,10 +169,11 @@ class Fault(Message):
     two as seen by those who call `observe` (the host itself, unless told); within `recovery` afterwards they have to hold
     again. `processes` and `connections` wait for `mesh experiment run`."""
 
-    at_least_one = (("delay", "abort", "processes", "connections"),)
+    at_least_one = (("delay", "abort", "throttle", "processes", "connections"),)
 
     delay: Delay | None = None
     abort: Abort | None = None
+    throttle: Throttle | None = None
     at: Word[FaultPlace] = FaultPlace.CLIENT
     processes: Processes | None = None
     connections: Connections | None = None

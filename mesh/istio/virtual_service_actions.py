@@ -9,7 +9,7 @@ import http
 import re
 from collections.abc import Iterator
 from enum import StrEnum
-from typing import Final
+from typing import Annotated, Final
 
 from pydantic import Field
 
@@ -264,6 +264,14 @@ class FaultAbort(Message):
             yield Found(("grpcStatus",), f"must be the name of a gRPC status, not {shown(self.grpc_status)}{hint}")
 
 
+class FaultThrottle(Message):
+    """A response's body comes at so many KiB a second, as Envoy's `response_rate_limit` has it. Without `percentage` none
+    does."""
+
+    limit_kbps: Annotated[int, Field(ge=1, le=10_000_000)]
+    percentage: Percent | None = None
+
+
 class FaultPlace(StrEnum):
     """`client` is Envoy's place: before the caller's router, which therefore neither retries nor ejects for it, nor counts
     its delay in a time-out. `upstream` is beyond it, at the service's own sidecar."""
@@ -273,12 +281,13 @@ class FaultPlace(StrEnum):
 
 
 class HTTPFaultInjection(Message):
-    """`at` is this mesh's own."""
+    """`at` and `throttle` are this mesh's own."""
 
-    at_least_one = (("delay", "abort"),)
+    at_least_one = (("delay", "abort", "throttle"),)
 
     delay: FaultDelay | None = None
     abort: FaultAbort | None = None
+    throttle: FaultThrottle | None = None
     at: Word[FaultPlace] = FaultPlace.CLIENT
 
     @property

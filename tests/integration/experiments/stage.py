@@ -49,12 +49,13 @@ ROUTES = {
 
 @dataclass(slots=True)
 class Behaviour:
-    """Of one version: its share of 503s, and its latency in milliseconds (`tail` for one request in twenty)."""
+    """Of one version: its share of 503s, its latency in milliseconds (`tail` for one request in twenty), its size."""
 
     error: float = 0.0
     milliseconds: float = 0.0
     tail: float = 0.0
     requests: int = 0
+    padding: int = 0  # bytes of a body besides
     chance: random.Random = field(default_factory=lambda: random.Random(1))
 
 
@@ -71,7 +72,7 @@ class App(asyncio.Protocol):
         behaviour.requests += 1
         draw = behaviour.chance.random()
         status = b"503 Unavailable" if draw < behaviour.error else b"200 OK"
-        body = json.dumps({"version": self._version}).encode()
+        body = json.dumps({"version": self._version}).encode() + b" " * behaviour.padding
         answer = b"HTTP/1.1 %b\r\nx-version: %b\r\ncontent-length: %d\r\n\r\n%b" % (
             status, self._version.encode(), len(body), body,
         )  # fmt: skip
@@ -248,6 +249,7 @@ class Stage:
     def _fresh(self, version: str) -> Behaviour:
         behaviour = self.behaviour[version]
         behaviour.error = behaviour.milliseconds = behaviour.tail = 0.0
+        behaviour.padding = 0
         return behaviour
 
 

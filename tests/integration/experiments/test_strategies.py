@@ -122,3 +122,18 @@ def test_a_candidate_is_tried_with_copies_first(stage: Stage) -> None:
         found = stage.wait_for_phase("tried", "promoted")
     assert [event["what"] for event in found["events"]] == ["began", "stage 50 %", "promoted"]
     assert seen[0]["all"]["succeeded"] == seen[0]["all"]["requests"]
+
+
+def test_a_throttle_is_felt_and_undone(stage: Stage) -> None:
+    stage.behaviour["v1"].padding = 8 * 1024
+    document = fault("thin", 0, duration="10s", recovery="20s", throttle={"limitKbps": 8})
+    del document["spec"]["strategy"]["fault"]["abort"]
+    document["spec"]["checks"] = [{"latency": {"quantile": 0.5, "max": "500ms"}}]
+    with stage.load(15):
+        stage.apply(document)
+        found = stage.wait_for_phase("thin", "finished", seconds=90)
+        assert faults(stage) == []
+    middle = [found[side]["latency"]["p50"]["estimate"] for side in ("baseline", "candidate")]
+    assert "the hypothesis does not hold: p50" in found["reason"], middle
+    assert "recovered after" in found["reason"]
+    assert middle[1] > 800 > middle[0]

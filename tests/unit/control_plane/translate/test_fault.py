@@ -35,3 +35,9 @@ def test_grpc_statuses_by_name() -> None:
     found = fault(abort={"grpcStatus": "UNAVAILABLE", "percentage": {"value": 50.0}})
     assert (found.abort.grpc_status, found.abort.WhichOneof("error_type")) == (14, "grpc_status")
     assert not found.HasField("delay")
+
+
+def test_a_throttle_is_envoys_rate_limit_of_responses() -> None:
+    config = fault(throttle={"limitKbps": 64, "percentage": {"value": 50.0}})
+    assert config.response_rate_limit.fixed_limit.limit_kbps == 64
+    assert config.response_rate_limit.percentage.numerator == 500_000
