@@ -40,6 +40,7 @@ def rules_of(given: Given, host: str) -> tuple[list[RuleSplit], int]:
     for config in _configs(given):
         for vhost in config.virtual_hosts:
             before: list[Route] = []
+            front = 0  # so many of those before the last rule that splits are in front of it
             for route in vhost.routes:
                 if route.match.kind is PathMatch.CONNECT or not _leads_to(route, host):
                     continue
@@ -47,11 +48,12 @@ def rules_of(given: Given, host: str) -> tuple[list[RuleSplit], int]:
                 assert isinstance(action, Forward)  # noqa: S101 - it leads somewhere
                 if len(_used(action.clusters)) > 1:
                     found.append(_split(vhost.name, route, action, before))
+                    front = len(before)
                 else:
-                    others += 1
-                before.append(route)
+                    before.append(route)
+            others += len(before) - front
     found += [split for split in _of_connections(given) if _is_of(split.shares[0][0], host)]
-    return found, others - sum(len(split.in_front) for split in found)
+    return found, others
 
 
 def _split(vhost: str, route: Route, action: Forward, before: Iterable[Route]) -> RuleSplit:

@@ -45,6 +45,33 @@ def test_the_rule_that_splits() -> None:
     assert others == 0
 
 
+MORE = """\
+  - match: [{uri: {prefix: /a}}]
+    route: [{destination: {host: reviews, subset: v1}, weight: 1}, {destination: {host: reviews, subset: v2}, weight: 1}]
+  - match: [{uri: {prefix: /b}}]
+    route: [{destination: {host: reviews, subset: v1}}]
+  - route:
+"""
+ASIDE = """\
+---
+apiVersion: networking.istio.io/v1
+kind: VirtualService
+metadata: {name: aside}
+spec:
+  hosts: [aside]
+  http:
+  - route: [{destination: {host: reviews, subset: v1}}]
+"""
+
+
+def test_several_that_split_and_others() -> None:
+    text = RULES.replace("  - route:\n", MORE, 1) + ASIDE
+    found = Given(preview(load(text), Client("productpage"), "aside", 9080).messages)
+    rules, others = rules_of(found, HOST)
+    assert [(rule.asks, len(rule.in_front)) for rule in rules] == [("path begins with /a", 1), ("any path", 2)]
+    assert others == 1  # that of another host
+
+
 def test_what_splits_nothing() -> None:
     assert hosts_called(given()) == {HOST}
     assert rules_of(given(), "nobody") == ([], 0)
