@@ -4,23 +4,20 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from typing import Any, Final
 
 from aiohttp import web
 
 from control_plane.ads.effect import Effect
-from control_plane.analysis.analyse import analyse_everything
 from control_plane.analysis.codes import CONFLICTING_GATEWAYS, CONFLICTING_PROTOCOLS
 from control_plane.analysis.finding import Finding, as_json, friendly
 from control_plane.console.body import selection_of
 from control_plane.console.plane import Plane, plane
 from control_plane.sources.source import Stored
-from control_plane.world import World
 from mesh.errors import Problem
 from mesh.istio.kinds import KINDS
 from mesh.istio.resource import Key
-from mesh.node import Node
 
 PAGE: Final = 50  # resources that are looked at before others get their turn
 _MUTUAL: Final = frozenset((CONFLICTING_GATEWAYS.number, CONFLICTING_PROTOCOLS.number))  # nobody of the two holds
@@ -49,16 +46,12 @@ async def resources(request: web.Request) -> web.Response:
 
 
 async def _findings(subject: Plane) -> Mapping[Key, list[Finding]]:
-    """By resource. In a thread, and of a world of its own: what is remembered of the other is the event loop's."""
-    nodes = [each.node for each in subject.workloads() if each.connected]
+    """By resource, of what is stored at this moment."""
+    findings, _ = await subject.store.analyse([], {}, [])
     found: dict[Key, list[Finding]] = {}
-    for each in await subject.workers.run(_analysed, replace(subject.store.world), nodes):
+    for each in findings:
         found.setdefault(each.key, []).append(each)
     return found
-
-
-def _analysed(world: World, nodes: Sequence[Node]) -> list[Finding]:
-    return analyse_everything(world, nodes)
 
 
 def _item(stored: Stored, effect: Effect, findings: Sequence[Finding], problems: Sequence[Problem]) -> dict[str, Any]:

@@ -14,7 +14,9 @@ from aiohttp.test_utils import TestClient, TestServer
 from envoy.config.cluster.v3.cluster_pb2 import Cluster
 from prometheus_client import CollectorRegistry
 
+from control_plane.ads.effect import Effects
 from control_plane.ads.hub import UnknownProxyError
+from control_plane.ads.origins import Origins
 from control_plane.ads.status import Convergence, Nack, ProxyStatus, TypeStatus
 from control_plane.console import body, server
 from control_plane.console.plane import Plane
@@ -26,7 +28,7 @@ from control_plane.sources.source import Event
 from control_plane.sources.sqlite import SqliteSource
 from control_plane.store import texts
 from control_plane.store.store import ConfigStore
-from control_plane.world import MeshConfig
+from control_plane.world import MeshConfig, World
 from mesh.clock import SystemClock
 from mesh.node import Node
 from mesh.xds import any_of
@@ -47,6 +49,9 @@ class Hub:
         if proxy not in ("id-1", "web-1"):
             raise UnknownProxyError(f"no connected proxy {proxy}")
         return [any_of(Cluster(name=type_name)).SerializeToString()]
+
+    def effects(self, world: World) -> Effects:
+        return Effects([], world, Origins())
 
     async def convergence(self, revision: int, timeout: float) -> Convergence:  # noqa: ASYNC109
         return Convergence(revision, "nacked", 2, 1, timeout, (Nack("id-1", "LDS", "in", "no such filter"),))
@@ -190,13 +195,43 @@ async def test_proxies_and_workloads(console: Api) -> None:
     (workload,) = (await console.call("GET", "/api/v1/workloads")).body["items"]
     assert workload == {
         "id": lost["id"],
+        "name": "api-1",
         "service": "api",
         "namespace": "default",
         "address": "127.0.1.3",
         "labels": {"app": "api"},
         "healthy": False,
         "connected": False,
+        "state": "lost",
+        "problem": "",
+        "probe": "",
+        "joined": 0.0,
+        "since": 5.0,
+        "beat": 5.0,
     }
+
+
+async def test_the_status_of_resources(console: Api) -> None:
+    later = route("b")
+    later["spec"]["hosts"] = ["a"]
+    await console.apply(route("a"), later)
+    answer = await console.call("GET", "/api/v1/status/resources?kind=VirtualService")
+    first, second = answer.body["items"]
+    assert (first["name"], first["summary"], first["concerned"]) == ("a", "accepted", 0)
+    assert second["shadowed_by"] == ["VirtualService default/a"]
+    assert second["summary"] == "shadowed by VirtualService default/a"
+    assert "IST0109" in [found["code"] for found in second["findings"]]
+    one = await console.call("GET", "/api/v1/status/resources?kind=VirtualService&name=b")
+    assert one.body["items"] == [second]
+
+
+async def test_an_analysis_changes_nothing(console: Api) -> None:
+    files = [{"name": "a.yaml", "text": text(route("a")) + "---\n{}\n"}]
+    answer = await console.call("POST", "/api/v1/analyze", {"files": files})
+    found = {(each["code"], each["reference"]) for each in answer.body["findings"]}
+    assert any(code == "IST0106" for code, _ in found)
+    assert any(code == "IST0101" and place.startswith("a.yaml:") for code, place in found)
+    assert (await console.call("GET", "/api/v1/resources")).body["items"] == []
 
 
 async def test_the_configuration_of_a_proxy(console: Api) -> None:
