@@ -18,7 +18,7 @@ from mesh.cli.output import Format, print_data
 if TYPE_CHECKING:
     from mesh.explain.steps import Explanation
     from mesh.istio.resource import Resource
-    from sidecar.explain import Call
+    from sidecar.explain.given import Call
 
 WIDTH = 80
 GATEWAY = "istio-ingressgateway"
@@ -81,7 +81,7 @@ def explain(
 
 def call_of(asked: Sequence[str], headers: Sequence[str]) -> Call:
     """`GET http://host/path` and `name: value`s as a call. CliError (usage) when it is none."""
-    from sidecar.explain import Call
+    from sidecar.explain.given import Call
 
     if len(asked) > 2:
         raise CliError(f"expected [METHOD] URL, not {' '.join(asked)}", code=USAGE)
@@ -109,7 +109,8 @@ def _offline(
     from control_plane.preview import Client, preview
     from mesh.explain.origins import Origins
     from sidecar.config.model import Address
-    from sidecar.explain import Given, explain
+    from sidecar.explain.given import Given
+    from sidecar.explain.way import explain
 
     service, _, version = caller.partition(":")
     client = Client(service or GATEWAY, namespace, version, gateway, redirected)
@@ -148,7 +149,8 @@ def _live(plane: ControlPlane, call: Call, caller: str, gateway: bool) -> Explan
 def explained(plane: ControlPlane, proxy: Mapping[str, Any], call: Call) -> Explanation:
     """What a running proxy does with a call, with what it says of its endpoints and the places in what is stored."""
     from mesh.explain.origins import Origins, key_of
-    from sidecar.explain import Given, explain
+    from sidecar.explain.given import Given
+    from sidecar.explain.way import explain
 
     messages = configuration(plane, proxy)
     found = explain(Given(messages), call)

@@ -15,7 +15,7 @@ from mesh.xds import CLUSTER, ENDPOINT, LISTENER, ROUTE, SyncState
 
 if TYPE_CHECKING:
     from mesh.istio.resource import Key, Resource
-    from sidecar.explain import HostState
+    from sidecar.explain.given import HostState
 
 Item = Mapping[str, Any]
 NOWHERE = ("", 0)
@@ -47,7 +47,7 @@ def _is(proxy: Item, version: str, caller: str) -> bool:
 
 def configuration(plane: ControlPlane, proxy: Item) -> dict[str, dict[str, Any]]:
     """What the proxy was sent, as messages, by type URL and name."""
-    from sidecar.explain import messages_of
+    from sidecar.explain.given import messages_of
 
     kinds = {LISTENER: "listeners", ROUTE: "routes", CLUSTER: "clusters", ENDPOINT: "endpoints"}
     return messages_of({url: plane.proxy_config(str(proxy["id"]), kind) for url, kind in kinds.items()})
@@ -65,7 +65,7 @@ def behind(proxy: Item) -> list[str]:
 
 def host_states(proxy: Item, clusters: Iterable[str]) -> tuple[dict[tuple[str, str], HostState], str]:
     """What the proxy says of the hosts of these clusters, by cluster and address; or why it says nothing."""
-    from sidecar.explain import HostState
+    from sidecar.explain.given import HostState
 
     target: list[Target] = [each for each in targets([proxy], NOWHERE) if each.port]
     if not target:

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from mesh.explain.steps import Source
     from mesh.explain.weights import Share, Split
     from mesh.observe.split_counts import Counts
-    from sidecar.explain import Given
+    from sidecar.explain.given import Given
     from sidecar.explain.splits import RuleSplit
 
 DEFAULT_WINDOW = 10
@@ -69,7 +69,7 @@ def weights(
 def _splits(plane: ControlPlane, host: str, caller: str, seen: Counts) -> tuple[list[Split], str]:
     """A split for each caller that has sent requests to the host, or for all of them where none has."""
     from mesh.explain.origins import Origins, key_of
-    from sidecar.explain import Given
+    from sidecar.explain.given import Given
     from sidecar.explain.splits import rules_of
 
     whole, found, known = "", [], False

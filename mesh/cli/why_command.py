@@ -74,7 +74,8 @@ def _hops(server: str, request_id: str) -> list[_Hop]:
 def _add_rules(plane: ControlPlane, hops: list[_Hop]) -> None:
     """By what each proxy has now: it may have had something else when the request came."""
     from mesh.explain.origins import Origins, key_of
-    from sidecar.explain import Call, Given, rules_to
+    from sidecar.explain.given import Call, Given
+    from sidecar.explain.way import rules_to
 
     by_name = {proxy["name"]: proxy for proxy in plane.proxies() if proxy["connected"]}
     given: dict[str, Given] = {}

@@ -10,8 +10,9 @@ from control_plane.translate import build
 from mesh.naming import HTTP_PROXY_ROUTES
 from mesh.xds import ROUTE
 from sidecar.config.model import Address
-from sidecar.explain import Call as Explained
-from sidecar.explain import Given, explain
+from sidecar.explain.given import Call as Explained
+from sidecar.explain.given import Given
+from sidecar.explain.way import explain
 from tests.simulation.cases import EDGE_PORT
 from tests.simulation.evaluator import Call, evaluate
 from tests.simulation.scenarios import NODES, scenarios

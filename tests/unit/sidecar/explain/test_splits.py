@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from control_plane.preview import Client, preview
 from mesh.istio.load import load
-from sidecar.explain import Call, Given, rules_to
+from sidecar.explain.given import Call, Given
 from sidecar.explain.splits import hosts_called, rules_of
+from sidecar.explain.way import rules_to
 
 HOST = "reviews.default.svc.cluster.local"
 V1, V2 = (f"outbound|9080|{version}|{HOST}" for version in ("v1", "v2"))
