@@ -17,6 +17,7 @@ from mesh.istio.destination_rule import DestinationRule, OutlierDetection, Traff
 from mesh.istio.model import Path
 
 DEFAULT_PERCENT: Final = 10  # Envoy's
+_WITH_REPLICAS: Final = ("Deployment", "StatefulSet")
 
 
 def never(seen: Examined) -> Iterator[Finding]:
@@ -62,12 +63,7 @@ def _hosts(seen: Examined, service: Service, labels: Labels) -> int:
     instances = seen.instances(service)
     if instances:
         return len(selected(instances, labels))
-    wanted = {**service.selector, **labels}.items()
     if not service.selector:
         return 0
-    return sum(
-        each.spec.replicas
-        for kind in ("Deployment", "StatefulSet")
-        for each in seen.all(kind)
-        if each.key.namespace == service.namespace and wanted <= each.spec.template.metadata.labels.items()
-    )
+    made = seen.templates.matching(service.namespace, {**service.selector, **labels})
+    return sum(each.spec.replicas for each in made if each.key.kind in _WITH_REPLICAS)

@@ -6,6 +6,7 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from functools import cached_property
 from typing import Final, NamedTuple
 
+from control_plane.registry.selection import Labelled, Selecting
 from control_plane.translate.hosts import covers, is_wildcard, qualified
 from control_plane.translate.index import Index
 from control_plane.translate.indexes import index_of
@@ -14,6 +15,7 @@ from mesh.istio.resource import Resource
 from mesh.node import Node
 
 TEMPLATES: Final = ("Deployment", "StatefulSet", "DaemonSet", "ReplicaSet")
+EVERYWHERE: Final = "*"  # no namespace has this name
 NO_CALLS: Final[Mapping[str, Collection[str]]] = {}
 
 
@@ -80,10 +82,27 @@ class Examined:
             found.append(Member(entry.key.namespace, entry.key.name, {**entry.spec.labels, **entry.labels}))
         return tuple(found)
 
-    def picked(self, selector: Mapping[str, str], namespace: str | None = None) -> Iterator[Member]:
-        """Those with all labels of a selector, of a namespace or of any."""
-        wanted = selector.items()
-        return (m for m in self.members if namespace in (None, m.namespace) and wanted <= m.labels.items())
+    def picked(self, selector: Mapping[str, str], namespace: str | None = None) -> list[Member]:
+        """Those with all labels of a selector, which has one at least, of a namespace or of any."""
+        return self._labelled.matching(EVERYWHERE if namespace is None else namespace, selector)
+
+    @cached_property
+    def _labelled(self) -> Labelled[Member]:
+        return Labelled((where, m.labels, m) for m in self.members for where in (m.namespace, EVERYWHERE))
+
+    @cached_property
+    def templates(self) -> Labelled[Resource]:
+        """Deployments and their like, by the labels of their pods."""
+        return Labelled(
+            (each.key.namespace, each.spec.template.metadata.labels, each)
+            for kind in TEMPLATES
+            for each in self.all(kind)
+        )
+
+    @cached_property
+    def selecting(self) -> Selecting[Resource]:
+        """Services, by the labels of whom they select."""
+        return Selecting((each.key.namespace, each.spec.selector, each) for each in self.all("Service"))
 
     @cached_property
     def _wildcards(self) -> tuple[Service, ...]:

@@ -70,10 +70,8 @@ def ports_of_services(seen: Examined) -> Iterator[Finding]:
 def _ports(seen: Examined, member: Member) -> Iterator[int]:
     """The ports of the Services that select a workload. A port of a Gateway may be that of the Service: where its proxy
     listens (`targetPort`) is found here."""
-    for service in seen.all("Service"):
-        wanted = service.spec.selector.items()
-        if service.key.namespace == member.namespace and wanted and wanted <= member.labels.items():
-            for port in service.spec.ports:
-                yield port.port
-                if isinstance(port.target_port, int):
-                    yield port.target_port
+    for service in seen.selecting.of(member.namespace, member.labels):
+        for port in service.spec.ports:
+            yield port.port
+            if isinstance(port.target_port, int):
+                yield port.target_port

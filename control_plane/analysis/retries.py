@@ -8,8 +8,8 @@ from typing import Final, NamedTuple
 from control_plane.analysis.codes import RETRIES_MULTIPLY
 from control_plane.analysis.examined import Examined
 from control_plane.analysis.finding import Finding, finding
+from control_plane.registry.selection import Labelled
 from control_plane.translate.hosts import is_wildcard, qualified
-from control_plane.world import Service
 from mesh.istio.model import Path
 from mesh.istio.resource import Resource
 
@@ -95,14 +95,10 @@ def _declared(seen: Examined) -> Iterator[tuple[str, str]]:
     sidecars = [each for each in seen.all("Sidecar") if each.spec.selector]
     if not sidecars:
         return
-    selecting: dict[str, list[Service]] = {}
-    for service in seen.index.services:
-        if service.selector:
-            selecting.setdefault(service.namespace, []).append(service)
+    services = Labelled((each.namespace, each.selector, each) for each in seen.index.services)
     for resource in sidecars:
-        namespace, selector = resource.key.namespace, resource.spec.selector.items()
+        namespace = resource.key.namespace
         names = [host.partition("/")[2] for each in resource.spec.egress for host in each.hosts]
         imported = [qualified(name, namespace) for name in names if not is_wildcard(name)]
-        for service in selecting.get(namespace, ()):
-            if selector <= service.selector.items():
-                yield from ((service.host.lower(), host) for host in imported if seen.index.service(host) is not None)
+        for service in services.matching(namespace, resource.spec.selector):
+            yield from ((service.host.lower(), host) for host in imported if seen.index.service(host) is not None)

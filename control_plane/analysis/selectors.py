@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Final
 
 from control_plane.analysis.codes import (
@@ -16,6 +16,7 @@ from control_plane.analysis.codes import (
 )
 from control_plane.analysis.examined import Examined, Member, labels_text, listed
 from control_plane.analysis.finding import Finding, finding
+from control_plane.registry.selection import Selecting
 from mesh.istio.model import Path
 from mesh.istio.resource import Resource
 
@@ -57,6 +58,7 @@ _SELECTING: Final = {
 
 def exclusive(seen: Examined) -> Iterator[Finding]:
     """Two for all workloads of a namespace, or two that select the same one: only one of them can hold."""
+    distinct = _distinct(seen.members) if any(seen.of(kind) for kind, *_ in _EXCLUSIVE) else {}
     for kind, plural, conflicting, for_all in _EXCLUSIVE:
         select = _SELECTING[kind][0]
         namespaces: dict[str, list[Resource]] = {}
@@ -68,7 +70,7 @@ def exclusive(seen: Examined) -> Iterator[Finding]:
                 everybody = [resource for resource in resources if not select(resource)]
                 yield from (f for f in _for_all(plural, for_all, namespace, everybody) if f.key in asked)
                 picking = [(resource, select(resource)) for resource in resources if select(resource)]
-                yield from (f for f in _twice(seen, plural, conflicting, namespace, picking) if f.key in asked)
+                yield from (f for f in _twice(distinct, plural, conflicting, namespace, picking) if f.key in asked)
 
 
 def _for_all(plural: str, code: Code, namespace: str, resources: list[Resource]) -> Iterator[Finding]:
@@ -85,11 +87,16 @@ def _for_all(plural: str, code: Code, namespace: str, resources: list[Resource])
 
 
 def _twice(
-    seen: Examined, plural: str, code: Code, namespace: str, picking: list[tuple[Resource, Mapping[str, str]]]
+    by_namespace: Mapping[str, Sequence[Member]],
+    plural: str,
+    code: Code,
+    namespace: str,
+    picking: list[tuple[Resource, Mapping[str, str]]],
 ) -> Iterator[Finding]:
     reported: set[str] = set()
-    for member in _once(seen, namespace):
-        found = [resource for resource, selector in picking if selector.items() <= member.labels.items()]
+    selecting = Selecting((namespace, selector, resource) for resource, selector in picking)
+    for member in by_namespace.get(namespace, ()):
+        found = selecting.of(namespace, member.labels)
         names = listed([resource.key.name for resource in found])
         if len(found) < 2 or names in reported:
             continue
@@ -102,14 +109,12 @@ def _twice(
             yield finding(code, resource, ("spec",), message, (found[0].key,) if resource is not found[0] else ())
 
 
-def _once(seen: Examined, namespace: str) -> Iterator[Member]:
-    """The members of a namespace, one for each set of labels."""
-    known: set[frozenset[tuple[str, str]]] = set()
-    for member in seen.members:
-        labels = frozenset(member.labels.items())
-        if member.namespace == namespace and labels not in known:
-            known.add(labels)
-            yield member
+def _distinct(members: Iterable[Member]) -> dict[str, list[Member]]:
+    """By namespace, one member for each set of labels."""
+    found: dict[str, dict[frozenset[tuple[str, str]], Member]] = {}
+    for member in members:
+        found.setdefault(member.namespace, {}).setdefault(frozenset(member.labels.items()), member)
+    return {namespace: list(by_labels.values()) for namespace, by_labels in found.items()}
 
 
 def settings_of_all(seen: Examined) -> Iterator[Finding]:

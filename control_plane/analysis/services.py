@@ -47,20 +47,13 @@ def shared_workloads(seen: Examined) -> Iterator[Finding]:
     if not asked:
         return
     for deployment in seen.all("Deployment"):
-        services = list(_selecting(seen, deployment))
+        labels = deployment.spec.template.metadata.labels
+        services = seen.selecting.of(deployment.key.namespace, labels)
         if len(services) < 2 or not ({deployment.key, *(each.key for each in services)} & asked):
             continue
         ports = [port for service in services for port in _ports(service)]
         yield from _by_port(deployment, ports)
         yield from _by_target(deployment, ports)
-
-
-def _selecting(seen: Examined, deployment: Resource) -> Iterator[Resource]:
-    labels = deployment.spec.template.metadata.labels.items()
-    for service in seen.all("Service"):
-        wanted = service.spec.selector.items()
-        if service.key.namespace == deployment.key.namespace and wanted and wanted <= labels:
-            yield service
 
 
 def _ports(service: Resource) -> Iterator[_Port]:
