@@ -403,3 +403,13 @@ def test_who_names_nothing_any_more_gets_nothing() -> None:
     assert d.ack("lds") == []
     assert d.target(snapshot(lds=[listener("l", "r", 2)])) == []
     assert d.core.progress(LISTENER, "l")[0] is Progress.UNWANTED
+
+
+@BOTH
+def test_a_change_of_a_cluster_that_is_rejected_holds_back_nothing(variant: Variant) -> None:
+    """The client goes on with the cluster that it had."""
+    d = running(variant, ONE)
+    d.target(snapshot(cds=[cluster("a", 2)], lds=[listener("l", "r")], rds=[route("r", "a", 2)]))
+    d.ack("eds", "a")
+    assert d.ack("cds", error="cluster a: no") == ["RDS r"]
+    assert d.core.progress(ROUTE, "r")[0] is Progress.WAITING

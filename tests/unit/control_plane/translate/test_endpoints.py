@@ -1,5 +1,6 @@
 from typing import Any
 
+import pytest
 from envoy.config.core.v3.health_check_pb2 import UNHEALTHY, UNKNOWN
 from hypothesis import given
 from hypothesis import strategies as st
@@ -89,3 +90,17 @@ def test_subsets_are_picked_by_all_their_labels() -> None:
 def test_names_are_looked_up_on_the_services_port_if_they_have_none() -> None:
     message = dns_assignment("name", (Instance("a.example", {80: 8080}), Instance("b.example", {})), 80)
     assert [(host, port) for host, port, _ in hosts(message)] == [("a.example", 8080), ("b.example", 80)]
+
+
+@pytest.mark.parametrize(
+    ("labels", "names"),
+    [
+        ({"app": "a", "version": "v"}, "a;v"),
+        ({"service.istio.io/canonical-name": "n", "app": "a"}, "n;latest"),
+        ({"service.istio.io/canonical-revision": "r", "version": "v"}, "w;r"),
+        ({}, "w;latest"),
+    ],
+)
+def test_the_canonical_name_goes_before_the_app(labels: dict[str, str], names: str) -> None:
+    made = Instance("10.0.0.1", {80: 80}, labels, workload="w", namespace="ns")
+    assert workload_text(made) == f"w;ns;{names};{made.cluster_id}"

@@ -1,4 +1,5 @@
 import pytest
+from envoy.extensions.filters.network.tcp_proxy.v3.tcp_proxy_pb2 import TcpProxy
 
 from control_plane.translate.messages import (
     address,
@@ -48,3 +49,10 @@ def test_metadata_is_under_istios_name() -> None:
 
 def test_a_tcp_proxy_is_known_by_its_cluster() -> None:
     assert tcp_proxy("x").name == "envoy.filters.network.tcp_proxy"
+
+
+@pytest.mark.parametrize(("prefix", "told"), [("", "to"), ("mine", "mine")])
+def test_a_tcp_proxy_counts_under_its_prefix_or_its_cluster(prefix: str, told: str) -> None:
+    proxy = TcpProxy()
+    assert tcp_proxy("to", stat_prefix=prefix).typed_config.Unpack(proxy)
+    assert (proxy.stat_prefix, proxy.cluster) == (told, "to")

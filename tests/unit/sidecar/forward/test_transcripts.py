@@ -14,6 +14,7 @@ import pytest
 import yaml
 
 from sidecar.config.compression_model import Compressor
+from sidecar.config.filter_model import BufferBody
 from sidecar.config.model import (
     MILLION,
     AccessLog,
@@ -738,6 +739,20 @@ CONVERSATIONS: Final[dict[str, tuple[Make, Sequence[Step]]]] = {
     "observed redirect": (
         on(forward(redirects=InternalRedirects()), access_logs=(LIVE,), log_interval=1.0, log_starts=True),
         [("client", POST + b"abcd"), ("accept",), ("wait", 0.5), ("u1", TO), ("wait", 0.25), ("u1", OK), ("wait", 1.1)],
+    ),
+    "attempts are told in replies of our own": (
+        on(routes=host(forward(ONCE), include_attempt_count_in_response=True)),
+        [("client", GET), ("refuse",), ("wait", 1.0), ("refuse",), ("client", GET), ("accept",), ("u1", "resets")],
+    ),
+    "buffered": (
+        on(forward(), filters=(HttpFilter("buffer", BufferBody(8)),)),
+        [
+            ("client", CHUNKED + b"4\r\nbody\r\n"),
+            ("c1", b"0\r\n\r\n"),
+            ("accept",),
+            ("u1", OK),
+            ("client", CHUNKED + b"9\r\ntoo large\r\n"),
+        ],
     ),
     "violations": (on(forward()), [("client", b"nonsense\r\n\r\n"), ("client", CHUNKED + b"zz\r\n"), ("accept",)]),
 }

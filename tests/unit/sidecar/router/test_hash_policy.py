@@ -131,3 +131,8 @@ def test_an_empty_cookie_is_none() -> None:
 @pytest.mark.parametrize("value", [b'a"', b'"a', b"a"])
 def test_only_a_pair_of_quotes_goes(value: bytes) -> None:
     assert cookie_value(exchange(b"/", (b"cookie", b"c=" + value)), b"c") == value
+
+
+@pytest.mark.parametrize("name", [b"name", b"mutant", b"session-id"])
+def test_only_spaces_before_a_cookies_name_go(name: bytes) -> None:
+    assert cookie_value(exchange(b"/", (b"cookie", b"a=1;  " + name + b"=2")), name) == b"2"

@@ -137,3 +137,16 @@ async def test_who_passes_its_checks_outlives_discovery(
     assert (host in stage.cluster.hosts, host.pending_removal, host.removed) == (stays, stays, not stays)
     stage.upstreams.remove_cluster("up")
     await stage.tasks.close()
+
+
+async def test_a_host_that_comes_back_is_not_about_to_go(loop: ManualLoop) -> None:
+    check = HealthCheck(1.0, 60.0, 1, 1, TcpProbe(), 60.0, 60.0, 60.0, 60.0, 60.0)
+    stage = Stage(loop, clusters=[replace(EDS, health_check=check)])
+    stage.cluster.set_assignment(assignment(ONE))
+    [host] = stage.cluster.hosts
+    host.failed_active_hc = False
+    for there in (OTHER, ONE):
+        stage.cluster.set_assignment(assignment(there))
+        assert host.pending_removal is (there is OTHER)
+    stage.upstreams.remove_cluster("up")
+    await stage.tasks.close()
