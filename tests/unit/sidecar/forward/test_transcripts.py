@@ -754,6 +754,18 @@ CONVERSATIONS: Final[dict[str, tuple[Make, Sequence[Step]]]] = {
             ("client", CHUNKED + b"9\r\ntoo large\r\n"),
         ],
     ),
+    "a client wishes a time": (
+        on(forward(), **INTERNAL),
+        [("client", asking(b"x-envoy-upstream-rq-timeout-ms: 3000")), ("accept",), ("wait", 2.9), ("wait", 0.2)],
+    ),
+    "mirrored from a delay on": (
+        on(
+            forward(mirrors=(Mirror("copies"),)),
+            clusters=(cluster(), copies()),
+            filters=(HttpFilter("fault", FaultConfig(delay=1.0, delay_chance=MILLION)),),
+        ),
+        [("client", POST + b"ab"), ("c1", b"c"), ("wait", 1.1), ("accept",), ("accept",), ("c1", b"d"), ("u1", OK)],
+    ),
     "violations": (on(forward()), [("client", b"nonsense\r\n\r\n"), ("client", CHUNKED + b"zz\r\n"), ("accept",)]),
 }
 

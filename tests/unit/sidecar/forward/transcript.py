@@ -6,14 +6,17 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from typing import Any
+from typing import Any, Final
+from unittest import mock
 
+from sidecar.forward import mirror
 from sidecar.http.exchange import Exchange
 from sidecar.http.response_flags import flags_text
 from sidecar.telemetry.cells import Histogram
 from tests.harness.stage import Stage, Wire
 
 Step = tuple[str, ...] | tuple[str, bytes] | tuple[str, float] | tuple[str, Callable[[Stage], object]]
+OWN: Final = "192.0.2.1"
 _HOST = (
     "active",
     "connections",
@@ -158,8 +161,12 @@ def _plain(value: Any) -> Any:
 
 
 async def written(make: Callable[[], Stage], steps: Sequence[Step]) -> list[dict[str, Any]]:
-    """The whole conversation; at its end nothing may be left."""
-    stage = make()
+    """The whole conversation, on a machine with a certain address; at its end nothing may be left."""
+    with mock.patch.object(mirror, "own_address", return_value=OWN):
+        return await _written(make(), steps)
+
+
+async def _written(stage: Stage, steps: Sequence[Step]) -> list[dict[str, Any]]:
     transcript = Transcript(stage)
     told = [{"do": " ".join(_words(step)), **await transcript.after(step)} for step in steps]
     for cluster in stage.clusters:

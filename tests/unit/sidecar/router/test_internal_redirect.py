@@ -68,6 +68,7 @@ HTTP, HTTPS = Target(b"http", b"a", b"/"), Target(b"https", b"a", b"/")
         (InternalRedirects(allowed_routes=frozenset({"other"})), HTTP, b"http", False),
         (InternalRedirects(allowed_routes=frozenset()), HTTP, b"http", False),
         (InternalRedirects(safe_scheme=True), HTTPS, b"http", False),
+        (InternalRedirects(cross_scheme=True), HTTPS, b"http", True),
         (InternalRedirects(safe_scheme=True), HTTPS, b"https", True),
         (InternalRedirects(safe_scheme=True), HTTP, b"https", True),
     ],
