@@ -18,8 +18,8 @@ import yaml
 
 from tests.integration.experiments.stage import ROUTES, Stage
 
-RATE = 100
-SECONDS = 8
+RATE = 20
+SECONDS = 10
 NOBODY = {
     "apiVersion": "networking.istio.io/v1",
     "kind": "ServiceEntry",

@@ -24,7 +24,7 @@ def test_a_refused_field_is_not_implemented_and_the_others_are() -> None:
 
 
 def test_lookups() -> None:
-    assert refused_field("Sidecar", "ingress") == "known to Istio, not implemented yet"
-    assert refused_field("Sidecar", "ingres") == ""
+    assert refused_field("FaultAbort", "http2Error") == "known to Istio, not implemented yet"
+    assert refused_field("FaultAbort", "http2Erro") == ""
     assert refused_values("ClientTLSSettings", "mode") == ("SIMPLE", "MUTUAL", "ISTIO_MUTUAL")
     assert refused_values("HTTPRoute", "mode") == ()
