@@ -71,7 +71,14 @@ class Report:
             tried = row.killed + row.equivalent + row.alive
             cells = (package, total, tried, row.killed, row.equivalent, row.alive, row.share)
             lines.append("| " + " | ".join(str(cell) for cell in cells) + " |")
-        lines += ["", "## Alive", "", *_listed(self._alive, self._reasons.accepted)]
+        lines += [
+            "",
+            "## Alive",
+            "",
+            "What is noticed since was alive in this run, and counts as alive above.",
+            "",
+            *_listed(self._alive, self._reasons.accepted),
+        ]
         lines += ["", "## Equivalent", "", *_listed(self._equivalent, self._reasons.equivalent)]
         return "\n".join(lines).rstrip() + "\n"
 
