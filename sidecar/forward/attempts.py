@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 # Whole seconds, which is what most time-outs are, rendered once.
 _MILLISECONDS: Final = {float(seconds): b"%d000" % seconds for seconds in range(1, 121)}
 
+EARLY: Final = "early"  # under what name an exchange keeps what a tunnel's far end said before its client did
+
 
 class Attempts(Timeouts):
     """The phase between route and response."""
@@ -185,6 +187,9 @@ class Attempts(Timeouts):
         upstream = self.attempt.upstream if self.attempt is not None else None
         if self._tunneling:
             self._touched = monotonic()
+            if early := self.kept(EARLY):  # so this is no HTTP/2, and the far end spoke first
+                self.keep(EARLY, b"")
+                self.downstream.send_body(early, False)
             if upstream is not None:
                 upstream.write(data, end)
             return

@@ -149,10 +149,7 @@ class Responses(Attempts):
         self.bytes_sent += len(data)
         self._touched = monotonic()
         if self._tunneling:
-            if end:
-                self._far_end_done(data)
-            else:
-                self.downstream.send_body(data, False)
+            self._on_tunnel_data(data, end)
             return
         if end:
             self.response_trailers = trailers
@@ -160,8 +157,8 @@ class Responses(Attempts):
             self._finish()
         self.downstream.send_body(data, end, trailers)
 
-    def _far_end_done(self, data: bytes) -> None:
-        """The tunnel's far end has said all it has to."""
+    def _on_tunnel_data(self, data: bytes, end: bool) -> None:
+        """What the tunnel's far end says."""
         raise NotImplementedError  # the phase of the tunnels knows what it means
 
     def _note_call(self, call: GrpcCall, data: bytes, end: bool, trailers: Trailers) -> None:

@@ -5,14 +5,20 @@
 from __future__ import annotations
 
 from time import monotonic
+from typing import Final
 
 from sidecar.forward.attempt import Attempt
+from sidecar.forward.attempts import EARLY
 from sidecar.forward.response import Responses
 from sidecar.http.head import HTTP2, ResponseHead
 from sidecar.http.headers import Headers
 from sidecar.http.response_flags import Flag
 from sidecar.http.streams import ResetReason, Upstream
 from sidecar.process.timers import NEVER
+
+# How the first frame of an HTTP/2 server looks: its type, and its stream.
+_SETTINGS: Final = b"\x04"
+_NO_STREAM: Final = b"\0\0\0\0"
 
 
 class Tunnels(Responses):
@@ -75,16 +81,25 @@ class Tunnels(Responses):
         self.manager.stats.downstream_cx_upgrades_total.value += 1
         self.manager.stats.downstream_cx_upgrades_active.value += 1
 
-    def _far_end_done(self, data: bytes) -> None:
-        """An HTTP/2 client is told so as the end of its stream; in HTTP/1 the connection is the tunnel."""
-        if self.protocol != HTTP2:
+    def _on_tunnel_data(self, data: bytes, end: bool) -> None:
+        """A server's first SETTINGS, and what follows, are held back while it is not known whether the client speaks HTTP/2
+        to us: then it gets ours. The far end's end is that of an HTTP/2 client's stream; in HTTP/1 the connection is the
+        tunnel."""
+        if not end:
+            if not self.bytes_received and self.method == b"CONNECT" and self.route.looks_into_tunnels:
+                before: bytes = self.kept(EARLY) or b""
+                if before or (data[3:4] == _SETTINGS and data[5:9] == _NO_STREAM):
+                    self.keep(EARLY, before + data)
+                    return
+            self.downstream.send_body(data, False)
+        elif self.protocol != HTTP2:
             if data:
                 self.downstream.send_body(data, False)
             self.on_upstream_closed(True)
-            return
-        self._detach()
-        self._finish()
-        self.downstream.send_body(data, True)
+        else:
+            self._detach()
+            self._finish()
+            self.downstream.send_body(data, True)
 
     def on_upstream_closed(self, orderly: bool) -> None:
         """The tunnel's far end is gone. What CONNECT asked for may end at any time; another protocol has ends of its own."""

@@ -95,3 +95,26 @@ async def test_grpc_through_the_tunnel_of_an_explicit_proxy(tmp_path: Path) -> N
     finally:
         await server.stop(0)
         proxy.stop()
+
+
+@pytest.mark.skipif(shutil.which("nghttp") is None, reason="needs nghttp")
+async def test_nghttp(proxy: Proxy, tmp_path: Path) -> None:
+    """Several requests on a connection, with trailers, a body, and what nghttp makes of priorities."""
+    body = tmp_path / "body"
+    body.write_bytes(b"b" * 200_000)
+    target = f"http://127.0.0.1:{proxy.port}"
+    async with H2Upstream(proxy.upstream) as upstream:
+        command = ["nghttp", "-v", f"--data={body}", "--trailer=x-sum: 1", *(f"{target}/{n}" for n in range(3))]
+        done = await asyncio.to_thread(subprocess.run, command, capture_output=True, text=True, timeout=30)
+        assert done.returncode == 0, done.stderr
+        assert done.stdout.count(":status: 200") == 3
+        assert {len(received.message.body) for received in upstream.requests} == {200_000}
+        assert [received.message.trailer("x-sum") for received in upstream.requests] == ["1"] * 3
+
+
+@pytest.mark.skipif(shutil.which("h2load") is None, reason="needs h2load")
+async def test_h2load(proxy: Proxy) -> None:
+    command = ["h2load", "-n", "400", "-c", "4", "-m", "10", f"http://127.0.0.1:{proxy.port}/load"]
+    async with H2Upstream(proxy.upstream):
+        done = await asyncio.to_thread(subprocess.run, command, capture_output=True, text=True, timeout=60)
+    assert "400 succeeded, 0 failed, 0 errored, 0 timeout" in done.stdout, done.stdout
