@@ -92,7 +92,9 @@ _INTRODUCTION = (
     "",
     "Each package gets as many mutants, drawn by the seed. A test has noticed when it fails with the change and, right",
     "then, passes without; one that hangs is told by its CPU time, so a busy machine makes no difference. Only tests that",
-    "run in one process are asked: what a real Envoy judges (`tests/oracle`) and tests of whole processes come on top.",
+    "run in one process and are quick are asked (`LEFT_OUT` names the others, the state machines among them): those, what a",
+    "real Envoy judges (`tests/oracle`) and tests of whole processes come on top. Mutants whose source changed between",
+    "the run and the writing of this page are not on it.",
     "Why a mutant may stay alive is written down in `tests/mutate/reasons.toml`. This page is from the run",
 )
 
