@@ -1,7 +1,7 @@
 #!/bin/sh
 # A walk through the compose stack, with nothing but Docker: shift traffic, break a version, watch the breaker open and the
 # alert fire, read the log and the trace, heal. The stack has to be up (docker compose up --build --wait).
-# walk.txt, beside this file, is what it printed once, shortened. It ends with 1 as soon as something is not as it should be.
+# walk.txt, beside this file, is what it printed once. It ends with 1 as soon as something is not as it should be.
 set -eu
 GATEWAY=http://gateway:8080/productpage
 RULES=examples/bookinfo/networking
