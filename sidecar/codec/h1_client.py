@@ -95,6 +95,7 @@ class ClientConnection:
         self._keep_alive = True
         self._method = b""
         self._asks_upgrade = False
+        self.dedicated = False  # to a tunnel, which begins at once
         self._chunked = False  # the request's body
         self._request_sent = True
         self.interim = False  # the host has sent a 1xx
@@ -126,7 +127,10 @@ class ClientConnection:
         elif state == _CHUNKS:
             self._on_chunks(data)
         elif state == _IDLE:
-            self._fail()  # bytes that nobody asked for
+            if self.dedicated:
+                self._buffer += data  # some servers speak first
+            else:
+                self._fail()  # bytes that nobody asked for
         elif self.handler is not None:
             self.handler.on_response_body(data, False)
 

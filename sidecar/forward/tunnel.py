@@ -54,8 +54,8 @@ class Tunnels(Responses):
         headers.append((b"date", self.manager.date()))
         self._server(headers, None)
         self.response_headers = headers
-        upstream.tunnel(attempt)
         self.downstream.switch(ResponseHead(200, headers), may_be_http2=self.route.looks_into_tunnels)
+        upstream.tunnel(attempt)
 
     def _change_response(self, headers: Headers) -> None:
         """What the route makes of a response's headers."""

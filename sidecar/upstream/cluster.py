@@ -340,11 +340,11 @@ class ClusterRuntime:
             max_head=config.max_response_head,
         )
 
-    def plain_connection(self, pool: PoolCallbacks) -> PooledConnection:
-        """One that speaks HTTP/1.1, or passes a tunnel's bytes."""
+    def plain_connection(self, pool: PoolCallbacks, *, dedicated: bool = False) -> PooledConnection:
+        """One that speaks HTTP/1.1, or (`dedicated`) passes a tunnel's bytes."""
         config = self.config
         self.stats.upstream_cx_http1_total.value += 1
-        return client_class(config.header_spelling)(
+        made = client_class(config.header_spelling)(
             pool,
             max_requests=config.max_requests_per_connection,
             idle_timeout=config.idle_timeout,
@@ -354,6 +354,8 @@ class ClusterRuntime:
             max_headers=config.max_response_headers,
             enable_trailers=config.enable_trailers,
         )
+        made.dedicated = dedicated
+        return made
 
     def _retire(self, host: Host) -> None:
         host.removed = True

@@ -113,7 +113,7 @@ class Pool:
         self._cluster.tasks.start(self._open_dedicated(waiter), f"connect {self.host.name}")
 
     async def _open_dedicated(self, waiter: Waiter) -> None:
-        connection, budget = self._cluster.plain_connection(self), waiter.budget  # bytes pass as they are
+        connection, budget = self._cluster.plain_connection(self, dedicated=True), waiter.budget
         try:
             await dial(self._cluster, self.host, lambda: connection)
         except DialError as error:

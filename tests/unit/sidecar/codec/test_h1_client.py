@@ -197,3 +197,13 @@ def test_a_response_is_the_same_however_it_is_cut(loop: ManualLoop, wire: bytes,
     assert body == b"hello world"
     assert [said[-1] for said in stream.told].count(True) == 1
     assert client.pool.said == ["free"]
+
+
+async def test_the_far_end_of_a_tunnel_may_speak_first(loop: ManualLoop) -> None:
+    """Its bytes may be there before whoever asked for the connection knows that it stands."""
+    client = connection(loop)
+    client.dedicated = True
+    client.data_received(b"220 welcome")
+    handler = Stream()
+    client.tunnel(handler)  # type: ignore[arg-type]
+    assert handler.told == [(b"220 welcome", False)]
