@@ -68,6 +68,7 @@ bench: .venv/.made
 
 fuzz: .venv/.made
 	$(BIN)/python -m tests.fuzz $(ARGS)
+	$(BIN)/python -m tests.fuzz.h2
 
 test-compose: .venv/.made
 	$(BIN)/python -m pytest -m compose $(ARGS)
