@@ -25,6 +25,7 @@ from control_plane.store.workers import Workers
 from control_plane.world import MeshConfig, World
 from mesh.clock import Clock
 from mesh.errors import ConfigError, MeshError, Problem
+from mesh.gc_tuning import uncollected
 from mesh.istio.load import Loaded
 from mesh.istio.resource import Key, Resource
 
@@ -115,13 +116,14 @@ class ConfigStore:
     ) -> Outcome:
         """ConfigError with every problem, and nothing is changed; `strict` makes a problem of everything that the analysis
         warns of. `skip_unknown` passes over kinds of others."""
-        loaded = await self._load(files, skip_unknown)
-        async with self._one_at_a_time:
-            findings = await self._workers.run(self._analyse, loaded.resources, list(self._workloads()))
-            if strict and (grave := [each for each in findings if each.code.level > Level.INFO]):
-                raise ConfigError(*map(_problem, grave))
-            outcome = await self._change(changes_to(loaded.resources), dry_run)
-        return replace(outcome, findings=tuple(findings), skipped=loaded.skipped)
+        with uncollected():  # what knows the lines of a text are many objects, and gone at the end
+            loaded = await self._load(files, skip_unknown)
+            async with self._one_at_a_time:
+                findings = await self._workers.run(self._analyse, loaded.resources, list(self._workloads()))
+                if strict and (grave := [each for each in findings if each.code.level > Level.INFO]):
+                    raise ConfigError(*map(_problem, grave))
+                outcome = await self._change(changes_to(loaded.resources), dry_run)
+            return replace(outcome, findings=tuple(findings), skipped=loaded.skipped)
 
     def _analyse(self, resources: Sequence[Resource], workloads: Sequence[Workload]) -> list[Finding]:
         """What is to be said about resources if they are applied now."""

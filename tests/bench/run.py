@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import socket
 import subprocess
 import sys
@@ -12,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
+from sidecar.process.native import SWITCH
 from tests.bench import measure, proxies, report, tools, upstream
 from tests.bench.bootstraps import Ports
 from tests.bench.cases import Case
@@ -48,8 +50,13 @@ class Options:
         return names
 
     def environment(self, name: str) -> dict[str, str]:
-        """What stands in PYTHONPATH comes before what is installed."""
-        return {"PYTHONPATH": str(self.against)} if name == proxies.BEFORE else {}
+        """What stands in PYTHONPATH comes before what is installed. Another tree runs compiled if it was compiled in an
+        environment of its own."""
+        if name != proxies.BEFORE or self.against is None:
+            return {}
+        compiled = next(self.against.glob(".venv/lib/asyncmesh-native/*"), None)
+        native = {} if compiled is None or os.environ.get(SWITCH) == "off" else {SWITCH: str(compiled)}
+        return {"PYTHONPATH": str(self.against), **native}
 
 
 @dataclass(slots=True)
