@@ -1,7 +1,7 @@
 """The ways to a collector: OTLP over HTTP, as protobuf or JSON, and over gRPC.
 
 Messages are those of `opentelemetry.proto`, which come with Envoy's, from before scopes had that name: on the wire they are
-the same fields. Imported by the exporter's thread, when there is a first span to send.
+the same fields. Imported by the SDK's thread, when there is a first span to send.
 """
 
 from __future__ import annotations
@@ -10,15 +10,13 @@ import base64
 import http.client
 import json
 import ssl
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 from urllib.parse import urlsplit
 
 from mesh.version import VERSION
-from sidecar.telemetry.otlp import NotDeliveredError
-from sidecar.telemetry.semantics import Names, attributes
-from sidecar.telemetry.trace import CLIENT, Attribute, Span
+from sidecar.telemetry.otlp import NotDeliveredError, ReadableSpan
+from sidecar.telemetry.trace import Attribute
 
 TIMEOUT: Final = 5.0
 LONGEST_REASON: Final = 300
@@ -30,36 +28,31 @@ _AGAIN_GRPC: Final = frozenset(
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Origin:
-    """Whose spans they are: the resource's attributes, and by which names they tell."""
+def request_of(spans: Sequence[ReadableSpan]) -> Any:
+    """An ExportTraceServiceRequest; the spans are of one resource and one scope."""
+    from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
-    resource: Mapping[str, str]
-    names: Names = Names.OPENTELEMETRY
-
-    def request(self, spans: list[Span]) -> Any:
-        """An ExportTraceServiceRequest."""
-        from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
-
-        made = ExportTraceServiceRequest()
-        group = made.resource_spans.add()
-        _add_all(group.resource.attributes, self.resource)
-        scope = group.instrumentation_library_spans.add()
-        scope.instrumentation_library.name, scope.instrumentation_library.version = "mesh-sidecar", VERSION
-        for span in spans:
-            _fill(scope.spans.add(), span, self.names)
-        return made
+    made = ExportTraceServiceRequest()
+    group = made.resource_spans.add()
+    _add_all(group.resource.attributes, spans[0].resource.attributes)
+    scope = group.instrumentation_library_spans.add()
+    library = spans[0].instrumentation_scope
+    scope.instrumentation_library.name, scope.instrumentation_library.version = library.name, library.version
+    for span in spans:
+        _fill(scope.spans.add(), span)
+    return made
 
 
-def _fill(message: Any, span: Span, names: Names) -> None:
-    message.trace_id = bytes.fromhex(span.trace_id)
-    message.span_id = bytes.fromhex(span.span_id)
-    message.parent_span_id = bytes.fromhex(span.parent_id)
+def _fill(message: Any, span: ReadableSpan) -> None:
+    message.trace_id = span.context.trace_id.to_bytes(16, "big")
+    message.span_id = span.context.span_id.to_bytes(8, "big")
+    if span.parent is not None:
+        message.parent_span_id = span.parent.span_id.to_bytes(8, "big")
     message.name = span.name
-    message.kind = message.SPAN_KIND_CLIENT if span.kind == CLIENT else message.SPAN_KIND_SERVER
-    message.start_time_unix_nano, message.end_time_unix_nano = span.start, span.end
-    _add_all(message.attributes, attributes(span, names))
-    if span.error:
+    message.kind = message.SpanKind.Value(f"SPAN_KIND_{span.kind.name}")
+    message.start_time_unix_nano, message.end_time_unix_nano = span.start_time, span.end_time
+    _add_all(message.attributes, span.attributes)
+    if not span.status.is_ok:
         message.status.code = message.status.STATUS_CODE_ERROR
 
 
@@ -93,14 +86,13 @@ def as_json(request: Any) -> bytes:
 class HttpTransport:
     """`url` is asked before each batch: where the collector is may change. `host` is for the Host header."""
 
-    def __init__(self, origin: Origin, url: Callable[[], str], host: str, *, json_body: bool = False) -> None:
-        self._origin = origin
+    def __init__(self, url: Callable[[], str], host: str, *, json_body: bool = False) -> None:
         self._url = url
         self._host = host
         self._json = json_body
 
-    def send(self, spans: list[Span]) -> None:
-        request = self._origin.request(spans)
+    def send(self, spans: Sequence[ReadableSpan]) -> None:
+        request = request_of(spans)
         body = as_json(request) if self._json else request.SerializeToString()
         kind = "application/json" if self._json else "application/x-protobuf"
         parts = urlsplit(self._url())
@@ -131,13 +123,12 @@ def _connection(scheme: str, host: str, port: int | None) -> http.client.HTTPCon
 class GrpcTransport:
     """`target` (HOST:PORT) is asked before each batch."""
 
-    def __init__(self, origin: Origin, target: Callable[[], str]) -> None:
-        self._origin = origin
+    def __init__(self, target: Callable[[], str]) -> None:
         self._target = target
         self._at = ""
         self._channel: Any = None
 
-    def send(self, spans: list[Span]) -> None:
+    def send(self, spans: Sequence[ReadableSpan]) -> None:
         import grpc
 
         target = self._target()
@@ -148,7 +139,7 @@ class GrpcTransport:
             options = (("grpc.enable_http_proxy", 0), ("grpc.use_local_subchannel_pool", 1))
             self._channel, self._at = grpc.insecure_channel(target, options), target
         try:
-            self._channel.unary_unary(METHOD)(self._origin.request(spans).SerializeToString(), timeout=TIMEOUT)
+            self._channel.unary_unary(METHOD)(request_of(spans).SerializeToString(), timeout=TIMEOUT)
         except grpc.RpcError as error:
             reason = f"{target}: {error.code().name}: {error.details()}"[:LONGEST_REASON]
             raise NotDeliveredError(reason, again=error.code().name in _AGAIN_GRPC) from error

@@ -25,7 +25,7 @@ from sidecar.telemetry.expression import Occasion
 from sidecar.telemetry.istio_metrics import IstioMetrics
 from sidecar.telemetry.log_ring import LogLine
 from sidecar.telemetry.on_complete import Observer, guarded
-from sidecar.telemetry.otlp import OtlpExporter, Transport
+from sidecar.telemetry.otlp import Origin, OtlpExporter, Transport
 from sidecar.telemetry.process_metrics import ProcessMetrics
 from sidecar.telemetry.prometheus import CellMetric, IstioCollector, Points, StatsCollector
 from sidecar.telemetry.registry import Stats, labels_text
@@ -149,30 +149,30 @@ class Telemetry:
         key = url or cluster, tracing.service_name
         if key not in self._exporters:
             sent, dropped = (self.stats.counter(f"tracing.opentelemetry.spans_{what}") for what in ("sent", "dropped"))
-            self._exporters[key] = OtlpExporter(lambda: self._transport(tracing), sent, dropped)
+            names = Names(os.environ.get(VARIABLE) or Names.OPENTELEMETRY)
+            origin = Origin(_resource(self.node, tracing.service_name), names)
+            self._exporters[key] = OtlpExporter(lambda: self._transport(tracing), origin, sent, dropped)
         return self._exporters[key].export
 
     def _transport(self, tracing: Tracing) -> Transport:
         """Over gRPC to a cluster; over HTTP to a URL, whose host is a name for the Host header: the cluster says where that
         is, if it knows."""
-        from sidecar.telemetry.otlp_transport import GrpcTransport, HttpTransport, Origin
+        from sidecar.telemetry.otlp_transport import GrpcTransport, HttpTransport
 
-        names = Names(os.environ.get(VARIABLE) or Names.OPENTELEMETRY)
-        origin = Origin(_resource(self.node, tracing.service_name), names)
         cluster, url = tracing.otlp_cluster, tracing.otlp_url
 
         def address() -> str:
             return str(self._address_of(cluster) or "") if cluster else ""
 
         if not url:
-            return GrpcTransport(origin, address)
+            return GrpcTransport(address)
         parts = urlsplit(url)
 
         def target() -> str:
             known = address() if parts.scheme == "http" else ""  # TLS has to see the name
             return parts._replace(netloc=known).geturl() if known else url
 
-        return HttpTransport(origin, target, parts.netloc, json_body=os.environ.get(PROTOCOL) == "http/json")
+        return HttpTransport(target, parts.netloc, json_body=os.environ.get(PROTOCOL) == "http/json")
 
     def _end_interval(self) -> None:
         self.stats.latch()

@@ -5,15 +5,18 @@ from __future__ import annotations
 import logging
 import threading
 import time
+from collections.abc import Sequence
 from typing import Any
 
 import pytest
 
 from sidecar.telemetry import otlp
 from sidecar.telemetry.cells import Counter
-from sidecar.telemetry.otlp import NotDeliveredError, OtlpExporter
+from sidecar.telemetry.otlp import NotDeliveredError, Origin, OtlpExporter, ReadableSpan
 from sidecar.telemetry.trace import Span
 from tests.harness.process import wait_until
+
+ORIGIN = Origin({"service.name": "shop.default"})
 
 
 def span(**changes: Any) -> Span:
@@ -35,14 +38,14 @@ class Collector:
     """A transport that keeps what it gets, fails as often as it is told, and waits while it is held."""
 
     def __init__(self, *failures: NotDeliveredError) -> None:
-        self.batches: list[list[Span]] = []
+        self.batches: list[Sequence[ReadableSpan]] = []
         self.free = threading.Event()
         self.free.set()
         self.asked = threading.Event()
         self.closed = False
         self._failures = list(failures)
 
-    def send(self, spans: list[Span]) -> None:
+    def send(self, spans: Sequence[ReadableSpan]) -> None:
         self.asked.set()
         self.free.wait(30)
         if self._failures:
@@ -56,7 +59,7 @@ class Collector:
 class Made:
     def __init__(self, collector: Collector) -> None:
         self.sent, self.dropped = Counter(), Counter()
-        self.exporter = OtlpExporter(lambda: collector, self.sent, self.dropped)
+        self.exporter = OtlpExporter(lambda: collector, ORIGIN, self.sent, self.dropped)
 
 
 def test_everything_is_sent_at_the_end() -> None:
@@ -65,7 +68,7 @@ def test_everything_is_sent_at_the_end() -> None:
     for number in range(1000):
         made.exporter.export(span(start=number))
     made.exporter.close()
-    assert [each.start for batch in collector.batches for each in batch] == list(range(1000))
+    assert [each.start_time for batch in collector.batches for each in batch] == list(range(1000))
     assert (made.sent.value, made.dropped.value, collector.closed) == (1000, 0, True)
 
 
@@ -80,7 +83,7 @@ def test_a_collector_that_is_stuck_costs_spans_and_nothing_else(monkeypatch: pyt
     for _ in range(otlp.QUEUE + 100):
         made.exporter.export(span())
     assert made.dropped.value >= 100
-    assert len(made.exporter._queue) <= otlp.QUEUE
+    assert made.exporter.waiting <= otlp.QUEUE
     began = time.monotonic()
     made.exporter.close()
     assert time.monotonic() - began < 5

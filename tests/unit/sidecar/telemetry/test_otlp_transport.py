@@ -15,11 +15,9 @@ import pytest
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
 from sidecar.telemetry.otlp import NotDeliveredError
-from sidecar.telemetry.otlp_transport import GrpcTransport, HttpTransport, Origin
+from sidecar.telemetry.otlp_transport import GrpcTransport, HttpTransport
 from tests.harness.ports import free_port
-from tests.unit.sidecar.telemetry.test_otlp import span
-
-ORIGIN = Origin({"service.name": "shop.default"})
+from tests.unit.sidecar.telemetry.test_otlp import ORIGIN, span
 
 
 @contextmanager
@@ -51,8 +49,8 @@ def collector(status: int = 200) -> Iterator[tuple[int, list[tuple[str, dict[str
 def test_protobuf_over_http() -> None:
     with collector() as (port, received):
         url = f"http://127.0.0.1:{port}/v1/traces"
-        HttpTransport(ORIGIN, lambda: url, "otel.example:4318").send(
-            [span(), span(parent_id="", kind="CLIENT", error=True)]
+        HttpTransport(lambda: url, "otel.example:4318").send(
+            [ORIGIN.readable(span()), ORIGIN.readable(span(parent_id="", kind="CLIENT", error=True))]
         )
     ((path, headers, body),) = received
     assert (path, headers["content-type"], headers["host"]) == (
@@ -62,7 +60,8 @@ def test_protobuf_over_http() -> None:
     )
     request = ExportTraceServiceRequest.FromString(body)
     (group,) = request.resource_spans
-    assert {each.key: each.value.string_value for each in group.resource.attributes} == ORIGIN.resource
+    resource = {each.key: each.value.string_value for each in group.resource.attributes}
+    assert (resource["service.name"], resource["telemetry.sdk.language"]) == ("shop.default", "python")
     child, root = group.instrumentation_library_spans[0].spans
     assert child.trace_id.hex() == span().trace_id and child.span_id.hex() == span().span_id
     assert child.parent_span_id.hex() == span().parent_id and root.parent_span_id == b""
@@ -75,8 +74,8 @@ def test_protobuf_over_http() -> None:
 def test_json_has_ids_in_hex() -> None:
     with collector() as (port, received):
         url = f"http://127.0.0.1:{port}/v1/traces"
-        HttpTransport(ORIGIN, lambda: url, "a", json_body=True).send(
-            [span(attributes={"a": True, "b": "c", "d": 2**40})]
+        HttpTransport(lambda: url, "a", json_body=True).send(
+            [ORIGIN.readable(span(attributes={"a": True, "b": "c", "d": 2**40}))]
         )
     ((_, headers, body),) = received
     assert headers["content-type"] == "application/json"
@@ -92,7 +91,7 @@ def test_json_has_ids_in_hex() -> None:
 @pytest.mark.parametrize(("status", "again"), [(503, True), (429, True), (400, False), (404, False)])
 def test_a_refusal(status: int, again: bool) -> None:
     with collector(status) as (port, _), pytest.raises(NotDeliveredError, match=f"answered {status}") as raised:
-        HttpTransport(ORIGIN, lambda: f"http://127.0.0.1:{port}", "a").send([span()])
+        HttpTransport(lambda: f"http://127.0.0.1:{port}", "a").send([ORIGIN.readable(span())])
     assert raised.value.again is again
     assert len(str(raised.value)) < 400
 
@@ -100,12 +99,12 @@ def test_a_refusal(status: int, again: bool) -> None:
 def test_nobody_there() -> None:
     port = free_port()
     for transport in (
-        HttpTransport(ORIGIN, lambda: f"http://127.0.0.1:{port}/v1/traces", "a"),
-        GrpcTransport(ORIGIN, lambda: f"127.0.0.1:{port}"),
-        GrpcTransport(ORIGIN, lambda: ""),
+        HttpTransport(lambda: f"http://127.0.0.1:{port}/v1/traces", "a"),
+        GrpcTransport(lambda: f"127.0.0.1:{port}"),
+        GrpcTransport(lambda: ""),
     ):
         with pytest.raises(NotDeliveredError) as raised:
-            transport.send([span()])
+            transport.send([ORIGIN.readable(span())])
         assert raised.value.again
         transport.close()
 
@@ -129,11 +128,11 @@ def test_grpc_follows_its_cluster_to_another_host() -> None:
 
     (one, first), (two, second) = server("one"), server("two")
     at = [first]
-    transport = GrpcTransport(ORIGIN, lambda: at[0])
+    transport = GrpcTransport(lambda: at[0])
     try:
-        transport.send([span()])
+        transport.send([ORIGIN.readable(span())])
         at[0] = second
-        transport.send([span()])
+        transport.send([ORIGIN.readable(span())])
     finally:
         transport.close()
         one.stop(None)
