@@ -104,7 +104,8 @@ class Circuit:
     def opens_at(self) -> str:
         """What it takes to open it, for people."""
         config = self.config
-        found = [f"{config.consecutive_failures} failures in a row"] if config.consecutive_failures else []
+        row = config.consecutive_failures
+        found = [f"{row} failures in a row" if row > 1 else "a failure"] if row else []
         if config.failure_rate:
             found.append(f"{config.failure_rate:g} % failed")
         if config.slow_call_rate:
