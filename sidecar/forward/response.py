@@ -13,6 +13,7 @@ from sidecar.http.head import ResponseHead
 from sidecar.http.headers import Headers, decimal, drop, drop_nominated, get
 from sidecar.http.streams import NO_TRAILERS, Trailers
 from sidecar.process.timers import NEVER
+from sidecar.router.retry_backoff import retry_after
 
 if TYPE_CHECKING:
     from sidecar.forward.attempt import Attempt
@@ -74,9 +75,9 @@ class Responses(Attempts):
 
     def _retry_after(self, head: ResponseHead) -> float:
         plan = self._plan
-        return (
-            plan.retry_after(head, time(), self.manager.rng) if plan is not None and plan.policy.reset_headers else 0.0
-        )
+        if plan is None or not plan.policy.reset_headers:
+            return 0.0
+        return retry_after(plan.policy, head, time(), self.manager.rng)
 
     def on_interim(self, head: ResponseHead) -> None:
         """A response that only precedes the real one: passed on where that is asked for (we answer 100 ourselves)."""

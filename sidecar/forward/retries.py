@@ -1,5 +1,5 @@
 """Retries: whether there is one more attempt, when it begins, and where it may not go. Which answers and failures are worth
-one is `router.retry`'s to say."""
+one is `router.retry`'s to say, how long it waits `router.retry_backoff`'s."""
 
 # Route and cluster, None until they are found, are known in these phases.
 # mypy: disable-error-code="union-attr"
@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Final
 from sidecar.forward.state import StreamState
 from sidecar.http.headers import put
 from sidecar.http.response_flags import Flag
+from sidecar.router.retry_backoff import backoff
 from sidecar.router.retry_hosts import PreviousPriorities
 
 if TYPE_CHECKING:
@@ -63,7 +64,7 @@ class Retries(StreamState):
             stats.upstream_rq_retry_backoff_ratelimited.value += 1
         else:
             stats.upstream_rq_retry_backoff_exponential.value += 1
-        delay = asked or plan.backoff(self._retries, self.manager.rng)
+        delay = asked or backoff(plan.policy, self._retries, self.manager.rng)
         self._timer = self.manager.loop.call_later(delay, self._retry)
 
     def _leave_out(self, plan: RetryPlan) -> None:

@@ -92,6 +92,7 @@ MODULES: Final = (
     "sidecar.router.match",
     "sidecar.router.path",
     "sidecar.router.retry",
+    "sidecar.router.retry_backoff",
     "sidecar.router.rewrite",
     "sidecar.router.table",
     "sidecar.telemetry.access_log",

@@ -1,8 +1,7 @@
-"""Whether an attempt that failed is tried again. Pure; `forward` counts, waits and acts."""
+"""Whether a failed attempt is tried again (`retry_backoff`: after how long). Pure; `forward` counts, waits and acts."""
 
 from __future__ import annotations
 
-import random
 from dataclasses import replace
 from enum import Enum
 from typing import TYPE_CHECKING, Final
@@ -24,8 +23,6 @@ _GRPC_CODES: Final = {
     b"13": "internal",
     b"14": "unavailable",
 }
-# What a response's header may say at the least for it to be taken at its word, in seconds.
-_LEAST_RESET: Final = 0.001
 
 
 class Failure(Enum):
@@ -137,25 +134,6 @@ class RetryPlan:
         if failure is Failure.REFUSED:
             return self._on_refused
         return self._on_connect if failure is Failure.CONNECT else self._on_any_reset
-
-    def backoff(self, retry: int, rng: random.Random) -> float:
-        """Seconds before the `retry`-th retry (1 is the first): full jitter under an exponential ceiling."""
-        policy = self.policy
-        ceiling = min(policy.base_interval * (1 << min(retry - 1, 30)), policy.max_interval)
-        return rng.random() * ceiling
-
-    def retry_after(self, head: ResponseHead, now: float, rng: random.Random) -> float:
-        """Seconds that the response asks for (`now` is a Unix time), and up to half as many more so that not all come at
-        once; 0.0 when it asks for nothing that is believed."""
-        for header in self.policy.reset_headers:
-            values = Answer(head).header_values(header.name)
-            seconds = number(values[0]) if values else None
-            if seconds is None:
-                continue
-            wait = seconds - int(now) if header.timestamp else seconds
-            if 0 <= wait <= self.policy.reset_max_interval:
-                return wait * (1 + rng.random() / 2) if wait > _LEAST_RESET else 0.0
-        return 0.0
 
 
 def with_client_wishes(policy: RetryPolicy | None, indexed: dict[bytes, bytes]) -> RetryPolicy | None:

@@ -1,11 +1,9 @@
-"""Which failures are tried again, and after how long."""
-
-import random
+"""Which failures are tried again."""
 
 import pytest
 
 from sidecar.codec.h1_parser import ResponseParser
-from sidecar.config.model import HeaderMatcher, ResetHeader, RetryPolicy, StringMatch, StringMatcher
+from sidecar.config.model import HeaderMatcher, RetryPolicy, StringMatch, StringMatcher
 from sidecar.http.exchange import Exchange
 from sidecar.router.retry import Answer, Failure, RetryPlan, number, with_client_wishes
 
@@ -67,16 +65,6 @@ def test_grpc_status_of_a_trailers_only_answer() -> None:
 )
 def test_failures(condition: str, failure: Failure, wanted: bool) -> None:
     assert plan(condition).wants_failure(failure) is wanted
-
-
-class Highest(random.Random):
-    def random(self) -> float:
-        return 1.0
-
-
-def test_back_off_doubles_up_to_its_maximum() -> None:
-    waits = [plan("5xx").backoff(retry, Highest()) for retry in (1, 2, 3, 4, 5, 50)]
-    assert waits == [0.025, 0.05, 0.1, 0.2, 0.25, 0.25]
 
 
 def test_clients_add_conditions_and_replace_numbers() -> None:
@@ -152,31 +140,6 @@ def test_the_time_per_try_counts_below_the_whole(per_try: float, whole: float, c
     assert plan.per_try_timeout == counts
     assert plan.timed is (counts > 0)
     assert plan.barred().per_try_timeout == counts
-
-
-NOW = 1_000_000.9
-
-
-@pytest.mark.parametrize(
-    ("headers", "least"),
-    [
-        ([(b"retry-after", b"2")], 2.0),
-        ([(b"retry-after", b"0")], 0.0),
-        ([(b"retry-after", b"301")], 0.0),
-        ([(b"retry-after", b"300")], 300.0),
-        ([(b"retry-after", b"soon")], 0.0),
-        ([(b"retry-after", b"2"), (b"retry-after", b"9")], 2.0),
-        ([(b"x-reset", b"1000007")], 7.0),
-        ([(b"x-reset", b"999999")], 0.0),
-        ([(b"retry-after", b"999"), (b"x-reset", b"1000007")], 7.0),
-        ([], 0.0),
-    ],
-)
-def test_how_long_a_response_says_to_wait(headers: list[tuple[bytes, bytes]], least: float) -> None:
-    fields = (ResetHeader(b"retry-after"), ResetHeader(b"x-reset", timestamp=True))
-    told = RetryPlan(RetryPolicy(frozenset({"5xx"}), reset_headers=fields)).retry_after
-    assert told(head(503, *headers), NOW, Highest()) == pytest.approx(least * 1.5)
-    assert least <= told(head(503, *headers), NOW, random.Random(1)) <= least * 1.5
 
 
 @pytest.mark.fault("F:sidecar/router/retry.py:19")
@@ -285,11 +248,3 @@ def test_a_condition_alone_makes_a_policy() -> None:
     assert asked == RetryPolicy(frozenset({"5xx"}))
     assert with_client_wishes(None, {}) is None
     assert with_client_wishes(None, {b"x-envoy-upstream-rq-per-try-timeout-ms": b"0"}) is None
-
-
-@pytest.mark.parametrize(("header", "waits"), [(b"x-seconds", 1.5), (b"x-time", 1.5)])
-def test_a_second_is_waited_for(header: bytes, waits: float) -> None:
-    fields = (ResetHeader(b"x-seconds"), ResetHeader(b"x-time", timestamp=True))
-    value = b"1" if header == b"x-seconds" else b"1000001"
-    plan = RetryPlan(RetryPolicy(frozenset({"5xx"}), reset_headers=fields))
-    assert plan.retry_after(head(503, (header, value)), NOW, Highest()) == waits
