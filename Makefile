@@ -5,7 +5,7 @@ ARGS ?=
 JOBS ?= auto
 BIN := .venv/bin
 
-.PHONY: help demo native test wheel test-native check bench fuzz mutate test-compose docs format clean
+.PHONY: help demo native test wheel test-native test-long check bench fuzz mutate test-compose docs format clean
 help:
 	@echo "make demo          run the mesh on this machine (ARGS=\"--duration 20\")"
 	@echo "make test          run the tests               (ARGS=\"-k retry\", JOBS=4)"
@@ -17,6 +17,7 @@ help:
 	@echo "make fuzz          throw bytes at the codecs    (ARGS=\"--seconds 60\")"
 	@echo "make docs          write the reference pages from the code"
 	@echo "make mutate        change the source a little, and see which changes no test notices (ARGS=\"--seed 7\")"
+	@echo "make test-long     what takes minutes: game days, a rollout under load"
 	@echo "make test-compose  the compose stack on a real container engine"
 
 # An environment in two stages, each remade whenever what it is made from changes: what runs, and what it is worked on with.
@@ -69,6 +70,10 @@ bench: .venv/.made
 fuzz: .venv/.made
 	$(BIN)/python -m tests.fuzz $(ARGS)
 	$(BIN)/python -m tests.fuzz.h2
+
+# What takes minutes: game days, a rollout under load.
+test-long: .venv/.made
+	$(BIN)/python -m pytest -m long $(ARGS)
 
 test-compose: .venv/.made
 	$(BIN)/python -m pytest -m compose $(ARGS)

@@ -21,6 +21,8 @@ import pytest
 from tests.harness.process import wait_until
 from tests.integration.demo.stack import ROOT, Demo
 
+pytestmark = pytest.mark.long
+
 FILE = ROOT / "examples" / "experiments" / "chaostoolkit.json"
 
 

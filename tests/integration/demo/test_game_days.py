@@ -18,6 +18,8 @@ from mesh.cli.experiment_commands import EXPECTED, LESSON
 from tests.harness.process import wait_until
 from tests.integration.demo.stack import MESH, ROOT, Demo
 
+pytestmark = pytest.mark.long
+
 FILES = ROOT / "examples" / "experiments"
 GAME_DAYS = (
     "breaker-saves-the-page",

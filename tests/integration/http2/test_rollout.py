@@ -18,6 +18,8 @@ from tests.harness.ports import free_network, free_port
 from tests.harness.process import Process, wait_until
 from tests.integration.control_plane.support import ControlPlane
 
+pytestmark = pytest.mark.long
+
 CHANGES = 50
 MESH = [sys.executable, "-m", "mesh.cli.main"]
 RULES = """
