@@ -30,6 +30,7 @@ _UNPRINTABLE = re.compile("[^\t\n\r\x20-\x7e\x85\xa0-\ud7ff\ue000-\ufffd\U000100
 _HALF_PAIR = re.compile("[\ud800-\udfff]")
 _INTEGER = re.compile(r"-?(0|[1-9][0-9]*)", re.ASCII)
 _FLOAT = re.compile(r"-?(0|[1-9][0-9]*)(\.[0-9]+)?([eE][-+]?[0-9]+)?", re.ASCII)
+_BEGINS_NUMBERS: Final = "-0123456789"
 _LONGEST_INTEGER = 100
 _WORDS: Final[dict[str, Any]] = {
     **dict.fromkeys(("", "~", "null", "Null", "NULL")),
@@ -170,7 +171,9 @@ class _Composer:
             node = _scalar(event)
             if event.anchor is not None:
                 self._anchors[event.anchor] = node
-            self._count(1, node.line)
+            self._values += 1
+            if self._values > MAX_VALUES:
+                self._count(0, node.line)
             self._attach(node, node.line)
         elif isinstance(event, (yaml.MappingStartEvent, yaml.SequenceStartEvent)):
             self._begin(event)
@@ -261,7 +264,7 @@ def _put(parent: Node, key: Node, value: Node) -> None:
     if key.plain == "<<":
         parent.merged = [*(parent.merged or ()), *_merge_sources(value, key.line)]
         return
-    name = _key_text(key)
+    name = key.data if type(key.data) is str else _key_text(key)
     if name in parent.key_lines:
         raise YamlError(f'the key "{name}" is there twice, first on line {parent.key_lines[name]}', key.line)
     children[name] = value  # type: ignore[index,call-overload]  # a mapping's
@@ -313,6 +316,8 @@ def _resolved(text: str, line: int) -> Any:
     """What an unquoted scalar is: JSON's null, true, false and numbers, else a string (`on`, `1e`, dates, `0755`)."""
     if text in _WORDS:
         return _WORDS[text]
+    if text[0] not in _BEGINS_NUMBERS:  # as most do
+        return text
     if _INTEGER.fullmatch(text):
         if len(text) > _LONGEST_INTEGER:
             raise YamlError("a number out of range", line)
