@@ -17,7 +17,7 @@ help:
 	@echo "make fuzz          throw bytes at the codecs    (ARGS=\"--seconds 60\")"
 	@echo "make docs          write the reference pages from the code"
 	@echo "make mutate        change the source a little, and see which changes no test notices (ARGS=\"--seed 7\")"
-	@echo "make test-long     what takes minutes: game days, a rollout under load"
+	@echo "make test-long     what takes minutes: game days, lessons, kills, a storm, a rollout"
 	@echo "make test-compose  the compose stack on a real container engine"
 
 # An environment in two stages, each remade whenever what it is made from changes: what runs, and what it is worked on with.
@@ -71,7 +71,7 @@ fuzz: .venv/.made
 	$(BIN)/python -m tests.fuzz $(ARGS)
 	$(BIN)/python -m tests.fuzz.h2
 
-# What takes minutes: game days, a rollout under load.
+# What takes minutes: game days, lessons, kills in experiments, a storm, a rollout under load.
 test-long: .venv/.made
 	$(BIN)/python -m pytest -m long $(ARGS)
 

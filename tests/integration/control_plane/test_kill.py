@@ -18,7 +18,7 @@ import pytest
 from tests.integration.control_plane.support import ControlPlane
 from tests.unit.control_plane.samples import route, text
 
-ROUNDS = int(os.environ.get("MESH_KILL_ROUNDS", "6"))
+ROUNDS = int(os.environ.get("MESH_KILL_ROUNDS", "3"))
 BATCH = 8
 LONGEST_SECONDS = 0.15
 

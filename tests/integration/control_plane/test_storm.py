@@ -81,6 +81,7 @@ def assert_calm(plane: ControlPlane, everything: Fleet, before: dict[str, int]) 
     assert len(workloads) == len(everything.proxies)
 
 
+@pytest.mark.long
 @pytest.mark.fault(16)
 async def test_all_streams_are_lost_at_once_and_the_control_plane_starts_again(tmp_path: Path) -> None:
     with ControlPlane(f"sqlite://{tmp_path}/mesh.db", tmp_path) as plane:

@@ -114,8 +114,9 @@ def test_retries_hide_a_fault_beyond_the_router(demo: Demo) -> None:
         .replace("      retryOn: 5xx\n      backoff: 1ms\n", ""),
         "bare.yaml",
     )
+    # Connections from before the fault keep the listener that they came to until it has drained.
     wait_until(
-        lambda: "Ratings service is currently unavailable" in demo.get(headers=JASON).html, 10, "a fault is seen"
+        lambda: "Ratings service is currently unavailable" in demo.get(headers=JASON).html, 60, "a fault is seen"
     )
 
 

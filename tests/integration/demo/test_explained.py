@@ -13,6 +13,8 @@ from tests.harness.process import wait_until
 from tests.integration.demo.stack import Demo, load
 from tests.integration.demo.test_commands import RULES
 
+pytestmark = pytest.mark.long
+
 URL = "http://reviews:9080/reviews/0"
 
 

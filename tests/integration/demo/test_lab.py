@@ -12,6 +12,8 @@ import yaml
 
 from tests.integration.demo.stack import MESH, ROOT, Demo
 
+pytestmark = pytest.mark.long
+
 
 def service(host: str, *http: dict[str, Any]) -> dict[str, Any]:
     return {

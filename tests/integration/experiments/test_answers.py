@@ -15,6 +15,8 @@ from tests.harness.ports import free_port
 from tests.harness.process import Process, http_get, wait_until
 from tests.integration.experiments.stage import MESH, PORT, ROOT, Stage, experiment
 
+pytestmark = pytest.mark.long
+
 
 @contextmanager
 def comparer(stage: Stage, candidate: str, folder: Path) -> Iterator[tuple[int, Process]]:

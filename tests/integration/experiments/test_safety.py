@@ -14,6 +14,8 @@ import yaml
 from tests.harness.process import Process, wait_until
 from tests.integration.experiments.stage import ROUTES, Stage, experiment
 
+pytestmark = pytest.mark.long
+
 RATE = 60.0
 LONG = {
     "canary": {
