@@ -93,7 +93,10 @@ def test_a_fault_has_a_grpc_status(mesh: Mesh) -> None:
 
 def test_a_deadline_is_kept_by_the_mesh(mesh: Mesh) -> None:
     mesh.apply("greeter-deadline.yaml")
-    assert mesh.call("hello", "sloth") == (1, ["UNAVAILABLE: upstream request timeout"])
+    # The server is told the same half second, and may be the first to say that it is over.
+    told = ["UNAVAILABLE: upstream request timeout"], ["DEADLINE_EXCEEDED: Deadline Exceeded"]
+    code, lines = mesh.call("hello", "sloth")
+    assert code == 1 and lines in told
 
 
 def test_unavailable_is_tried_again(mesh: Mesh) -> None:
