@@ -191,11 +191,6 @@ DIFFERENCES: tuple[Difference, ...] = (
         "an upgrade that is refused ends its stream; Envoy announces the end of the whole connection, too",
     ),
     Difference(
-        "h2_flood_of_many_continuations",
-        ("h2[1]",),
-        "so many bytes of a head end the connection; Envoy refuses the stream first and reads some more",
-    ),
-    Difference(
         "drain_and_a_request_that_closes",
         ("client.end",),
         "a client that asks for the end gets it; Envoy, when it drains, keeps that connection for the drain_timeout, too",

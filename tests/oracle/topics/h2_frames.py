@@ -243,7 +243,8 @@ CASES = (
             h2=(*steps, UntilEnd(1.5)),
             clusters=UP,
             stats=FLOOD_STATS,
-            ignore=("log", "h2up", "h2.goaway"),
+            # Of so many bytes of a head Envoy reads some more after it has refused the stream, as chance has it.
+            ignore=("log", "h2up", "h2.goaway", *(("h2[1]",) if name == "many_continuations" else ())),
         )
         for name, steps in FLOODS.items()
     ),
