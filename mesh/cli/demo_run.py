@@ -91,6 +91,7 @@ class _Demo:
         self._recent: deque[Mapping[str, Any]] = deque(maxlen=RECENT_REPORTS)
         self._window = Window()
         self._picture = Picture(options.rate)
+        self._reported = asyncio.Event()  # the load generator has said something
         self._load: Process | None = None
         self._began = 0.0
 
@@ -152,6 +153,12 @@ class _Demo:
             if self._load is not None:
                 tasks.append(group.create_task(self._follow(self._load)))
             tasks.append(group.create_task(self._draw() if self._live else self._print_lines()))
+            if self._load is not None:  # the duration is that of the load: its process takes a while to start
+                begun = [group.create_task(event.wait()) for event in (self._reported, self._stop)]
+                await asyncio.wait((*begun, tasks[1]), return_when=asyncio.FIRST_COMPLETED)
+                for waiting in begun:
+                    waiting.cancel()
+                self._began = time.monotonic()
             try:
                 async with asyncio.timeout(self._options.duration or None):
                     await self._stop.wait()
@@ -172,6 +179,7 @@ class _Demo:
     async def _follow(self, load: Process) -> None:
         async for line in load.lines():
             report = json.loads(line)
+            self._reported.set()
             self._picture.totals.add(report)
             self._recent.append(report)
             self._picture.recent = LoadTotals.of(self._recent)

@@ -8,6 +8,7 @@ from __future__ import annotations
 import importlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import cache
 from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
@@ -24,6 +25,11 @@ _SLICES: Final = "mesh.kubernetes.endpoint_slice"
 _OBJECTS: Final = "mesh.kubernetes.objects"
 WRITTEN: Final = "Written by the control plane: how far an experiment has come."
 _WORKLOADS: Final = "mesh.kubernetes.workloads:WorkloadSpec"
+
+
+@cache
+def _api_versions(group: str, versions: tuple[str, ...]) -> tuple[str, ...]:
+    return tuple(f"{group}/{version}" if group else version for version in versions)
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +50,7 @@ class Kind:
 
     @property
     def api_versions(self) -> tuple[str, ...]:
-        return tuple(f"{self.group}/{version}" if self.group else version for version in self.versions)
+        return _api_versions(self.group, self.versions)
 
     @property
     def plural(self) -> str:

@@ -190,6 +190,8 @@ def host_problem(host: str, wildcard: bool) -> str:
 
 
 def is_ip(text: str) -> bool:
+    if ":" not in text and not text[:1].isdigit():  # a name, as nearly always
+        return False
     try:
         ipaddress.ip_address(text)
     except ValueError:

@@ -290,7 +290,8 @@ def _key_text(key: Node) -> str:
 
 
 def _scalar(event: yaml.ScalarEvent) -> Node:
-    line = _line(event)
+    mark = event.start_mark
+    line = mark.line + 1 if mark else 0
     text: str = event.value
     if not text.isascii() and _HALF_PAIR.search(text):  # libyaml refuses the escape itself
         raise YamlError("half of a surrogate pair", line)

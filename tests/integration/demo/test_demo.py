@@ -45,7 +45,7 @@ def test_a_duration_ends_it_with_a_summary(tmp_path: Path, more: tuple[str, ...]
     assert done.returncode == 0, done.stdout + done.stderr
     assert "success    100.00 %" in done.stdout
     requests = re.search(r"requests   (\d+) in", done.stdout)
-    assert requests and 10 <= int(requests[1]) <= 75  # a busy machine starts the generator late
+    assert requests and 10 <= int(requests[1]) <= 90
     for version in ("v1", "v2", "v3"):
         assert f"reviews {version}" in done.stdout
     assert list(tmp_path.glob("mesh-demo-*")) == []
