@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import errno
 import logging
+import os
 import signal
 import socket
 import sys
@@ -14,6 +15,7 @@ from typing import TYPE_CHECKING
 
 from control_plane import logs
 from control_plane.settings import Address, Settings, parse
+from control_plane.store.workers import working
 from mesh import installation
 from mesh.clock import SystemClock
 from mesh.errors import MeshError
@@ -41,6 +43,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
     except MeshError as error:
         print(f"mesh-control-plane: {error}", file=sys.stderr)
         sys.exit(1)
+    if working():  # the interpreter would end a thread within compiled code, which aborts the whole process (-6)
+        logging.shutdown()
+        sys.stdout.flush()
+        os._exit(0)
 
 
 async def serve(settings: Settings) -> None:

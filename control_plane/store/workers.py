@@ -6,11 +6,18 @@ import asyncio
 import threading
 from collections.abc import Callable
 from contextlib import suppress
-from typing import Any, TypeVar
+from typing import Any, Final, TypeVar
 
 from mesh.gc_tuning import uncollected
 
 T = TypeVar("T")
+
+_NAME: Final = "worker"
+
+
+def working() -> bool:
+    """Whether something is still being computed, which nobody may wait for any more."""
+    return any(thread.name.startswith(_NAME) for thread in threading.enumerate())
 
 
 class Workers:
@@ -44,5 +51,5 @@ class Workers:
             with suppress(RuntimeError):  # the loop has ended meanwhile
                 loop.call_soon_threadsafe(finished, value, failure)
 
-        threading.Thread(target=thread, name=work.__name__, daemon=True).start()
+        threading.Thread(target=thread, name=f"{_NAME} {work.__name__}", daemon=True).start()
         return await result
