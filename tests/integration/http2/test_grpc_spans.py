@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+import pytest
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
 from tests.harness.h2_upstream import AwaitBody, H2Upstream, Pause, Plan, ResetStream, grpc_reply, reply, trailers_only
@@ -97,7 +98,8 @@ async def _spans(kind: str, folder: Path) -> dict[str, dict[str, Any]]:
             await asyncio.to_thread(proxy.stop)
 
 
-async def test_spans_say_what_envoys_say(tmp_path: Path) -> None:
+async def test_spans_say_what_envoys_say(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MESH_SPAN_ATTRIBUTES", "envoy")
     envoy, ours = await asyncio.gather(_spans("envoy", tmp_path / "envoy"), _spans("ours", tmp_path / "ours"))
     assert envoy["pkg.S/14"]["grpc.status_code"] == "14" and envoy["pkg.S/14"]["error"] == "true"
     assert envoy["pkg.S/5"]["grpc.message"] == "status 5" and envoy["pkg.S/5"]["error"] == ""
