@@ -123,8 +123,9 @@ def test_retries_hide_a_fault_beyond_the_router(demo: Demo) -> None:
 def test_a_limit_of_requests(demo: Demo) -> None:
     apply(demo, "reviews-jason-v2.yaml")
     demo.apply((RULES / "ratings-limit.yaml").read_text().replace("per: 1s", "per: 60s"), "ratings-limit.yaml")
+    # Connections that are there already keep the listener without a limit until it has drained.
     wait_until(
-        lambda: "Ratings service is currently unavailable" in demo.get(headers=JASON).html, 10, "the limit is felt"
+        lambda: "Ratings service is currently unavailable" in demo.get(headers=JASON).html, 60, "the limit is felt"
     )
     counting = (RULES / "ratings-limit.yaml").read_text() + "  dryRun: true\n"
     demo.apply(counting, "counting.yaml")
@@ -132,7 +133,7 @@ def test_a_limit_of_requests(demo: Demo) -> None:
     def served() -> bool:  # connections that are there already end with the old limit
         return all("currently unavailable" not in demo.get(headers=JASON).html for _ in range(5))
 
-    wait_until(served, 30, "the limit only counts")
+    wait_until(served, 60, "the limit only counts")
 
 
 def test_retry(demo: Demo) -> None:
