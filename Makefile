@@ -38,9 +38,10 @@ PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constr
 demo: .venv/.runs
 	$(BIN)/mesh demo $(ARGS)
 
-# Files run side by side, in as many processes as JOBS says (tests/conftest.py has what belongs together).
+# Files run side by side, in as many processes as JOBS says (tests/conftest.py has what belongs together); what failed among
+# them runs once more by itself (tests/again.py).
 test: .venv/.made
-	$(BIN)/python -m pytest --numprocesses $(JOBS) $(ARGS)
+	$(BIN)/python -m tests.again --numprocesses $(JOBS) $(ARGS)
 
 # What `pip install asyncmesh` would install: a wheel for this machine, with the data plane compiled if it can be.
 wheel: .venv/.made
@@ -52,7 +53,7 @@ native: .venv/.made
 
 # What shows from outside, of the compiled data plane.
 test-native: native
-	MESH_TEST_NATIVE=1 $(BIN)/python -m pytest --numprocesses $(JOBS) tests/oracle tests/fuzz $(ARGS)
+	MESH_TEST_NATIVE=1 $(BIN)/python -m tests.again --numprocesses $(JOBS) tests/oracle tests/fuzz $(ARGS)
 
 check: .venv/.made
 	$(BIN)/ruff check .

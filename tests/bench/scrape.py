@@ -27,7 +27,7 @@ Figures = dict[str, dict[str, list[float]]]  # as tests.bench.timings'
 
 def run(options: Options, folder: Path, divisor: int) -> Figures:
     """Each proxy by itself: every service is called once, then the proxy is scraped alone, and under load."""
-    count = SERVICES // divisor
+    count = max(1, SERVICES // divisor)
     requests = tuple(Request(headers=(f"Host: service-{number}", *CLIENT_HEADERS)) for number in range(count))
     load = _load(options, folder, requests)
     generator_core, proxy_core = measure.cores()

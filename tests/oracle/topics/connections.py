@@ -186,7 +186,7 @@ _CASES = (
     Case(
         "connection_duration_ends_it",
         actions=[Write(request("/1")), Read()],
-        hcm={"common_http_protocol_options": {"max_connection_duration": "0.1s"}, "drain_timeout": "0.1s"},
+        hcm={"common_http_protocol_options": {"max_connection_duration": "0.25s"}, "drain_timeout": "0.1s"},
         end="wait",
         expect={"client.end": "fin"},
     ),
