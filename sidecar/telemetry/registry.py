@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable, Iterator
 from inspect import get_annotations
+from operator import attrgetter
 from typing import ClassVar, Final, NamedTuple, TypeVar
 
 from sidecar.telemetry.cells import Counter, Gauge, Histogram
@@ -240,24 +241,40 @@ def _group_families(
     slots: dict[tuple[str, type[Cell]], list[Slot]] = {}
     for slot in layout(kind):
         slots.setdefault((slot.family, slot.kind), []).append(slot)
+    # Labels are the group's but for few slots; the lists are made once, and put together at the speed of `zip`.
+    labels = [group.labels for group in groups]
+    texts = [group.text for group in groups]
     for key, members in slots.items():
-        rows = [
-            Row(cell, slot.labels + group.labels, slot.text + group.text)
-            for slot in members
-            for group in groups
-            if wanted is None or wanted(group.start + slot.path, getattr(group, slot.attribute))
-            for cell in (getattr(group, slot.attribute),)
-        ]
+        rows: list[Row] = []
+        for slot in members:
+            cells = map(attrgetter(slot.attribute), groups)
+            if slot.labels:
+                own = [slot.labels + each for each in labels], [slot.text + each for each in texts]
+            else:
+                own = labels, texts
+            made = map(Row._make, zip(cells, *own, strict=True))
+            if wanted is None:
+                rows.extend(made)
+            else:
+                flat = [group.start + slot.path for group in groups]
+                rows.extend(row for name, row in zip(flat, made, strict=True) if wanted(name, row.cell))
         yield Family(*key, rows)
-    extra: dict[str, Family] = {}
+    yield from _extra_families(kind, groups, wanted)
+
+
+def _extra_families(
+    kind: type[Group], groups: list[Group], wanted: Callable[[str, Cell], bool] | None
+) -> Iterator[Family]:
+    """Those of counters that appeared on the way: the same few paths in each group."""
+    families: dict[str, Family] = {}
+    slots: dict[str, Slot] = {}
     for group in groups:
         for path, counter in list(group.extra()):
             if wanted is None or wanted(group.start + path, counter):
-                name, code = _prometheus(f"{kind.prefix}.{path}")
-                family = extra.setdefault(name, Family(name, Counter, []))
-                labels = code + group.labels
-                family.rows.append(Row(counter, labels, labels_text(labels)))
-    yield from extra.values()
+                slot = slots.get(path) or slots.setdefault(path, _slot(kind, "", Counter, path))
+                family = families.setdefault(slot.family, Family(slot.family, Counter, []))
+                family.rows.append(Row(counter, slot.labels + group.labels, slot.text + group.text))
+    yield from families.values()
 
 
 class Group:

@@ -160,3 +160,17 @@ def test_a_bucket_shows_the_trace_of_its_last_sampled_request_to_who_asks_for_op
     }
     assert found == {"5": ("b" * 32, 4.0, 1_700_000_000.5), "+Inf": ("c" * 32, 4_000_000.0, 1_700_000_000.5)}
     assert " # {" not in text(registry)
+
+
+def test_no_piece_of_a_large_scrape_is_long_in_the_making() -> None:
+    """What 200 services make is given in pieces of one size, whatever the families are like."""
+    stats, metrics = Stats(), IstioMetrics(node())
+    for number in range(200):
+        ClusterStats(stats, f"outbound|9080||service-{number}.default.svc.cluster.local").complete(200, 3.0)
+    metrics.requests(Direction.OUTBOUND)(exchange(), CLOCK_START)
+    registry = CollectorRegistry()
+    registry.register(IstioCollector(metrics))
+    registry.register(StatsCollector(stats))
+    sizes = [len(piece) for piece in pieces(registry, "")[1]]
+    assert len(sizes) > 50
+    assert max(sizes) < 2 * prometheus.PIECE
