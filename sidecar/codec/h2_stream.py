@@ -13,7 +13,7 @@ from sidecar.codec.h2_frames import FLOW_CONTROL_ERROR, LARGEST_WINDOW
 from sidecar.http.headers import Headers
 
 if TYPE_CHECKING:
-    from sidecar.codec.h2_session import Session
+    from sidecar.codec.h2_sending import Sending
 
 # From how much on that waits in a stream whoever fills it is held up, and at how much it goes on.
 HIGH_WATER: Final = 128 * 1024
@@ -36,7 +36,7 @@ class H2Stream:
     """Its session calls `took` and `add_window`; whose stream it is calls `send_head`, `send_data`, `send_trailers`,
     `abort`, `pause_reading` and `resume_reading`, and is told by the `on_…` methods, which subclasses fill."""
 
-    def __init__(self, session: Session, number: int) -> None:
+    def __init__(self, session: Sending, number: int) -> None:
         self.session = session
         self.number = number
         self.send_window = session.peer_window
