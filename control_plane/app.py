@@ -78,6 +78,7 @@ class ControlPlane:
         from prometheus_client import CollectorRegistry, disable_created_metrics
 
         from control_plane.ads.hub import PushHub
+        from control_plane.ads.pace import Pace
         from control_plane.ads.server import AdsServer
         from control_plane.console.plane import Plane
         from control_plane.console.server import HttpServer, api, metrics_app
@@ -96,7 +97,7 @@ class ControlPlane:
 
         self._source = open_source(settings.store)
         self._registry = Registry(self._source, settings.grace, clock)
-        self._hub = PushHub(Translator().build, self._registry, self._metrics, clock)
+        self._hub = PushHub(Translator().build, self._registry, self._metrics, clock, Pace())
         self._store = ConfigStore(
             self._source, self._registry.workloads, self._hub.publish, self._metrics, settings.mesh, clock
         )

@@ -115,6 +115,11 @@ class Ledger:
                 changed.append(publication)
         return changed
 
+    @property
+    def settled(self) -> bool:
+        """Whether the last publication has arrived everywhere."""
+        return bool(self._publications) and self._publications[-1].done_at is not None
+
     def find(self, revision: int) -> Publication | None:
         """The first publication that contains `revision`."""
         return next((p for p in self._publications if p.revision >= revision), None)

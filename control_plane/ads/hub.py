@@ -11,6 +11,7 @@ from control_plane.ads.ack_nack import Verdict
 from control_plane.ads.convergence import Ledger, Publication, report
 from control_plane.ads.effect import Effects
 from control_plane.ads.origins import Origins
+from control_plane.ads.pace import Pace
 from control_plane.ads.push import Variant
 from control_plane.ads.status import Convergence, Metrics, NoMetrics, ProxyStatus, RevisionState, proxy_status
 from control_plane.ads.stream import ProxyStream, SendPlaces, Write
@@ -43,7 +44,7 @@ class UnknownProxyError(MeshError):
 
 class PushHub:
     """Lives on one event loop; only `convergence` and `close` wait. `changed_at`, like every time in here, is the
-    clock's monotonic one."""
+    clock's monotonic one. With a `pace` worlds that come in quick succession are merged."""
 
     def __init__(
         self,
@@ -51,6 +52,7 @@ class PushHub:
         registry: Registry | None = None,
         metrics: Metrics | None = None,
         clock: Clock | None = None,
+        pace: Pace | None = None,
     ) -> None:
         self._build = build
         self._registry = registry
@@ -61,7 +63,11 @@ class PushHub:
         self._streams: dict[ProxyStream, None] = {}  # in the order in which they came
         self._ledger = Ledger()
         self._snapshots: Snapshots | None = None
+        self._pace = pace
+        self._next: tuple[World, float] | None = None  # to be pushed as soon as it may, and when the change was made
+        self._timer: asyncio.TimerHandle | None = None
         self._queue: dict[ProxyStream, None] = {}
+        self._behind: set[ProxyStream] = set()  # for whom the last world has not been translated yet
         self._translating = False
         self._news = asyncio.Event()
         self._closing = False
@@ -71,13 +77,37 @@ class PushHub:
 
     def publish(self, world: World, changed_at: float | None = None) -> None:
         """Pushes `world` to every connected proxy that it changes something for."""
-        now = self._clock.monotonic()
+        when = self._clock.monotonic() if changed_at is None else changed_at
+        self._next = (world, when if self._next is None else min(when, self._next[1]))
+        if self._pace is None:
+            self._follow_next()
+        else:
+            self._follow_when_due(self._pace)
+
+    def _follow_when_due(self, pace: Pace) -> None:
+        if self._next is None or self._behind or self._timer is not None:
+            return  # who is behind catches up first: what was made for a world is to serve all of its proxies
+        wait = pace.wait(self._clock.monotonic())
+        if wait > 0:
+            self._timer = asyncio.get_running_loop().call_later(wait, self._look_again, pace)
+        else:
+            pace.began(self._clock.monotonic())
+            self._follow_next()
+
+    def _look_again(self, pace: Pace) -> None:
+        self._timer = None
+        self._follow_when_due(pace)
+
+    def _follow_next(self) -> None:
+        if self._next is None:
+            return
+        (world, when), self._next = self._next, None
         if self._snapshots is None:
             self._snapshots = Snapshots(self._build, world)
         else:
             self._snapshots.follow(world)
-        when = now if changed_at is None else changed_at
-        self._announce(self._ledger.publish(world.revision, when, self._streams, now))
+        self._behind = set(self._streams)
+        self._announce(self._ledger.publish(world.revision, when, self._streams, self._clock.monotonic()))
         self._enqueue(self._streams)
 
     def _enqueue(self, streams: Iterable[ProxyStream]) -> None:
@@ -99,8 +129,14 @@ class PushHub:
                     self._metrics.failed()
                     message = f"its configuration could not be made: {type(error).__name__}: {error}"
                     self._announce(self._ledger.failed(stream, message, self._clock.monotonic()))
+                self._caught_up(stream)
         finally:
             self._translating = False
+
+    def _caught_up(self, stream: ProxyStream) -> None:
+        self._behind.discard(stream)
+        if not self._behind and self._pace is not None:
+            self._follow_when_due(self._pace)
 
     async def _translate(self, stream: ProxyStream) -> None:
         if self._snapshots is None:
@@ -142,6 +178,7 @@ class PushHub:
         del self._streams[stream]
         log.info("%s disconnected", stream.id)
         self._queue.pop(stream, None)
+        self._caught_up(stream)
         self._metrics.proxies(len(self._streams))
         self._announce(self._ledger.left(stream, self._clock.monotonic()))
         if self._registry is not None and not self._closing:
@@ -196,6 +233,9 @@ class PushHub:
     async def close(self) -> None:
         """Ends the hub's own work; streams end with their server. From now on no workload counts as lost."""
         self._closing = True
+        self._next = None
+        if self._timer is not None:
+            self._timer.cancel()
         await self._tasks.close()
 
     def _announce(self, publications: Iterable[Publication]) -> None:
@@ -203,6 +243,8 @@ class PushHub:
         changed = list(publications)
         if not changed:
             return
+        if self._pace is not None and self._ledger.settled:
+            self._pace.ended()
         for publication in changed:
             if (
                 publication.state == RevisionState.CONVERGED

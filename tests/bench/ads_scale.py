@@ -23,6 +23,7 @@ from typing import Any, Final
 import uvloop
 
 from control_plane.ads.hub import PushHub
+from control_plane.ads.pace import Pace
 from control_plane.ads.server import AdsServer
 from control_plane.ads.stream import ProxyStream
 from control_plane.ads.subscription import Request
@@ -36,6 +37,7 @@ from mesh.tasks import TaskOwner
 from mesh.xds import CLUSTER, ENDPOINT, LISTENER, ROUTE
 
 WAIT_SECONDS: Final = 120.0
+QUIET_SECONDS: Final = 3.0
 CONNECTING_AT_ONCE: Final = 50
 PORT: Final = ServicePort(9080, "http", "HTTP")
 
@@ -172,7 +174,7 @@ async def clients(port: int, count: int, processes: int, services: int) -> Async
 
 
 async def measure(options: argparse.Namespace) -> None:
-    hub = TimedHub(Translator().build)
+    hub = TimedHub(Translator().build, pace=Pace())
     server = AdsServer(hub, "127.0.0.1:0")
     await server.start()
     lag = LoopLag()
@@ -196,6 +198,8 @@ async def measure(options: argparse.Namespace) -> None:
                 ("nothing", lambda w: w),
                 ("that service less", one_service_less),
             ):
+                await asyncio.sleep(QUIET_SECONDS)  # nobody makes two changes at once
+                lag.take()
                 current = replace(change(current), revision=current.revision + 1)
                 cpu = time.process_time()
                 hub.begin()

@@ -11,11 +11,12 @@ from envoy.config.cluster.v3.cluster_pb2 import Cluster
 from envoy.service.discovery.v3.discovery_pb2 import DeltaDiscoveryResponse
 
 from control_plane.ads.hub import PushHub, UnknownProxyError, unpacked
+from control_plane.ads.pace import Pace
 from control_plane.ads.push import Variant
 from control_plane.ads.stream import ProxyStream
 from control_plane.ads.subscription import DeltaRequest
 from control_plane.world import World
-from mesh.clock import ManualClock
+from mesh.clock import Clock, ManualClock, SystemClock
 from mesh.node import Node
 from mesh.tasks import TaskOwner
 from mesh.xds import CLUSTER, HEALTH
@@ -58,12 +59,12 @@ class Plane:
     """A hub whose worlds are clusters by name and stat name; a proxy whose name begins with `broken` cannot be
     translated for."""
 
-    def __init__(self) -> None:
+    def __init__(self, clock: Clock | None = None, pace: Pace | None = None) -> None:
         self.clock = ManualClock()
         self.registry = Registry()
         self.metrics = Metrics()
         self.worlds: dict[int, dict[str, str]] = {}
-        self.hub = PushHub(self.build, self.registry, self.metrics, self.clock)
+        self.hub = PushHub(self.build, self.registry, self.metrics, clock or self.clock, pace)
 
     def build(self, world: World, node: Node) -> Mapping[str, Mapping[str, Any]]:
         if node.name.startswith("broken") and world.revision > 1:
@@ -214,6 +215,28 @@ async def test_a_slow_proxy_holds_nobody_back_and_is_sent_the_last_only(plane: P
         assert await slow.ack() == ["a"]
         assert (await plane.hub.convergence(5, 5)).state == "converged"
         assert slow.responses.empty()
+
+
+async def test_changes_in_quick_succession_are_pushed_as_one() -> None:
+    spent = [0.0]
+    plane = Plane(SystemClock(), Pace(share=0.5, longest=60, cpu=lambda: spent[0]))
+    plane.publish(1, a="1")
+    async with client(plane, "web") as one:
+        assert await one.ack() == ["a"]
+        plane.publish(2, a="2")
+        response = await one.response()
+        spent[0] += 0.1  # it is held for 0.2 s since the second began
+        plane.publish(3, a="3")
+        plane.publish(4, a="4")
+        one.send(response.nonce)
+        assert (await plane.hub.convergence(2, 5)).state == "converged"
+        assert one.responses.empty()
+        done = await asyncio.gather(plane.hub.convergence(3, 5), plane.hub.convergence(4, 5), one.ack())
+        assert [one.state for one in done[:2]] == ["converged", "converged"]
+        (resource,) = plane.hub.proxy_config("web", "clusters")
+        assert unpacked([resource]) == [{"name": "a", "alt_stat_name": "4"}]
+        assert plane.metrics.log.count(("pushed", "cds")) == 3
+    await plane.hub.close()
 
 
 async def test_one_that_cannot_be_translated_for_leaves_the_others_alone(
