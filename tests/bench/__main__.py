@@ -21,11 +21,19 @@ from tests.harness.envoy import ROOT
 
 RESULTS = Path(__file__).parent / "results"
 NAMES = (*CASES, *TIMINGS)
+GROUPS = {
+    "all": NAMES,
+    "http1": ("plain", "mesh", "down-64k", "down-1m", "up-64k", "up-1m", "churn"),
+    "http2": tuple(name for name in NAMES if name.startswith(("h1-h2", "h2-", "grpc-"))),
+    "growth": tuple(name for name, case in CASES.items() if case.small is not None),
+}
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="tests.bench", description=__doc__)
-    parser.add_argument("--case", default="all", help=f"comma-separated, of: {', '.join(NAMES)} (default: all)")
+    parser.add_argument(
+        "--case", default="all", help=f"comma-separated: {', '.join(GROUPS)} (default: all), {', '.join(NAMES)}"
+    )
     parser.add_argument("--rounds", type=int, default=5, help="rounds of each proxy, in turn (default 5)")
     parser.add_argument("--seconds", type=float, default=2.0, help="of load per round (default 2)")
     parser.add_argument("--connections", type=int, default=32, help="default 32")
@@ -36,7 +44,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--results", type=Path, default=RESULTS, help="where the JSON goes")
     parser.add_argument("--write", type=Path, metavar="FILE", help="all tables as Markdown, with how they were taken")
     given = parser.parse_args(arguments)
-    names = list(NAMES) if given.case == "all" else given.case.split(",")
+    names = list(dict.fromkeys(name for asked in given.case.split(",") for name in GROUPS.get(asked, (asked,))))
     if unknown := [name for name in names if name not in NAMES]:
         parser.error(f"no such case: {', '.join(unknown)}; there are {', '.join(NAMES)}")
     if unknown := [name for name in given.proxies.split(",") if name not in proxies.ALL]:

@@ -15,6 +15,12 @@ ROUTER = {
 RETRY = {"retry_on": "connect-failure,refused-stream,unavailable,cancelled,retriable-status-codes", "num_retries": 2}
 OUTLIER = {"consecutive_5xx": 5, "interval": "10s", "base_ejection_time": "30s", "max_ejection_percent": 100}
 VIRTUAL_HOSTS = 200
+HTTP2 = {
+    "envoy.extensions.upstreams.http.v3.HttpProtocolOptions": {
+        "@type": TYPE + "envoy.extensions.upstreams.http.v3.HttpProtocolOptions",
+        "explicit_http_config": {"http2_protocol_options": {}},
+    }
+}
 MESH_CLUSTERS = 20  # connections to the upstream are clients × clusters
 
 
@@ -62,7 +68,9 @@ def _loopback(number: int) -> str:
     return f"127.0.{number // 250}.{number % 250 + 1}"
 
 
-def cluster(name: str, port: int, endpoints: int = 1, policy: str = "LEAST_REQUEST", first: int = 0) -> dict[str, Any]:
+def cluster(
+    name: str, port: int, endpoints: int = 1, policy: str = "LEAST_REQUEST", first: int = 0, *, http2: bool = False
+) -> dict[str, Any]:
     """A cluster of so many endpoints from the `first` address on: the upstream listens on all of 127.0.0.0/8."""
     numbers = range(first, first + endpoints)
     hosts = [{"endpoint": {"address": address(port, _loopback(number))}} for number in numbers]
@@ -73,23 +81,24 @@ def cluster(name: str, port: int, endpoints: int = 1, policy: str = "LEAST_REQUE
         "lb_policy": policy,
         "outlier_detection": OUTLIER,
         "circuit_breakers": {
-            "thresholds": [{"max_connections": 10000, "max_pending_requests": 10000, "max_requests": 10000}]
+            "thresholds": [{"max_connections": 10000, "max_pending_requests": 20000, "max_requests": 20000}]
         },
+        **({"typed_extension_protocol_options": HTTP2} if http2 else {}),
         "load_assignment": {"cluster_name": name, "endpoints": [{"lb_endpoints": hosts}]},
     }
 
 
-def plain(ports: Ports) -> dict[str, Any]:
-    """One route, a retry policy, outlier detection; no log."""
+def plain(ports: Ports, *, http2: bool = False) -> dict[str, Any]:
+    """One route, a retry policy, outlier detection; no log. With `http2` hosts speak HTTP/2; clients may in any case."""
     route = {"match": {"prefix": "/"}, "route": {"cluster": "upstream", "retry_policy": RETRY}}
     hosts = [{"name": "all", "domains": ["*"], "routes": [route]}]
     hcm = {"route_config": {"name": "routes", "virtual_hosts": hosts}}
-    return bootstrap(ports, hcm, [cluster("upstream", ports.upstream)])
+    return bootstrap(ports, hcm, [cluster("upstream", ports.upstream, http2=http2)])
 
 
-def mesh(ports: Ports) -> dict[str, Any]:
+def mesh(ports: Ports, *, http2: bool = False) -> dict[str, Any]:
     """What a sidecar of a mesh does: many hosts and routes, header operations, JSON log, tracing of one in a hundred."""
-    clusters = [cluster(mesh_cluster(number), ports.upstream) for number in range(MESH_CLUSTERS)]
+    clusters = [cluster(mesh_cluster(number), ports.upstream, http2=http2) for number in range(MESH_CLUSTERS)]
     hosts = [_mesh_host(number) for number in range(VIRTUAL_HOSTS)]
     tracer = {
         "name": "envoy.tracers.opentelemetry",
@@ -107,7 +116,7 @@ def mesh(ports: Ports) -> dict[str, Any]:
         "always_set_request_id_in_response": True,
         "route_config": {"name": "routes", "virtual_hosts": hosts},
     }
-    return bootstrap(ports, hcm, [*clusters, cluster("collector", ports.upstream)])
+    return bootstrap(ports, hcm, [*clusters, cluster("collector", ports.upstream, http2=http2)])
 
 
 def _mesh_host(number: int) -> dict[str, Any]:

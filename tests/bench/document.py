@@ -51,10 +51,16 @@ def _how(options: Options, names: Sequence[str]) -> list[tuple[str, str]]:
         ),
         ("Envoy", VERSION),
         ("others", "; ".join(filter(None, map(_version, options.proxies)))),
-        ("load", "ours, built in" if options.built_in else tools.version(["wrk", "-v"])),
+        (
+            "load",
+            "ours, built in"
+            if options.built_in
+            else "; ".join(map(tools.version, (["wrk", "-v"], ["h2load", "--version"]))),
+        ),
         (
             "rounds",
-            f"{options.rounds} of {options.seconds:g} s with {options.connections} connections, and half of that with one",
+            f"{options.rounds} of {options.seconds:g} s with {options.connections} connections or as the case says; where a "
+            "latency is told half of that with one",
         ),
         ("cases", ", ".join(names)),
         ("proxies", proxies),

@@ -13,18 +13,11 @@ from control_plane.ads.hub import PushHub
 from control_plane.ads.server import AdsServer
 from control_plane.world import World
 from mesh.xds import CLUSTER, ENDPOINT, LISTENER, ROUTE
-from tests.bench.bootstraps import address
+from tests.bench.bootstraps import HTTP2, address
 
 SECONDS = 60.0
 XDS_CLUSTER = "xds"
 ADS = {"ads": {}, "initial_fetch_timeout": "0s", "resource_api_version": "V3"}
-HTTP2 = {
-    "envoy.extensions.upstreams.http.v3.HttpProtocolOptions": {
-        "@type": "type.googleapis.com/envoy.extensions.upstreams.http.v3.HttpProtocolOptions",
-        "explicit_http_config": {"http2_protocol_options": {}},
-    }
-}
-
 Resources = Mapping[str, Mapping[str, Any]]  # messages by type URL and name
 
 

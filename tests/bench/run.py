@@ -16,7 +16,9 @@ from typing import Protocol
 from sidecar.process.native import SWITCH
 from tests.bench import measure, proxies, report, tools, upstream
 from tests.bench.bootstraps import Ports
-from tests.bench.cases import Case
+from tests.bench.cases import Case, Upstream
+from tests.bench.grpc_ends import GrpcLoad
+from tests.bench.h2_load import H2BuiltIn, H2Load
 from tests.bench.load import BuiltIn, Result, Wrk
 from tests.bench.report import DIRECT, Sample
 from tests.harness.ports import free_port
@@ -79,7 +81,7 @@ def run_case(case: Case, options: Options, folder: Path) -> dict[str, list[Sampl
             load = _load(variant, options, folder)
             for name in options.competitors(references=case.references):
                 with measure.starting_on(generator_core):
-                    port = stack.enter_context(started_upstream(options.built_in, folder))
+                    port = stack.enter_context(started_upstream(options.built_in, folder, variant.upstream))
                 ports = Ports(free_port(), free_port(), port, str(folder / f"{name}-access.log"))
                 command = proxies.command(name, variant, ports, folder)
                 if command is None:
@@ -104,7 +106,7 @@ def run_case(case: Case, options: Options, folder: Path) -> dict[str, list[Sampl
 def _rounds(case: Case, running: list[Running], options: Options) -> dict[str, list[Sample]]:
     samples: dict[str, list[Sample]] = {each.name: [] for each in running}
     for each in running:
-        each.load.run(each.port, options.connections, min(WARM_SECONDS, options.seconds))
+        each.load.run(each.port, case.connections or options.connections, min(WARM_SECONDS, options.seconds))
     for _ in range(options.rounds):
         for each in running:
             samples[each.name].append(_round(each, case, options))
@@ -115,7 +117,7 @@ def _round(running: Running, case: Case, options: Options) -> Sample:
     """One round: many connections, whose CPU time counts, then one connection, whose latency counts."""
     pid = running.process.pid if running.process is not None else 0
     before = measure.cpu_ns(pid) if pid else 0
-    many = running.load.run(running.port, options.connections, options.seconds)
+    many = running.load.run(running.port, case.connections or options.connections, options.seconds)
     used = measure.cpu_ns(pid) - before if pid else 0
     one = running.load.run(running.port, 1, options.seconds / 2) if case.latency else None
     if running.log is not None and running.log.exists():
@@ -133,17 +135,21 @@ def _round(running: Running, case: Case, options: Options) -> Sample:
 
 
 @contextlib.contextmanager
-def started_upstream(built_in: bool, folder: Path) -> Iterator[int]:
+def started_upstream(built_in: bool, folder: Path, kind: Upstream = Upstream.HTTP1) -> Iterator[int]:
     """An upstream of its own, as long as the block; its port."""
     port = free_port()
-    nginx = None if built_in else tools.find("nginx")
-    if nginx is not None:
-        command = upstream.nginx_command(nginx, port, folder)
-    else:
-        command = [sys.executable, "-m", "tests.bench.upstream", str(port)]
-    with Process(command, folder / "upstream.log") as process:
+    with Process(_upstream_command(kind, built_in, port, folder), folder / "upstream.log") as process:
         process.wait_ready(lambda: listens(port), READY_SECONDS)
         yield port
+
+
+def _upstream_command(kind: Upstream, built_in: bool, port: int, folder: Path) -> list[str]:
+    nginx = None if built_in or kind in (Upstream.READER, Upstream.GRPC) else tools.find("nginx")
+    if nginx is not None:
+        return upstream.nginx_command(nginx, port, folder, http2=kind is Upstream.HTTP2)
+    ours = {Upstream.HTTP1: ["upstream"], Upstream.GRPC: ["grpc_ends", "serve"]}
+    module, *arguments = ours.get(kind, ["h2_upstream"])
+    return [sys.executable, "-m", f"tests.bench.{module}", *arguments, str(port)]
 
 
 def listens(port: int) -> bool:
@@ -153,6 +159,13 @@ def listens(port: int) -> bool:
 
 
 def _load(case: Case, options: Options, folder: Path) -> Load:
+    if case.grpc:
+        return GrpcLoad(case.grpc, case.streams)
+    if case.streams:
+        h2load = None if options.built_in or len(case.requests) > 1 else tools.find("h2load")
+        if h2load is not None:
+            return H2Load(h2load, case.requests[0], case.streams, folder)
+        return H2BuiltIn(case.requests, case.streams)
     wrk = None if options.built_in else tools.find("wrk")
     return BuiltIn(case.requests) if wrk is None else Wrk(wrk, case.requests, folder / f"{case.name}.lua")
 
@@ -168,7 +181,7 @@ def _profile(running: list[Running], case: Case, options: Options, folder: Path)
     seconds = max(2, round(options.seconds))
     command = [str(binary), "record", "-p", str(ours.process.pid), "-d", str(seconds), "-r", "500", "-f", "raw"]
     with subprocess.Popen([*command, "-o", str(path)], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE) as spy:
-        ours.load.run(ours.port, options.connections, seconds + 1)
+        ours.load.run(ours.port, case.connections or options.connections, seconds + 1)
         _, errors = spy.communicate()
     if spy.returncode:
         print(f"bench: py-spy failed: {errors.decode().strip()[-300:]}", file=sys.stderr)

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from mesh.xds import ENDPOINT, ROUTE
-from tests.bench import bootstraps, churn, growth, measure, proxies, scrape
+from tests.bench import bootstraps, churn, growth, measure, memory, proxies, scrape
 from tests.bench.bootstraps import Ports
 from tests.bench.plane import Plane, dynamic, resources
 from tests.bench.report import Goal, markdown
@@ -257,6 +257,11 @@ TIMINGS: dict[str, Timing] = {
             _updated,
         ),
         Timing("churn", "connections that serve one request each, so many at a time", churn.run),
+        Timing(
+            "h2-memory",
+            f"{memory.CONNECTIONS:,} connections × {memory.STREAMS} streams over HTTP/2, none of which is answered yet",
+            memory.run,
+        ),
         Timing("scrape", f"Prometheus scrapes a proxy that has served {scrape.SERVICES} services", scrape.run),
     )
 }

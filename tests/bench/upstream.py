@@ -25,8 +25,8 @@ for _count in MANY:
 OTHERWISE = HEAD % len(BODY) + BODY
 
 
-def nginx_command(binary: str, port: int, folder: Path) -> list[str]:
-    """An nginx of one process that serves as the upstream."""
+def nginx_command(binary: str, port: int, folder: Path, *, http2: bool = False) -> list[str]:
+    """An nginx of one process that serves as the upstream, over one protocol."""
     for name, size in (("64k", 64 * KIB), ("1m", MIB)):
         (folder / name).write_bytes(b"x" * size)
     path = folder / f"upstream-{port}.conf"
@@ -40,7 +40,7 @@ def nginx_command(binary: str, port: int, folder: Path) -> list[str]:
           proxy_temp_path {folder}; fastcgi_temp_path {folder}; uwsgi_temp_path {folder}; scgi_temp_path {folder};
           client_body_buffer_size 2m; default_type text/plain; sendfile on;
           server {{
-            listen {port} backlog=4096; root {folder}; allow 127.0.0.0/8; deny all;
+            listen {port} {"http2" if http2 else ""} backlog=4096; root {folder}; allow 127.0.0.0/8; deny all;
             location = /64k {{ }} location = /1m {{ }} location = /sink {{ return 200 ''; }} {many}
             location / {{ return 200 '{BODY.decode()}'; }}
           }}
