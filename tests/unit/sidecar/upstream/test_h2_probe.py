@@ -13,8 +13,10 @@ from hypothesis import strategies as st
 
 from sidecar.config.http2_model import Http2
 from sidecar.config.model import Address, Cluster, Discovery, GrpcProbe, HealthCheck, HttpProbe
+from sidecar.http.head import ResponseHead
+from sidecar.http.streams import UNKNOWN_LENGTH
 from sidecar.telemetry.stats import ClusterStats, Stats
-from sidecar.upstream.h2_probe import GrpcCheck, Http2Check, question, says_serving
+from sidecar.upstream.h2_probe import GrpcAnswer, GrpcCheck, Http2Check, HttpAnswer, question, says_serving
 from sidecar.upstream.health import PASSED, Failure, Verdict
 from tests.harness.h2_upstream import H2Upstream
 from tests.harness.ports import free_port
@@ -110,6 +112,77 @@ async def test_a_check_of_http() -> None:
             assert await one.check() == verdict
             one.close()
         assert upstream.requests[0].message.header("user-agent") == "Envoy/HC"
+
+
+SERVING = b"\x08\x01"
+OK = [(b"grpc-status", b"0")]
+
+
+def message(content: bytes, size: int | None = None) -> bytes:
+    return b"\0" + (len(content) if size is None else size).to_bytes(4) + content
+
+
+async def heard(*pieces: bytes, trailers: list[tuple[bytes, bytes]] = OK) -> Verdict | None:
+    """What a gRPC check concludes from an answer that comes in pieces; None when it has not heard enough."""
+    answer = GrpcAnswer(asyncio.get_running_loop().create_future())
+    head = ResponseHead(200, [(b"content-type", b"application/grpc")])
+    answer.on_response(head, UNKNOWN_LENGTH, b"", False)
+    for piece in pieces[:-1]:
+        answer.on_response_body(piece, False)
+    answer.on_response_body(pieces[-1], True, trailers)
+    return answer.verdict.result() if answer.verdict.done() else None
+
+
+@pytest.mark.parametrize("at", range(1, 7))
+async def test_an_answer_may_come_in_any_pieces(at: int) -> None:
+    whole = message(SERVING)
+    assert await heard(whole[:at], whole[at:]) == PASSED
+
+
+@pytest.mark.parametrize(
+    "pieces",
+    [
+        (message(SERVING), message(SERVING)),
+        (message(SERVING) + message(SERVING),),
+        (b"\1" + message(SERVING)[1:],),
+        (message(SERVING)[:-1],),
+        (b"",),
+        (message(b"", 64 * 1024 + 1), b""),
+    ],
+    ids=["two", "two at once", "compressed", "half", "none", "too long"],
+)
+async def test_what_is_not_one_message_is_a_failure(pieces: tuple[bytes, ...]) -> None:
+    assert await heard(*pieces) == Verdict(Failure.ACTIVE)
+
+
+async def test_a_message_may_be_as_long_as_the_limit() -> None:
+    rest = 64 * 1024 - len(SERVING) - 4  # a field that nobody knows: its key, and a length of three bytes
+    unknown = b"\x12" + bytes((rest & 0x7F | 0x80, rest >> 7 & 0x7F | 0x80, rest >> 14)) + b"x" * rest
+    assert len(SERVING + unknown) == 64 * 1024
+    assert await heard(message(SERVING + unknown)) == PASSED
+
+
+async def test_a_status_other_than_0_is_a_failure() -> None:
+    assert await heard(message(SERVING), trailers=[(b"grpc-status", b"5")]) == Verdict(Failure.ACTIVE)
+    assert await heard(message(SERVING), trailers=[]) == Verdict(Failure.ACTIVE)
+
+
+@pytest.mark.parametrize(("length", "serves"), [(10, True), (11, False)])
+def test_a_varint_is_ten_bytes_at_the_most(length: int, serves: bool) -> None:
+    assert says_serving(b"\x18" + b"\x80" * (length - 1) + b"\x00" + SERVING) is serves
+
+
+@pytest.mark.parametrize(
+    ("limit", "wanted", "verdict"),
+    [(6, b"cd", PASSED), (6, b"fg", Verdict(Failure.ACTIVE)), (6, b"ef", PASSED), (0, b"gh", PASSED)],
+)
+async def test_a_body_is_read_up_to_the_limit(limit: int, wanted: bytes, verdict: Verdict) -> None:
+    probe = HttpProbe("/", http2=True, receive=(wanted,), body_limit=limit)
+    answer = HttpAnswer(asyncio.get_running_loop().create_future(), probe)
+    answer.on_response(ResponseHead(200, []), UNKNOWN_LENGTH, b"abcd", False)
+    answer.on_response_body(b"ef", False)
+    answer.on_response_body(b"gh", True)
+    assert answer.verdict.result() == verdict
 
 
 async def test_whoever_stops_checking_leaves_nothing() -> None:
