@@ -102,7 +102,13 @@ def _runtime(bootstrap: Bootstrap, settings: Settings) -> Runtime | Fleet:
     """The data plane: in this process, or in workers of it."""
     node, drains = node_of(bootstrap), drain_policy(settings)
     if settings.concurrency == 1:
-        return Runtime(bootstrap, node, drains=drains, log_flush_seconds=settings.log_flush)
+        return Runtime(
+            bootstrap,
+            node,
+            drains=drains,
+            log_flush_seconds=settings.log_flush,
+            log_rotation=settings.log_rotation,
+        )
     from sidecar.workers.fleet import Fleet
 
     return Fleet(bootstrap, node, drains, settings)

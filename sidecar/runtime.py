@@ -28,6 +28,7 @@ from sidecar.process.hostinfo import memory
 from sidecar.process.overload import OverloadManager, per_process
 from sidecar.process.timers import Deadlines
 from sidecar.telemetry import peer, replies
+from sidecar.telemetry.rotation import Rotation
 from sidecar.telemetry.station import Telemetry
 from sidecar.telemetry.stats import ListenerStats, Stats
 from sidecar.upstream.breaker import StateListener, log_state
@@ -54,6 +55,7 @@ class Runtime:
         *,
         drains: DrainPolicy | None = None,
         log_flush_seconds: float = 1.0,
+        log_rotation: Rotation | None = None,
         workers: int = 1,
     ) -> None:
         self.bootstrap = bootstrap
@@ -76,6 +78,7 @@ class Runtime:
             self.loop,
             address_of=self._first_address,
             log_flush=log_flush_seconds,
+            log_rotation=log_rotation,
             shares_logs=workers > 1,
             explain=str(bootstrap.node.get("metadata", {}).get(replies.METADATA, "")),
             reason=lambda exchange, manager: reason(exchange, manager.routes, manager.clusters),

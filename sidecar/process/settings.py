@@ -16,6 +16,7 @@ from typing import Final
 
 from mesh.version import VERSION
 from sidecar.process import native
+from sidecar.telemetry.rotation import KEPT, Rotation
 
 # Envoy's words, and the levels of Python's logging that they are; `trace` is below DEBUG.
 LOG_LEVELS: Final = {
@@ -95,6 +96,7 @@ class Settings:
     termination_drain: float = float(TERMINATION_DRAIN)
     admin_address_path: str = ""
     log_flush: float = 10.0
+    log_rotation: Rotation | None = None
     state_dir: str = ""
 
 
@@ -123,6 +125,7 @@ def parse(arguments: Sequence[str] | None = None) -> Settings:
         termination_drain=float(chosen.termination_drain_s),
         admin_address_path=chosen.admin_address_path,
         log_flush=chosen.file_flush_interval_msec / 1000,
+        log_rotation=chosen.access_log_rotate,
         state_dir=chosen.state_dir,
     )
 
@@ -221,6 +224,14 @@ def _parser() -> argparse.ArgumentParser:
         help=f"how long access-log lines may wait to be written together (default {LOG_FLUSH})",
     )
     add(
+        "--access-log-rotate",
+        type=_rotation,
+        default=os.environ.get("MESH_ACCESS_LOG_ROTATE", ""),
+        metavar="SIZE[,FILES]",
+        help="rename an access log of this size, as in 100M,5, and keep so many older ones "
+        f"({KEPT} unless you say; default: $MESH_ACCESS_LOG_ROTATE, or never)",
+    )
+    add(
         "--state-dir",
         metavar="DIR",
         default=default_state_dir(),
@@ -232,6 +243,13 @@ def _parser() -> argparse.ArgumentParser:
     for flag in _REFUSED:
         add(flag, action=_Refused, nargs="?", help=argparse.SUPPRESS)
     return parser
+
+
+def _rotation(text: str) -> Rotation | None:
+    try:
+        return Rotation.parse(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from error
 
 
 def _whole(text: str) -> int:

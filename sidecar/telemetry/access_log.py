@@ -25,6 +25,7 @@ from sidecar.telemetry.formatter import ENVOY_TEXT, compile_json, compile_text
 from sidecar.telemetry.log_filter import Wanted, compile_filter
 from sidecar.telemetry.log_ring import LogRing
 from sidecar.telemetry.registry import Stats
+from sidecar.telemetry.rotation import Rotation
 
 if TYPE_CHECKING:
     from sidecar.http.exchange import Exchange
@@ -61,6 +62,7 @@ class Sink:
         counters: _Counters,
         interval: float,
         ring: LogRing,
+        rotation: Rotation | None = None,
         *,
         shared: bool,
     ) -> None:
@@ -76,6 +78,7 @@ class Sink:
         self._writer: _PipeWriter | None = None
         if not stat.S_ISREG(os.fstat(self._fd).st_mode):
             self._writer = _PipeWriter(self._fd, counters, whole_lines=shared)
+        self._rotation = rotation if self._writer is None and target not in _STANDARD else None
 
     def write(self, line: bytes) -> None:
         self._lines.append(line)
@@ -101,6 +104,16 @@ class Sink:
             self._writer.put(batch)
         else:
             _write(self._fd, batch, self._counters)
+            if self._rotation is not None and self._rotation.is_due(self._fd):
+                self._rotate(self._rotation)
+
+    def _rotate(self, rotation: Rotation) -> None:
+        try:
+            rotation.move_away(self._fd, self._target)
+        except OSError:
+            self._counters.reopen_failed.value += 1
+        else:
+            self.reopen()
 
     def reopen(self) -> None:
         """Opens the path anew, after it was renamed; standard streams stay."""
@@ -201,8 +214,15 @@ class Sinks:
     other processes, each line stays in one piece."""
 
     def __init__(
-        self, loop: asyncio.AbstractEventLoop, stats: Stats, interval: float = FLUSH_INTERVAL, *, shared: bool = False
+        self,
+        loop: asyncio.AbstractEventLoop,
+        stats: Stats,
+        interval: float = FLUSH_INTERVAL,
+        rotation: Rotation | None = None,
+        *,
+        shared: bool = False,
     ) -> None:
+        self._rotation = rotation
         self._shared = shared
         self._loop = loop
         self._interval = interval
@@ -216,7 +236,13 @@ class Sinks:
         if sink is None:
             try:
                 sink = self._sinks[target] = Sink(
-                    target, self._loop, self._counters, self._interval, self.recent, shared=self._shared
+                    target,
+                    self._loop,
+                    self._counters,
+                    self._interval,
+                    self.recent,
+                    self._rotation,
+                    shared=self._shared,
                 )
             except OSError as error:
                 raise ConfigError(Problem(f"cannot open the access log {target!r}: {error.strerror}")) from error

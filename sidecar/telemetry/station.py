@@ -30,6 +30,7 @@ from sidecar.telemetry.process_metrics import ProcessMetrics
 from sidecar.telemetry.prometheus import CellMetric, IstioCollector, Points, StatsCollector
 from sidecar.telemetry.registry import Stats, labels_text
 from sidecar.telemetry.replies import LocalReply, Reason, Replies
+from sidecar.telemetry.rotation import Rotation
 from sidecar.telemetry.semantics import VARIABLE, Names
 from sidecar.telemetry.trace import Span, Spans, Tracer
 from sidecar.telemetry.trace_gaps import TraceGaps
@@ -67,6 +68,7 @@ class Telemetry:
         *,
         address_of: Callable[[str], Address | None] = lambda cluster: None,
         log_flush: float = FLUSH_INTERVAL,
+        log_rotation: Rotation | None = None,
         shares_logs: bool = False,
         explain: str = "",
         reason: Reason = lambda exchange, _manager: exchange.details,
@@ -76,7 +78,7 @@ class Telemetry:
         self.node = node
         self.peer_headers: Headers = peer.headers(node)
         self.istio = IstioMetrics(node)
-        self.sinks = Sinks(loop, stats, log_flush, shared=shares_logs)
+        self.sinks = Sinks(loop, stats, log_flush, log_rotation, shared=shares_logs)
         self.spans = Spans()
         self.breaker_events: deque[BreakerEvent] = deque(maxlen=BREAKER_EVENTS)
         self.registry = CollectorRegistry()

@@ -22,6 +22,7 @@ from sidecar.process.drain import DrainPolicy, ServerHealth
 from sidecar.process.hostinfo import memory
 from sidecar.process.settings import Settings
 from sidecar.runtime import Runtime
+from sidecar.telemetry.istio_metrics import Exemplar
 from sidecar.telemetry.log_ring import LogLine
 from sidecar.telemetry.prometheus import CellMetric, Points, StatsCollector
 from sidecar.telemetry.replies import LocalReply
@@ -309,5 +310,13 @@ class _Exposition(Collector):
 
 
 def _cell_metric(state: MetricState) -> CellMetric:
-    points = [Points(lambda labels=series.labels: labels, series.text, series.value) for series in state.series]  # type: ignore[misc]
+    points = [
+        Points(
+            lambda labels=series.labels: labels,  # type: ignore[misc]
+            series.text,
+            series.value,
+            {at: Exemplar(*told) for at, told in series.exemplars.items()},
+        )
+        for series in state.series
+    ]
     return CellMetric(state.name, state.kind, points, state.documentation)

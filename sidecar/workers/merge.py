@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import fields
+from operator import itemgetter
 
 from sidecar.telemetry.cells import Counter, Histogram
 from sidecar.telemetry.process_metrics import SHARED
@@ -122,6 +123,8 @@ def _add_series(metric: MetricState, more: Iterable[Series]) -> None:
         elif isinstance(same.value, tuple):
             counts = [one + other for one, other in zip(same.value[0], series.value[0], strict=True)]
             same.value = counts, same.value[1] + series.value[1]
+            for at, exemplar in series.exemplars.items():
+                same.exemplars[at] = max(exemplar, same.exemplars.get(at, exemplar), key=itemgetter(2))  # the latest
         else:
             same.value += series.value
 

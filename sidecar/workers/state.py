@@ -102,11 +102,13 @@ class ClusterState:
 
 @dataclass(slots=True)
 class Series:
-    """A series of a metric that is not one of Envoy's statistics."""
+    """A series of a metric that is not one of Envoy's statistics. `exemplars` are those of some of its buckets, by number:
+    trace id, value, Unix seconds."""
 
     labels: Labels
     text: str
     value: Any  # a number, or (cumulative buckets, sum)
+    exemplars: dict[int, tuple[str, float, float]] = field(default_factory=dict)
 
 
 @dataclass(slots=True)
@@ -155,5 +157,13 @@ def take(runtime: Runtime, parts: Iterable[str]) -> WorkerState:
 
 
 def _metric(metric: CellMetric) -> MetricState:
-    series = [Series(tuple(points.labels()), points.text, points.value) for points in metric.points]
+    series = [
+        Series(
+            tuple(points.labels()),
+            points.text,
+            points.value,
+            {at: (each.trace_id, each.value, each.at) for at, each in (points.exemplars or {}).items()},
+        )
+        for points in metric.points
+    ]
     return MetricState(metric.sample_name, metric.type, metric.documentation, series)

@@ -54,6 +54,7 @@ def make_runtime(bootstrap: Bootstrap, settings: Settings) -> Runtime:
         node_of(bootstrap),
         drains=drain_policy(settings),
         log_flush_seconds=settings.log_flush,
+        log_rotation=settings.log_rotation,
         workers=settings.concurrency,
     )
 

@@ -27,7 +27,28 @@ def decorated(name: str, *headers: str, propagate: bool = True) -> Case:
 # A tracer that is not configured writes no context; ours, which is built in, does.
 _TRACE = ("upstream[0].header.traceparent", "upstream[0].header.x-request-id")
 
+# W3C's baggage belongs to the apps: several lines of it, properties and what is no entry go on as they came.
+_BAGGAGE = ("userId=alice,serverNode=DF%2028", "isProduction=false;a=b;c", "=no entry,,")
+
 CASES = (
+    *(
+        Case(
+            f"baggage_{name}",
+            request(
+                "/x",
+                "traceparent: 00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01",
+                "tracestate: rojo=00f067aa0ba902b7",
+                *(f"baggage: {line}" for line in _BAGGAGE),
+            ),
+            hcm=hcm,
+            ignore=_TRACE,
+            expect={
+                "upstream[0].header.baggage": _BAGGAGE,
+                "upstream[0].header.tracestate": ("rojo=00f067aa0ba902b7",),
+            },
+        )
+        for name, hcm in (("without_tracing", {}), ("with_tracing", {"tracing": {}}))
+    ),
     decorated("decorator"),
     decorated("decorator_that_is_kept", propagate=False),
     decorated("decorator_of_the_client", f"{_OPERATION}: theirs"),

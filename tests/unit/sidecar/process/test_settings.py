@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from sidecar.process.settings import Settings, default_state_dir, parse, state_path
+from sidecar.telemetry.rotation import Rotation
 
 
 def refused(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
@@ -28,6 +29,7 @@ def test_every_flag() -> None:
             *("--config-path", "f", "--config-yaml", "y", "--mode", "validate", "--concurrency", "3", "-l", "trace"),
             *("--service-node", "n", "--service-cluster", "c", "--drain-time-s", "5", "--drain-strategy", "immediate"),
             *("--admin-address-path", "a", "--file-flush-interval-msec", "20", "--state-dir", "s", "--log-format", "m"),
+            *("--access-log-rotate", "2M,3"),
         ]
     )
     assert settings == Settings(
@@ -43,6 +45,7 @@ def test_every_flag() -> None:
         drain_immediately=True,
         admin_address_path="a",
         log_flush=0.02,
+        log_rotation=Rotation(2 << 20, kept=3),
         state_dir="s",
     )
 
@@ -58,6 +61,7 @@ def test_envoys_words_for_levels(word: str, level: int) -> None:
     ("arguments", "says"),
     [
         (["--concurrency", "0"], "--concurrency must be at least 1"),
+        (["--access-log-rotate", "lots"], "'lots': expected SIZE or SIZE,FILES, as in 100M,5"),
         (["--base-id", "3"], "--base-id is not implemented: there is no hot restart"),
         (["--restart-epoch", "1"], "there is no hot restart"),
         (["--allow-unknown-fields"], "unknown fields are always errors"),

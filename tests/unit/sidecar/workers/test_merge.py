@@ -152,6 +152,16 @@ def test_series_are_added_by_their_labels() -> None:
     assert {series.text: series.value for series in found.series} == {"a": 2, "b": ([2, 3], 4.0), "c": 5}
 
 
+def test_of_two_exemplars_of_a_bucket_the_later_one_is_shown() -> None:
+    def worker(exemplars: dict[int, tuple[str, float, float]]) -> list[MetricState]:
+        return [MetricState("m", "histogram", "", [Series((), "a", ([1, 2], 3.0), exemplars)])]
+
+    old, new, only = ("aa", 1.0, 100.0), ("bb", 1.5, 200.0), ("cc", 9.0, 50.0)
+    for one, other in (({0: old, 1: only}, {0: new}), ({0: new}, {0: old, 1: only})):
+        [found] = merge.metrics([worker(dict(one)), worker(dict(other))])
+        assert found.series[0].exemplars == {0: new, 1: only}
+
+
 def test_memory_is_that_of_all_processes() -> None:
     assert merge.memory([{"allocated": "1"}, {"allocated": "2", "heap_size": "3"}]) == {
         "allocated": "3",
