@@ -96,8 +96,9 @@ def plain(ports: Ports, *, http2: bool = False) -> dict[str, Any]:
     return bootstrap(ports, hcm, [cluster("upstream", ports.upstream, http2=http2)])
 
 
-def mesh(ports: Ports, *, http2: bool = False) -> dict[str, Any]:
-    """What a sidecar of a mesh does: many hosts and routes, header operations, JSON log, tracing of one in a hundred."""
+def mesh(ports: Ports, *, http2: bool = False, log: bool = True, traced: float | None = 1.0) -> dict[str, Any]:
+    """What a sidecar of a mesh does: many hosts and routes, header operations, JSON log, tracing of one in a hundred.
+    `traced` are percents, or None for no tracing at all."""
     clusters = [cluster(mesh_cluster(number), ports.upstream, http2=http2) for number in range(MESH_CLUSTERS)]
     hosts = [_mesh_host(number) for number in range(VIRTUAL_HOSTS)]
     tracer = {
@@ -111,8 +112,8 @@ def mesh(ports: Ports, *, http2: bool = False) -> dict[str, Any]:
         },
     }
     hcm = {
-        "access_log": [_json_log(ports.log)],
-        "tracing": {"random_sampling": {"value": 1.0}, "provider": tracer},
+        "access_log": [_json_log(ports.log)] if log else [],
+        **({"tracing": {"random_sampling": {"value": traced}, "provider": tracer}} if traced is not None else {}),
         "always_set_request_id_in_response": True,
         "route_config": {"name": "routes", "virtual_hosts": hosts},
     }

@@ -59,7 +59,7 @@ class Case:
         return (self,) if self.small is None else (self.small, self)
 
 
-def _mesh_requests() -> tuple[Request, ...]:
+def mesh_requests() -> tuple[Request, ...]:
     """A request to each host, the routes in turn."""
     return tuple(
         Request(
@@ -111,7 +111,7 @@ def _http2_cases() -> Iterator[Case]:
         about = f"HTTP/2 to HTTP/2, {connections} × {streams} streams"
         at_once = {"connections": connections, "streams": streams}
         yield http2(f"h2-plain-{shape}", f"{about}, otherwise as plain", _PLAIN, **at_once)
-        yield http2(f"h2-mesh-{shape}", f"{about}, otherwise as mesh", _MESH, _mesh_requests(), goal=0.9, **at_once)
+        yield http2(f"h2-mesh-{shape}", f"{about}, otherwise as mesh", _MESH, mesh_requests(), goal=0.9, **at_once)
     yield http2("h1-h2", "HTTP/1 from clients, HTTP/2 to hosts", _PLAIN)
     yield Case(
         "h2-h1", "HTTP/2 from clients, HTTP/1 to hosts", bootstraps.plain, latency=False, connections=8, streams=4
@@ -141,7 +141,7 @@ def all_cases(divisor: int = 1) -> dict[str, Case]:
             f"{VIRTUAL_HOSTS} virtual hosts × 10 routes over {MESH_CLUSTERS} clusters, request ids, header operations, a "
             "JSON access log, 1 % tracing to a collector; on our side Istio's metrics, which a plain Envoy does not have",
             bootstraps.mesh,
-            _mesh_requests(),
+            mesh_requests(),
             references=True,
             goal=0.65,
         ),

@@ -26,7 +26,7 @@ won](../tests/bench/HISTORY.md). One worker pinned to one core, the load generat
 
 
 def page(options: Options, names: Sequence[str], goals: Sequence[Goal], tables: Sequence[str]) -> str:
-    taken = "\n".join(f"- {what}: {value}" for what, value in _how(options, names))
+    taken = "\n".join(f"- {what}: {value}" for what, value in how(options, names))
     parts = [
         _HEADER,
         "## Goals\n\n" + goals_table(goals),
@@ -37,7 +37,7 @@ def page(options: Options, names: Sequence[str], goals: Sequence[Goal], tables: 
     return "\n".join(parts)
 
 
-def _how(options: Options, names: Sequence[str]) -> list[tuple[str, str]]:
+def how(options: Options, names: Sequence[str]) -> list[tuple[str, str]]:
     proxies = ", ".join(options.competitors(references=True))
     packages = ("uvloop", "httptools", "protobuf", "grpcio")
     return [

@@ -78,7 +78,7 @@ def run_case(case: Case, options: Options, folder: Path) -> dict[str, list[Sampl
     with contextlib.ExitStack() as stack:
         running: list[Running] = []
         for variant in case.variants:
-            load = _load(variant, options, folder)
+            load = load_for(variant, options, folder)
             for name in options.competitors(references=case.references):
                 with measure.starting_on(generator_core):
                     port = stack.enter_context(started_upstream(options.built_in, folder, variant.upstream))
@@ -92,18 +92,19 @@ def run_case(case: Case, options: Options, folder: Path) -> dict[str, list[Sampl
                 row = name if case.small is None else f"{name}, {variant.name}"
                 running.append(Running(row, load, ports.listener, process, Path(ports.log)))
         if case.latency:
-            running.append(Running(DIRECT, _load(case, options, folder), port))
+            running.append(Running(DIRECT, load_for(case, options, folder), port))
         for each in running:
             if each.process is not None:
                 each.process.wait_ready(lambda at=each.port: listens(at), READY_SECONDS)  # type: ignore[misc]
         with measure.starting_on(generator_core):
-            samples = _rounds(case, running, options)
+            samples = rounds_of(case, running, options)
             if options.profile is not None:
                 _profile(running, case, options, options.profile)
     return samples
 
 
-def _rounds(case: Case, running: list[Running], options: Options) -> dict[str, list[Sample]]:
+def rounds_of(case: Case, running: list[Running], options: Options) -> dict[str, list[Sample]]:
+    """So many rounds, in each of which everybody has a turn."""
     samples: dict[str, list[Sample]] = {each.name: [] for each in running}
     for each in running:
         each.load.run(each.port, case.connections or options.connections, min(WARM_SECONDS, options.seconds))
@@ -158,7 +159,7 @@ def listens(port: int) -> bool:
         return probe.connect_ex(("127.0.0.1", port)) == 0
 
 
-def _load(case: Case, options: Options, folder: Path) -> Load:
+def load_for(case: Case, options: Options, folder: Path) -> Load:
     if case.grpc:
         return GrpcLoad(case.grpc, case.streams)
     if case.streams:

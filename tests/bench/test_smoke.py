@@ -11,7 +11,7 @@ import pytest
 
 from sidecar.codec.hpack_decoder import Decoder, static_fields
 from sidecar.process import native
-from tests.bench import measure, timings, tools
+from tests.bench import costs, measure, timings, tools
 from tests.bench.__main__ import GROUPS, main
 from tests.bench.cases import CASES, Request, Upstream, all_cases
 from tests.bench.h2_load import Blocks, H2BuiltIn, H2Load
@@ -184,3 +184,15 @@ def test_cpu_time_counts_up() -> None:
     before = measure.cpu_ns(os.getpid())
     sum(range(3_000_000))  # several ticks of the scheduler
     assert measure.cpu_ns(os.getpid()) - before > 1_000_000
+
+
+def test_what_seeing_costs_is_measured_and_written(tmp_path: Path) -> None:
+    kept = tmp_path / "costs.md"
+    few = ["--built-in", "--rounds", "1", "--seconds", "0.2", "--divisor", "50", "--proxies", "mesh-sidecar"]
+    assert costs.main([*few, "--write", str(kept)]) == 0
+    page = kept.read_text()
+    for variant in costs.CASES:
+        assert f"| mesh-sidecar | {variant} | " in page
+    assert "| ms of a scrape | " in page
+    assert "mesh-sidecar: resident then" in page
+    assert "errors)" not in page
