@@ -84,6 +84,15 @@ class OutboundPolicy(Enum):
 
 
 @dataclass(frozen=True, slots=True)
+class MetricChange:
+    """How one of Istio's metrics differs from the usual one; `tags` are name → expression, None for one that is removed."""
+
+    name: str  # as in Istio's statistics filter: `requests_total`
+    drop: bool = False
+    tags: tuple[tuple[str, str | None], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class MeshConfig:
     """Settings of the whole mesh, by Istio's names; the values are those of its demo profile.
 
@@ -93,7 +102,8 @@ class MeshConfig:
     `app_idle_timeout` closes a sidecar's idle connections to its app before the app does (servers keep them for 5 s and
     more), so that no request is sent into a connection that is just being closed. `access_log_filter` is the expression
     of a Telemetry resource, `tags` are those of its spans: name → (literal or header, value or name, default). The last
-    three are what a MeshConfig document says for rules that say nothing."""
+    three are what a MeshConfig document says for rules that say nothing. `metrics` are the metrics that are not as usual;
+    `asked` are the settings of what a workload is asked, where a Telemetry resource tells that apart from what it asks."""
 
     access_log_file: str = "/dev/stdout"
     access_log_encoding: AccessLogEncoding = AccessLogEncoding.TEXT
@@ -107,9 +117,16 @@ class MeshConfig:
     root_namespace: str = "istio-system"
     access_log_filter: str = ""
     tags: tuple[tuple[str, tuple[str, str, str]], ...] = ()
+    istio_tags: bool = True
+    metrics: tuple[MetricChange, ...] = ()
+    asked: MeshConfig | None = None
     tcp_keepalive: TcpKeepalive | None = None
     http2_upgrade: bool = False
     http_retries: HTTPRetry | None = None
+
+    @property
+    def inbound(self) -> MeshConfig:
+        return self.asked or self
 
 
 @dataclass(frozen=True, slots=True, weakref_slot=True, eq=False)

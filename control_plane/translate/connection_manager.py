@@ -16,7 +16,7 @@ from envoy.extensions.filters.network.http_connection_manager.v3.http_connection
 from control_plane.translate.cors import CORS_FILTER
 from control_plane.translate.fault import FAULT_FILTER
 from control_plane.translate.messages import HTTP_CONNECTION_MANAGER, ads, duration, http_filter, network_filter
-from control_plane.translate.telemetry import access_logs, tracing
+from control_plane.translate.telemetry import access_logs, stats_filters, tracing
 from control_plane.world import MeshConfig
 from mesh.node import Node
 
@@ -46,6 +46,7 @@ def connection_manager(mesh: MeshConfig, node: Node, stat_prefix: str) -> Any:
     manager.generate_request_id.value = True
     manager.http_protocol_options.accept_http_10 = True
     manager.upgrade_configs.add(upgrade_type=WEBSOCKET)
+    manager.http_filters.extend(stats_filters(mesh))
     if (traces := tracing(mesh, node)) is not None:
         manager.tracing.CopyFrom(traces)
     return manager

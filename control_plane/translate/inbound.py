@@ -176,7 +176,7 @@ def _virtual(index: Index, node: Node) -> Any:
         listener.filter_chains.extend(_chains(index, node, served, by_port=True))
     rest = FilterChain(
         name=f"{INBOUND_LISTENER}-catchall-tcp",
-        filters=[tcp_proxy(INBOUND_PASSTHROUGH_CLUSTER, access_logs(index.mesh))],
+        filters=[tcp_proxy(INBOUND_PASSTHROUGH_CLUSTER, access_logs(index.mesh.inbound))],
     )
     listener.default_filter_chain.CopyFrom(rest)
     return listener
@@ -201,7 +201,7 @@ def _chains(index: Index, node: Node, served: Served, by_port: bool) -> Iterator
     yield FilterChain(
         name=served.cluster,
         filter_chain_match=_port_match(port),
-        filters=[tcp_proxy(served.cluster, access_logs(index.mesh))],
+        filters=[tcp_proxy(served.cluster, access_logs(index.mesh.inbound))],
     )
 
 
@@ -213,7 +213,7 @@ def _port_match(port: int, protocols: tuple[str, ...] = ()) -> Any:
 
 
 def _http(index: Index, node: Node, served: Served) -> Any:
-    manager = connection_manager(index.mesh, node, f"inbound_{node.address}_{served.number}")
+    manager = connection_manager(index.mesh.inbound, node, f"inbound_{node.address}_{served.number}")
     manager.server_name = SERVER_NAME
     asked = asked_of(index, served.host)
     first = (GRPC_WEB_FILTER,) if is_grpc_web(served.port) else ()

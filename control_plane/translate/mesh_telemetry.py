@@ -4,14 +4,24 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
-from control_plane.world import MeshConfig
-from mesh.istio.telemetry import AccessLogging, Tracing
+from control_plane.world import MeshConfig, MetricChange
+from mesh.istio.telemetry import AccessLogging, IstioMetric, MetricsOverride, Tracing, WorkloadMode
 from mesh.node import Node
 
 if TYPE_CHECKING:
     from mesh.istio.resource import Resource
+
+# Istio's names for its metrics, and those of its statistics filter.
+METRICS: Final = {
+    IstioMetric.REQUEST_COUNT: "requests_total",
+    IstioMetric.REQUEST_DURATION: "request_duration_milliseconds",
+    IstioMetric.REQUEST_SIZE: "request_bytes",
+    IstioMetric.RESPONSE_SIZE: "response_bytes",
+    IstioMetric.GRPC_REQUEST_MESSAGES: "request_messages_total",
+    IstioMetric.GRPC_RESPONSE_MESSAGES: "response_messages_total",
+}
 
 
 def for_node(resources: Iterable[Resource], node: Node, root: str) -> tuple[Resource, ...]:
@@ -30,13 +40,38 @@ def for_node(resources: Iterable[Resource], node: Node, root: str) -> tuple[Reso
 
 
 def told(mesh: MeshConfig, resources: Iterable[Resource]) -> MeshConfig:
-    """The settings after what each of the resources says, in their order."""
+    """The settings after what each of the resources says, in their order; of both sides, if they differ."""
+    resources = tuple(resources)
+    asks, asked = (_of_side(mesh, resources, side) for side in (WorkloadMode.CLIENT, WorkloadMode.SERVER))
+    return asks if asks == asked else replace(asks, asked=asked)
+
+
+def _of_side(mesh: MeshConfig, resources: Iterable[Resource], side: WorkloadMode) -> MeshConfig:
+    changes: dict[str, MetricChange] = {}
     for resource in resources:
         for logging in resource.spec.access_logging:
-            mesh = _log(mesh, logging)
+            if logging.match.covers(side):
+                mesh = _log(mesh, logging)
         for tracing in resource.spec.tracing:
-            mesh = _trace(mesh, tracing)
-    return mesh
+            if tracing.match.covers(side):
+                mesh = _trace(mesh, tracing)
+        for metrics in resource.spec.metrics:
+            for override in metrics.overrides:
+                if override.match.covers(side):
+                    _change(changes, override)
+    return replace(mesh, metrics=tuple(changes[name] for name in sorted(changes)))
+
+
+def _change(changes: dict[str, MetricChange], override: MetricsOverride) -> None:
+    """Adds an override to what those before have changed."""
+    chosen = override.match.metric
+    for metric, name in METRICS.items():
+        if chosen not in (metric, IstioMetric.ALL_METRICS):
+            continue
+        before = changes.get(name, MetricChange(name))
+        tags = {**dict(before.tags), **{tag: each.value for tag, each in override.tag_overrides.items()}}
+        drop = before.drop if override.disabled is None else override.disabled
+        changes[name] = MetricChange(name, drop, tuple(sorted(tags.items())))
 
 
 def _log(mesh: MeshConfig, logging: AccessLogging) -> MeshConfig:
@@ -49,10 +84,14 @@ def _trace(mesh: MeshConfig, tracing: Tracing) -> MeshConfig:
         mesh = replace(mesh, enable_tracing=not tracing.disable_span_reporting)
     if tracing.random_sampling_percentage is not None:
         mesh = replace(mesh, sampling=tracing.random_sampling_percentage)
+    if tracing.enable_istio_tags is not None:
+        mesh = replace(mesh, istio_tags=tracing.enable_istio_tags)
     tags = dict(mesh.tags)
     for name, tag in tracing.custom_tags.items():
         if tag.literal is not None:
             tags[name] = ("literal", tag.literal.value, "")
+        elif tag.environment is not None:
+            tags[name] = ("environment", tag.environment.name, tag.environment.default_value)
         elif tag.header is not None:
             tags[name] = ("header", tag.header.name, tag.header.default_value)
     return replace(mesh, tags=tuple(sorted(tags.items())))

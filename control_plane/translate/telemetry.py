@@ -1,17 +1,20 @@
-"""What connection managers and TCP proxies report: access logs and traces."""
+"""What connection managers and TCP proxies report: access logs, metrics and traces."""
 
 from __future__ import annotations
 
 from typing import Any, Final
 from urllib.parse import urlsplit
 
-from envoy.config.accesslog.v3.accesslog_pb2 import AccessLog, AccessLogFilter, AndFilter, ComparisonFilter, OrFilter
+from envoy.config.accesslog.v3.accesslog_pb2 import AccessLog, AccessLogFilter, ExtensionFilter
 from envoy.config.cluster.v3.cluster_pb2 import Cluster
 from envoy.config.trace.v3.opentelemetry_pb2 import OpenTelemetryConfig
 from envoy.extensions.access_loggers.file.v3.file_pb2 import FileAccessLog
+from envoy.extensions.access_loggers.filters.cel.v3.cel_pb2 import ExpressionFilter
 from envoy.extensions.filters.network.http_connection_manager.v3.http_connection_manager_pb2 import (
     HttpConnectionManager,
+    HttpFilter,
 )
+from xds.type.v3.typed_struct_pb2 import TypedStruct
 
 from control_plane.translate.cluster_policy import Spoken, apply_policy, set_http_options
 from control_plane.translate.messages import address, duration, is_ip
@@ -19,11 +22,11 @@ from control_plane.translate.policy import DEFAULT
 from control_plane.translate.viewer import Audience
 from control_plane.world import AccessLogEncoding, MeshConfig
 from mesh.access_log import ISTIO_JSON, ISTIO_TEXT
-from mesh.istio.telemetry import Comparison, parse_expression
 from mesh.node import Node
 from mesh.xds import any_of
 
 OTLP_CLUSTER: Final = "opentelemetry"
+STATS_CONFIG: Final = "type.googleapis.com/stats.PluginConfig"
 _OTLP_PORTS: Final = {"http": 4318, "https": 443, "grpc": 4317}
 _OTLP_TIMEOUT: Final = 5.0
 
@@ -42,37 +45,36 @@ def access_logs(mesh: MeshConfig) -> list[Any]:
 
 def _log_filter(mesh: MeshConfig) -> Any:
     """Which requests are logged; None for all."""
-    alternatives = parse_expression(mesh.access_log_filter) if mesh.access_log_filter else None
-    if alternatives is None:
+    if not mesh.access_log_filter:
         return None
-    return _any_of([_all_of([each for c in part for each in _compared(c)]) for part in alternatives])
+    extension = ExtensionFilter(
+        name="envoy.access_loggers.extension_filters.cel",
+        typed_config=any_of(ExpressionFilter(expression=mesh.access_log_filter)),
+    )
+    return AccessLogFilter(extension_filter=extension)
 
 
-def _any_of(filters: list[Any]) -> Any:
-    return filters[0] if len(filters) == 1 else AccessLogFilter(or_filter=OrFilter(filters=filters))
+# ── metrics ───────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def _all_of(filters: list[Any]) -> Any:
-    return filters[0] if len(filters) == 1 else AccessLogFilter(and_filter=AndFilter(filters=filters))
-
-
-def _compared(comparison: Comparison) -> list[Any]:
-    """Envoy compares for equal, at least and at most only."""
-    operator, number = comparison
-    if operator == "!=":
-        return [_any_of([_status("LE", number - 1), _status("GE", number + 1)])]
-    envoys = {"==": ("EQ", 0), ">=": ("GE", 0), "<=": ("LE", 0), ">": ("GE", 1), "<": ("LE", -1)}
-    name, shift = envoys[operator]
-    return [_status(name, max(0, number + shift))]
-
-
-def _status(operator: str, number: int) -> Any:
-    found = AccessLogFilter()
-    comparison = found.status_code_filter.comparison
-    comparison.op = ComparisonFilter.Op.Value(operator)
-    comparison.value.default_value = max(0, number)
-    comparison.value.runtime_key = "access_log.status"
-    return found
+def stats_filters(mesh: MeshConfig) -> list[Any]:
+    """Istio's statistics filter, where metrics are to be other than usual. A plain Envoy, which does not have it, passes it
+    over: it is optional."""
+    if not mesh.metrics:
+        return []
+    rows = []
+    for metric in mesh.metrics:
+        row: dict[str, Any] = {"name": metric.name}
+        if dimensions := {tag: value for tag, value in metric.tags if value is not None}:
+            row["dimensions"] = dimensions
+        if removed := [tag for tag, value in metric.tags if value is None]:
+            row["tags_to_remove"] = removed
+        if metric.drop:
+            row["drop"] = True
+        rows.append(row)
+    config = TypedStruct(type_url=STATS_CONFIG)
+    config.value.update({"metrics": rows})
+    return [HttpFilter(name="istio.stats", typed_config=any_of(config), is_optional=True)]
 
 
 # ── traces ────────────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -87,13 +89,15 @@ def tracing(mesh: MeshConfig, node: Node) -> Any:
     out.client_sampling.value = 100
     out.random_sampling.value = mesh.sampling
     out.overall_sampling.value = 100
-    for tag, value in _tags(node).items():
+    for tag, value in _tags(node).items() if mesh.istio_tags else ():
         custom = out.custom_tags.add(tag=tag)
         custom.literal.value = value
     for tag, (kind, value, default) in mesh.tags:
         custom = out.custom_tags.add(tag=tag)
         if kind == "literal":
             custom.literal.value = value
+        elif kind == "environment":
+            custom.environment.name, custom.environment.default_value = value, default
         else:
             custom.request_header.name, custom.request_header.default_value = value, default
     if mesh.otlp_endpoint:

@@ -32,9 +32,9 @@ REFUSED: Final[Mapping[str, tuple[str, ...]]] = {
     "VirtualHostMatch": ("domainName",),
     "RouteNameMatch": ("action",),
     "Telemetry": ("targetRef", "targetRefs"),
-    "Tracing": ("match", "useRequestIdForTraceSampling", "enableIstioTags", "disableContextPropagation"),
-    "CustomTag": ("environment", "formatter"),
-    "Metrics": ("overrides", "reportingInterval"),
+    "Tracing": ("useRequestIdForTraceSampling", "disableContextPropagation"),
+    "CustomTag": ("formatter",),
+    "Metrics": ("reportingInterval",),
     "MeshConfig": (
         "caCertificates",
         "certificates",
@@ -115,7 +115,13 @@ REFUSED: Final[Mapping[str, tuple[str, ...]]] = {
         "tlsSettings",
         "zipkin",
     ),
-    "AccessLogging": ("match",),
+    "MetricSelector": (
+        "customMetric",
+        "metric=TCP_OPENED_CONNECTIONS",
+        "metric=TCP_CLOSED_CONNECTIONS",
+        "metric=TCP_SENT_BYTES",
+        "metric=TCP_RECEIVED_BYTES",
+    ),
     "IstioEgressListener": ("port", "bind", "captureMode"),
     "OutboundTrafficPolicy": ("egressProxy",),
     "TrafficPolicy": ("tunnel", "proxyProtocol"),
@@ -203,6 +209,9 @@ NARROWED: Final[Mapping[str, Mapping[str, str]]] = {
         "simple": "PASSTHROUGH where connections are intercepted: else callers name hosts, not addresses",
     },
     "ConsistentHashLB": {"useSourceIp": "HTTP only: TCP connections are spread at random"},
+    "MetricSelector": {"metric": "ALL_METRICS are those of HTTP and gRPC: those of TCP stay as they are"},
+    "TagOverride": {"value": "CEL as far as docs/telemetry.md has it"},
+    "LogFilter": {"expression": "CEL as far as docs/telemetry.md has it"},
     "WorkloadEntry": {"address": "no Unix domain sockets"},
 }
 

@@ -2,46 +2,55 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Mapping
-from typing import Annotated, Any, Final, NamedTuple
+from enum import StrEnum
+from typing import Annotated, Any, Final
 
 from pydantic import AfterValidator, Field
 
+from mesh.cel.attributes import OF_METRICS, OF_REQUESTS
+from mesh.cel.check import Type, check
+from mesh.cel.parse import parse
+from mesh.cel.syntax import CelError
 from mesh.istio.model import Found, Message, shown
-from mesh.istio.scalars import Labels, Rows, wrong
+from mesh.istio.scalars import Labels, Rows, Word, wrong
 
 LOG_PROVIDER: Final = "envoy"  # Istio's name for the log that a proxy writes itself
 METRICS_PROVIDER: Final = "prometheus"
 
-_COMPARISON = re.compile(r"\s*response\.code\s*(==|!=|>=|<=|>|<)\s*(\d{1,9})\s*", re.ASCII)
 
+class WorkloadMode(StrEnum):
+    """Which of a workload's two sides something is about: what it asks (`CLIENT`), or what it is asked."""
 
-class Comparison(NamedTuple):
-    """`response.code OPERATOR number`."""
+    CLIENT_AND_SERVER = "CLIENT_AND_SERVER"
+    CLIENT = "CLIENT"
+    SERVER = "SERVER"
 
-    operator: str
-    number: int
-
-
-def parse_expression(text: str) -> tuple[tuple[Comparison, ...], ...] | None:
-    """Comparisons of the status code, `&&` within `||`; None for any other CEL."""
-    alternatives = []
-    for part in text.split("||"):
-        found = [_COMPARISON.fullmatch(each) for each in part.split("&&")]
-        if not all(found):
-            return None
-        alternatives.append(tuple(Comparison(each[1], int(each[2])) for each in found if each is not None))
-    return tuple(alternatives)
+    def covers(self, side: WorkloadMode) -> bool:
+        return self is WorkloadMode.CLIENT_AND_SERVER or self is side
 
 
 def _expression(value: str) -> str:
-    if parse_expression(value) is None:
-        raise wrong(
-            'only comparisons of response.code, joined by && and ||, are implemented yet ("response.code >= 400"): '
-            f"{shown(value)}"
-        )
+    try:
+        said = check(parse(value), OF_REQUESTS, conversions=False)
+    except CelError as error:
+        raise wrong(f"{error}: {shown(value)}") from None
+    if said is not Type.BOOL:
+        raise wrong(f'must say true or false, as "response.code >= 400" does, not {said}: {shown(value)}')
     return value
+
+
+def _tag_value(value: str) -> str:
+    try:
+        check(parse(value), OF_METRICS)
+    except CelError as error:
+        raise wrong(f"{error}: {shown(value)}{_bare_word(value)}") from None
+    return value
+
+
+def _bare_word(value: str) -> str:
+    plain = value.replace("-", "").replace("_", "").isalnum()
+    return f"; text stands in quotes within quotes: \"'{value}'\"" if plain else ""
 
 
 class ProviderRef(Message):
@@ -56,7 +65,18 @@ class LogFilter(Message):
     expression: Annotated[str, AfterValidator(_expression)]
 
 
+class SideSelector(Message):
+    mode: Word[WorkloadMode] = WorkloadMode.CLIENT_AND_SERVER
+
+    def covers(self, side: WorkloadMode) -> bool:
+        return self.mode.covers(side)
+
+
+_BOTH_SIDES: Final = SideSelector()
+
+
 class AccessLogging(Message):
+    match: SideSelector = Field(default_factory=lambda: _BOTH_SIDES)
     providers: Rows[ProviderRef] = ()
     disabled: bool = False
     filter: LogFilter | None = None
@@ -74,24 +94,78 @@ class TagHeader(Message):
     default_value: str = ""
 
 
+class TagEnvironment(Message):
+    """A variable of the proxy's environment."""
+
+    name: str
+    default_value: str = ""
+
+
 class CustomTag(Message):
-    exactly_one = (("literal", "header"),)
+    exactly_one = (("literal", "environment", "header"),)
 
     literal: TagLiteral | None = None
+    environment: TagEnvironment | None = None
     header: TagHeader | None = None
 
 
 class Tracing(Message):
     """Spans go to the mesh's one collector, by whatever name it is called here."""
 
+    match: SideSelector = Field(default_factory=lambda: _BOTH_SIDES)
     providers: Rows[ProviderRef] = ()
     random_sampling_percentage: Annotated[float, Field(ge=0, le=100)] | None = None
     disable_span_reporting: bool | None = None
     custom_tags: dict[str, CustomTag] = Field(default_factory=dict)
+    enable_istio_tags: bool | None = None
+
+
+class TagOperation(StrEnum):
+    UPSERT = "UPSERT"
+    REMOVE = "REMOVE"
+
+
+class TagOverride(Message):
+    """`value` is an expression."""
+
+    operation: Word[TagOperation] = TagOperation.UPSERT
+    value: Annotated[str, AfterValidator(_tag_value)] | None = None
+
+    def rules(self) -> Iterator[Found]:
+        if self.operation is TagOperation.UPSERT and self.value is None:
+            yield Found(("value",), "is required to set a tag (operation: REMOVE takes one away)")
+        if self.operation is TagOperation.REMOVE and self.value is not None:
+            yield Found(("value",), "must be left out where a tag is removed")
+
+
+class IstioMetric(StrEnum):
+    ALL_METRICS = "ALL_METRICS"
+    REQUEST_COUNT = "REQUEST_COUNT"
+    REQUEST_DURATION = "REQUEST_DURATION"
+    REQUEST_SIZE = "REQUEST_SIZE"
+    RESPONSE_SIZE = "RESPONSE_SIZE"
+    GRPC_REQUEST_MESSAGES = "GRPC_REQUEST_MESSAGES"
+    GRPC_RESPONSE_MESSAGES = "GRPC_RESPONSE_MESSAGES"
+
+
+class MetricSelector(SideSelector):
+    metric: Word[IstioMetric] = IstioMetric.ALL_METRICS
+
+
+_EVERY_METRIC: Final = MetricSelector()
+# What a metric's labels are called is what Prometheus lets them be called.
+TagName = Annotated[str, Field(pattern=r"^[a-zA-Z_][a-zA-Z0-9_]*$", max_length=100)]
+
+
+class MetricsOverride(Message):
+    match: MetricSelector = Field(default_factory=lambda: _EVERY_METRIC)
+    disabled: bool | None = None
+    tag_overrides: dict[TagName, TagOverride] = Field(default_factory=dict)
 
 
 class Metrics(Message):
     providers: Rows[ProviderRef] = ()
+    overrides: Rows[MetricsOverride] = ()
 
     def rules(self) -> Iterator[Found]:
         yield from _providers(self.providers, METRICS_PROVIDER, "metrics are always there for it to fetch")
@@ -117,9 +191,14 @@ class Telemetry(Message):
         return self.selector.match_labels if self.selector is not None else {}
 
     def rules(self) -> Iterator[Found]:
+        rows: tuple[Tracing | AccessLogging, ...]
         for field, rows in (("tracing", self.tracing), ("accessLogging", self.access_logging)):
-            if len(rows) > 1:
-                yield Found((field, 1), "one is the limit: there is one log and one collector")
+            for side in (WorkloadMode.CLIENT, WorkloadMode.SERVER):
+                about = [index for index, row in enumerate(rows) if row.match.covers(side)]
+                if len(about) > 1:
+                    message = f"{side} has one already: there is one log and one collector"
+                    yield Found((field, about[1]), message)
+                    break
 
 
 def summary(spec: Mapping[str, Any]) -> str:

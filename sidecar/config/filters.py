@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Final
 
-from sidecar.config.model import HttpFilter
+from sidecar.config.istio_stats import STATS_CONFIG, metric_changes
+from sidecar.config.model import HttpFilter, MetricChange
 from sidecar.config.reader import Reader
 
 ROUTER: Final = "envoy.extensions.filters.http.router.v3.Router"
@@ -14,12 +15,19 @@ FILTER_CONFIG: Final = "envoy.config.route.v3.FilterConfig"
 DISABLED: Final = None
 
 
-def http_filters(reader: Reader) -> tuple[HttpFilter, ...]:
-    """The `http_filters` of a connection manager: known types only, unless optional; the router last and only last."""
+def http_filters(reader: Reader) -> tuple[tuple[HttpFilter, ...], tuple[MetricChange, ...]]:
+    """The `http_filters` of a connection manager: known types only, unless optional; the router last and only last. What
+    Istio's statistics filter says is returned beside them: requests do not pass through it."""
     compiled: list[HttpFilter] = []
     kinds: list[str] = []
     readers = reader.children("http_filters")
+    changes: tuple[MetricChange, ...] = ()
     for each in readers:
+        if (stats := each.typed_struct(STATS_CONFIG)) is not None:
+            each.text("name")
+            each.flag("is_optional")
+            changes = () if each.flag("disabled") else metric_changes(each, stats)
+            continue
         kind, result = _http_filter(each)
         if result is not None:
             compiled.append(result)
@@ -30,7 +38,7 @@ def http_filters(reader: Reader) -> tuple[HttpFilter, ...]:
         reader.problem("the router filter must be the last one, and only there", "http_filters")
     elif compiled and compiled[-1].disabled:
         reader.problem("the router filter cannot be disabled", "http_filters")
-    return tuple(compiled)
+    return tuple(compiled), changes
 
 
 def _http_filter(reader: Reader) -> tuple[str, HttpFilter | None]:

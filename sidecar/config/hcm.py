@@ -38,9 +38,11 @@ def hcm(reader: Reader) -> Hcm:
     routes, rds, rds_timeout = _routes(reader)
     _refusals(reader)
     trace = reader.child("tracing")
+    filters, metrics = http_filters(reader)
     return Hcm(
         stat_prefix=reader.text("stat_prefix"),
-        filters=http_filters(reader),
+        filters=filters,
+        metrics=metrics,
         routes=routes,
         rds=rds,
         rds_timeout=rds_timeout,

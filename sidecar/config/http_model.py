@@ -101,8 +101,19 @@ class Tracing:
     service_name: str = ""
     otlp_cluster: str = ""
     otlp_url: str = ""
-    custom_tags: tuple[tuple[str, str, str], ...] = ()  # (tag, kind literal|environment|request_header, argument)
+    # (tag, kind literal|environment|request_header, argument, default)
+    custom_tags: tuple[tuple[str, str, str, str], ...] = ()
     path_tag_length: int = PATH_TAG_LENGTH  # so many bytes of the path are in a span's http.url
+
+
+@dataclass(frozen=True, slots=True)
+class MetricChange:
+    """How one of Istio's metrics differs from the usual one; `tags` are name → CEL expression."""
+
+    name: str
+    drop: bool = False
+    tags: tuple[tuple[str, str], ...] = ()
+    removed: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,6 +177,7 @@ class Hcm:
     codec: str = "AUTO"  # AUTO | HTTP1 | HTTP2
     http2: Http2 = field(default_factory=Http2)
     log_tunnels: bool = False  # … and when their tunnel stands
+    metrics: tuple[MetricChange, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

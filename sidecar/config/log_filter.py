@@ -5,6 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Final
 
+from envoy.extensions.access_loggers.filters.cel.v3.cel_pb2 import ExpressionFilter
+
+from mesh.cel.check import Type
+from mesh.cel.syntax import CelError
+from sidecar.config.common import typed
 from sidecar.config.log_filter_model import (
     AllOf,
     AnyOf,
@@ -14,6 +19,7 @@ from sidecar.config.log_filter_model import (
     HasHeader,
     HasLogType,
     HasMetadata,
+    Holds,
     LogFilter,
     Measured,
     NoHealthCheck,
@@ -23,6 +29,9 @@ from sidecar.config.log_filter_model import (
 from sidecar.config.match import header_matcher
 from sidecar.config.model import MILLION
 from sidecar.config.reader import UNITS, Reader
+from sidecar.telemetry.cel import log_filter_type
+
+_EXTENSIONS: Final = {ExpressionFilter.DESCRIPTOR.full_name: None}
 
 
 def log_filter(parent: Reader, field: str = "filter") -> LogFilter | None:
@@ -34,10 +43,28 @@ def log_filter(parent: Reader, field: str = "filter") -> LogFilter | None:
 def _filter(reader: Reader) -> LogFilter | None:
     kind = reader.one_of(*_KINDS, "extension_filter")
     if kind == "extension_filter":
-        reader.refuse(kind)
-        return None
+        return _extension(reader)
     config = reader.child(kind) if kind else None
     return None if config is None else _KINDS[kind](config)
+
+
+def _extension(parent: Reader) -> LogFilter | None:
+    reader = parent.child("extension_filter")
+    if reader is None:
+        return None
+    _, config = typed(reader, _EXTENSIONS, "access log filter")
+    if config is None:
+        return None
+    expression = config.text("expression")
+    try:
+        said = log_filter_type(expression)
+    except CelError as error:
+        config.problem(str(error), "expression")
+        return None
+    if said is not Type.BOOL:
+        config.problem(f"must say true or false, not {said}", "expression")
+        return None
+    return Holds(expression)
 
 
 def _compares(what: Measured) -> Callable[[Reader], LogFilter]:

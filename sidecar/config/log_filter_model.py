@@ -86,6 +86,13 @@ class HasLogType:
     exclude: bool = False
 
 
+@dataclass(frozen=True, slots=True)
+class Holds:
+    """A CEL expression that is true."""
+
+    expression: str
+
+
 LogFilter = (
     Compares
     | NoHealthCheck
@@ -98,4 +105,5 @@ LogFilter = (
     | HasGrpcStatus
     | HasMetadata
     | HasLogType
+    | Holds
 )

@@ -28,6 +28,8 @@ from sidecar.config.types import import_type
 
 NOTHING: frozenset[str] = frozenset()
 
+_TYPED_STRUCTS = frozenset(("xds.type.v3.TypedStruct", "udpa.type.v1.TypedStruct"))
+
 # What one unit of a FractionalPercent's denominator is in parts per million: HUNDRED, TEN_THOUSAND, MILLION.
 UNITS = (MILLION // 100, MILLION // 10_000, 1)
 
@@ -343,6 +345,25 @@ class Reader:
         value = self._take(name)
         return ("", None) if value is None else unpack(value, name, self)
 
+    def typed_struct(self, wanted: str, name: str = "typed_config") -> Mapping[str, Any] | None:
+        """The values of a TypedStruct, in a google.protobuf.Any, that stands for the type `wanted`; None, without marking
+        the field, for anything else."""
+        value = self._fields.get(name)
+        if value is None or value.type_url.rpartition("/")[2] not in _TYPED_STRUCTS:
+            return None
+        from google.protobuf.message import DecodeError
+        from xds.type.v3.typed_struct_pb2 import TypedStruct
+
+        message = TypedStruct()
+        try:
+            message.ParseFromString(value.value)
+        except DecodeError:
+            return None  # `unpacked` says what is wrong
+        if message.type_url.rpartition("/")[2] != wanted:
+            return None
+        self._take(name)
+        return plain(message.value)
+
     def opened(self) -> tuple[str, Reader | None]:
         """The same for a reader that stands on the Any itself (an entry of a map, say)."""
         fields, self._fields = self._fields, {}
@@ -364,7 +385,7 @@ def unpack(value: Any, name: str, parent: Reader) -> tuple[str, Reader | None]:
     except DecodeError as error:
         parent.problem(f"is not a {type_name}: {error}", name)
         return type_name, None
-    if type_name in ("xds.type.v3.TypedStruct", "udpa.type.v1.TypedStruct"):
+    if type_name in _TYPED_STRUCTS:
         return str(message.type_url).rpartition("/")[2], None
     for field in unknown_fields(message):
         parent.problem(f"has field number {field}, which {type_name} does not have", name)

@@ -52,10 +52,12 @@ def _opentelemetry(reader: Reader) -> tuple[str, str, str]:
     return target.text("cluster"), target.text("uri"), service
 
 
-def _tag(reader: Reader) -> tuple[str, str, str] | None:
+def _tag(reader: Reader) -> tuple[str, str, str, str] | None:
     tag = reader.text("tag")
     kind = reader.one_of("literal", "environment", "request_header")
     value = reader.child(kind) if kind else None
     if value is None:
         return None  # another kind, which nobody reads: refused
-    return tag, kind, value.text("value" if kind == "literal" else "name")
+    if kind == "literal":
+        return tag, kind, value.text("value"), ""
+    return tag, kind, value.text("name"), value.text("default_value")

@@ -19,7 +19,7 @@ from sidecar.telemetry.log_filter import Wanted, compile_filter
 if TYPE_CHECKING:
     from sidecar.http.exchange import Exchange
 
-_LOG_TYPE = "NotSet"
+_OCCASION = Occasion("NotSet")
 _JSON = b"application/json"
 
 Format = Callable[["Exchange"], bytes]
@@ -92,16 +92,15 @@ def _rendered(made: _Body, exchange: Exchange, body: bytes) -> bytes:
 
 
 def _compiled(config: ReplyMapping, rng: random.Random) -> _Mapping:
-    wanted = compile_filter(config.filter, _LOG_TYPE, rng)
+    wanted = compile_filter(config.filter, _OCCASION, rng)
     return _Mapping(wanted, config.status, config.body, _body(config.format), compile_ops([config.headers]))
 
 
 def _body(config: ReplyFormat | None) -> _Body | None:
     if config is None:
         return None
-    occasion = Occasion(_LOG_TYPE)
     if config.json is not None:
-        line = compile_json(config.json, omit_empty=config.omit_empty, occasion=occasion)
+        line = compile_json(config.json, omit_empty=config.omit_empty, occasion=_OCCASION)
     else:
-        line = compile_text(config.text or "", omit_empty=config.omit_empty, occasion=occasion)
+        line = compile_text(config.text or "", omit_empty=config.omit_empty, occasion=_OCCASION)
     return _Body(config.content_type, lambda exchange: line(exchange, monotonic()))

@@ -309,4 +309,4 @@ def compile_access_log(
     sink = sinks.get(config.target)
     if config.filter is None:
         return AccessLogger(line, sink)
-    return FilteredLogger(line, sink, compile_filter(config.filter, occasion.log_type, rng or random.Random()))
+    return FilteredLogger(line, sink, compile_filter(config.filter, occasion, rng or random.Random()))

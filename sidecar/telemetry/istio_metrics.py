@@ -58,6 +58,17 @@ REQUEST_LABELS: Final = (
 )
 TCP_LABELS: Final = (*PEER_LABELS, "request_protocol", "response_flags", "connection_security_policy")
 
+# The metrics of requests, without the `istio_` in front: what each has in `RequestSeries`.
+REQUEST_METRICS: Final = (
+    "requests_total",
+    "request_duration_milliseconds",
+    "request_bytes",
+    "response_bytes",
+    "request_messages_total",
+    "response_messages_total",
+)
+EVERY_METRIC: Final = frozenset(REQUEST_METRICS)
+
 # Clients choose host names and, without mTLS, who they say they are: past this many series the rest counts as unknown.
 MAX_SERIES: Final = 10_000
 # Keys remembered for the quick way to a series; they are forgotten together when there are more.
@@ -71,13 +82,16 @@ _NAMED_AFTER_ROUTE: Final = {"block_all": BLACKHOLE_CLUSTER, "allow_any": PASSTH
 
 class RequestSeries:
     """The cells of one set of request labels: a count, and buckets (the last is +Inf) and sums of three histograms.
-    `exemplars` has the last sampled request of each bucket of the duration; None while there is none."""
+    `exemplars` has the last sampled request of each bucket of the duration; None while there is none. `metrics` are those
+    that have these labels: all, unless some are other than usual."""
 
     __slots__ = (
         "duration",
         "duration_sum",
         "exemplars",
         "labels",
+        "metrics",
+        "names",
         "received",
         "received_sum",
         "request_messages",
@@ -88,9 +102,16 @@ class RequestSeries:
         "text",
     )
 
-    def __init__(self, labels: tuple[str, ...]) -> None:
+    def __init__(
+        self,
+        labels: tuple[str, ...],
+        names: tuple[str, ...] = REQUEST_LABELS,
+        metrics: frozenset[str] = EVERY_METRIC,
+    ) -> None:
         self.labels = labels
-        self.text = labels_text(zip(REQUEST_LABELS, labels, strict=True))
+        self.names = names
+        self.metrics = metrics
+        self.text = labels_text(zip(names, labels, strict=True))
         self.requests = 0
         self.duration = [0] * (len(BUCKETS) + 1)
         self.duration_sum = 0.0
@@ -103,7 +124,7 @@ class RequestSeries:
         self.response_messages = 0
 
     def pairs(self) -> Labels:
-        return tuple(zip(REQUEST_LABELS, self.labels, strict=True))
+        return tuple(zip(self.names, self.labels, strict=True))
 
 
 class Exemplar:
@@ -159,7 +180,8 @@ class IstioMetrics:
         self.recent: RequestSeries | None = None  # that the last request was counted in
         self.overflow = Counter()  # what was counted as unknown for want of room
         self._sessions: dict[Exchange, _Session] = {}
-        self._own = from_node(node)
+        self.own = from_node(node)
+        self._changed: dict[tuple[Any, ...], RequestSeries] = {}  # of metrics that are other than usual
         self._sidecar = node.kind == SIDECAR
 
     def requests(self, direction: Direction) -> Callable[[Exchange, float], None]:
@@ -202,7 +224,7 @@ class IstioMetrics:
         outbound = direction is not Direction.INBOUND
 
         def series_of(exchange: Exchange) -> TcpSeries:
-            peer = _peer(exchange, outbound)
+            peer = peer_of(exchange, outbound)
             labels = (
                 *self._labels(exchange, peer, outbound),
                 "tcp",
@@ -248,14 +270,7 @@ class IstioMetrics:
 
     def _find(self, known: dict[Key, RequestSeries], exchange: Exchange, outbound: bool, grpc: bool) -> RequestSeries:
         """The series of a request whose key is new; makes room for the key."""
-        labels = (
-            *self._labels(exchange, _peer(exchange, outbound), outbound),
-            "grpc" if grpc else "http",
-            str(exchange.status),
-            _grpc_status(exchange).decode("ascii", "replace") if grpc else "",
-            flags_text(exchange.flags),
-            UNKNOWN if outbound else "none",
-        )
+        labels = self._request_labels(exchange, outbound, grpc)
         if labels not in self.request_series:
             labels = self._within_bounds(labels)
         series = self.request_series.get(labels)
@@ -264,6 +279,36 @@ class IstioMetrics:
         if len(known) >= MAX_KEYS:
             known.clear()
         return series
+
+    def _request_labels(self, exchange: Exchange, outbound: bool, grpc: bool) -> tuple[str, ...]:
+        return (
+            *self._labels(exchange, peer_of(exchange, outbound), outbound),
+            "grpc" if grpc else "http",
+            str(exchange.status),
+            _grpc_status(exchange).decode("ascii", "replace") if grpc else "",
+            flags_text(exchange.flags),
+            UNKNOWN if outbound else "none",
+        )
+
+    def request_labels(self, exchange: Exchange, outbound: bool) -> tuple[str, ...]:
+        """REQUEST_LABELS' values."""
+        content = exchange.indexed_headers.get(b"content-type")
+        return self._request_labels(exchange, outbound, content is not None and content.startswith(b"application/grpc"))
+
+    def changed_series(self, names: tuple[str, ...], labels: tuple[str, ...], metrics: frozenset[str]) -> RequestSeries:
+        """The series of some metrics whose labels are other than usual."""
+        key = (metrics, names, labels)
+        series = self._changed.get(key)
+        if series is None:
+            if len(self._changed) >= MAX_SERIES:
+                self.overflow.value += 1
+                labels = (UNKNOWN,) * len(labels)
+                key = (metrics, names, labels)
+            series = self._changed.setdefault(key, RequestSeries(labels, names, metrics))
+        return series
+
+    def all_requests(self) -> list[RequestSeries]:
+        return [*self.request_series.values(), *self._changed.values()]
 
     def _within_bounds(self, labels: tuple[str, ...]) -> tuple[str, ...]:
         """Labels for a new series: with all that the other side has a say in unknown, once there are too many."""
@@ -277,7 +322,7 @@ class IstioMetrics:
 
     def _labels(self, exchange: Exchange, peer: Peer | None, outbound: bool) -> tuple[str, ...]:
         """PEER_LABELS' values."""
-        own, other = self._own, peer or Peer()
+        own, other = self.own, peer or Peer()
         host, name = self._destination(exchange, outbound)
         if outbound:
             fallback, namespace = UNKNOWN, other.namespace
@@ -321,7 +366,7 @@ class IstioMetrics:
         return host, name or host
 
 
-def _peer(exchange: Exchange, outbound: bool) -> Peer | None:
+def peer_of(exchange: Exchange, outbound: bool) -> Peer | None:
     peer: Peer | None = exchange.peer
     if peer is None and outbound and exchange.endpoint is not None:
         peer = exchange.endpoint.peer

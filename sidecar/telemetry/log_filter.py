@@ -7,6 +7,7 @@ import random
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+from mesh.cel.evaluate import Evaluated
 from sidecar.config.log_filter_model import (
     AllOf,
     AnyOf,
@@ -16,6 +17,7 @@ from sidecar.config.log_filter_model import (
     HasHeader,
     HasLogType,
     HasMetadata,
+    Holds,
     LogFilter,
     Measured,
     NoHealthCheck,
@@ -25,6 +27,8 @@ from sidecar.config.log_filter_model import (
 from sidecar.http.exchange import UNCOUNTED
 from sidecar.http.response_flags import Flag
 from sidecar.router.match import header_predicate
+from sidecar.telemetry.cel import Subject, compile_expression
+from sidecar.telemetry.expression import Occasion
 from sidecar.telemetry.measures import grpc_status
 
 if TYPE_CHECKING:
@@ -42,14 +46,15 @@ _FORCED = b"a"  # the digit of a request id that says that its trace was asked f
 _DIGIT = 14
 
 
-def compile_filter(config: LogFilter, log_type: str, rng: random.Random) -> Wanted:
-    """`log_type` is what `%ACCESS_LOG_TYPE%` says in the log that asks."""
+def compile_filter(config: LogFilter, occasion: Occasion, rng: random.Random) -> Wanted:
+    """`occasion` is what the log that asks writes of."""
+    log_type = occasion.log_type
     match config:
         case AllOf(filters):
-            parts = [compile_filter(each, log_type, rng) for each in filters]
+            parts = [compile_filter(each, occasion, rng) for each in filters]
             return lambda exchange, now: all(part(exchange, now) for part in parts)
         case AnyOf(filters):
-            parts = [compile_filter(each, log_type, rng) for each in filters]
+            parts = [compile_filter(each, occasion, rng) for each in filters]
             return lambda exchange, now: any(part(exchange, now) for part in parts)
         case HasLogType(types, exclude):
             return _always((log_type in types) != exclude)
@@ -57,6 +62,8 @@ def compile_filter(config: LogFilter, log_type: str, rng: random.Random) -> Want
             return _always(when_missing)
         case Sampled():
             return _sampled(config, rng)
+        case Holds(expression):
+            return _holds(compile_expression(expression, occasion.filter_chain))
         case Compares(what, name, value):
             return _compares(what, _OPERATORS[name], value)
         case _:
@@ -82,6 +89,10 @@ def _of_exchange(config: NoHealthCheck | Traced | HasHeader | HasFlag | HasGrpcS
 
 def _always(answer: bool) -> Wanted:
     return lambda exchange, now: answer
+
+
+def _holds(holds: Evaluated) -> Wanted:
+    return lambda exchange, now: holds(Subject(exchange, now)) is True
 
 
 def _compares(what: Measured, compare: Callable[[int, int], bool], value: int) -> Wanted:

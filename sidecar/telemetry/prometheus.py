@@ -206,12 +206,13 @@ class IstioCollector(Collector):
         self._metrics = metrics
 
     def collect(self) -> Iterator[CellMetric]:
-        requests = list(self._metrics.request_series.values())
+        requests = self._metrics.all_requests()
         yield _requests("istio_requests_total", "counter", requests, lambda series: series.requests)
+        timed = _having("request_duration_milliseconds", requests)
         yield CellMetric(
             "istio_request_duration_milliseconds",
             "histogram",
-            (Points(series.pairs, series.text, _duration(series), series.exemplars) for series in requests),
+            (Points(series.pairs, series.text, _duration(series), series.exemplars) for series in timed),
         )
         yield _requests("istio_request_bytes", "histogram", requests, _received)
         yield _requests("istio_response_bytes", "histogram", requests, _sent)
@@ -234,7 +235,13 @@ def _requests(
     requests: Iterable[RequestSeries],
     read: Callable[[RequestSeries], float | tuple[list[int], float]],
 ) -> CellMetric:
-    return CellMetric(name, kind, (Points(series.pairs, series.text, read(series)) for series in requests))
+    some = _having(name.removeprefix("istio_"), requests)
+    return CellMetric(name, kind, (Points(series.pairs, series.text, read(series)) for series in some))
+
+
+def _having(metric: str, requests: Iterable[RequestSeries]) -> Iterator[RequestSeries]:
+    """The series that a metric is in."""
+    return (series for series in requests if metric in series.metrics)
 
 
 def _sessions(name: str, sessions: Iterable[TcpSeries], read: Callable[[TcpSeries], float]) -> CellMetric:

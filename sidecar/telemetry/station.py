@@ -21,6 +21,7 @@ from sidecar.http.exchange import Exchange
 from sidecar.http.headers import Headers
 from sidecar.telemetry import peer
 from sidecar.telemetry.access_log import FLUSH_INTERVAL, Sinks, compile_access_log
+from sidecar.telemetry.changed_metrics import changed_requests
 from sidecar.telemetry.expression import Occasion
 from sidecar.telemetry.istio_metrics import IstioMetrics
 from sidecar.telemetry.log_ring import LogLine
@@ -102,7 +103,10 @@ class Telemetry:
         access log."""
         observers = self._logs(config, "DownstreamEnd")
         if direction is not Direction.UNSPECIFIED:
-            observers.append(self.istio.requests(direction))
+            changes = config.metrics
+            observers.append(
+                changed_requests(self.istio, direction, changes) if changes else self.istio.requests(direction)
+            )
         if (tracer := self.tracer(config, direction)) is not None:
             observers.append(tracer.finish)
         return self._guarded(observers)

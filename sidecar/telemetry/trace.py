@@ -126,7 +126,7 @@ class Tracer:
         self._path_tag_length = config.path_tag_length
         self._constant = _node_attributes(node)
         self._operations: dict[str, bytes] = {}  # encoded once
-        self._header_tags: list[tuple[str, bytes]] = []
+        self._header_tags: list[tuple[str, bytes, str]] = []
         self._custom_tags(config)
 
     # ── the request's head ────────────────────────────────────────────────────────────────────────────────────────────
@@ -289,17 +289,19 @@ class Tracer:
             _add_grpc(exchange, attributes)
         if (client_id := exchange.indexed_headers.get(b"x-client-trace-id")) is not None:
             attributes["guid:x-client-trace-id"] = _text(client_id)
-        for tag, name in self._header_tags:
+        for tag, name, default in self._header_tags:
             if (value := get(headers, name)) is not None:
                 attributes[tag] = _text(value)
+            elif default:
+                attributes[tag] = default
         return attributes
 
     def _custom_tags(self, config: Tracing) -> None:
-        for tag, kind, argument in config.custom_tags:
+        for tag, kind, argument, default in config.custom_tags:
             if kind == "request_header":
-                self._header_tags.append((tag, argument.lower().encode()))
+                self._header_tags.append((tag, argument.lower().encode(), default))
             else:
-                value = os.environ.get(argument) if kind == "environment" else argument
+                value = os.environ.get(argument, default) if kind == "environment" else argument
                 if value:
                     self._constant[tag] = value
 

@@ -167,6 +167,6 @@ def scenarios() -> Mapping[str, World]:
         ),
         "own format": bookinfo(mesh=MeshConfig(access_log_format="%START_TIME% %REQ(:PATH)%\n", sampling=1)),
     }
-    for file in sorted(EXAMPLES.glob("*/networking/*.yaml")):
-        found[f"{file.parts[-3]}/{file.name}"] = bookinfo(file.read_text())
+    for file in sorted([*EXAMPLES.glob("*/networking/*.yaml"), *EXAMPLES.glob("telemetry/*.yaml")]):
+        found[f"{file.relative_to(EXAMPLES).parts[0]}/{file.name}"] = bookinfo(file.read_text())
     return found

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import pytest
+from envoy.extensions.access_loggers.filters.cel.v3.cel_pb2 import ExpressionFilter
 from envoy.extensions.filters.network.http_connection_manager.v3.http_connection_manager_pb2 import (
     HttpConnectionManager,
 )
+from google.protobuf.json_format import MessageToDict
+from xds.type.v3.typed_struct_pb2 import TypedStruct
 
 from control_plane.translate import build
 from mesh.errors import ConfigError
@@ -56,43 +60,97 @@ def test_the_nearest_counts() -> None:
     assert seen(labels={"app": "special"}) == (10, 1)
 
 
+def cel(log: Any) -> str:
+    expression = ExpressionFilter()
+    assert log.filter.extension_filter.typed_config.Unpack(expression)
+    return str(expression.expression)
+
+
 @pytest.mark.parametrize(
-    ("expression", "expected"),
+    "expression",
     [
-        ("response.code >= 400", [("GE", 400)]),
-        ("response.code > 399", [("GE", 400)]),
-        ("response.code < 300", [("LE", 299)]),
-        ("response.code <= 299", [("LE", 299)]),
-        ("response.code == 404", [("EQ", 404)]),
-        ("response.code != 200", [("LE", 199), ("GE", 201)]),
-        (
-            "response.code >= 400 && response.code < 500 || response.code == 302",
-            [("GE", 400), ("LE", 499), ("EQ", 302)],
-        ),
+        "response.code >= 400",
+        "response.code >= 400 && response.code < 500 || response.code == 302",
+        "connection.mtls",
+        '!has(request.useragent) || !request.useragent.startsWith("Amazon-Route53")',
+        "request.url_path.contains('/admin') && request.headers['x-user'] != 'root'",
+        "request.path.matches('^/v[0-9]+/') || response.code in [502, 503]",
     ],
 )
-def test_logs_may_be_filtered(expression: str, expected: list[tuple[str, int]]) -> None:
-    (log,) = managers(sidecar("reviews"), telemetry(f"accessLogging: [{{filter: {{expression: '{expression}'}}}}]"))[
-        0
-    ].access_log
-    names = {0: "EQ", 1: "GE", 2: "LE"}
-    assert [(names[c.op], c.value.default_value) for c in _comparisons(log.filter)] == expected
+def test_logs_may_be_filtered(expression: str) -> None:
+    text = json.dumps(expression)
+    for manager in managers(sidecar("reviews"), telemetry(f"accessLogging: [{{filter: {{expression: {text}}}}}]")):
+        assert cel(manager.access_log[0]) == expression
 
 
-def _comparisons(filter: Any) -> list[Any]:
-    kind = filter.WhichOneof("filter_specifier")
-    if kind == "status_code_filter":
-        return [filter.status_code_filter.comparison]
-    return [found for each in getattr(filter, kind).filters for found in _comparisons(each)]
+def test_each_side_may_have_its_own() -> None:
+    spec = """accessLogging: [{match: {mode: CLIENT}, disabled: true},
+            {match: {mode: SERVER}, filter: {expression: "true"}}],
+        tracing: [{match: {mode: SERVER}, disableSpanReporting: true}]"""
+    asks, asked = managers(sidecar("reviews"), telemetry(spec))
+    assert not asks.access_log
+    assert cel(asked.access_log[0]) == "true"
+    assert asks.HasField("tracing") and not asked.HasField("tracing")
+
+
+def stats(manager: Any) -> list[dict[str, Any]]:
+    """What Istio's statistics filter says, which has to come before the router and to be optional."""
+    found = [each for each in manager.http_filters if each.name == "istio.stats"]
+    if not found:
+        return []
+    assert found[0].is_optional
+    config = TypedStruct()
+    assert found[0].typed_config.Unpack(config)
+    assert config.type_url == "type.googleapis.com/stats.PluginConfig"
+    rows: list[dict[str, Any]] = MessageToDict(config.value)["metrics"]
+    return rows
+
+
+def test_metrics_may_be_other_than_usual() -> None:
+    host = "{match: {metric: REQUEST_COUNT, mode: CLIENT}, tagOverrides: {host: {value: request.host}}}"
+    without = "{match: {metric: REQUEST_COUNT}, tagOverrides: {response_flags: {operation: REMOVE}}}"
+    sizes = "{match: {metric: REQUEST_SIZE, mode: SERVER}, disabled: true}"
+    asks, asked = managers(
+        sidecar("reviews"),
+        telemetry(f"metrics: [{{providers: [{{name: prometheus}}], overrides: [{host}, {without}, {sizes}]}}]"),
+    )
+    assert stats(asks) == [
+        {"name": "requests_total", "dimensions": {"host": "request.host"}, "tags_to_remove": ["response_flags"]}
+    ]
+    assert stats(asked) == [
+        {"name": "request_bytes", "drop": True},
+        {"name": "requests_total", "tags_to_remove": ["response_flags"]},
+    ]
+    assert not any(map(stats, managers(sidecar("reviews"))))
+
+
+def test_a_nearer_one_changes_metrics_further() -> None:
+    mesh = telemetry(
+        "metrics: [{overrides: [{disabled: true}, {match: {metric: REQUEST_COUNT}, disabled: false, "
+        "tagOverrides: {a: {value: \"'mesh'\"}, b: {value: \"'mesh'\"}}}]}]",
+        "mesh, namespace: istio-system",
+    )
+    own = telemetry("metrics: [{overrides: [{match: {metric: REQUEST_COUNT}, tagOverrides: {a: {value: \"'own'\"}}}]}]")
+    rows = {row["name"]: row for row in stats(managers(sidecar("reviews"), mesh, own)[0])}
+    assert rows["requests_total"] == {"name": "requests_total", "dimensions": {"a": "'own'", "b": "'mesh'"}}
+    assert {name for name, row in rows.items() if row.get("drop")} == set(rows) - {"requests_total"}
+    assert len(rows) == 6
 
 
 def test_traces() -> None:
-    tags = "customTags: {team: {literal: {value: shop}}, user: {header: {name: end-user, defaultValue: nobody}}}"
+    tags = (
+        "customTags: {team: {literal: {value: shop}}, user: {header: {name: end-user, defaultValue: nobody}}, "
+        "zone: {environment: {name: ZONE, defaultValue: z1}}}"
+    )
     spec = f"tracing: [{{providers: [{{name: whatever}}], {tags}}}]"
     for manager in managers(sidecar("reviews"), telemetry(spec)):
         found = {tag.tag: tag for tag in manager.tracing.custom_tags}
         assert found["team"].literal.value == "shop"
         assert (found["user"].request_header.name, found["user"].request_header.default_value) == ("end-user", "nobody")
+        assert (found["zone"].environment.name, found["zone"].environment.default_value) == ("ZONE", "z1")
+        assert "istio.namespace" in found
+    bare = telemetry("tracing: [{enableIstioTags: false}]")
+    assert not any(manager.tracing.custom_tags for manager in managers(sidecar("reviews"), bare))
     off = telemetry("tracing: [{disableSpanReporting: true}]")
     assert not any(manager.HasField("tracing") for manager in managers(sidecar("reviews"), off))
 
@@ -100,11 +158,25 @@ def test_traces() -> None:
 @pytest.mark.parametrize(
     ("spec", "problem"),
     [
-        ("accessLogging: [{filter: {expression: 'has(request.headers)'}}]", "only comparisons of response.code"),
+        ("accessLogging: [{filter: {expression: 'response.cod > 1'}}]", 'did you mean "response.code"?'),
+        ("accessLogging: [{filter: {expression: 'response.code'}}]", "must say true or false"),
+        ("accessLogging: [{filter: {expression: 'response.code >'}}]", "needs a value at character 16, not its end"),
+        ("accessLogging: [{filter: {expression: 'source.workload == \"a\"'}}]", "source.workload is no attribute"),
         ("accessLogging: [{providers: [{name: otel}]}]", 'must be "envoy", not "otel"'),
-        ("accessLogging: [{match: {mode: CLIENT}}]", "match: known to Istio, not implemented yet"),
-        ("metrics: [{overrides: []}]", "overrides: known to Istio, not implemented yet"),
-        ("tracing: [{}, {}]", "one is the limit"),
+        ("accessLogging: [{match: {mode: CLIENTS}}]", 'did you mean "CLIENT"?'),
+        ("accessLogging: [{match: {mode: CLIENT}}, {}]", "accessLogging[1]: CLIENT has one already"),
+        ("metrics: [{overrides: [{tagOverrides: {a: {value: v1}}}]}]", """quotes within quotes: "'v1'\""""),
+        ("metrics: [{overrides: [{tagOverrides: {a: {}}}]}]", "value: is required to set a tag"),
+        ("metrics: [{overrides: [{tagOverrides: {a: {operation: REMOVE, value: 'true'}}}]}]", "must be left out"),
+        ("metrics: [{overrides: [{tagOverrides: {a-b: {value: 'true'}}}]}]", "a-b"),
+        ("metrics: [{overrides: [{match: {customMetric: x}}]}]", "customMetric: known to Istio, not implemented yet"),
+        (
+            "metrics: [{overrides: [{match: {metric: TCP_SENT_BYTES}}]}]",
+            "TCP_SENT_BYTES is known to Istio, not implemented",
+        ),
+        ("metrics: [{reportingInterval: 5s}]", "reportingInterval: known to Istio, not implemented yet"),
+        ("metrics: [{providers: [{name: stackdriver}]}]", 'must be "prometheus"'),
+        ("tracing: [{}, {}]", "tracing[1]: CLIENT has one already"),
         ("targetRefs: []", "targetRefs: known to Istio, not implemented yet"),
     ],
 )

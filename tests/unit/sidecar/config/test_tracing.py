@@ -31,7 +31,7 @@ def test_tracing() -> None:
             "custom_tags": [
                 {"tag": "a", "literal": {"value": "b"}},
                 {"tag": "c", "environment": {"name": "HOME"}},
-                {"tag": "d", "request_header": {"name": "x-d"}},
+                {"tag": "d", "request_header": {"name": "x-d", "default_value": "y"}},
             ],
             "provider": {"name": "p", "typed_config": {"@type": OTEL, "service_name": "s", "http_service": http}},
         }
@@ -43,6 +43,6 @@ def test_tracing() -> None:
         "s",
         "c",
         "http://c/v1/traces",
-        (("a", "literal", "b"), ("c", "environment", "HOME"), ("d", "request_header", "x-d")),
+        (("a", "literal", "b", ""), ("c", "environment", "HOME", ""), ("d", "request_header", "x-d", "y")),
     )
     assert changed(tracing={}).tracing == Tracing()

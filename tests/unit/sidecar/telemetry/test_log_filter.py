@@ -23,6 +23,7 @@ from sidecar.config.log_filter_model import (
 from sidecar.config.model import HeaderMatcher
 from sidecar.http.exchange import UNCOUNTED
 from sidecar.http.response_flags import Flag
+from sidecar.telemetry.expression import Occasion
 from sidecar.telemetry.log_filter import compile_filter, request_number
 from sidecar.telemetry.propagation import TraceContext
 from tests.unit.sidecar.telemetry.exchanges import CLOCK_START, exchange
@@ -33,7 +34,7 @@ TRACE = TraceContext(b"1" * 32, b"2" * 16, b"", True)
 
 
 def wanted(config: LogFilter, log_type: str = "DownstreamEnd", **fields: Any) -> bool:
-    return compile_filter(config, log_type, random.Random(1))(exchange(**fields), NOW)
+    return compile_filter(config, Occasion(log_type), random.Random(1))(exchange(**fields), NOW)
 
 
 @pytest.mark.parametrize(

@@ -289,19 +289,23 @@ def test_names(direction: Direction, headers: Any, decorator: str, name: str) ->
 def test_custom_tags(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MESH_TEST_ZONE", "z1")
     tags = (
-        ("a", "literal", "fixed"),
-        ("b", "environment", "MESH_TEST_ZONE"),
-        ("c", "environment", "MESH_TEST_NOT_SET"),
-        ("d", "request_header", "End-User"),
-        ("e", "request_header", "x-nope"),
+        ("a", "literal", "fixed", ""),
+        ("b", "environment", "MESH_TEST_ZONE", "z0"),
+        ("c", "environment", "MESH_TEST_NOT_SET", ""),
+        ("d", "request_header", "End-User", "nobody"),
+        ("e", "request_header", "x-nope", ""),
+        ("f", "request_header", "x-nope", "nobody"),
+        ("g", "environment", "MESH_TEST_NOT_SET", "none"),
     )
     (span,) = finished(exchange(headers=[(b"end-user", b"jason")]), Tracing(custom_tags=tags))
-    assert {tag: span.attributes.get(tag) for tag in "abcde"} == {
+    assert {tag: span.attributes.get(tag) for tag in "abcdefg"} == {
         "a": "fixed",
         "b": "z1",
         "c": None,
         "d": "jason",
         "e": None,
+        "f": "nobody",
+        "g": "none",
     }
 
 
