@@ -125,7 +125,7 @@ def test_grouped_fields_of_a_manager() -> None:
                     }
                 ]
             },
-            "extension_filter: is not implemented",
+            "typed_config: cel without typed_config is not an implemented access log filter",
         ),
     ],
 )
