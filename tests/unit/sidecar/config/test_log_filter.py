@@ -68,7 +68,10 @@ def test_filters(config: Data, expected: LogFilter) -> None:
 @pytest.mark.parametrize(
     ("fields", "expected"),
     [
-        ({"filter": {"extension_filter": {"name": "a"}}}, "extension_filter: is not implemented"),
+        (
+            {"filter": {"extension_filter": {"name": "a"}}},
+            "typed_config: a without typed_config is not an implemented access log filter",
+        ),
         ({"filter": {"and_filter": {"filters": [{"traceable_filter": {}}]}}}, "filters: "),
         ({"filter": {"response_flag_filter": {"flags": ["XX"]}}}, "flags: "),
         ({"filter": {}}, "filter_specifier: "),
