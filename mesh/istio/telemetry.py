@@ -75,8 +75,13 @@ class SideSelector(Message):
 _BOTH_SIDES: Final = SideSelector()
 
 
-class AccessLogging(Message):
+class OfASide(Message):
+    """Something that may be said of one side alone."""
+
     match: SideSelector = Field(default_factory=lambda: _BOTH_SIDES)
+
+
+class AccessLogging(OfASide):
     providers: Rows[ProviderRef] = ()
     disabled: bool = False
     filter: LogFilter | None = None
@@ -109,10 +114,9 @@ class CustomTag(Message):
     header: TagHeader | None = None
 
 
-class Tracing(Message):
+class Tracing(OfASide):
     """Spans go to the mesh's one collector, by whatever name it is called here."""
 
-    match: SideSelector = Field(default_factory=lambda: _BOTH_SIDES)
     providers: Rows[ProviderRef] = ()
     random_sampling_percentage: Annotated[float, Field(ge=0, le=100)] | None = None
     disable_span_reporting: bool | None = None
@@ -191,7 +195,7 @@ class Telemetry(Message):
         return self.selector.match_labels if self.selector is not None else {}
 
     def rules(self) -> Iterator[Found]:
-        rows: tuple[Tracing | AccessLogging, ...]
+        rows: tuple[OfASide, ...]
         for field, rows in (("tracing", self.tracing), ("accessLogging", self.access_logging)):
             for side in (WorkloadMode.CLIENT, WorkloadMode.SERVER):
                 about = [index for index, row in enumerate(rows) if row.match.covers(side)]
