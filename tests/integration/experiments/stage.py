@@ -213,7 +213,7 @@ class Stage:
         found: dict[str, Any] = self.plane.experiment("default", name)
         return found
 
-    def wait_for_phase(self, name: str, *phases: str, seconds: float = 60) -> dict[str, Any]:
+    def wait_for_phase(self, name: str, *phases: str, seconds: float = 120) -> dict[str, Any]:
         def there() -> dict[str, Any] | None:
             try:
                 found = self.experiment(name)
@@ -268,7 +268,7 @@ def experiment(name: str, candidate: str, **spec: Any) -> dict[str, Any]:
             "strategy": {"canary": canary},
             "checks": [{"errorIncrease": {"max": 1}}, {"latencyRatio": {"quantile": 0.5, "max": 2}}],
             "interval": "500ms",
-            "maxDuration": "40s",
+            "maxDuration": "2m",
             **spec,
         },
     }

@@ -16,9 +16,7 @@ def test_an_equal_version_is_promoted_and_no_request_fails_for_it(stage: Stage) 
         stage.apply(experiment("reviews-v3", "v3"))
         found = stage.wait_for_phase("reviews-v3", "promoted")
         assert stage.routes() == [("v3", 0)]
-        before = {version: stage.behaviour[version].requests for version in ("v1", "v3")}
-        wait_until(lambda: stage.behaviour["v3"].requests > before["v3"] + 600, 60, "the candidate has everything")
-        assert stage.behaviour["v1"].requests - before["v1"] < 120  # two seconds until the proxies know
+        wait_until(lambda: alone(stage, "v3", 100), 60, "the candidate has everything")
     assert seen[0]["all"]["succeeded"] == seen[0]["all"]["requests"], seen[0]["all"]
     assert [check["state"] for check in found["checks"]] == ["kept", "kept"]
     assert [event["what"] for event in found["events"]] == ["began", "stage 50 %", "promoted"]
@@ -30,8 +28,8 @@ def test_a_failing_version_is_rolled_back_and_few_users_saw_it(stage: Stage) -> 
     with stage.load(RATE) as seen:
         # The first step lasts until it is decided, however busy the machine is: at 50 % every fortieth user would see it.
         steps = [{"weight": 10, "duration": "80s"}, {"weight": 50, "duration": "1s"}]
-        stage.apply(experiment("reviews-v2", "v2", maxDuration="2m", strategy={"canary": {"steps": steps}}))
-        found = stage.wait_for_phase("reviews-v2", "rolled back", seconds=100)
+        stage.apply(experiment("reviews-v2", "v2", strategy={"canary": {"steps": steps}}))
+        found = stage.wait_for_phase("reviews-v2", "rolled back")
         assert stage.routes() == [("v1", 0)]
         # About a dozen failures decide it. Among 3000 requests, 30 may be seen.
         wait_until(lambda: sum(each.requests for each in stage.behaviour.values()) > before + 3000, 120, "more load")
@@ -41,10 +39,12 @@ def test_a_failing_version_is_rolled_back_and_few_users_saw_it(stage: Stage) -> 
 
 
 def test_a_slower_version_is_rolled_back(stage: Stage) -> None:
-    stage.behaviour["v1"].milliseconds, stage.behaviour["v1"].tail = 20, 400
-    stage.behaviour["v3"].milliseconds, stage.behaviour["v3"].tail = 20, 600
+    """By half in its slowest twentieth, to both sides of a bound of Istio's histogram (2.5 s): a busy machine may add
+    0.7 s to every request before the two look alike."""
+    stage.behaviour["v1"].milliseconds, stage.behaviour["v1"].tail = 20, 1750
+    stage.behaviour["v3"].milliseconds, stage.behaviour["v3"].tail = 20, 2625
     checks = [{"errorIncrease": {"max": 1}}, {"latencyRatio": {"quantile": 0.99, "max": 1.2}}]
-    with stage.load(RATE):
+    with stage.load(RATE / 2):
         steps = [{"weight": 50, "duration": "30s"}]
         stage.apply(experiment("slow", "v3", checks=checks, strategy={"canary": {"steps": steps}}))
         found = stage.wait_for_phase("slow", "rolled back")
@@ -64,6 +64,13 @@ def test_low_traffic_is_not_enough_data_with_a_right_estimate(stage: Stage) -> N
         assert "at this rate" in found["sentence"]
         ended = stage.wait_for_phase("few", "promoted")
     assert abs(ended["candidate"]["requests"] - expected) <= 0.25 * expected
+
+
+def alone(stage: Stage, version: str, count: int) -> bool:
+    """Whether of so many requests to a version, none went to another meanwhile."""
+    before = {name: behaviour.requests for name, behaviour in stage.behaviour.items()}
+    wait_until(lambda: stage.behaviour[version].requests >= before[version] + count, 60, f"requests to {version}")
+    return all(stage.behaviour[name].requests == before[name] for name in before if name != version)
 
 
 def _with_candidate(stage: Stage, name: str, requests: int) -> dict[str, object] | None:
