@@ -2,21 +2,27 @@
 
 from __future__ import annotations
 
-import os
-
 import pytest
 
-from tests.fuzz.h2 import SEEDS, broken, main
-
-pytestmark = pytest.mark.skipif(
-    os.environ.get("MESH_TEST_NATIVE") == "1", reason="its session is a subclass, which compiled classes cannot have"
-)
+from tests.fuzz.h2 import ANSWERS, REQUESTS, broken, heard, main
+from tests.fuzz.h2_subjects import Client, Server
 
 
-@pytest.mark.parametrize("words", SEEDS)
-def test_a_seed_breaks_no_rule(words: str) -> None:
-    text = SEEDS[words]
-    assert broken(text, range(min(len(text), 200))) == ""
+@pytest.mark.parametrize("words", REQUESTS)
+def test_a_request_breaks_no_rule(words: str) -> None:
+    assert broken(Server(), REQUESTS[words], range(min(len(REQUESTS[words]), 200))) == ""
+
+
+@pytest.mark.parametrize("words", ANSWERS)
+def test_an_answer_breaks_no_rule(words: str) -> None:
+    assert broken(Client(), ANSWERS[words], range(min(len(ANSWERS[words]), 200))) == ""
+
+
+def test_what_is_compared_is_there() -> None:
+    answers = heard(Client(), ANSWERS["three answers"], ())
+    assert all("answermore" in noted and "complete" in noted for noted in answers.noted)
+    requests = heard(Server(), REQUESTS["4.2 HEADERS larger than the frame size"], ())
+    assert requests.why == b"http2.too_large_frame"
 
 
 def test_a_short_run(capsys: pytest.CaptureFixture[str]) -> None:
