@@ -170,11 +170,11 @@ class _Finder(MetaPathFinder):
         return importlib.util.spec_from_file_location(fullname, file, loader=loader)
 
 
-def digest() -> str:
-    """Of all sources: the compiler reads types and constants from those, too, that it does not compile."""
+def digest(root: Path = ROOT) -> str:
+    """Of all sources below a folder: the compiler reads types and constants from those, too, that it does not compile."""
     total = hashlib.sha256()
     for package in PACKAGES:
-        for path in sorted((ROOT / package).rglob("*.py")):
-            if BUNDLED not in path.parts:
-                total.update(path.relative_to(ROOT).as_posix().encode() + b"\0" + path.read_bytes())
+        for path in sorted((root / package).rglob("*.py")):
+            if BUNDLED not in path.relative_to(root).parts:
+                total.update(path.relative_to(root).as_posix().encode() + b"\0" + path.read_bytes())
     return total.hexdigest()

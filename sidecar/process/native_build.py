@@ -116,6 +116,7 @@ def compile_into(place: Path) -> None:
         work = Path(name)
         for package in PACKAGES:
             shutil.copytree(ROOT / package, work / package, ignore=shutil.ignore_patterns("__pycache__"))
+        origin = digest(work)  # an edit while this takes its time is not in it
         files = [module.replace(".", "/") + ".py" for module in MODULES]
         for file in files:
             source = (work / file).read_text(encoding="utf-8")
@@ -135,7 +136,7 @@ def compile_into(place: Path) -> None:
             text=True,
             env={**os.environ, SWITCH: "off", "CFLAGS": f"{os.environ.get('CFLAGS', '')} -fvisibility=hidden"},
         )
-        _install(work / "out", place, digest())
+        _install(work / "out", place, origin)
 
 
 def _install(built: Path, place: Path, origin: str) -> None:

@@ -75,3 +75,14 @@ for module in modules:
 """
     done = subprocess.run([sys.executable, "-c", look], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
+
+
+def test_a_copy_of_the_sources_has_their_digest_until_it_is_edited(tmp_path: Path) -> None:
+    for package in native.PACKAGES:
+        for source in (native.ROOT / package).rglob("*.py"):
+            copy = tmp_path / source.relative_to(native.ROOT)
+            copy.parent.mkdir(parents=True, exist_ok=True)
+            copy.write_bytes(source.read_bytes())
+    assert native.digest(tmp_path) == native.digest()
+    (tmp_path / "sidecar" / "__init__.py").write_text("")
+    assert native.digest(tmp_path) != native.digest()
