@@ -1,11 +1,15 @@
-"""Both ends of an HTTP/2 connection without sockets: a session of ours that notes what it is told, for `h2` to talk to."""
+"""Both ends of an HTTP/2 connection without sockets: a session of ours that notes what it is told, for `h2` to talk to, and
+frames by hand."""
 
 from __future__ import annotations
 
 from typing import Any
 
+import hpack
+
+from sidecar.codec import h2_frames as frames
 from sidecar.codec import h2_heads
-from sidecar.codec.h2_frames import PROTOCOL_ERROR, STREAM_CLOSED, ProtocolViolation
+from sidecar.codec.h2_frames import PROTOCOL_ERROR, STREAM_CLOSED, ProtocolViolation, frame
 from sidecar.codec.h2_session import Session
 from sidecar.codec.h2_stream import H2Stream
 from sidecar.codec.hpack_decoder import Field
@@ -13,6 +17,9 @@ from sidecar.config.http2_model import Http2
 from sidecar.http.headers import Headers
 
 MAX_HEAD = 60 * 1024
+GET = [(b":method", b"GET"), (b":scheme", b"http"), (b":authority", b"a"), (b":path", b"/")]
+POST = [(b":method", b"POST"), *GET[1:]]
+SMALL = Http2(initial_stream_window_size=65535, initial_connection_window_size=65535)
 
 
 class NotingStream(H2Stream):
@@ -120,3 +127,30 @@ class NotingSession(Session):
 
     def on_violation(self, violation: ProtocolViolation) -> None:
         self.violation = violation
+
+
+def server(options: Http2 | None = None) -> NotingSession:
+    """With a client that has said its SETTINGS, and was answered."""
+    session = NotingSession(options, server=True)
+    session.begin()
+    session.receive(frame(frames.SETTINGS, 0, 0))
+    session.take()
+    return session
+
+
+def block(fields: Headers) -> bytes:
+    return hpack.Encoder().encode(fields, huffman=False)
+
+
+def headers(number: int, fields: Headers = GET, flags: int = frames.END_HEADERS | frames.END_STREAM) -> bytes:
+    return frame(frames.HEADERS, flags, number, block(fields))
+
+
+def parsed(data: bytes) -> list[tuple[int, int, int, bytes]]:
+    """Kind, flags, stream and payload of each frame."""
+    found = []
+    while data:
+        length = int.from_bytes(data[:3])
+        found.append((data[3], data[4], int.from_bytes(data[5:9]), data[9 : 9 + length]))
+        data = data[9 + length :]
+    return found

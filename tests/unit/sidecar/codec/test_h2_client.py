@@ -16,9 +16,9 @@ from sidecar.http.head import RequestHead, ResponseHead
 from sidecar.http.headers import Headers
 from sidecar.http.streams import ResetReason
 from sidecar.process.timers import Deadlines
+from tests.harness.h2_ends import parsed
 from tests.harness.stage import ManualLoop, Wire
 from tests.unit.sidecar.codec.test_h1_client import Pool, Stream
-from tests.unit.sidecar.codec.test_h2_session import parsed
 
 BOTH = frames.END_HEADERS | frames.END_STREAM
 

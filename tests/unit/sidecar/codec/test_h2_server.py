@@ -9,8 +9,8 @@ from sidecar.codec.h2_frames import PREFACE, frame
 from sidecar.codec.h2_server import ServerConnection
 from sidecar.config.http2_model import Http2, Keepalive
 from sidecar.config.model import DirectResponse, PathMatch, Route, RouteMatch
+from tests.harness.h2_ends import headers, parsed
 from tests.harness.stage import ManualLoop, Stage, Wire, hcm
-from tests.unit.sidecar.codec.test_h2_session import headers, parsed
 
 LARGE = Route(RouteMatch(PathMatch.PREFIX, "/"), DirectResponse(200, b"l" * 1000))
 NO_WINDOW = frame(frames.SETTINGS, 0, 0, b"\0\4\0\0\0\0")
