@@ -23,6 +23,7 @@ from mesh.version import VERSION
 
 if TYPE_CHECKING:
     from control_plane.console.server import HttpServer
+    from mesh.node import Node
 
 log = logging.getLogger(__name__)
 
@@ -104,7 +105,7 @@ class ControlPlane:
         self._registry.listen(self._store.workloads_changed)
         self._metrics.watch_problems(self._store.problems)
         self._metrics.watch_workloads(self._registry.workloads, clock)
-        self._xds = AdsServer(self._hub, str(settings.xds), settings.local_addresses)
+        self._xds = AdsServer(self._hub, str(settings.xds), settings.local_addresses, self._member)
 
         self._experiments = Experiments(self._store, self._registry.workloads, clock)
 
@@ -155,6 +156,11 @@ class ControlPlane:
                 await self._open.aclose()
         except TimeoutError:
             log.error("not everything has ended within %g s", STOP_SECONDS)
+
+    def _member(self, node: Node) -> Node:
+        from control_plane.registry.groups import as_member
+
+        return as_member(node, self._store.world.resources.get("WorkloadGroup", ()))
 
     def places(self) -> str:
         """Where everything is served, with the ports that were found for port 0."""

@@ -52,7 +52,8 @@ class Node:
     `app_address` is where the local app listens (127.0.0.1 unless told otherwise); `generator` is "grpc" for proxyless
     clients, else empty. `outbound_port` and `inbound_port` differ from Istio's where workloads share one address;
     `metrics_port` is 0 where none is served; `probe` is how the proxy finds out whether its app is
-    well, and None for one that does not ask; `app_metrics` is where that has metrics, `:PORT/PATH`, empty for nowhere."""
+    well, and None for one that does not ask; `app_metrics` is where that has metrics, `:PORT/PATH`, empty for nowhere;
+    `group` is the WorkloadGroup that it is a member of, `weight` what that says of its share (0: as others)."""
 
     kind: str
     address: str
@@ -73,6 +74,8 @@ class Node:
     metrics_port: int = 0
     probe: Probe | None = None
     app_metrics: str = ""
+    group: str = ""
+    weight: int = 0
 
     def inbound(self, index: int) -> int:
         """Where the proxy accepts traffic for its workload's index-th service port when nothing redirects."""
@@ -122,6 +125,8 @@ class Node:
             metadata["INBOUND_PORT"] = self.inbound_port
         if self.probe is not None:
             metadata["PROXY_CONFIG"] = {"readinessProbe": probes.encode(self.probe)}
+        if self.group:
+            metadata["AUTO_REGISTER_GROUP"] = self.group
         if self.app_metrics:
             port, slash, path = self.app_metrics.removeprefix(":").partition("/")
             metadata["ANNOTATIONS"] = {**_SCRAPED, "prometheus.io/port": port, "prometheus.io/path": slash + path}
@@ -168,6 +173,7 @@ class Node:
             metrics_port=int(metadata.get("ENVOY_PROMETHEUS_PORT", 0)),
             probe=_probe(metadata.get("PROXY_CONFIG")),
             app_metrics=_app_metrics(metadata.get("ANNOTATIONS")),
+            group=str(metadata.get("AUTO_REGISTER_GROUP", "")),
         )
 
 

@@ -209,6 +209,10 @@ def _everybody(resource: Resource, world: World) -> Callable[[Node], bool]:
     return lambda _node: holds
 
 
+def _workload_group(resource: Resource, _world: World) -> Callable[[Node], bool]:
+    return lambda node: (node.namespace, node.group) == (resource.key.namespace, resource.key.name)
+
+
 _BY_NODE: Final[Mapping[str, Callable[[Resource, World], Callable[[Node], bool]]]] = {
     "Gateway": _gateway,
     "MeshConfig": _everybody,
@@ -216,6 +220,7 @@ _BY_NODE: Final[Mapping[str, Callable[[Resource, World], Callable[[Node], bool]]
     "Telemetry": _telemetry,
     "EnvoyFilter": _envoy_filter,
     "RateLimit": _rate_limit,
+    "WorkloadGroup": _workload_group,
 }
 
 

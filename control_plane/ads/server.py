@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import functools
 import logging
+from collections.abc import Callable
 from typing import Any, Final
 
 import grpc
@@ -15,6 +16,8 @@ from control_plane.ads.hub import PushHub
 from control_plane.ads.push import Variant
 from control_plane.ads.stream import ProxyStream
 from control_plane.ads.wire import METHODS, SERVICE, read_node, read_request, request_reader
+from control_plane.registry.groups import GroupError
+from mesh.node import Node
 from mesh.tasks import TaskOwner
 
 log = logging.getLogger(__name__)
@@ -42,10 +45,18 @@ OPTIONS: Final = (
 class AdsServer:
     """Serves `hub` on `address` (HOST:PORT; port 0 takes a free one, `port` tells which)."""
 
-    def __init__(self, hub: PushHub, address: str, local_addresses: LocalAddresses = LocalAddresses.SAME_HOST) -> None:
+    def __init__(
+        self,
+        hub: PushHub,
+        address: str,
+        local_addresses: LocalAddresses = LocalAddresses.SAME_HOST,
+        join: Callable[[Node], Node] = lambda node: node,
+    ) -> None:
+        """`join` makes a node what it is in the mesh: a member of its group. It raises GroupError."""
         self._hub = hub
         self._address = address
         self._local_addresses = local_addresses
+        self._join = join
         self._server: Any = None
         self._readers = TaskOwner("ads read")
         self.port = 0
@@ -76,9 +87,13 @@ class AdsServer:
         try:
             node = read_node(message)
             check_address(node, context.peer(), self._local_addresses)
+            node = self._join(node)
         except NodeError as error:
             log.warning("refused a stream from %s: %s", context.peer(), error)
             await context.abort(grpc.StatusCode.INVALID_ARGUMENT, str(error))
+        except GroupError as error:
+            log.warning("refused a stream from %s: %s", context.peer(), error)
+            await context.abort(grpc.StatusCode.FAILED_PRECONDITION, str(error))
         stream = self._hub.join(node, variant, functools.partial(_write, context))
         tasks = TaskOwner(f"ads {node.id}")
         writer = tasks.start(stream.run(), "write")

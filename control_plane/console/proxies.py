@@ -71,6 +71,7 @@ def _workload(workload: Workload, now: float) -> dict[str, Any]:
         "namespace": node.namespace,
         "address": node.address,
         "labels": dict(node.labels),
+        "group": node.group,
         "healthy": workload.healthy,
         "connected": workload.connected,
         "state": heartbeat(workload).value,

@@ -36,18 +36,24 @@ def protocol_of(port: DeclaredPort) -> str:
     """Istio's protocol selection: `appProtocol`, else the name up to its first dash, else to be detected."""
     if port.app_protocol:
         return _PROTOCOLS.get(port.app_protocol.lower(), DETECT)
-    name = port.name.lower()
+    return named_protocol(port.name, port.port)
+
+
+def named_protocol(name: str, number: int) -> str:
+    """What the name of a port says of what is spoken there."""
+    name = name.lower()
     word = "grpc-web" if name == "grpc-web" or name.startswith("grpc-web-") else name.partition("-")[0]
-    return _PROTOCOLS.get(word) or ("TCP" if port.port in _SERVER_FIRST else DETECT)
+    return _PROTOCOLS.get(word) or ("TCP" if number in _SERVER_FIRST else DETECT)
 
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
     """A port of a service as its workloads have to be asked for it: `target` is the number or the name of their port,
-    None for the port that they registered under `number`."""
+    None for the port that they registered under `number`; `name` is the service's own for it."""
 
     number: int
     target: int | str | None = None
+    name: str = ""
 
 
 def service_ports(spec: ServiceSpec) -> tuple[tuple[ServicePort, ...], tuple[Wanted, ...]]:
@@ -92,4 +98,5 @@ class _OwnPorts:
         if wanted.target is None:
             return self._by_number.get(wanted.number)
         both = self._by_both.get((wanted.target, wanted.number))
-        return both or self._by_target.get(wanted.target) or self._by_number.get(wanted.number)
+        found = both or self._by_target.get(wanted.target) or self._by_number.get(wanted.number)
+        return found or (self._by_target.get(wanted.name) if wanted.name else None)

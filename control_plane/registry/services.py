@@ -189,7 +189,7 @@ def _service_entry(resource: Resource, host: str, members: Members) -> _Declared
         selector=spec.workload_selector.labels if spec.workload_selector else {},
         export_to=spec.export_to,
     )
-    wanted = tuple(Wanted(port.number, port.app_port) for port in service.ports)
+    wanted = tuple(Wanted(port.number, port.app_port, port.name) for port in service.ports)
     if selects:
         found = members.selected(service, wanted)
     else:
@@ -214,6 +214,7 @@ def _registered(workloads: Iterable[Workload], wanted: Sequence[Wanted]) -> list
             namespace=node.namespace,
             workload=node.workload or node.name,
             locality=node.locality,
+            weight=node.weight or 1,
             healthy=workload.healthy,
             meshed=node.generator != GENERATOR_GRPC,
             node_id=node.id,

@@ -65,6 +65,22 @@ AppMetrics = Annotated[
     ),
 ]
 
+GroupOf = Annotated[
+    str,
+    typer.Option("--group", metavar="NAME", help="The WorkloadGroup that it is a member of: labels, ports, probe."),
+]
+ServerOf = Annotated[
+    str,
+    typer.Option(
+        "--server",
+        "-s",
+        envvar="MESH_SERVER",
+        metavar="URL",
+        help="The control plane's HTTP API.",
+        show_default="beside its xDS",
+    ),
+]
+
 
 def _workload(
     service: Service = "",
@@ -80,6 +96,8 @@ def _workload(
     locality: LocalityOf = "",
     interception: InterceptionOf = Interception.NONE,
     app_metrics: AppMetrics = "",
+    group: GroupOf = "",
+    server: ServerOf = "",
     probe_http: ProbeHttp = None,
     probe_tcp: ProbeTcp = None,
     probe_grpc: ProbeGrpc = None,
@@ -96,7 +114,7 @@ def _workload(
     )  # fmt: skip
     return Workload(
         service, version, tuple(port or ()), address, app_address, tuple(label or ()), namespace, protocol, xds, name,
-        locality, interception, probe=probing, app_metrics=app_metrics,
+        locality, interception, probe=probing, app_metrics=app_metrics, group=group, server=server,
     )  # fmt: skip
 
 

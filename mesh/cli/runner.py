@@ -11,9 +11,10 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from mesh.bootstrap import admin_address, bootstrap, render
-from mesh.cli.errors import CliError, alone
+from mesh.cli.errors import USAGE, CliError, alone
 from mesh.cli.process import Process
 from mesh.cli.sidecar import Sidecar, Start, ask, environment, proxy_program, write_bootstrap
+from mesh.cli.start_settings import StartSettings, looked_up
 from mesh.cli.workload import Described, Workload, describe
 from mesh.node import INTERCEPT_NONE
 
@@ -30,20 +31,33 @@ def run_workload(workload: Workload, command: Sequence[str], ready_timeout: floa
     """Runs `command` beside a sidecar until it ends; its exit code."""
     program = proxy_program(proxy)
     described = describe(workload)
+    node = described.node
+    if proxy and node.probe is not None:
+        described.reservation.release()
+        raise CliError(
+            "the group has a probe, which needs our sidecar: another --proxy does not ask its app", code=USAGE
+        )
+    settings, problem = looked_up(workload.plane, bool(workload.server), node.namespace, node.labels)
+    if problem:
+        _report(problem)
     try:
         with tempfile.TemporaryDirectory(prefix="mesh-run-") as folder:
-            start = _start(described, program, Path(folder), proxy_log)
+            start = _start(described, (*program, *settings.flags(ours=not proxy)), Path(folder), proxy_log, settings)
             return asyncio.run(_Runner(described, start, command).run(ready_timeout))
     finally:
         described.reservation.release()
 
 
-def _start(described: Described, program: tuple[str, ...], folder: Path, proxy_log: str) -> Start:
+def _start(
+    described: Described, program: tuple[str, ...], folder: Path, proxy_log: str, settings: StartSettings
+) -> Start:
     node, ports = described.node, described.reservation.ports
     text = render(bootstrap(node, *described.xds, ports))
     log = None if proxy_log == "-" else Path(proxy_log) if proxy_log else folder / "sidecar.log"
     admin = (admin_address(node.address), ports.admin)
-    return Start(node.name, program, write_bootstrap(folder, node.name, text), admin, described.xds, log)
+    return Start(
+        node.name, program, write_bootstrap(folder, node.name, text), admin, described.xds, log, settings.environment
+    )
 
 
 class _Runner:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import http.client
+import os
 import shutil
 import socket
 import sys
@@ -38,9 +39,10 @@ class Start:
     admin: tuple[str, int]
     xds: tuple[str, int]
     log: Path | None
+    environment: Mapping[str, str] | None = None
 
     def process(self) -> Process:
-        return Process([*self.program, "-c", str(self.bootstrap)], self.log)
+        return Process([*self.program, "-c", str(self.bootstrap)], self.log, {**os.environ, **(self.environment or {})})
 
 
 def proxy_program(path: str = "", state_dir: Path | None = None) -> tuple[str, ...]:

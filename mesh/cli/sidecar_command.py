@@ -36,6 +36,7 @@ def sidecar(
       mesh sidecar --gateway
     """
     from mesh.bootstrap import bootstrap, render
+    from mesh.cli.start_settings import looked_up
 
     described = describe(replace(workload, gateway=gateway))
     described.reservation.release()
@@ -46,10 +47,23 @@ def sidecar(
 
         run_script(setup_script(Capture()))
         become(PROXY_UID)
+    node = described.node
+    settings, problem = looked_up(workload.plane, bool(workload.server), node.namespace, node.labels)
+    if problem:
+        print(f"mesh sidecar: {problem}", file=sys.stderr)
+    os.environ.update(settings.environment)
     path = folder / "bootstrap.yaml"
     path.write_text(text, encoding="utf-8")
     os.chdir(folder)
     from sidecar.app import main
 
-    sys.argv[1:] = ["-c", str(path), "--state-dir", str(folder), "--file-flush-interval-msec", LOG_FLUSH]
+    sys.argv[1:] = [
+        "-c",
+        str(path),
+        "--state-dir",
+        str(folder),
+        "--file-flush-interval-msec",
+        LOG_FLUSH,
+        *settings.flags(),
+    ]
     main()

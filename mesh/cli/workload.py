@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 
 from mesh.cli.addresses import Reservation, choose, parse_host_port
 from mesh.cli.errors import USAGE, CliError
-from mesh.naming import XDS_PORT
+from mesh.cli.start_settings import Resources
+from mesh.naming import CONSOLE_PORT, XDS_PORT
 from mesh.node import INTERCEPT_NONE, INTERCEPT_REDIRECT, ROUTER, SIDECAR, Locality, Node, ServicePort
 from mesh.probe import KINDS, Probe, ProbeError
 
 DEFAULT_XDS = f"127.0.0.1:{XDS_PORT}"
 GATEWAY_NAME = "istio-ingressgateway"
 GATEWAY_LABELS = {"app": GATEWAY_NAME, "istio": "ingressgateway"}
+
+
+_DASHES = str.maketrans(".:", "--")
 
 
 class Protocol(StrEnum):
@@ -63,6 +67,14 @@ class Workload:
     gateway: bool = False
     probe: Probing = Probing()
     app_metrics: str = ""
+    group: str = ""
+    server: str = ""
+
+    @property
+    def plane(self) -> str:
+        """The control plane's HTTP API: where we are told, or beside its xDS."""
+        host = parse_host_port(self.xds, XDS_PORT, "--xds")[0]
+        return self.server or f"http://{f'[{host}]' if ':' in host else host}:{CONSOLE_PORT}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,17 +88,32 @@ def describe(workload: Workload) -> Described:
     """The node of a workload, with its address settled; CliError for options that do not fit together."""
     if workload.gateway and (workload.service or workload.ports):
         raise CliError("--gateway has no --service and no --port: its ports are those of Gateway resources", code=USAGE)
-    if not workload.gateway and not (workload.service or workload.name):
+    if not workload.gateway and not (workload.service or workload.name or workload.group):
         raise CliError(
-            "which workload is it?", "--service NAME, or --name NAME for one that serves nothing", code=USAGE
+            "which workload is it?",
+            "--service NAME, --group NAME, or --name NAME for one that serves nothing",
+            code=USAGE,
         )
-    if workload.ports and not workload.service:
+    if workload.ports and not (workload.service or workload.group):
         raise CliError("--port is a service's: --service NAME is missing", code=USAGE)
     xds = parse_host_port(workload.xds, XDS_PORT, "--xds")
     ports = tuple(parse_port(text, workload.protocol) for text in workload.ports)
     labels = parse_labels(workload.labels)
     reservation = choose(workload.address, xds[0])
-    return Described(_node(workload, reservation.address, ports, labels), xds, reservation)
+    node = _node(workload, reservation.address, ports, labels)
+    return Described(_member(node, workload) if workload.group else node, xds, reservation)
+
+
+def _member(node: Node, workload: Workload) -> Node:
+    """The node with what its group says where the options say nothing."""
+    template = Resources(workload.plane).group(workload.namespace, workload.group)
+    return replace(
+        node,
+        labels={**template.labels, **node.labels},
+        locality=node.locality if node.locality != Locality() else template.locality,
+        probe=node.probe or template.probe,
+        group=workload.group,
+    )
 
 
 def _node(workload: Workload, address: str, ports: tuple[ServicePort, ...], labels: dict[str, str]) -> Node:
@@ -98,17 +125,18 @@ def _node(workload: Workload, address: str, ports: tuple[ServicePort, ...], labe
     name = workload.name or (
         GATEWAY_NAME if workload.gateway else "-".join(filter(None, (workload.service, workload.version)))
     )
+    entry = workload.name or (f"{workload.group}-{address.translate(_DASHES)}" if workload.group else name)
     redirect = workload.interception is Interception.REDIRECT
     probe = parse_probe(workload.probe, ports[0].app_port if ports else 0)
     return Node(
         kind=ROUTER if workload.gateway else SIDECAR,
         address=address,
-        name=name,
+        name=entry,
         namespace=workload.namespace,
         service=workload.service,
         labels=own | labels,
         ports=ports,
-        workload=name,
+        workload=workload.group or name,
         locality=parse_locality(workload.locality),
         interception=INTERCEPT_REDIRECT if redirect else INTERCEPT_NONE,
         app_address=workload.app_address,

@@ -27,7 +27,7 @@ def workloads(namespace: Namespace = "", output: Output = Format.TABLE, server: 
         return
     rows = [
         [
-            w["service"] or "-",
+            w["service"] or (f"group/{w['group']}" if w.get("group") else "-"),
             w["namespace"],
             w["labels"].get("version", "-"),
             w["address"],

@@ -21,6 +21,7 @@ OUR_VERSIONS: Final = ("v1alpha1",)
 
 
 READ: Final = "read, not run"
+AT_START: Final = "takes effect when a proxy starts"
 _SLICES: Final = "mesh.kubernetes.endpoint_slice"
 _OBJECTS: Final = "mesh.kubernetes.objects"
 WRITTEN: Final = "Written by the control plane: how far an experiment has come."
@@ -80,6 +81,8 @@ KINDS: Final[Mapping[str, Kind]] = {
         Kind("Gateway", "mesh.istio.gateway:Gateway", ("gw",)),
         Kind("ServiceEntry", "mesh.istio.service_entry:ServiceEntry", ("se",)),
         Kind("WorkloadEntry", "mesh.istio.workload_entry:WorkloadEntry", ("we",)),
+        Kind("WorkloadGroup", "mesh.istio.workload_group:WorkloadGroup", ("wg",)),
+        Kind("ProxyConfig", "mesh.istio.proxy_config:ProxyConfig", ("pc",), note=AT_START),
         Kind("Sidecar", "mesh.istio.sidecar:Sidecar", ()),
         Kind("EnvoyFilter", "mesh.istio.envoy_filter:EnvoyFilter", ("ef",)),
         Kind("Telemetry", "mesh.istio.telemetry:Telemetry", (), "telemetry.istio.io", ("v1", "v1alpha1")),

@@ -14,6 +14,7 @@ from pydantic import Field
 
 from mesh.istio.destination_rule import TcpKeepalive
 from mesh.istio.model import Found, Message
+from mesh.istio.proxy_config import Environment, Workers
 from mesh.istio.scalars import Duration, Word
 from mesh.istio.sidecar import OutboundTrafficPolicy
 from mesh.istio.virtual_service_actions import HTTPRetry
@@ -36,9 +37,14 @@ class ProxyTracing(Message):
 
 
 class MeshProxyConfig(Message):
-    """`defaultConfig`. An app that `mesh run` starts is always held until its proxy has its configuration."""
+    """`defaultConfig`. All but the sampling takes effect when a proxy starts. An app that
+    `mesh run` starts is always held until its proxy has its configuration."""
 
     tracing: ProxyTracing | None = None
+    concurrency: Workers | None = None
+    proxy_metadata: Environment = Field(default_factory=dict)
+    drain_duration: Duration | None = None
+    termination_drain_duration: Duration | None = None
     hold_application_until_proxy_starts: bool | None = None
 
     def rules(self) -> Iterator[Found]:

@@ -75,12 +75,10 @@ REFUSED: Final[Mapping[str, tuple[str, ...]]] = {
     "MeshProxyConfig": (
         "binaryPath",
         "caCertificatesPem",
-        "concurrency",
         "configPath",
         "controlPlaneAuthPolicy",
         "customConfigFile",
         "discoveryAddress",
-        "drainDuration",
         "envoyAccessLogService",
         "envoyMetricsService",
         "extraStatTags",
@@ -95,7 +93,6 @@ REFUSED: Final[Mapping[str, tuple[str, ...]]] = {
         "proxyAdminPort",
         "proxyBootstrapTemplatePath",
         "proxyHeaders",
-        "proxyMetadata",
         "proxyStatsMatcher",
         "readinessProbe",
         "runtimeValues",
@@ -103,7 +100,6 @@ REFUSED: Final[Mapping[str, tuple[str, ...]]] = {
         "statNameLength",
         "statsdUdpAddress",
         "statusPort",
-        "terminationDrainDuration",
         "zipkinAddress",
     ),
     "ProxyTracing": (
@@ -167,6 +163,10 @@ REFUSED: Final[Mapping[str, tuple[str, ...]]] = {
     "Port": ("targetPort",),
     "ServiceEntry": ("resolution=DYNAMIC_DNS",),
     "WorkloadEntry": ("network",),
+    "GroupTemplate": ("address", "network"),
+    "HTTPHealthCheckConfig": ("host", "scheme", "httpHeaders"),
+    "TCPHealthCheckConfig": ("host",),
+    "ProxyConfig": ("image",),
     "ServiceSpec": (
         "externalIPs",
         "healthCheckNodePort",
@@ -184,7 +184,6 @@ REFUSED: Final[Mapping[str, tuple[str, ...]]] = {
 REFUSED_KINDS: Final[Mapping[str, tuple[str, ...]]] = {
     "": ("Endpoints",),
     "networking.k8s.io": ("Ingress", "IngressClass"),
-    "networking.istio.io": ("ProxyConfig", "WorkloadGroup"),
     "security.istio.io": ("AuthorizationPolicy", "PeerAuthentication", "RequestAuthentication"),
     "extensions.istio.io": ("WasmPlugin",),
     "gateway.networking.k8s.io": (
@@ -221,6 +220,8 @@ NO_EFFECT: Final[Mapping[str, Mapping[str, str]]] = {
     "ServiceEntry": {"subjectAltNames": "an identity matters with TLS that a proxy speaks only"},
     "Server": {"name": "it names the routes of an HTTPS server"},
     "MeshProxyConfig": {"holdApplicationUntilProxyStarts": "an app that `mesh run` starts always waits for its proxy"},
+    "GroupTemplate": {"serviceAccount": "an identity matters with mutual TLS only"},
+    "GroupMetadata": {"annotations": "nothing here reads them"},
     "WorkloadEntry": {"serviceAccount": "an identity matters with mutual TLS only"},
     "ServiceSpec": {
         "allocateLoadBalancerNodePorts": "nodes are opened by Kubernetes",

@@ -27,6 +27,9 @@ def _locality(value: str) -> str:
     return value
 
 
+Locality = Annotated[str, AfterValidator(_locality)]
+
+
 class WorkloadEntry(Message):
     """`ports` maps the name of a service's port to the number that the workload listens on; weight 0 means 1.
     `service_account` says who the workload is: it matters with mutual TLS only."""
@@ -34,7 +37,7 @@ class WorkloadEntry(Message):
     address: Annotated[str, AfterValidator(_address)]
     ports: dict[str, PortNumber] = Field(default_factory=dict)
     labels: Labels = Field(default_factory=dict)
-    locality: Annotated[str, AfterValidator(_locality)] = ""
+    locality: Locality = ""
     weight: Count = 0
     service_account: str = ""
 

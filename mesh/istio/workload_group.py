@@ -1,0 +1,94 @@
+"""WorkloadGroup: what workloads of one kind have in common. A proxy that names its group registers as a member of it: a
+WorkloadEntry that comes with its stream and goes with it.
+
+https://istio.io/latest/docs/reference/config/networking/workload-group/
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Annotated, Any
+
+from pydantic import Field
+
+from mesh.istio.model import Found, Message, shown
+from mesh.istio.scalars import Count, Integer, Labels, PortNumber, Rows, is_dns_label
+from mesh.istio.workload_entry import Locality
+
+Seconds = Annotated[Integer, Field(ge=0, le=3600)]
+Threshold = Annotated[Integer, Field(ge=0, le=1000)]
+
+
+class GroupMetadata(Message):
+    """Of the entries that are made of the group."""
+
+    labels: Labels = Field(default_factory=dict)
+    annotations: dict[str, str] = Field(default_factory=dict)
+
+
+class GroupTemplate(Message):
+    """A WorkloadEntry without an address: that is the proxy's own."""
+
+    ports: dict[str, PortNumber] = Field(default_factory=dict)
+    labels: Labels = Field(default_factory=dict)
+    locality: Locality = ""
+    weight: Count = 0
+    service_account: str = ""
+
+    def rules(self) -> Iterator[Found]:
+        for name in self.ports:
+            if not is_dns_label(name):
+                yield Found(("ports", name), f"{shown(name)} is not the name of a port (letters, digits and -)")
+
+
+class HTTPHealthCheckConfig(Message):
+    port: PortNumber
+    path: Annotated[str, Field(pattern=r"^[!-~]*$")] = "/"
+
+
+class TCPHealthCheckConfig(Message):
+    port: PortNumber
+
+
+class ExecHealthCheckConfig(Message):
+    command: Annotated[Rows[str], Field(min_length=1)]
+
+
+class GrpcHealthCheckConfig(Message):
+    port: PortNumber
+    service: str = ""
+
+
+class ReadinessProbe(Message):
+    """What the sidecar asks the app; 0 stands for the default, as in Istio."""
+
+    exactly_one = (("httpGet", "tcpSocket", "exec", "grpc"),)
+
+    initial_delay_seconds: Seconds = 0
+    timeout_seconds: Seconds = 0
+    period_seconds: Seconds = 0
+    success_threshold: Threshold = 0
+    failure_threshold: Threshold = 0
+    http_get: HTTPHealthCheckConfig | None = None
+    tcp_socket: TCPHealthCheckConfig | None = None
+    exec: ExecHealthCheckConfig | None = None
+    grpc: GrpcHealthCheckConfig | None = None
+
+
+class WorkloadGroup(Message):
+    """For the workloads of its namespace that name it when they connect."""
+
+    metadata: GroupMetadata = Field(default_factory=lambda: GroupMetadata())
+    template: GroupTemplate
+    probe: ReadinessProbe | None = None
+
+    @property
+    def labels(self) -> Mapping[str, str]:
+        """Of every member; those of the metadata come before those of the template."""
+        return {**self.template.labels, **self.metadata.labels}
+
+
+def summary(spec: Mapping[str, Any]) -> str:
+    """The labels of its members."""
+    labels = {**spec.get("template", {}).get("labels", {}), **spec.get("metadata", {}).get("labels", {})}
+    return ", ".join(f"{name}={value}" for name, value in labels.items())
