@@ -13,6 +13,7 @@ from enum import StrEnum
 from typing import Any, Final
 
 from mesh.errors import MeshError
+from mesh.experiments.matches import MatchError, both
 
 ANNOTATION: Final = "mesh.asyncmesh.io/experiment"
 API_VERSION: Final = "networking.istio.io/v1"
@@ -23,14 +24,14 @@ Document = Mapping[str, Any]
 
 
 class RouteError(MeshError):
-    """A VirtualService that cannot be split: which, and why."""
+    """A VirtualService that cannot be changed as asked: which, and why."""
 
 
 @dataclass(frozen=True, slots=True)
 class Split:
-    """`weight` percent to the candidate. With `match` only of requests that match any of it. With `cookie` whoever has
-    been given a version keeps it; `before` is the weight of the step before, from which only so many move on as are
-    needed."""
+    """`weight` percent to the candidate. With `match` only of requests that match any of it, and the route. With `cookie`
+    whoever has been given a version keeps it; `before` is the weight of the step before, from which only so many move on
+    as are needed."""
 
     host: str
     baseline: str
@@ -54,7 +55,8 @@ class Armed(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Injection:
-    """A fault for the requests to a host, as Istio's `fault` has it; with `match` only for those that match any of it."""
+    """A fault for the requests to a host, as Istio's `fault` has it; with `match` only for those that match any of it (and
+    the route that they take)."""
 
     host: str
     fault: Mapping[str, Any]
@@ -112,9 +114,10 @@ def inject(document: Document | None, name: str, namespace: str, change: Injecti
     def routes(route: Mapping[str, Any]) -> list[dict[str, Any]]:
         faulty = {**route, "fault": dict(change.fault)}
         match = (_nobody(experiment),) if change.armed is Armed.WAITING else change.match
-        if match:
-            faulty["match"] = [dict(each) for each in match]
-        return [faulty, dict(route)] if match or change.armed is not Armed.NO else [faulty]
+        if not match:
+            return [faulty] if change.armed is Armed.NO else [faulty, dict(route)]
+        narrowed = both(route.get("match") or (), match)
+        return [{**faulty, "match": narrowed}, dict(route)] if narrowed else [dict(route)]
 
     return _changed(document, name, namespace, change.host, experiment, routes)
 
@@ -156,9 +159,12 @@ def _changed(
     found = [route for route in result["spec"].get("http") or [] if leads_to(route, host)]
     if not found:
         raise RouteError(f"VirtualService/{namespace}/{name}: none of its routes leads to {host}")
-    result["spec"]["http"] = [
-        new for route in result["spec"]["http"] for new in (routes(route) if leads_to(route, host) else [route])
-    ]
+    try:
+        result["spec"]["http"] = [
+            new for route in result["spec"]["http"] for new in (routes(route) if leads_to(route, host) else [route])
+        ]
+    except MatchError as error:
+        raise RouteError(f"VirtualService/{namespace}/{name}: {error}") from error
     metadata = result["metadata"] = dict(result["metadata"])
     metadata["annotations"] = {**(metadata.get("annotations") or {}), ANNOTATION: experiment}
     return result
@@ -167,9 +173,11 @@ def _changed(
 def _split_route(route: Mapping[str, Any], change: Split) -> list[dict[str, Any]]:
     if not change.match:
         return list(_sticky(route, change)) if change.cookie else [{**route, "route": _weighted(change, change.weight)}]
-    inner = {**route, "match": [dict(each) for each in change.match]}
     rest = {**route, "route": [{"destination": _destination(change, change.baseline)}]}
-    return [*_split_route(inner, _without_match(change)), rest]
+    narrowed = both(route.get("match") or (), change.match)
+    if not narrowed:
+        return [rest]
+    return [*_split_route({**route, "match": narrowed}, _without_match(change)), rest]
 
 
 def _without_match(change: Split) -> Split:
@@ -182,7 +190,7 @@ def _without_match(change: Split) -> Split:
 def _sticky(route: Mapping[str, Any], change: Split) -> Iterator[dict[str, Any]]:
     """Who has the candidate keeps it. Who was given the baseline in this step keeps that. Who was given it in a step before
     moves on with the chance that makes the whole the new weight. Who is new is drawn."""
-    matches = list(route.get("match") or [{}])
+    matches = list(route.get("match") or ())
     pinned = {"candidate": _pin(change, change.candidate, "candidate")}
     pinned["baseline"] = _pin(change, change.baseline, f"baseline-{change.step}")
     yield {**route, "match": _with_cookie(matches, change.cookie, "candidate"), "route": [_bare(pinned["candidate"])]}
@@ -210,7 +218,7 @@ def _pin(change: Split, subset: str, value: str) -> dict[str, Any]:
 
 def _with_cookie(matches: list[Mapping[str, Any]], cookie: str, value: str) -> list[dict[str, Any]]:
     pattern = f"(^|.*; ){cookie}={value}($|;.*)"
-    return [{**match, "headers": {**(match.get("headers") or {}), "cookie": {"regex": pattern}}} for match in matches]
+    return both(matches, ({"headers": {"cookie": {"regex": pattern}}},))
 
 
 def _weighted(change: Split, weight: int) -> list[dict[str, Any]]:

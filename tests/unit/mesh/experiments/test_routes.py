@@ -94,6 +94,33 @@ def test_a_fault_stands_before_what_it_does_not_match() -> None:
     assert all_of_it["fault"] == fault
 
 
+def test_a_route_s_own_match_stays() -> None:
+    """Of two routes with matches of their own, each is split or made faulty only for what it matched before."""
+    own, jason = {"uri": {"prefix": "/api"}}, {"headers": {"end-user": {"exact": "jason"}}}
+    injection = Injection("reviews", {"abort": {"httpStatus": 503}}, (jason,))
+    document = service(to("reviews", match=[own]), to("reviews"))
+    first, plain, second, rest = accepted(inject(document, "reviews", "default", injection, "e"))
+    assert [first["match"], second["match"]] == [[{**own, **jason}], [jason]]
+    assert (plain, rest) == (to("reviews", match=[own]), to("reviews"))
+    change = Split("reviews", "v1", "v3", 50, match=(jason,))
+    first, others, *_ = accepted(split(document, "reviews", "default", change, "e"))
+    assert first["match"] == [{**own, **jason}]
+    assert (others["match"], weights(others)) == ([own], [("v1", 0)])
+
+
+def test_a_match_that_no_request_of_a_route_has_leaves_it_alone() -> None:
+    injection = Injection("reviews", {"abort": {"httpStatus": 503}}, ({"method": {"exact": "GET"}},))
+    route = to("reviews", match=[{"method": {"exact": "POST"}}])
+    assert accepted(inject(service(route), "reviews", "default", injection, "e")) == [route]
+
+
+def test_what_cannot_be_matched_together_is_refused_with_its_place() -> None:
+    change = Split("reviews", "v1", "v3", 50, cookie="version")
+    route = to("reviews", match=[{"headers": {"cookie": {"regex": "user=jason"}}}])
+    with pytest.raises(RouteError, match=r"VirtualService/default/reviews: .*headers\.cookie"):
+        split(service(route), "reviews", "default", change, "e")
+
+
 def test_sticky_users_move_on_one_way() -> None:
     """Of those who had the baseline in a step before, only so many move on that all in all it is the new weight."""
     change = Split("reviews", "v1", "v3", 50, cookie="version", step=1, before=20)
