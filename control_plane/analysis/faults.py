@@ -39,11 +39,13 @@ def without_share(seen: Examined) -> Iterator[Finding]:
             if rule.fault is None:
                 continue
             path: Path = ("spec", "http", number, "fault")
-            delay, abort = rule.fault.delay, rule.fault.abort
+            delay, abort, reset = rule.fault.delay, rule.fault.abort, rule.fault.reset
             if delay is not None and not delay.percent and _none(delay.percentage):
                 yield finding(FAULT_WITHOUT_SHARE, resource, (*path, "delay"), _NOTHING)
             if abort is not None and _none(abort.percentage):
                 yield finding(FAULT_WITHOUT_SHARE, resource, (*path, "abort"), _NOTHING)
+            if reset is not None and _none(reset.percentage):
+                yield finding(FAULT_WITHOUT_SHARE, resource, (*path, "reset"), _NOTHING)
 
 
 _NOTHING = "without a percentage above 0 no request gets this fault: set percentage.value"

@@ -10,9 +10,18 @@ from envoy.type.v3.percent_pb2 import FractionalPercent
 from control_plane.translate.messages import duration
 from mesh.istio.virtual_service import HTTPFaultInjection, Percent
 from mesh.istio.virtual_service_actions import GRPC_STATUSES
+from mesh.xds import any_of
 
 FAULT_FILTER: Final = "envoy.filters.http.fault"
+RESET_METADATA: Final = "mesh.fault"  # of a route; an Envoy takes it for metadata and no more
 _MILLIONTHS_OF_A_PERCENT: Final = 10_000
+
+
+def add_fault(route: Any, fault: HTTPFaultInjection) -> None:
+    """To an Envoy route, in the fields that Envoy has for it, and the share of resets, for which it has none."""
+    route.typed_per_filter_config[FAULT_FILTER].CopyFrom(any_of(fault_config(fault)))
+    if fault.reset is not None and fault.reset.percentage is not None:
+        route.metadata.filter_metadata[RESET_METADATA].update({"reset": fault.reset.percentage.value})
 
 
 def fault_config(fault: HTTPFaultInjection) -> Any:

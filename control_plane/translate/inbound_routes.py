@@ -11,7 +11,7 @@ from envoy.config.route.v3.route_components_pb2 import Route, RouteAction
 from envoy.extensions.filters.http.local_ratelimit.v3.local_rate_limit_pb2 import LocalRateLimit
 from envoy.extensions.filters.http.ratelimit.v3.rate_limit_pb2 import RateLimit as RateLimitHeaders
 
-from control_plane.translate.fault import FAULT_FILTER, fault_config
+from control_plane.translate.fault import FAULT_FILTER, add_fault
 from control_plane.translate.hosts import qualified
 from control_plane.translate.index import Index
 from control_plane.translate.match import catch_all, header_matcher, route_match
@@ -99,7 +99,7 @@ def _with_faults(
         route = Route(name=f"{name}.fault", match=route_match(match), route=action)
         route.match.headers.append(header_matcher(FAULT_HEADER, StringMatch(exact=fault)))
         route.request_headers_to_remove.append(FAULT_HEADER)
-        route.typed_per_filter_config[FAULT_FILTER].CopyFrom(any_of(fault_config(injection)))
+        add_fault(route, injection)
         yield route
     yield Route(name=name, match=route_match(match) if match is not None else catch_all(), route=action)
 

@@ -11,7 +11,7 @@ from envoy.config.route.v3.route_components_pb2 import Route
 from control_plane.translate.actions import Target, apply_action, default_action
 from control_plane.translate.bound import BoundService, gateway_name
 from control_plane.translate.cors import CORS_FILTER, cors_policy
-from control_plane.translate.fault import FAULT_FILTER, fault_config
+from control_plane.translate.fault import add_fault
 from control_plane.translate.hash_policy import consistent_hash
 from control_plane.translate.hosts import qualified
 from control_plane.translate.inbound_routes import FAULT_HEADER, fault_id
@@ -96,7 +96,7 @@ def _route(rule: HTTPRoute, match: HTTPMatchRequest | None, bound: BoundService,
         header = route.request_headers_to_add.add(append_action=HeaderValueOption.OVERWRITE_IF_EXISTS_OR_ADD)
         header.header.key, header.header.value = FAULT_HEADER, fault_id(bound.namespace, bound.name, number)
     elif rule.fault is not None:
-        route.typed_per_filter_config[FAULT_FILTER].CopyFrom(any_of(fault_config(rule.fault)))
+        add_fault(route, rule.fault)
     route.decorator.operation = _operation(route, bound.name, target.port)
     return route
 

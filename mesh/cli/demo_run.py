@@ -27,6 +27,7 @@ from mesh.cli.errors import USAGE, CliError, alone
 from mesh.cli.examples import NETWORKING, ROOT, check_examples
 from mesh.cli.process import Process
 from mesh.cli.sidecar import ask, proxy_program
+from mesh.cli.start_settings import StartSettings
 
 LOOK_SECONDS = 1.0
 DRAW_SECONDS = 0.25
@@ -75,7 +76,11 @@ def _programs(proxy: str, plan: Plan, state_dir: Path) -> dict[str, tuple[str, .
     names = [member.name for member in plan.members]
     if given and name not in names:
         raise CliError(f"--proxy {proxy}: there is no {name}", f"there are {', '.join(names)}", code=USAGE)
-    return {each: proxy_program(path if name in ("", each) else "", state_dir) for each in names}
+    chosen = {each: path if name in ("", each) else "" for each in names}
+    return {
+        each: (*proxy_program(program, state_dir), *StartSettings().flags(ours=not program))
+        for each, program in chosen.items()
+    }
 
 
 class _Demo:

@@ -52,8 +52,8 @@ def proxy_program(path: str = "", state_dir: Path | None = None) -> tuple[str, .
         found = shutil.which(path)
         if found is None:
             raise CliError(f"--proxy {path}: there is no such program")
-        # One worker, as our sidecar; hot restart would make proxies on one machine share memory by number.
-        return (found, "--concurrency", "1", "--disable-hot-restart")
+        # Hot restart would make proxies on one machine share memory by number.
+        return (found, "--disable-hot-restart")
     kept = ("--state-dir", str(state_dir)) if state_dir is not None else ()
     return (*console_script(OUR_PROXY, "sidecar.app"), *kept)
 

@@ -17,13 +17,15 @@ from mesh.cli.errors import CliError, UnreachableError
 from mesh.node import Locality
 from mesh.probe import Probe
 
+# Istio's `drainDuration`, not Envoy's 600: within it connections of a listener that was changed are renewed.
+DRAIN_SECONDS: Final = 45
 ROOT_NAMESPACE: Final = "istio-system"
 Document = Mapping[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
 class StartSettings:
-    """What is not set is the proxy's own default; `environment` is added to that of the process."""
+    """What is not set is the default; `environment` is added to that of the process."""
 
     concurrency: int | None = None
     environment: Mapping[str, str] = field(default_factory=dict)
@@ -31,10 +33,15 @@ class StartSettings:
     termination_drain: int | None = None
 
     def flags(self, *, ours: bool = True) -> tuple[str, ...]:
-        """For the command line of a proxy; an Envoy knows no termination drain."""
-        given = {"--concurrency": self.concurrency, "--drain-time-s": self.drain}
+        """For the command line of a proxy. An Envoy knows no termination drain, and gets one worker, as ours does."""
+        given = {
+            "--concurrency": self.concurrency,
+            "--drain-time-s": DRAIN_SECONDS if self.drain is None else self.drain,
+        }
         if ours:
             given["--termination-drain-s"] = self.termination_drain
+        elif self.concurrency is None:
+            given["--concurrency"] = 1
         return tuple(word for flag, value in given.items() if value is not None for word in (flag, str(value)))
 
 

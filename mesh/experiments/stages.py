@@ -125,7 +125,7 @@ def routes_of(
     place = (route_name(spec), namespace)
     if (fault := spec.strategy.fault) is not None:
         arms = fault.at is FaultPlace.UPSTREAM
-        if (fault.delay or fault.abort or fault.throttle) and (stage.fault or arms):
+        if (fault.delay or fault.abort or fault.throttle or fault.reset) and (stage.fault or arms):
             armed = Armed.NO if not arms else Armed.STRIKING if stage.fault else Armed.WAITING
             return inject(document, *place, _injection(spec, armed), name)
         return mark(document, *place, spec.target.host, name)
@@ -169,5 +169,7 @@ def _injection(spec: Experiment, armed: Armed) -> Injection:
             "limitKbps": fault.throttle.limit_kbps,
             "percentage": {"value": fault.throttle.percent},
         }
+    if fault.reset is not None:
+        body["reset"] = {"percentage": {"value": fault.reset.percent}}
     match = tuple(each.model_dump(by_alias=True, exclude_defaults=True) for each in fault.match)
     return Injection(spec.target.host, body, match, armed)

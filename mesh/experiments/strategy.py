@@ -133,6 +133,12 @@ class Throttle(Message):
     percent: Percent = 100.0
 
 
+class Reset(Message):
+    """Connections end without an answer."""
+
+    percent: Percent = 100.0
+
+
 class Signal(StrEnum):
     PAUSE = "pause"
     KILL = "kill"
@@ -169,11 +175,12 @@ class Fault(Message):
     two as seen by those who call `observe` (the host itself, unless told); within `recovery` afterwards they have to hold
     again. `processes` and `connections` wait for `mesh experiment run`."""
 
-    at_least_one = (("delay", "abort", "throttle", "processes", "connections"),)
+    at_least_one = (("delay", "abort", "throttle", "reset", "processes", "connections"),)
 
     delay: Delay | None = None
     abort: Abort | None = None
     throttle: Throttle | None = None
+    reset: Reset | None = None
     at: Word[FaultPlace] = FaultPlace.CLIENT
     processes: Processes | None = None
     connections: Connections | None = None

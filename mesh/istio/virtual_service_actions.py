@@ -272,6 +272,12 @@ class FaultThrottle(Message):
     percentage: Percent | None = None
 
 
+class FaultReset(Message):
+    """No answer: with HTTP/1 the connection ends, with HTTP/2 the stream is reset. Without `percentage` none is."""
+
+    percentage: Percent | None = None
+
+
 class FaultPlace(StrEnum):
     """`client` is Envoy's place: before the caller's router, which therefore neither retries nor ejects for it, nor counts
     its delay in a time-out. `upstream` is beyond it, at the service's own sidecar."""
@@ -281,13 +287,14 @@ class FaultPlace(StrEnum):
 
 
 class HTTPFaultInjection(Message):
-    """`at` and `throttle` are this mesh's own."""
+    """`at`, `throttle` and `reset` are this mesh's own."""
 
-    at_least_one = (("delay", "abort", "throttle"),)
+    at_least_one = (("delay", "abort", "throttle", "reset"),)
 
     delay: FaultDelay | None = None
     abort: FaultAbort | None = None
     throttle: FaultThrottle | None = None
+    reset: FaultReset | None = None
     at: Word[FaultPlace] = FaultPlace.CLIENT
 
     @property

@@ -66,6 +66,14 @@ class Delay:
 
 
 @dataclass(frozen=True, slots=True)
+class Reset:
+    """No answer at all: the client's stream ends, and with HTTP/1 its connection. As `Reply` otherwise."""
+
+    detail: str
+    flags: int = 0
+
+
+@dataclass(frozen=True, slots=True)
 class Hold:
     """Go on when the whole body of the request is there; `too_large` is the answer when it has more bytes than `limit`."""
 
@@ -88,7 +96,7 @@ class Encode:
     request: BodyChange | None = None
 
 
-Decision = Reply | Delay | Hold | Wait | Encode
+Decision = Reply | Delay | Reset | Hold | Wait | Encode
 Step = Callable[[Exchange], Decision | None]
 # Changes the response headers on their way to the client.
 ResponseStep = Callable[[Exchange, Headers], None]

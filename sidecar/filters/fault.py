@@ -1,4 +1,5 @@
-"""envoy.filters.http.fault: delays, aborts and slow responses, drawn independently for each request.
+"""envoy.filters.http.fault: delays, aborts and slow responses, drawn independently for each request; and resets, which
+Envoy has none of: a route's `filter_metadata["mesh.fault"]` has their share, an Envoy takes it for metadata and no more.
 
 The filter sits before the router: route time-outs and retries do not see what it injects.
 """
@@ -12,7 +13,7 @@ from typing import Any, Final
 from sidecar.config.match import header_matcher
 from sidecar.config.model import MILLION, UNLIMITED, FaultConfig, Route
 from sidecar.config.reader import UNITS, Reader
-from sidecar.filters import Decision, Delay, FilterContext, FilterType, Reply, Step, Steps
+from sidecar.filters import Decision, Delay, FilterContext, FilterType, Reply, Reset, Step, Steps
 from sidecar.filters.bodies import BodyChange, at_end
 from sidecar.filters.pace import Pace
 from sidecar.http.exchange import Exchange
@@ -20,6 +21,7 @@ from sidecar.http.headers import Headers, get
 from sidecar.http.response_flags import Flag
 from sidecar.router.match import Predicate, header_predicate
 
+METADATA: Final = "mesh.fault"
 _MAX_DIGITS: Final = 11
 
 
@@ -47,7 +49,7 @@ class FaultFilter:
         self._rng = context.rng
         self._clock = context.clock
 
-    def bind(self, overrides: Sequence[FaultConfig], _route: Route | None) -> Steps:
+    def bind(self, overrides: Sequence[FaultConfig], route: Route | None) -> Steps:
         config = overrides[0] if overrides else self._config
         steps: list[Step] = []
         slows = config.rate_chance and (config.rate_by_header or config.rate_kbps)
@@ -57,6 +59,8 @@ class FaultFilter:
             steps.append(self._asked_delay_step(config))
         elif config.delay_chance and config.delay:
             steps.append(self._delay_step(config))
+        if resets := _resets(route):
+            steps.append(self._reset_step(config, resets))
         if config.abort_chance and config.abort_by_header:
             steps.append(self._asked_abort_step(config))
         elif config.abort_chance and (config.abort_status or config.abort_grpc_status is not None):
@@ -136,6 +140,21 @@ class FaultFilter:
 
         return step
 
+    def _reset_step(self, config: FaultConfig, chance: float) -> Step:
+        draw, stats, active = self._rng.random, self._stats, self._stats.active_faults
+        reset = Reset("fault_filter_reset", int(Flag.FI))
+
+        def step(exchange: Exchange) -> Decision | None:
+            if draw() >= chance:
+                return None
+            if exchange.kept(self) is None and active.value >= config.max_active:
+                stats.faults_overflow.value += 1
+                return None
+            stats.aborts_injected.value += 1
+            return reset
+
+        return step
+
     def _asked_delay_step(self, config: FaultConfig) -> Step:
         """The request says how long."""
 
@@ -167,6 +186,12 @@ class FaultFilter:
             return self._abort_step(asked)(exchange)
 
         return step
+
+
+def _resets(route: Route | None) -> float:
+    """The share of a route's requests that are to be reset."""
+    percent = route.metadata.get(METADATA, {}).get("reset") if route is not None and route.metadata else None
+    return min(float(percent), 100.0) / 100 if isinstance(percent, (int, float)) else 0.0
 
 
 def _number(exchange: Exchange, name: bytes) -> int | None:

@@ -8,7 +8,7 @@ from time import monotonic
 from typing import TYPE_CHECKING, Any
 
 from sidecar.config.model import HASHING, DirectResponse, Forward, Redirect
-from sidecar.filters import Delay, Encode, Hold, Reply, Step, Wait
+from sidecar.filters import Delay, Encode, Hold, Reply, Reset, Step, Wait
 from sidecar.forward import extensions
 from sidecar.forward.state import BAD_REQUEST
 from sidecar.forward.tunnel import Tunnels
@@ -133,6 +133,10 @@ class Stream(Tunnels):
             elif isinstance(decision, Delay):
                 self._filter_done = decision.done
                 self._timer = self.manager.loop.call_later(decision.seconds, self._delayed, steps, index + 1)
+            elif isinstance(decision, Reset):
+                self.details = decision.detail
+                self.flags |= decision.flags
+                self._finish(cut=True)
             elif isinstance(decision, Encode):
                 refusal = self._extended().encode(decision)
                 if refusal is None:

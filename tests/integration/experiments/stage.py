@@ -136,6 +136,8 @@ class Stage:
             str(path),
             "--state-dir",
             str(self.folder / name),
+            "--drain-time-s",
+            "2",
         ]
         self._starts += 1
         self.sidecars[name] = Process(command, self.folder / f"{name}-{self._starts}.log", cwd=ROOT)

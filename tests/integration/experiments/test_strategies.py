@@ -5,6 +5,8 @@ from __future__ import annotations
 import signal
 from typing import Any
 
+import pytest
+
 from tests.harness.process import wait_until
 from tests.integration.experiments.stage import Stage, experiment
 
@@ -35,6 +37,23 @@ def test_a_fault_refutes_a_hypothesis_and_is_undone(stage: Stage) -> None:
     failed, asked = found["candidate"]["failures"], found["candidate"]["requests"]
     assert 0 < failed < asked  # half of them
     assert seen[0]["all"]["statuses"]["503"] >= failed  # callers have seen what the proxies counted
+
+
+@pytest.mark.parametrize("at", ["client", "upstream"])
+def test_connections_are_reset_and_undone(stage: Stage, at: str) -> None:
+    """At the caller's sidecar nobody gets an answer; at the host's own its callers' sidecars say 503 for it."""
+    document = fault("cut", 0, before="6s", reset={"percent": 50}, at=at)
+    del document["spec"]["strategy"]["fault"]["abort"]
+    with stage.load(RATE) as seen:
+        stage.apply(document)
+        wait_until(lambda: faults(stage), 30, "the fault")
+        found = stage.wait_for_phase("cut", "finished")
+        assert faults(stage) == []
+    assert "the hypothesis does not hold: errors" in found["reason"]
+    assert found["baseline"]["failures"] == 0
+    assert 0 < found["candidate"]["failures"] < found["candidate"]["requests"]
+    users = seen[0]["all"]
+    assert users["statuses"].get("503", 0) == (0 if at == "client" else users["requests"] - users["succeeded"])
 
 
 def test_a_fault_is_undone_when_its_runner_is_killed(stage: Stage) -> None:

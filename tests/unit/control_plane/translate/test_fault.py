@@ -1,9 +1,11 @@
 from typing import Any
 
 import pytest
+from envoy.config.route.v3.route_components_pb2 import Route
+from envoy.extensions.filters.http.fault.v3.fault_pb2 import HTTPFault
 from envoy.type.v3.percent_pb2 import FractionalPercent
 
-from control_plane.translate.fault import chance_of, fault_config
+from control_plane.translate.fault import FAULT_FILTER, RESET_METADATA, add_fault, chance_of, fault_config
 from mesh.istio.virtual_service import HTTPFaultInjection, Percent
 
 
@@ -41,3 +43,16 @@ def test_a_throttle_is_envoys_rate_limit_of_responses() -> None:
     config = fault(throttle={"limitKbps": 64, "percentage": {"value": 50.0}})
     assert config.response_rate_limit.fixed_limit.limit_kbps == 64
     assert config.response_rate_limit.percentage.numerator == 500_000
+
+
+def test_a_reset_stands_beside_what_envoy_knows() -> None:
+    route = Route()
+    injection = {"reset": {"percentage": {"value": 12.5}}, "abort": {"httpStatus": 503, "percentage": {"value": 50.0}}}
+    add_fault(route, HTTPFaultInjection.model_validate(injection))
+    assert dict(route.metadata.filter_metadata[RESET_METADATA]) == {"reset": 12.5}
+    config = HTTPFault()
+    assert route.typed_per_filter_config[FAULT_FILTER].Unpack(config)
+    assert config.abort.http_status == 503
+    never = Route()
+    add_fault(never, HTTPFaultInjection.model_validate({"reset": {}}))
+    assert RESET_METADATA not in never.metadata.filter_metadata

@@ -30,7 +30,7 @@ def test_a_proxy_that_is_not_there() -> None:
 
 
 def test_another_proxy_gets_envoys_flags_and_ours_its_state() -> None:
-    assert proxy_program("/bin/sh", Path("/x"))[1:] == ("--concurrency", "1", "--disable-hot-restart")
+    assert proxy_program("/bin/sh", Path("/x"))[1:] == ("--disable-hot-restart",)
     assert proxy_program("", Path("/x"))[-2:] == ("--state-dir", "/x")
 
 

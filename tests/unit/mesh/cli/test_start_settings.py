@@ -36,10 +36,15 @@ def test_a_worker_for_each_processor() -> None:
 
 
 def test_drains_are_the_meshs() -> None:
-    mesh = document("MeshConfig", {"defaultConfig": {"drainDuration": "45s", "terminationDrainDuration": "1m"}})
+    mesh = document("MeshConfig", {"defaultConfig": {"drainDuration": "30s", "terminationDrainDuration": "1m"}})
     settings = start_settings([mesh], "default", {})
-    assert settings.flags() == ("--drain-time-s", "45", "--termination-drain-s", "60")
-    assert settings.flags(ours=False) == ("--drain-time-s", "45")
+    assert settings.flags() == ("--drain-time-s", "30", "--termination-drain-s", "60")
+    assert settings.flags(ours=False) == ("--concurrency", "1", "--drain-time-s", "30")
+
+
+def test_without_a_word_a_drain_is_istios_and_an_envoy_has_one_worker() -> None:
+    assert StartSettings().flags() == ("--drain-time-s", "45")
+    assert StartSettings(concurrency=2).flags(ours=False) == ("--concurrency", "2", "--drain-time-s", "45")
 
 
 def test_a_template() -> None:

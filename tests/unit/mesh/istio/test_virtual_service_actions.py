@@ -62,7 +62,7 @@ def test_redirects_and_direct_responses() -> None:
             {"retries": {"attempts": 1, "retryRemoteLocalities": 1}},
             "retries.retryRemoteLocalities: must be true or false",
         ),
-        ({"fault": {}}, "fault: one of delay, abort and throttle must be set"),
+        ({"fault": {}}, "fault: one of delay, abort, throttle and reset must be set"),
         ({"fault": {"delay": {}}}, "fault.delay.fixedDelay: is required"),
         ({"fault": {"delay": {"fixedDelay": "1s", "percent": 101}}}, "fault.delay.percent: must be at most 100"),
         ({"fault": {"abort": {}}}, "fault.abort: one of httpStatus and grpcStatus must be set"),

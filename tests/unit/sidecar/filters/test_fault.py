@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from typing import Any
+
 import pytest
 
 from sidecar.config.model import MILLION, FaultConfig
-from sidecar.filters import NO_STEPS, Decision, Delay, Reply
+from sidecar.filters import NO_STEPS, Decision, Delay, Reply, Reset
 from sidecar.filters.bodies import ended
 from sidecar.filters.fault import FaultFilter
 from sidecar.filters.pace import Pace
 from sidecar.http.response_flags import Flag
-from tests.unit.sidecar.filters.support import Bench, asked, exchange
+from tests.unit.sidecar.filters.support import ROUTE, Bench, asked, exchange
 
 DELAY = FaultConfig(delay_by_header=True, delay_chance=MILLION)
 ABORT = FaultConfig(abort_by_header=True, abort_chance=MILLION)
@@ -112,3 +115,31 @@ def test_a_request_asks_for_a_rate(value: bytes | None, percentage: bytes | None
 def test_no_rate_no_body_step() -> None:
     assert Bench().steps(FaultFilter, FaultConfig(rate_kbps=5)) == NO_STEPS
     assert Bench().steps(FaultFilter, FaultConfig(rate_chance=MILLION)) == NO_STEPS
+
+
+# ── resets ────────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+@pytest.mark.parametrize(
+    ("metadata", "resets"),
+    [
+        ({"mesh.fault": {"reset": 100.0}}, True),
+        ({"mesh.fault": {"reset": 1000}}, True),
+        ({"mesh.fault": {"reset": 0}}, False),
+        ({"mesh.fault": {"reset": "100"}}, False),
+        ({"mesh.fault": {}}, False),
+        ({}, False),
+    ],
+)
+def test_a_route_asks_for_resets(metadata: dict[str, Any], resets: bool) -> None:
+    bench = Bench()
+    steps = bench.steps(FaultFilter, FaultConfig(), route=replace(ROUTE, metadata=metadata))
+    assert asked(steps, exchange()) == (Reset("fault_filter_reset", int(Flag.FI)) if resets else None)
+    assert bench.count("http.test.fault.aborts_injected") == resets
+    assert resets or steps == NO_STEPS
+
+
+def test_a_share_is_reset() -> None:
+    steps = Bench().steps(FaultFilter, FaultConfig(), route=replace(ROUTE, metadata={"mesh.fault": {"reset": 30}}))
+    found = sum(asked(steps, exchange()) is not None for _ in range(1000))
+    assert 250 < found < 350  # of a seeded generator
