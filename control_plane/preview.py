@@ -18,6 +18,7 @@ from mesh.naming import DOMAIN, service_host
 from mesh.node import INTERCEPT_NONE, INTERCEPT_REDIRECT, ROUTER, SIDECAR, Node, ServicePort
 
 DEFAULT_PORT = 80
+_WORKLOADS = ("Deployment", "StatefulSet", "DaemonSet", "ReplicaSet", "Pod", "WorkloadEntry", "WorkloadGroup")
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,12 +35,13 @@ class Client:
 
 @dataclass(frozen=True, slots=True)
 class Preview:
-    """`assumed` are the services that no resource declares."""
+    """`assumed` are the services that no resource declares; `stranger` says that nothing declares the client."""
 
     node: Node
     world: World
     messages: Resources
     assumed: tuple[str, ...]
+    stranger: bool = False
 
     def virtual_address(self, host: str) -> str:
         """A service's own address, "" where it has none."""
@@ -62,7 +64,40 @@ def preview(resources: Iterable[Resource], client: Client, host: str = "", port:
     services = {**services, **{full: _service(full, ports) for full, ports in assumed.items()}}
     world = World(1, kinds, services, instances)
     node = node_of(client)
-    return Preview(node, world, build(world, node), tuple(sorted(assumed)))
+    stranger = not _declared(kinds, services, client)
+    return Preview(node, world, build(world, node), tuple(sorted(assumed)), stranger)
+
+
+def _declared(kinds: Mapping[str, tuple[Resource, ...]], services: Mapping[str, Service], client: Client) -> bool:
+    """Whether anything declares who calls: a service of that name, a workload, or a selector that means it."""
+    if service_host(client.name, client.namespace).lower() in services:
+        return True
+    node = node_of(client)
+    labels = node.labels.items()
+    for kind in _WORKLOADS:
+        for each in kinds.get(kind, ()):
+            there = each.key.namespace == client.namespace
+            if there and (each.key.name == client.name or _labels_of(each).get("app") == client.name):
+                return True
+    if client.gateway:
+        return any(each.spec.selector.items() <= labels for each in kinds.get("Gateway", ()))
+    return any(
+        match.source_labels and match.source_labels.items() <= labels
+        for each in kinds.get("VirtualService", ())
+        for rule in each.spec.http
+        for match in rule.match
+    )
+
+
+def _labels_of(resource: Resource) -> Mapping[str, str]:
+    spec: Any = resource.spec
+    if resource.key.kind == "WorkloadEntry":
+        return {**spec.labels, **resource.labels}
+    if resource.key.kind in ("WorkloadGroup", "Pod"):
+        labels: Mapping[str, str] = spec.labels if resource.key.kind == "WorkloadGroup" else resource.labels
+        return labels
+    found: Mapping[str, str] = spec.template.metadata.labels
+    return found
 
 
 def node_of(client: Client) -> Node:

@@ -9,14 +9,15 @@ from typing import Any, Final, Protocol
 from control_plane.ads.origins import Origins, layers_of
 from control_plane.ads.push import Progress, PushCore
 from control_plane.ads.status import Nack, short
+from control_plane.translate.carried import carries_connections
 from control_plane.translate.hosts import is_wildcard, qualified
+from control_plane.translate.indexes import indexes_of
 from control_plane.translate.mesh_telemetry import for_node
 from control_plane.translate.scope import sidecar_of
 from control_plane.world import World
 from mesh.istio.resource import Key, Resource
-from mesh.istio.virtual_service import MESH_GATEWAY
 from mesh.naming import service_host
-from mesh.node import ROUTER, SIDECAR, Node
+from mesh.node import ROUTER, Node
 from mesh.xds import CLUSTER, ENDPOINT, LISTENER, ROUTE
 
 _TYPES: Final = (CLUSTER, LISTENER, ROUTE)  # whose resources say what they were made of
@@ -197,10 +198,10 @@ def _rate_limit(resource: Resource, world: World) -> Callable[[Node], bool]:
     return lambda node: node.id in serving
 
 
-def _connections(resource: Resource, _world: World) -> Callable[[Node], bool]:
-    """A VirtualService of connections is in the listeners of sidecars, and of gateways."""
-    gateways = resource.spec.gateways
-    return lambda node: node.kind == (SIDECAR if not gateways or MESH_GATEWAY in gateways else ROUTER)
+def _connections(resource: Resource, world: World) -> Callable[[Node], bool]:
+    """A VirtualService of connections is in the listeners of those that it is for."""
+    indexes = indexes_of(world)
+    return lambda node: carries_connections(indexes.of(world, node), node, resource.key)
 
 
 def _everybody(resource: Resource, world: World) -> Callable[[Node], bool]:

@@ -116,6 +116,9 @@ def _offline(
     client = Client(service or GATEWAY, namespace, version, gateway, redirected)
     resources = _loaded(files)
     shown = preview(resources, client, call.host, call.port)
+    if shown.stranger:
+        who = f"gateway {client.name}" if gateway else f"service or workload {service} in {namespace}"
+        print(f"note: no file declares a {who}: the caller is taken to be there", file=sys.stderr)
     for host in shown.assumed:
         print(f"note: no file declares {host}: taken to be there", file=sys.stderr)
     if redirected and (address := shown.virtual_address(call.host)):

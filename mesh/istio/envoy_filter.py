@@ -16,6 +16,8 @@ from mesh.istio.scalars import Integer, Labels, PortNumber, Rows, Word
 
 class ApplyTo(StrEnum):
     LISTENER = "LISTENER"
+    FILTER_CHAIN = "FILTER_CHAIN"
+    LISTENER_FILTER = "LISTENER_FILTER"
     NETWORK_FILTER = "NETWORK_FILTER"
     HTTP_FILTER = "HTTP_FILTER"
     ROUTE_CONFIGURATION = "ROUTE_CONFIGURATION"
@@ -38,17 +40,20 @@ class PatchOperation(StrEnum):
     INSERT_BEFORE = "INSERT_BEFORE"
     INSERT_AFTER = "INSERT_AFTER"
     INSERT_FIRST = "INSERT_FIRST"
+    REPLACE = "REPLACE"
 
 
 O = PatchOperation  # noqa: E741 - short, for the table
 # What is implemented, by what it is applied to.
 OPERATIONS: Final[Mapping[ApplyTo, frozenset[PatchOperation]]] = {
-    ApplyTo.LISTENER: frozenset((O.MERGE, O.REMOVE)),
-    ApplyTo.NETWORK_FILTER: frozenset((O.MERGE,)),
-    ApplyTo.HTTP_FILTER: frozenset((O.INSERT_BEFORE, O.INSERT_AFTER, O.INSERT_FIRST, O.REMOVE, O.MERGE)),
+    ApplyTo.LISTENER: frozenset((O.MERGE, O.ADD, O.REMOVE)),
+    ApplyTo.FILTER_CHAIN: frozenset((O.MERGE, O.ADD, O.REMOVE)),
+    ApplyTo.LISTENER_FILTER: frozenset(O),
+    ApplyTo.NETWORK_FILTER: frozenset(O),
+    ApplyTo.HTTP_FILTER: frozenset(O),
     ApplyTo.ROUTE_CONFIGURATION: frozenset((O.MERGE,)),
     ApplyTo.VIRTUAL_HOST: frozenset((O.MERGE, O.ADD, O.REMOVE)),
-    ApplyTo.HTTP_ROUTE: frozenset((O.MERGE, O.ADD, O.REMOVE, O.INSERT_FIRST)),
+    ApplyTo.HTTP_ROUTE: frozenset((O.MERGE, O.ADD, O.REMOVE, O.INSERT_FIRST, O.INSERT_BEFORE, O.INSERT_AFTER)),
     ApplyTo.CLUSTER: frozenset((O.MERGE, O.ADD, O.REMOVE)),
 }
 
@@ -63,13 +68,21 @@ class NetworkFilterMatch(Message):
 
 
 class ChainMatch(Message):
+    """`application_protocols` is a list with commas, as Istio has it."""
+
+    name: str = ""
+    sni: str = ""
+    transport_protocol: str = ""
+    application_protocols: str = ""
     filter: NetworkFilterMatch | None = None
+    destination_port: PortNumber | None = None
 
 
 class ListenerMatch(Message):
     port_number: PortNumber | None = None
     name: str = ""
     filter_chain: ChainMatch | None = None
+    listener_filter: str = ""
 
     @property
     def filter(self) -> NetworkFilterMatch:
@@ -77,13 +90,22 @@ class ListenerMatch(Message):
         return chain.filter if chain is not None and chain.filter is not None else NetworkFilterMatch()
 
 
+class RouteAction(StrEnum):
+    ANY = "ANY"
+    ROUTE = "ROUTE"
+    REDIRECT = "REDIRECT"
+    DIRECT_RESPONSE = "DIRECT_RESPONSE"
+
+
 class RouteNameMatch(Message):
     name: str = ""
+    action: Word[RouteAction] = RouteAction.ANY
 
 
 class VirtualHostMatch(Message):
     name: str = ""
     route: RouteNameMatch | None = None
+    domain_name: str = ""
 
 
 class RouteConfigurationMatch(Message):
@@ -128,8 +150,19 @@ class ConfigPatch(Message):
             yield Found(
                 ("patch", "operation"), f"{operation} of {self.apply_to} is not implemented yet; there is {names}"
             )
+        elif operation is PatchOperation.REPLACE and not self._named():
+            yield Found(("match",), "must name what is to be replaced")
         elif operation is not PatchOperation.REMOVE and (problem := value_problem(self.apply_to, self.patch.value)):
             yield Found(("patch", "value"), problem)
+
+    def _named(self) -> str:
+        """The filter that is meant, empty for any."""
+        match = self.match.listener or ListenerMatch()
+        if self.apply_to is ApplyTo.LISTENER_FILTER:
+            return match.listener_filter
+        if self.apply_to is ApplyTo.NETWORK_FILTER:
+            return match.filter.name
+        return match.filter.sub_filter.name if match.filter.sub_filter is not None else ""
 
 
 class PatchedWorkloads(Message):

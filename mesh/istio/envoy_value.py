@@ -12,6 +12,8 @@ from google.protobuf.json_format import ParseDict, ParseError
 # What an EnvoyFilter applies to → the message that its value is.
 MESSAGES: Final[Mapping[str, str]] = {
     "LISTENER": "envoy.config.listener.v3.Listener",
+    "FILTER_CHAIN": "envoy.config.listener.v3.FilterChain",
+    "LISTENER_FILTER": "envoy.config.listener.v3.ListenerFilter",
     "NETWORK_FILTER": "envoy.config.listener.v3.Filter",
     "HTTP_FILTER": "envoy.extensions.filters.network.http_connection_manager.v3.HttpFilter",
     "ROUTE_CONFIGURATION": "envoy.config.route.v3.RouteConfiguration",

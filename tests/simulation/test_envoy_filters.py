@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
+from envoy.extensions.filters.http.fault.v3.fault_pb2 import HTTPFault
+from envoy.extensions.filters.http.local_ratelimit.v3.local_rate_limit_pb2 import LocalRateLimit
 from envoy.extensions.filters.network.http_connection_manager.v3.http_connection_manager_pb2 import (
     HttpConnectionManager,
 )
+from envoy.extensions.filters.network.tcp_proxy.v3.tcp_proxy_pb2 import TcpProxy
 
 from control_plane.translate import Resources, build
 from mesh.errors import ConfigError
@@ -17,7 +21,8 @@ from mesh.xds import CLUSTER, LISTENER, ROUTE
 from sidecar.config.clusters import compile_cluster
 from sidecar.config.listeners import compile_listener
 from sidecar.config.routes import compile_route_config
-from tests.simulation.worlds import service, sidecar, world
+from tests.simulation.validation import assert_envoy_accepts
+from tests.simulation.worlds import service, sidecar, transparent, world
 
 REVIEWS = "outbound|9080||reviews.default.svc.cluster.local"
 HCM = "envoy.filters.network.http_connection_manager"
@@ -157,6 +162,200 @@ def test_the_root_namespace_goes_first_and_priority_before_that() -> None:
     assert made(own, merge(4, "d, namespace: elsewhere"))[CLUSTER][REVIEWS].connect_timeout.seconds == 2
 
 
+FAULT = """
+name: envoy.filters.http.fault
+typed_config:
+  "@type": type.googleapis.com/envoy.extensions.filters.http.fault.v3.HTTPFault
+  abort: {http_status: 503, percentage: {numerator: 100}}
+"""
+
+
+def listener_match(inside: str, context: str = "SIDECAR_OUTBOUND") -> str:
+    return f"{{context: {context}, listener: {{{inside}}}}}"
+
+
+def test_a_filter_is_replaced_or_merged() -> None:
+    match = listener_match(f"filterChain: {{filter: {{name: {HCM}, subFilter: {{name: envoy.filters.http.fault}}}}}}")
+    for operation in ("REPLACE", "MERGE"):
+        built = made(envoy_filter("HTTP_FILTER", operation, FAULT, match))
+        assert filters(built, "virtualOutbound") == ["cors", "fault", "router"]
+        fault = HTTPFault()
+        assert manager(built[LISTENER]["virtualOutbound"]).http_filters[1].typed_config.Unpack(fault)
+        assert fault.abort.http_status == 503
+    assert not manager(built[LISTENER]["virtualInbound"]).http_filters[0].name.endswith("fault")
+    # What the value does not say of the filter stays as it was.
+    limited = envoy_filter("HTTP_FILTER", "INSERT_FIRST", LIMIT, name="a", more="priority: 1")
+    sub = "subFilter: {name: envoy.filters.http.local_ratelimit}"
+    more = """
+typed_config:
+  "@type": type.googleapis.com/envoy.extensions.filters.http.local_ratelimit.v3.LocalRateLimit
+  status: {code: ServiceUnavailable}
+"""
+    match = listener_match(f"filterChain: {{filter: {{name: {HCM}, {sub}}}}}")
+    built = made(limited, envoy_filter("HTTP_FILTER", "MERGE", more, match, name="b", more="priority: 2"))
+    limit = LocalRateLimit()
+    assert manager(built[LISTENER]["virtualOutbound"]).http_filters[0].typed_config.Unpack(limit)
+    assert (limit.token_bucket.max_tokens, limit.status.code) == (4, 503)
+
+
+INSPECTOR = """
+name: envoy.filters.listener.tls_inspector
+typed_config: {"@type": type.googleapis.com/envoy.extensions.filters.listener.tls_inspector.v3.TlsInspector}
+"""
+
+
+def test_listener_filters() -> None:
+    for operation in ("ADD", "INSERT_FIRST", "INSERT_BEFORE", "INSERT_AFTER"):
+        built = made(envoy_filter("LISTENER_FILTER", operation, INSPECTOR, listener_match("name: virtualOutbound")))
+        assert [each.name for each in built[LISTENER]["virtualOutbound"].listener_filters] == [
+            "envoy.filters.listener.tls_inspector"
+        ]
+    node = transparent("reviews")
+    match = listener_match("listenerFilter: envoy.filters.listener.original_dst", "SIDECAR_INBOUND")
+    built = made(envoy_filter("LISTENER_FILTER", "INSERT_BEFORE", INSPECTOR, match), node=node)
+    names = [each.name.rpartition(".")[2] for each in built[LISTENER]["virtualInbound"].listener_filters]
+    assert names[:2] == ["tls_inspector", "original_dst"]
+    built = made(envoy_filter("LISTENER_FILTER", "REMOVE", match=match), node=node)
+    names = [each.name.rpartition(".")[2] for each in built[LISTENER]["virtualInbound"].listener_filters]
+    assert "original_dst" not in names
+
+
+CHAIN = """
+name: mine
+filter_chain_match: {destination_port: 7}
+filters:
+- name: envoy.filters.network.tcp_proxy
+  typed_config:
+    "@type": type.googleapis.com/envoy.extensions.filters.network.tcp_proxy.v3.TcpProxy
+    stat_prefix: mine
+    cluster: mine
+"""
+
+
+def test_filter_chains() -> None:
+    node = transparent("reviews")
+
+    def chains(built: Resources) -> list[str]:
+        return [chain.name for chain in built[LISTENER]["virtualInbound"].filter_chains]
+
+    before = chains(made(node=node))
+    inbound = listener_match("name: virtualInbound", "SIDECAR_INBOUND")
+    assert chains(made(envoy_filter("FILTER_CHAIN", "ADD", CHAIN, inbound), node=node)) == [*before, "mine"]
+    one = listener_match("filterChain: {destinationPort: 9080}", "SIDECAR_INBOUND")
+    assert chains(made(envoy_filter("FILTER_CHAIN", "REMOVE", match=one), node=node)) == [
+        name for name in before if not name.startswith("inbound|9080")
+    ]
+    merged = made(envoy_filter("FILTER_CHAIN", "MERGE", "metadata: {filter_metadata: {a: {b: c}}}", one), node=node)
+    changed = [chain for chain in merged[LISTENER]["virtualInbound"].filter_chains if chain.HasField("metadata")]
+    assert [chain.filter_chain_match.destination_port.value for chain in changed] == [9080]
+
+
+def test_filters_of_one_chain() -> None:
+    node = transparent("reviews")
+    one = f"filterChain: {{destinationPort: 9080, filter: {{name: {HCM}, subFilter: {{name: envoy.filters.http.router}}}}}}"
+    built = made(envoy_filter("HTTP_FILTER", "INSERT_BEFORE", LIMIT, listener_match(one, "SIDECAR_INBOUND")), node=node)
+    for chain in built[LISTENER]["virtualInbound"].filter_chains:
+        found = HttpConnectionManager()
+        if chain.filters[0].typed_config.Unpack(found):
+            limited = any(each.name == "envoy.filters.http.local_ratelimit" for each in found.http_filters)
+            assert limited == (chain.filter_chain_match.destination_port.value == 9080)
+
+
+LISTENING = """
+name: mine
+address: {socket_address: {address: 127.0.0.1, port_value: 7777}}
+filter_chains:
+- filters:
+  - name: envoy.filters.network.tcp_proxy
+    typed_config:
+      "@type": type.googleapis.com/envoy.extensions.filters.network.tcp_proxy.v3.TcpProxy
+      stat_prefix: mine
+      cluster: PassthroughCluster
+"""
+
+
+def test_listeners() -> None:
+    added = envoy_filter("LISTENER", "ADD", LISTENING, "{context: SIDECAR_OUTBOUND}")
+    assert "mine" in made(added)[LISTENER]
+    assert "mine" not in made(added.replace("SIDECAR_OUTBOUND", "GATEWAY"))[LISTENER]
+    gone = envoy_filter("LISTENER", "REMOVE", match=listener_match("name: virtualInbound", "SIDECAR_INBOUND"))
+    assert "virtualInbound" not in made(gone)[LISTENER]
+
+
+def test_network_filters() -> None:
+    tcp = """
+name: envoy.filters.network.tcp_proxy
+typed_config:
+  "@type": type.googleapis.com/envoy.extensions.filters.network.tcp_proxy.v3.TcpProxy
+  idle_timeout: 5s
+"""
+    match = listener_match("filterChain: {filter: {name: envoy.filters.network.tcp_proxy}}", "SIDECAR_INBOUND")
+    node = transparent("reviews")
+    built = made(envoy_filter("NETWORK_FILTER", "MERGE", tcp, match), node=node)
+    proxy = TcpProxy()
+    chain = built[LISTENER]["virtualInbound"].default_filter_chain
+    assert chain.filters[0].typed_config.Unpack(proxy)
+    assert (proxy.idle_timeout.seconds, proxy.cluster) == (5, "InboundPassthroughCluster")
+    # Filters that our sidecar does not have are for an Envoy in its place.
+    limit = """
+name: envoy.filters.network.connection_limit
+typed_config:
+  "@type": type.googleapis.com/envoy.extensions.filters.network.connection_limit.v3.ConnectionLimit
+  stat_prefix: mine
+  max_connections: 5
+"""
+    document = envoy_filter("NETWORK_FILTER", "INSERT_FIRST", limit, listener_match("name: virtualOutbound"))
+    built = build(world(service("reviews"), yaml=document), sidecar("reviews"))
+    names = [each.name for each in built[LISTENER]["virtualOutbound"].filter_chains[0].filters]
+    assert names == ["envoy.filters.network.connection_limit", HCM]
+
+
+@pytest.mark.parametrize("node", [sidecar("reviews"), transparent("reviews")], ids=["explicit", "transparent"])
+def test_a_real_envoy_takes_what_comes_of_them(node: Node, tmp_path: Path) -> None:
+    router = listener_match(f"filterChain: {{filter: {{name: {HCM}, subFilter: {{name: envoy.filters.http.router}}}}}}")
+    fault = router.replace("http.router", "http.fault")
+    inbound = listener_match("name: virtualInbound", "SIDECAR_INBOUND")
+    documents = (
+        envoy_filter("HTTP_FILTER", "INSERT_BEFORE", LIMIT, router, "a"),
+        envoy_filter("HTTP_FILTER", "REPLACE", FAULT, fault, "b"),
+        envoy_filter("LISTENER_FILTER", "INSERT_FIRST", INSPECTOR, listener_match("name: virtualOutbound"), "c"),
+        envoy_filter(
+            "FILTER_CHAIN", "ADD", CHAIN.replace("cluster: mine", "cluster: PassthroughCluster"), inbound, "d"
+        ),
+        envoy_filter("LISTENER", "ADD", LISTENING, "{context: SIDECAR_OUTBOUND}", "e"),
+    )
+    assert_envoy_accepts(made(*documents, node=node), tmp_path)
+
+
+def test_routes_beside_others() -> None:
+    rules = """apiVersion: networking.istio.io/v1
+kind: VirtualService
+metadata: {name: reviews}
+spec:
+  hosts: [reviews]
+  http:
+  - {name: old, match: [{uri: {exact: /old}}], redirect: {uri: /new}}
+  - {name: rest, route: [{destination: {host: reviews}}]}
+"""
+    added = "name: mine\nmatch: {path: /mine}\ndirect_response: {status: 418}"
+
+    def names(operation: str, value: str, route: str) -> list[str]:
+        domain = "vhost: {domainName: reviews.default.svc.cluster.local, route: " + route + "}"
+        match = f"{{context: SIDECAR_OUTBOUND, routeConfiguration: {{name: http_proxy, {domain}}}}}"
+        built = made(rules, envoy_filter("HTTP_ROUTE", operation, value, match))
+        hosts = {host.name: host for host in built[ROUTE]["http_proxy"].virtual_hosts}
+        assert not any(route.name == "mine" for route in hosts["ratings.default.svc.cluster.local:9080"].routes)
+        return [
+            route.name
+            for route in hosts["reviews.default.svc.cluster.local:9080"].routes
+            if not route.match.HasField("connect_matcher")
+        ]
+
+    assert names("INSERT_BEFORE", added, "{name: rest}") == ["old", "mine", "rest"]
+    assert names("INSERT_AFTER", added, "{name: old}") == ["old", "mine", "rest"]
+    assert names("REMOVE", "{}", "{action: REDIRECT}") == ["rest"]
+
+
 @pytest.mark.parametrize(
     ("document", "problem"),
     [
@@ -167,7 +366,12 @@ def test_the_root_namespace_goes_first_and_priority_before_that() -> None:
             envoy_filter("CLUSTER", "INSERT_FIRST"),
             "INSERT_FIRST of CLUSTER is not implemented yet; there is ADD, MERGE, REMOVE",
         ),
-        (envoy_filter("CLUSTER", "REPLACE"), "REPLACE is known to Istio, not implemented yet"),
+        (envoy_filter("CLUSTER", "REPLACE"), "REPLACE of CLUSTER is not implemented yet; there is ADD, MERGE, REMOVE"),
+        (envoy_filter("HTTP_FILTER", "REPLACE", LIMIT), "match: must name what is to be replaced"),
+        (
+            envoy_filter("CLUSTER", "MERGE_AND_REPLACE_LIST"),
+            "MERGE_AND_REPLACE_LIST is known to Istio, not implemented",
+        ),
         (envoy_filter("CLUSTER", "REMOVE", match="{proxy: {proxyVersion: x}}"), "proxy: known to Istio"),
     ],
 )

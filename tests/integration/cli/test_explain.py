@@ -127,3 +127,10 @@ def test_10_a_fault_that_retries_do_not_see() -> None:
     assert "fault             all requests are answered 500 here" in done.stdout
     done = explain("http://ratings:9080/", "--from", "reviews", files=(*ALL, "ratings-abort-retried.yaml"))
     assert "placed at the upstream: its own sidecar injects it" in " ".join(done.stdout.split())
+
+
+def test_a_caller_that_nobody_declares() -> None:
+    done = explain(URL, "--from", "nosuch", files=ALL)
+    assert done.returncode == 0
+    assert "note: no file declares a service or workload nosuch in default" in done.stderr
+    assert "no file declares" not in explain(URL, "--from", "productpage:v1", files=ALL).stderr

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
-from control_plane.ads.effect import Effect, Effects
+import pytest
+
+from control_plane.ads.effect import Effect, Effects, _connections
 from control_plane.ads.origins import Origins
 from control_plane.ads.push import PushCore, Variant
 from control_plane.ads.subscription import DeltaRequest
+from control_plane.registry.services import discover
 from control_plane.snapshot.build import Snapshots
 from control_plane.translate.proxy import Translator
 from control_plane.world import World
@@ -130,3 +133,42 @@ def test_who_refuses_says_why() -> None:
 def test_nobody_is_there() -> None:
     base, _ = made([])
     assert of(base, [], "VirtualService", "reviews") == Effect()
+
+
+DATABASE = """apiVersion: networking.istio.io/v1
+kind: ServiceEntry
+metadata: {name: db}
+spec: {hosts: [db.example], ports: [{number: 5432, name: tcp, protocol: TCP}], resolution: STATIC,
+  endpoints: [{address: 10.0.0.9}]}
+---
+apiVersion: networking.istio.io/v1
+kind: VirtualService
+metadata: {name: db}
+spec: {hosts: [db.example], %stcp: [{%sroute: [{destination: {host: db.example}}]}]}
+"""
+
+
+@pytest.mark.parametrize(
+    ("more", "match", "where"),
+    [
+        ("", "", ["client", "other", "shop"]),
+        ("exportTo: ['.'], ", "", ["client", "other"]),
+        ("", "match: [{sourceLabels: {app: client}}], ", ["client"]),
+        ("", "match: [{sourceNamespace: shop}], ", ["shop"]),
+        ("", "match: [{port: 99}], ", []),
+        ("gateways: [edge], ", "", []),
+    ],
+)
+def test_rules_for_connections_are_in_effect_where_they_are_for(more: str, match: str, where: list[str]) -> None:
+    nodes = {
+        "client": sidecar("client", labels={"app": "client"}),
+        "other": sidecar("other"),
+        "shop": sidecar("third", namespace="shop"),
+        "edge": gateway(),
+    }
+    base = world(yaml=DATABASE % (more, match))
+    services, instances = discover(base.resources, ())
+    base = replace(base, services=services, instances=instances)
+    (rules,) = base.resources["VirtualService"]
+    found = [name for name, node in nodes.items() if _connections(rules, base)(node)]
+    assert found == where
