@@ -6,8 +6,11 @@ set -eu
 GATEWAY=http://gateway:8080/productpage
 RULES=examples/bookinfo/networking
 
+BEGAN=$(date +%s)
+
 step() { printf '\n── %s\n' "$*"; }
-mesh() { printf '$ mesh %s\n' "$*"; docker compose exec -T control-plane mesh "$@"; }
+in_the_mesh() { docker compose exec -T control-plane mesh "$@"; }
+mesh() { printf '$ mesh %s\n' "$*"; in_the_mesh "$@"; }
 # pages COUNT [OPTIONS]: asks for so many product pages, ten a second, and says what came
 pages() {
   count=$1; shift
@@ -30,9 +33,9 @@ print(f"{sys.argv[2]} pages:", ", ".join(f"{count} {what}" for what, count in so
 until_says() {
   left=$1 words=$2; shift 2
   while [ "$left" -gt 0 ]; do
-    said=$(docker compose exec -T control-plane mesh "$@" 2>&1 || true)
+    said=$(in_the_mesh "$@" 2>&1 || true)
     if printf '%s' "$said" | grep -q "$words"; then
-      printf '$ mesh %s\n' "$*"; printf '%s\n' "$said" | tail -n 16; return
+      printf '$ mesh %s\n%s\n' "$*" "$said"; return
     fi
     left=$((left - 1)); sleep 1
   done
@@ -54,18 +57,20 @@ pages 30
 step 'Break ratings: its app stops, its sidecar stays'
 docker compose stop ratings-v1
 pages 60 || true
-until_says 20 'open' breakers --all
+until_says 20 'requests in 10 s failed' breakers
 
 step 'The alert'
 pages 400 -d
-until_says 3 'firing\|pending' alerts --for 20
+until_says 3 'MeshBreakerOpen *firing' alerts --for 20
 
 step 'The log and the trace of a failed call'
-until_says 10 'ratings' logs reviews --status 5xx
-mesh traces | head -12 || true
+until_says 10 'ratings' logs reviews --status 5xx --tail 8
+mesh traces --errors --limit 3
+mesh trace "$(in_the_mesh traces --errors --limit 1 | tail -n 1 | cut -d ' ' -f 1)"
 
 step 'Heal: the app comes back, a probe succeeds, the breaker closes'
 docker compose start ratings-v1
 pages 80
-until_says 30 'closed' breakers --all
+until_says 30 'all .* are closed' breakers
 pages 30
+printf '\nEverything is as it was, %s s after the first step.\n' "$(($(date +%s) - BEGAN))"

@@ -81,17 +81,18 @@ def logs(
     trace: Trace = "",
     path: Path = "",
     method: Method = "",
+    tail: Annotated[int, typer.Option("--tail", metavar="N", min=-1, help="Only the last N lines; -1: all.")] = -1,
     raw: Annotated[bool, typer.Option("--raw", help="The lines as they were logged.")] = False,
     server: Server = DEFAULT_SERVER,
 ) -> None:
     """Show the access logs of all proxies in one stream: the last lines that each still has.
 
     \b
-      mesh logs reviews --status 5xx
+      mesh logs reviews --status 5xx --tail 10
       mesh logs --slower-than 200ms --follow
     """
     reader = Reader(server, service, _conditions(status, slower_than, trace, path, method))
-    for found in _stream(reader, follow):
+    for found in _stream(reader, follow, tail):
         print(found.line if raw or not found.understood else _line(found, reader.reasons), flush=follow)
 
 
@@ -182,13 +183,15 @@ def _conditions(status: str, slower_than: str, trace: str, path: str, method: st
         raise CliError(str(error), code=USAGE) from error
 
 
-def _stream(reader: Reader, follow: bool) -> Iterator[Record]:
-    while True:
+def _stream(reader: Reader, follow: bool, tail: int = -1) -> Iterator[Record]:
+    """What is known, or the last `tail` of it, and then what comes."""
+    known = reader.read()
+    yield from known if tail < 0 else known[len(known) - min(tail, len(known)) :]
+    complain(reader.errors)
+    while follow:
+        time.sleep(POLL_SECONDS)
         yield from reader.read()
         complain(reader.errors)
-        if not follow:
-            return
-        time.sleep(POLL_SECONDS)
 
 
 def _is_of(pod: str, service: str) -> bool:

@@ -24,11 +24,11 @@ AWAY_SECONDS = 5.0
 HEALED_SECONDS = 5.0  # without a failure
 MOST_SECONDS = 150.0
 KINDS = {
-    "control plane": "control-plane",
-    "gateway": "gateway",
     "sidecar": "reviews-v3-sidecar",
     "app": "reviews-v3",
     "pod (network owner)": "reviews-v3-pod",
+    "control plane": "control-plane",
+    "gateway": "gateway",
 }
 
 
@@ -53,7 +53,12 @@ def restart(stack: Stack, name: str) -> None:
     stack.compose("restart", name)
 
 
-ACTIONS: dict[str, Callable[[Stack, str], None]] = {"kill": kill, "stop": stop, "pause": pause, "restart": restart}
+ACTIONS: dict[str, Callable[[Stack, str], None]] = {
+    "killed, started": kill,
+    f"stopped for {AWAY_SECONDS:g} s, started": stop,
+    f"frozen for {AWAY_SECONDS:g} s": pause,
+    "restarted": restart,
+}
 
 
 @dataclass

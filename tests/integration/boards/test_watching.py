@@ -37,6 +37,8 @@ def test_logs_are_gathered_and_filtered(watched: Watched) -> None:
 
     lines = wait_until(failed, 20, "a failed request in the logs")
     assert all("FI fault_filter_abort" in line and "reviews-v2 →" in line for line in lines)
+    assert watched.demo.mesh("logs", "--tail", "0").stdout == ""
+    assert len(watched.demo.mesh("logs", "--tail", "3").stdout.splitlines()) == 3
     assert watched.demo.mesh("logs", "--slower-than", "1h").stdout == ""
     refused = watched.demo.mesh("logs", "--status", "ok")
     assert refused.returncode == 2
