@@ -21,6 +21,7 @@ from tests.harness.process import wait_until
 
 RATE = float(os.environ.get("MESH_OUTAGES_RATE", "10"))  # product pages a second
 AWAY_SECONDS = 5.0
+FREEZE_SECONDS = 60.0
 HEALED_SECONDS = 5.0  # without a failure
 MOST_SECONDS = 150.0
 KINDS = {
@@ -44,9 +45,15 @@ def stop(stack: Stack, name: str) -> None:
 
 
 def pause(stack: Stack, name: str) -> None:
-    stack.compose("pause", name)
+    wait_until(lambda: _paused(stack, name), FREEZE_SECONDS, f"{name} is frozen")
     time.sleep(AWAY_SECONDS)
     stack.compose("unpause", name)
+
+
+def _paused(stack: Stack, name: str) -> bool:
+    """Whether it is frozen now: the engine gives up where processes do not get the processor that freezing takes."""
+    stack.compose("pause", name, check=False)
+    return stack.compose("ps", "--status", "paused", "--quiet", name, check=False).strip() != ""
 
 
 def restart(stack: Stack, name: str) -> None:

@@ -40,12 +40,23 @@ def page() -> str:
     return "\n".join(_page()) + "\n"
 
 
+_WITHOUT = """
+Without Grafana, `python -m examples.grafana.draw BOARD --prometheus URL > board.html` draws a board from the same file.
+These two are of one run of `mesh demo`: reviews was split 90 to 10 at 14:52, ratings failed for one user from 14:53 on,
+and at 14:56 its app hung, until the breakers of its callers opened.
+
+![The mesh board of that run](pictures/board-mesh.png)
+
+![The breaker board of that run](pictures/board-breakers.png)"""
+
+
 def _page() -> Iterator[str]:
     yield "# Boards for Grafana"
     yield ""
     yield "Written by `python -m examples.grafana.boards`. Compose provisions them; elsewhere import the files of"
     yield "`examples/grafana/dashboards`. Each panel answers a question. Every query is asked of a real Prometheus by the"
     yield "tests, but for those of the last board, which need Loki."
+    yield from _WITHOUT.splitlines()
     for name in BOARDS:
         board = json.loads(rendered(name))
         yield from (

@@ -41,7 +41,7 @@ def _edges(metric: str) -> str:
 
 
 def _total(metric: str) -> str:
-    return zero(f"sum(increase(envoy_cluster_{metric}{{{EDGE}}}[$__range]))")
+    return zero(f"round(sum(increase(envoy_cluster_{metric}{{{EDGE}}}[$__range])))")
 
 
 def _numbers() -> tuple[object, ...]:
@@ -118,7 +118,8 @@ def _reasons() -> tuple[object, ...]:
         )
         for reason in REASONS
     ]
-    usable = _edges("membership_healthy")
+    members = f"envoy_cluster_membership_healthy{{{EDGE}}} / (envoy_cluster_membership_total{{{EDGE}}} > 0)"
+    usable = service_of(members)  # of each cluster by itself: a subset has fewer endpoints than the service
     return (
         panels.lines("Ejections by reason", "Which detector ejected endpoints?", *enforced, unit=COUNT),
         panels.lines(
@@ -134,9 +135,7 @@ def _reasons() -> tuple[object, ...]:
         panels.lines(
             "Usable share",
             "Which share of a service's endpoints do its callers use?",
-            Query(
-                f"min by (service) ({usable}) / (max by (service) ({_edges('membership_total')}) > 0)", "{{service}}"
-            ),
+            Query(f"min by (service) ({usable})", "{{service}}"),
             unit=SHARE,
         ),
         panels.lines(
