@@ -6,9 +6,10 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-from control_plane.world import AccessLogEncoding, MeshConfig, OutboundPolicy
+from control_plane.translate.mesh_telemetry import tags_with
+from control_plane.world import AccessLogEncoding, MeshConfig, OutboundPolicy, PathNormalization
 from mesh.istio.mesh_config import MeshConfig as Document
-from mesh.istio.mesh_config import MeshH2UpgradePolicy
+from mesh.istio.mesh_config import MeshH2UpgradePolicy, PathNormalizationType
 from mesh.istio.resource import Resource
 
 
@@ -21,6 +22,8 @@ def mesh_of(started_with: MeshConfig, resources: Mapping[str, tuple[Resource, ..
 def _told(mesh: MeshConfig, spec: Document) -> MeshConfig:
     tracing = spec.default_config.tracing if spec.default_config is not None else None
     outbound, encoding, upgrade = spec.outbound_traffic_policy, spec.access_log_encoding, spec.h2_upgrade_policy
+    topology = spec.default_config.gateway_topology if spec.default_config is not None else None
+    paths = spec.path_normalization
     said: dict[str, Any] = {
         "access_log_file": spec.access_log_file,
         "access_log_format": spec.access_log_format,
@@ -32,5 +35,18 @@ def _told(mesh: MeshConfig, spec: Document) -> MeshConfig:
         "tcp_keepalive": spec.tcp_keepalive,
         "http2_upgrade": upgrade is MeshH2UpgradePolicy.UPGRADE if upgrade is not None else None,
         "http_retries": spec.default_http_retry_policy,
+        "localities": spec.locality_lb_setting,
+        "path_normalization": _path_normalization(paths.normalization) if paths is not None else None,
+        "detection_timeout": spec.protocol_detection_timeout,
+        "dns_refresh_rate": spec.dns_refresh_rate,
+        "trusted_proxies": topology.num_trusted_proxies if topology is not None else None,
+        "tags": tags_with((), tracing.custom_tags) if tracing is not None and tracing.custom_tags else None,
+        "istio_tags": tracing.enable_istio_tags if tracing is not None else None,
+        "path_tag_length": tracing.max_path_tag_length if tracing is not None else None,
     }
     return replace(mesh, **{name: value for name, value in said.items() if value is not None})
+
+
+def _path_normalization(said: PathNormalizationType) -> PathNormalization:
+    """DEFAULT is Istio's default."""
+    return PathNormalization.BASE if said is PathNormalizationType.DEFAULT else PathNormalization(said.value)

@@ -15,6 +15,7 @@ from mesh.node import Locality, ServicePort
 
 if TYPE_CHECKING:
     from mesh.istio.destination_rule import TcpKeepalive
+    from mesh.istio.load_balancing import LocalityLoadBalancerSetting
     from mesh.istio.resource import Resource
     from mesh.istio.virtual_service_actions import HTTPRetry
 
@@ -76,6 +77,15 @@ class AccessLogEncoding(Enum):
     JSON = "JSON"
 
 
+class PathNormalization(Enum):
+    """What becomes of a request's path before it is looked at."""
+
+    NONE = "NONE"
+    BASE = "BASE"
+    MERGE_SLASHES = "MERGE_SLASHES"
+    DECODE_AND_MERGE_SLASHES = "DECODE_AND_MERGE_SLASHES"
+
+
 class OutboundPolicy(Enum):
     """What becomes of traffic to hosts that no service has."""
 
@@ -103,7 +113,10 @@ class MeshConfig:
     more), so that no request is sent into a connection that is just being closed. `access_log_filter` is the expression
     of a Telemetry resource, `tags` are those of its spans: name → (literal or header, value or name, default). The last
     three are what a MeshConfig document says for rules that say nothing. `metrics` are the metrics that are not as usual;
-    `asked` are the settings of what a workload is asked, where a Telemetry resource tells that apart from what it asks."""
+    `asked` are the settings of what a workload is asked, where a Telemetry resource tells that apart from what it asks.
+    `localities` holds where no DestinationRule says which places are preferred; a client that says nothing for
+    `detection_timeout` waits for the server to begin: no HTTP; `trusted_proxies` stand before the gateways;
+    `path_tag_length` 0 is the proxy's own."""
 
     access_log_file: str = "/dev/stdout"
     access_log_encoding: AccessLogEncoding = AccessLogEncoding.TEXT
@@ -123,6 +136,12 @@ class MeshConfig:
     tcp_keepalive: TcpKeepalive | None = None
     http2_upgrade: bool = False
     http_retries: HTTPRetry | None = None
+    localities: LocalityLoadBalancerSetting | None = None
+    path_normalization: PathNormalization = PathNormalization.BASE
+    detection_timeout: float = 0.1
+    dns_refresh_rate: float = 60.0
+    trusted_proxies: int = 0
+    path_tag_length: int = 0
 
     @property
     def inbound(self) -> MeshConfig:

@@ -14,7 +14,7 @@ from mesh.naming import service_host
 from mesh.node import Node
 
 # Of these, nothing is said about services and endpoints.
-_RULES: Final = frozenset(("DestinationRule", "Gateway", "VirtualService"))
+_RULES: Final = frozenset(("DestinationRule", "Gateway", "ProxyConfig", "VirtualService", "WorkloadGroup"))
 
 T = TypeVar("T")
 Found = tuple[dict[str, Service], dict[str, tuple[Instance, ...]]]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Any, Final
+from typing import Any
 
 from envoy.config.cluster.v3.cluster_pb2 import Cluster
 
@@ -17,7 +17,7 @@ from control_plane.translate.index import Index
 from control_plane.translate.locality import Preference, preference
 from control_plane.translate.memo import Table
 from control_plane.translate.messages import address, ads, config_path, duration, istio_metadata
-from control_plane.translate.policy import DEFAULT, Policy, service_policy, subset_policy
+from control_plane.translate.policy import DEFAULT, Policy, service_policy, subset_policy, with_localities
 from control_plane.translate.viewer import Audience, Viewer
 from control_plane.world import Instance, Resolution, Service
 from mesh.istio import circuit_breaker
@@ -26,7 +26,6 @@ from mesh.istio.load_balancing import SimpleLB
 from mesh.naming import BLACKHOLE_CLUSTER, INBOUND_PASSTHROUGH_CLUSTER, PASSTHROUGH_CLUSTER, outbound_cluster
 from mesh.node import ServicePort
 
-DNS_REFRESH_RATE: Final = 60.0  # Istio's; a record's own time to live counts before it
 EDS, STRICT_DNS, LOGICAL_DNS, ORIGINAL_DST, STATIC = (
     Cluster.EDS,
     Cluster.STRICT_DNS,
@@ -74,7 +73,7 @@ def _of_service(index: Index, viewer: Viewer, host: str) -> tuple[dict[str, Any]
         return clusters, endpoints
     rule = index.rule(service.host, service.namespace, viewer.namespace)
     for port in service.ports:
-        for each in _variants(service, port, rule):
+        for each in _variants(index, service, port, rule):
             wish = preference(each.policy, viewer.locality, viewer.rule_labels)
             # Clients share the clusters for which they have the same rule and the same wishes.
             key = ("cluster", each.name, rule, viewer.audience, wish if _inline(service) else None)
@@ -102,13 +101,16 @@ class _Variant:
         return self.subset.labels if self.subset is not None else {}
 
 
-def _variants(service: Service, port: ServicePort, rule: HostRule | None) -> Iterator[_Variant]:
+def _variants(index: Index, service: Service, port: ServicePort, rule: HostRule | None) -> Iterator[_Variant]:
+    localities = index.mesh.localities
     policy = service_policy(service, rule.policy if rule is not None else None, port.number)
-    yield _Variant(outbound_cluster(service.host, port.number), service, port, policy, rule)
+    yield _Variant(
+        outbound_cluster(service.host, port.number), service, port, with_localities(policy, localities), rule
+    )
     for subset in rule.subsets if rule is not None else ():
         own = subset_policy(policy, subset.traffic_policy, port.number)
         name = outbound_cluster(service.host, port.number, subset.name)
-        yield _Variant(name, service, port, own, rule, subset)
+        yield _Variant(name, service, port, with_localities(own, localities), rule, subset)
 
 
 def _cluster(index: Index, variant: _Variant, audience: Audience, wish: Preference | None) -> Any:
@@ -117,6 +119,8 @@ def _cluster(index: Index, variant: _Variant, audience: Audience, wish: Preferen
     cluster = Cluster(name=variant.name, metadata=_metadata(index, variant))
     if not _discover(cluster, variant, audience, wish):
         return None
+    if cluster.type in (STRICT_DNS, LOGICAL_DNS):
+        cluster.dns_refresh_rate.CopyFrom(duration(index.mesh.dns_refresh_rate))
     apply_policy(cluster, variant.policy, index.mesh, audience, variant.port)
     return cluster
 
@@ -211,7 +215,6 @@ def _passes_through(policy: Policy) -> bool:
 
 
 def _set_dns(cluster: Any, instances: tuple[Instance, ...], port: int, wish: Preference | None) -> None:
-    cluster.dns_refresh_rate.CopyFrom(duration(DNS_REFRESH_RATE))
     cluster.respect_dns_ttl = True
     cluster.dns_lookup_family = Cluster.V4_PREFERRED
     cluster.load_assignment.CopyFrom(dns_assignment(cluster.name, instances, port, wish))

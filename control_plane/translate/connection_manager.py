@@ -17,7 +17,7 @@ from control_plane.translate.cors import CORS_FILTER
 from control_plane.translate.fault import FAULT_FILTER
 from control_plane.translate.messages import HTTP_CONNECTION_MANAGER, ads, duration, http_filter, network_filter
 from control_plane.translate.telemetry import access_logs, stats_filters, tracing
-from control_plane.world import MeshConfig
+from control_plane.world import MeshConfig, PathNormalization
 from mesh.node import Node
 
 SERVER_NAME: Final = "istio-envoy"
@@ -34,15 +34,19 @@ ROUTE_FILTERS: Final = (http_filter(CORS_FILTER, Cors()), *FAULT_FILTERS)
 
 def connection_manager(mesh: MeshConfig, node: Node, stat_prefix: str) -> Any:
     """What all have in common; routes and filters are still to be set."""
+    paths = mesh.path_normalization
     manager = HttpConnectionManager(
         codec_type=HttpConnectionManager.AUTO,
         stat_prefix=stat_prefix,
         access_log=access_logs(mesh),
-        path_with_escaped_slashes_action=HttpConnectionManager.KEEP_UNCHANGED,
+        path_with_escaped_slashes_action=HttpConnectionManager.UNESCAPE_AND_FORWARD
+        if paths is PathNormalization.DECODE_AND_MERGE_SLASHES
+        else HttpConnectionManager.KEEP_UNCHANGED,
+        merge_slashes=paths in (PathNormalization.MERGE_SLASHES, PathNormalization.DECODE_AND_MERGE_SLASHES),
         stream_idle_timeout=duration(0),
     )
     manager.use_remote_address.value = False
-    manager.normalize_path.value = True
+    manager.normalize_path.value = paths is not PathNormalization.NONE
     manager.generate_request_id.value = True
     manager.http_protocol_options.accept_http_10 = True
     manager.upgrade_configs.add(upgrade_type=WEBSOCKET)

@@ -126,6 +126,7 @@ def _listener(index: Index, viewer: Viewer, node: Node, host: str, place: Place,
     if http:
         manager = connection_manager(index.mesh, node, f"outbound_{place.listener}")
         manager.use_remote_address.value = True  # the first proxy that a request meets: nobody is believed
+        manager.xff_num_trusted_hops = index.mesh.trusted_proxies
         manager.server_name = SERVER_NAME
         web = any(each.protocol is ServerProtocol.GRPC_WEB for each in served)
         first = (GRPC_WEB_FILTER,) if web else ()

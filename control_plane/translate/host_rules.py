@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, TypeVar
 from control_plane.translate.hosts import is_wildcard, qualified
 from control_plane.translate.policy import Settings
 from mesh.istio.destination_rule import DestinationRule, Subset, TrafficPolicy
-from mesh.istio.load_balancing import LoadBalancerSettings
+from mesh.istio.load_balancing import LoadBalancerSettings, LocalityLoadBalancerSetting
 
 if TYPE_CHECKING:
     from mesh.istio.resource import Resource
@@ -86,9 +86,11 @@ def hashes(resources: Iterable[Resource]) -> bool:
     return any(each.consistent_hash is not None for each in balancers(resources))
 
 
-def rule_labels(balancers: Iterable[LoadBalancerSettings]) -> tuple[str, ...]:
-    """The labels by which any DestinationRule tells its clients apart."""
-    found = (each.locality_lb_setting for each in balancers)
+def rule_labels(
+    balancers: Iterable[LoadBalancerSettings], localities: LocalityLoadBalancerSetting | None
+) -> tuple[str, ...]:
+    """The labels by which any DestinationRule, or the mesh (`localities`), tells clients apart."""
+    found = (localities, *(each.locality_lb_setting for each in balancers))
     return tuple(sorted({label.partition("=")[0] for each in found if each for label in each.failover_priority}))
 
 

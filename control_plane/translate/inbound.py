@@ -151,7 +151,7 @@ def _direct(index: Index, node: Node, position: int) -> Any:
     served = _with_ingress(index, node, own)
     listener = Listener(name=name, address=address(node.address, number), traffic_direction=INBOUND)
     if is_unknown(served.port):
-        detect_http(listener)
+        detect_http(listener, index.mesh)
     listener.filter_chains.extend(_chains(index, node, served, by_port=False))
     return listener
 
@@ -169,7 +169,7 @@ def _virtual(index: Index, node: Node) -> Any:
     )
     served_ports = [served for served in _served(index, node) if served.number not in _closed(node)]
     if any(is_unknown(served.port) for served in served_ports):
-        detect_http(listener)
+        detect_http(listener, index.mesh)
     for port in _closed(node):
         listener.filter_chains.add(
             name=f"{INBOUND_LISTENER}-blackhole-{port}",

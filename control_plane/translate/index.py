@@ -32,7 +32,16 @@ T = TypeVar("T")
 
 # The kinds whose changes are followed one by one; a change of any other makes everything anew.
 _FOLLOWED: Final = frozenset(
-    ("DestinationRule", "Gateway", "Service", "ServiceEntry", "VirtualService", "WorkloadEntry")
+    (
+        "DestinationRule",
+        "Gateway",
+        "ProxyConfig",
+        "Service",
+        "ServiceEntry",
+        "VirtualService",
+        "WorkloadEntry",
+        "WorkloadGroup",
+    )
 )
 
 
@@ -194,7 +203,9 @@ class Index:
     @property
     def rule_labels(self) -> tuple[str, ...]:
         """The labels by which any DestinationRule tells its clients apart."""
-        return self.fact("rule labels", lambda index: rule_labels(balancers(index.destination_rules)))
+        return self.fact(
+            "rule labels", lambda index: rule_labels(balancers(index.destination_rules), index.mesh.localities)
+        )
 
     @property
     def hashes(self) -> bool:
@@ -210,7 +221,9 @@ class Index:
         return self.fact(
             "prefers places",
             lambda index: (
-                any(map(prefers_places, index.destination_rules)) or any(service.near for service in index.services)
+                index.mesh.localities is not None
+                or any(map(prefers_places, index.destination_rules))
+                or any(service.near for service in index.services)
             ),
         )
 

@@ -23,7 +23,7 @@ from control_plane.translate.tcp_filter import tcp_filter
 from control_plane.translate.tcp_routes import Chain, service_chains
 from control_plane.translate.telemetry import access_logs
 from control_plane.translate.viewer import Viewer
-from control_plane.world import OutboundPolicy
+from control_plane.world import MeshConfig, OutboundPolicy
 from mesh.naming import (
     ADMIN_PORT,
     BLACKHOLE_CLUSTER,
@@ -40,8 +40,6 @@ from mesh.xds import any_of
 WILDCARD: Final = "0.0.0.0"
 LOOPBACK: Final = "127.0.0.1"
 HTTP_DETECTED: Final = ("http/1.0", "http/1.1", "h2c")
-# A client that says nothing for so long waits for the server to begin: no HTTP.
-DETECTION_TIMEOUT: Final = 0.1
 
 
 def outbound_listeners(index: Index, viewer: Viewer, node: Node) -> Mapping[str, Any]:
@@ -135,7 +133,7 @@ def _add_http(index: Index, node: Node, listener: Any, port: int, detect: bool) 
     chain = listener.filter_chains.add(name=f"{WILDCARD}_{port}", filters=[by_rds(manager, str(port))])
     if detect:
         chain.filter_chain_match.application_protocols.extend(HTTP_DETECTED)
-        detect_http(listener)
+        detect_http(listener, index.mesh)
 
 
 def _wildcard_chains(index: Index, viewer: Viewer) -> dict[int, list[Chain]]:
@@ -192,23 +190,23 @@ def add_chains(listener: Any, index: Index, namespace: str, chains: Iterable[Cha
     if by_name:
         inspector = ListenerFilter(name="envoy.filters.listener.tls_inspector", typed_config=any_of(TlsInspector()))
         listener.listener_filters.append(inspector)
-        _wait_briefly(listener)
+        _wait_briefly(listener, index.mesh)
 
 
 def _chain(index: Index, namespace: str, chain: Chain) -> Any:
     return FilterChain(name=chain.targets[0][0], filters=[tcp_filter(index, namespace, chain.targets)])
 
 
-def _wait_briefly(listener: Any) -> None:
-    listener.listener_filters_timeout.CopyFrom(duration(DETECTION_TIMEOUT))
+def _wait_briefly(listener: Any, mesh: MeshConfig) -> None:
+    listener.listener_filters_timeout.CopyFrom(duration(mesh.detection_timeout))
     listener.continue_on_listener_filters_timeout = True
 
 
-def detect_http(listener: Any) -> None:
+def detect_http(listener: Any, mesh: MeshConfig) -> None:
     """Connections are looked at before a chain is chosen; those that stay silent count as no HTTP."""
     inspector = ListenerFilter(name="envoy.filters.listener.http_inspector", typed_config=any_of(HttpInspector()))
     listener.listener_filters.append(inspector)
-    _wait_briefly(listener)
+    _wait_briefly(listener, mesh)
 
 
 def _listener(name: str, host: str, port: int, **fields: Any) -> Any:

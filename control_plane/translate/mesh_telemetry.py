@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 from control_plane.world import MeshConfig, MetricChange
-from mesh.istio.telemetry import AccessLogging, IstioMetric, MetricsOverride, Tracing, WorkloadMode
+from mesh.istio.telemetry import AccessLogging, CustomTag, IstioMetric, MetricsOverride, Tracing, WorkloadMode
 from mesh.node import Node
 
 if TYPE_CHECKING:
     from mesh.istio.resource import Resource
+
+Tags = tuple[tuple[str, tuple[str, str, str]], ...]
 
 # Istio's names for its metrics, and those of its statistics filter.
 METRICS: Final = {
@@ -86,12 +88,17 @@ def _trace(mesh: MeshConfig, tracing: Tracing) -> MeshConfig:
         mesh = replace(mesh, sampling=tracing.random_sampling_percentage)
     if tracing.enable_istio_tags is not None:
         mesh = replace(mesh, istio_tags=tracing.enable_istio_tags)
-    tags = dict(mesh.tags)
-    for name, tag in tracing.custom_tags.items():
+    return replace(mesh, tags=tags_with(mesh.tags, tracing.custom_tags))
+
+
+def tags_with(tags: Tags, more: Mapping[str, CustomTag]) -> Tags:
+    """Tags of spans, and others that come before them."""
+    found = dict(tags)
+    for name, tag in more.items():
         if tag.literal is not None:
-            tags[name] = ("literal", tag.literal.value, "")
+            found[name] = ("literal", tag.literal.value, "")
         elif tag.environment is not None:
-            tags[name] = ("environment", tag.environment.name, tag.environment.default_value)
+            found[name] = ("environment", tag.environment.name, tag.environment.default_value)
         elif tag.header is not None:
-            tags[name] = ("header", tag.header.name, tag.header.default_value)
-    return replace(mesh, tags=tuple(sorted(tags.items())))
+            found[name] = ("header", tag.header.name, tag.header.default_value)
+    return tuple(sorted(found.items()))

@@ -7,7 +7,7 @@ from typing import Final, Protocol
 
 from control_plane.world import Service
 from mesh.istio.destination_rule import ConnectionPoolSettings, OutlierDetection, RetryBudget, TrafficPolicy
-from mesh.istio.load_balancing import LoadBalancerSettings
+from mesh.istio.load_balancing import LoadBalancerSettings, LocalityLoadBalancerSetting
 
 
 class Settings(Protocol):
@@ -56,6 +56,14 @@ def service_policy(service: Service, host_policy: TrafficPolicy | None, port: in
     if service.affinity:
         return replace(policy, load_balancer=_STICKY)
     return replace(policy, load_balancer=_NEAR[service.near], prefers_near=True)
+
+
+def with_localities(policy: Policy, localities: LocalityLoadBalancerSetting | None) -> Policy:
+    """The policy with what the whole mesh prefers, where it says nothing of places itself."""
+    balancer = policy.load_balancer or LoadBalancerSettings()
+    if localities is None or balancer.locality_lb_setting is not None:
+        return policy
+    return replace(policy, load_balancer=balancer.model_copy(update={"locality_lb_setting": localities}))
 
 
 def port_policy(host_policy: TrafficPolicy | None, port: int) -> Policy:

@@ -100,6 +100,8 @@ def tracing(mesh: MeshConfig, node: Node) -> Any:
             custom.environment.name, custom.environment.default_value = value, default
         else:
             custom.request_header.name, custom.request_header.default_value = value, default
+    if mesh.path_tag_length:
+        out.max_path_tag_length.value = mesh.path_tag_length
     if mesh.otlp_endpoint:
         provider = OpenTelemetryConfig(service_name=node.to_xds()["cluster"])
         if mesh.otlp_endpoint.startswith("grpc://"):

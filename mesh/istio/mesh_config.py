@@ -13,10 +13,12 @@ from typing import Annotated, Any
 from pydantic import Field
 
 from mesh.istio.destination_rule import TcpKeepalive
+from mesh.istio.load_balancing import LocalityLoadBalancerSetting
 from mesh.istio.model import Found, Message
 from mesh.istio.proxy_config import Environment, Workers
-from mesh.istio.scalars import Duration, Word
+from mesh.istio.scalars import Count, Duration, Word
 from mesh.istio.sidecar import OutboundTrafficPolicy
+from mesh.istio.telemetry import CustomTag
 from mesh.istio.virtual_service_actions import HTTPRetry
 
 
@@ -30,19 +32,41 @@ class MeshH2UpgradePolicy(StrEnum):
     UPGRADE = "UPGRADE"
 
 
+class PathNormalizationType(StrEnum):
+    DEFAULT = "DEFAULT"
+    NONE = "NONE"
+    BASE = "BASE"
+    MERGE_SLASHES = "MERGE_SLASHES"
+    DECODE_AND_MERGE_SLASHES = "DECODE_AND_MERGE_SLASHES"
+
+
+class ProxyPathNormalization(Message):
+    normalization: Word[PathNormalizationType] = PathNormalizationType.DEFAULT
+
+
+class GatewayTopology(Message):
+    """So many proxies in front of the mesh's gateways are believed what they say of the client."""
+
+    num_trusted_proxies: Annotated[Count, Field(le=255)] = 0
+
+
 class ProxyTracing(Message):
     """`sampling` in percent."""
 
     sampling: Annotated[float, Field(ge=0, le=100)] | None = None
+    custom_tags: dict[str, CustomTag] = Field(default_factory=dict)
+    enable_istio_tags: bool | None = None
+    max_path_tag_length: Annotated[Count, Field(ge=1)] | None = None
 
 
 class MeshProxyConfig(Message):
-    """`defaultConfig`. All but the sampling takes effect when a proxy starts. An app that
+    """`defaultConfig`. Concurrency, environment and drains take effect when a proxy starts. An app that
     `mesh run` starts is always held until its proxy has its configuration."""
 
     tracing: ProxyTracing | None = None
     concurrency: Workers | None = None
     proxy_metadata: Environment = Field(default_factory=dict)
+    gateway_topology: GatewayTopology | None = None
     drain_duration: Duration | None = None
     termination_drain_duration: Duration | None = None
     hold_application_until_proxy_starts: bool | None = None
@@ -66,6 +90,10 @@ class MeshConfig(Message):
     tcp_keepalive: TcpKeepalive | None = None
     h2_upgrade_policy: Word[MeshH2UpgradePolicy] | None = None
     default_http_retry_policy: HTTPRetry | None = None
+    locality_lb_setting: LocalityLoadBalancerSetting | None = None
+    path_normalization: ProxyPathNormalization | None = None
+    protocol_detection_timeout: Duration | None = None
+    dns_refresh_rate: Duration | None = None
 
 
 def summary(spec: Mapping[str, Any]) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,15 +12,18 @@ from envoy.extensions.filters.network.http_connection_manager.v3.http_connection
 )
 from envoy.extensions.upstreams.http.v3.http_protocol_options_pb2 import HttpProtocolOptions
 
+from control_plane.registry.services import discover
 from control_plane.translate import Resources, build
 from control_plane.translate.cluster_policy import HTTP_OPTIONS
 from mesh.errors import ConfigError
 from mesh.istio.load import load
 from mesh.istio.mesh_config import MeshConfig
 from mesh.istio.refused import REFUSED
-from mesh.xds import CLUSTER, LISTENER, ROUTE
+from mesh.node import Locality
+from mesh.xds import CLUSTER, ENDPOINT, LISTENER, ROUTE
+from tests.simulation.scenarios import destination_rule
 from tests.simulation.validation import assert_envoy_accepts
-from tests.simulation.worlds import service, sidecar, world
+from tests.simulation.worlds import gateway, instance, service, sidecar, transparent, world
 
 REVIEWS = "outbound|9080||reviews.default.svc.cluster.local"
 RULE = (
@@ -114,6 +118,82 @@ def test_retries_of_rules_that_say_nothing() -> None:
     assert retries(none) == {"reviews/": 0, "ratings/own": 5, "ratings/": 0}
 
 
+PLACES = (
+    ("10.0.0.1", Locality("eu", "eu-1", "a")),
+    ("10.0.0.2", Locality("us", "us-1", "a")),
+    ("10.0.0.3", Locality("ap", "ap-1", "a")),
+)
+
+
+def priorities(spec: str, rule: str = "outlierDetection: {consecutive5xxErrors: 1}") -> list[int]:
+    """Of an endpoint here, one that may take over, and another one."""
+    policy = destination_rule(f"{{host: reviews, {rule}}}")
+    where = world(
+        service("reviews"),
+        yaml=f"{policy}---\n{document(spec)}",
+        instances={"reviews": [instance(address, locality=place) for address, place in PLACES]},
+    )
+    groups = build(where, sidecar("client", locality=PLACES[0][1]))[ENDPOINT][REVIEWS].endpoints
+    found = {e.endpoint.address.socket_address.address: g.priority for g in groups for e in g.lb_endpoints}
+    return [found.get(address, -1) for address, _ in PLACES]
+
+
+def test_places_of_the_whole_mesh() -> None:
+    outlier = "trafficPolicy: {outlierDetection: {consecutive5xxErrors: 1}}"
+    own = "trafficPolicy: {outlierDetection: {consecutive5xxErrors: 1}, loadBalancer: {localityLbSetting: {enabled: true}}}"
+    assert priorities("", outlier) == [0, 1, 1]
+    assert priorities("localityLbSetting: {failover: [{from: eu, to: ap}]}", outlier) == [0, 2, 1]
+    assert priorities("localityLbSetting: {enabled: false}", outlier) == [0, 0, 0]
+    assert priorities("localityLbSetting: {enabled: false}", own) == [0, 1, 1]  # what a rule says comes first
+    assert priorities("localityLbSetting: {distribute: [{from: eu, to: {us: 100}}]}", "subsets: []") == [-1, 0, -1]
+
+
+@pytest.mark.parametrize(
+    ("said", "expected"),
+    [
+        ("NONE", (False, False, "KEEP_UNCHANGED")),
+        ("DEFAULT", (True, False, "KEEP_UNCHANGED")),
+        ("BASE", (True, False, "KEEP_UNCHANGED")),
+        ("MERGE_SLASHES", (True, True, "KEEP_UNCHANGED")),
+        ("DECODE_AND_MERGE_SLASHES", (True, True, "UNESCAPE_AND_FORWARD")),
+    ],
+)
+def test_paths_are_normalised(said: str, expected: tuple[bool, bool, str]) -> None:
+    found = manager(made(f"pathNormalization: {{normalization: {said}}}"))
+    escaped = HttpConnectionManager.PathWithEscapedSlashesAction.Name(found.path_with_escaped_slashes_action)
+    assert (found.normalize_path.value, found.merge_slashes, escaped) == expected
+
+
+def test_tags_of_spans() -> None:
+    spec = "tracing: {customTags: {team: {literal: {value: shop}}}, enableIstioTags: false, maxPathTagLength: 20}"
+    tracing = manager(made(f"defaultConfig: {{{spec}}}")).tracing
+    assert [(tag.tag, tag.literal.value) for tag in tracing.custom_tags] == [("team", "shop")]
+    assert tracing.max_path_tag_length.value == 20
+
+
+def test_proxies_in_front_of_gateways() -> None:
+    edge = "apiVersion: networking.istio.io/v1\nkind: Gateway\nmetadata: {name: edge}\n"
+    edge += "spec: {selector: {istio: ingressgateway}, servers: [{port: {number: 80, name: http, protocol: HTTP}, "
+    edge += "hosts: ['*']}]}\n"
+    mesh = document("defaultConfig: {gatewayTopology: {numTrustedProxies: 2}}")
+    built = build(world(service("reviews"), yaml=f"{edge}---\n{mesh}"), gateway())
+    found = HttpConnectionManager()
+    assert built[LISTENER]["0.0.0.0_80"].filter_chains[0].filters[0].typed_config.Unpack(found)
+    assert found.xff_num_trusted_hops == 2
+    assert manager(made("defaultConfig: {gatewayTopology: {numTrustedProxies: 2}}")).xff_num_trusted_hops == 0
+
+
+def test_protocols_are_waited_for_and_names_looked_up_again() -> None:
+    entry = "apiVersion: networking.istio.io/v1\nkind: ServiceEntry\nmetadata: {name: e}\nspec: {hosts: [a.example], "
+    entry += "ports: [{number: 9, name: odd}], addresses: [240.0.0.1], resolution: DNS}\n"
+    base = world(yaml=f"{entry}---\n{document('protocolDetectionTimeout: 2s, dnsRefreshRate: 7s')}")
+    services, instances = discover(base.resources, ())
+    built = build(replace(base, services=services, instances=instances), transparent("reviews"))
+    waits = {listener.listener_filters_timeout.seconds for listener in built[LISTENER].values()}
+    assert 2 in waits
+    assert built[CLUSTER]["outbound|9||a.example"].dns_refresh_rate.seconds == 7
+
+
 def test_the_oldest_holds() -> None:
     assert len(manager(made("enableTracing: true", "accessLogFile: ''")).access_log) == 1
 
@@ -122,7 +202,9 @@ def test_envoy_takes_it(tmp_path: Path) -> None:
     everything = (
         "accessLogFile: /dev/stdout, accessLogEncoding: JSON, enableTracing: true, defaultConfig: {tracing: {sampling: 1}, "
         "holdApplicationUntilProxyStarts: true}, outboundTrafficPolicy: {mode: REGISTRY_ONLY}, connectTimeout: 3s, "
-        "tcpKeepalive: {time: 60s}, h2UpgradePolicy: UPGRADE, defaultHttpRetryPolicy: {attempts: 1, retryOn: 5xx}"
+        "tcpKeepalive: {time: 60s}, pathNormalization: {normalization: DECODE_AND_MERGE_SLASHES}, "
+        "localityLbSetting: {failover: [{from: eu, to: us}]}, protocolDetectionTimeout: 1s, h2UpgradePolicy: UPGRADE, "
+        "defaultHttpRetryPolicy: {attempts: 1, retryOn: 5xx}"
     )
     assert_envoy_accepts(made(everything), tmp_path)
 
@@ -141,7 +223,7 @@ def test_every_other_field_is_refused_by_name(field: str) -> None:
         ("connectTimeout: 0s", "spec.connectTimeout: must be at least 1ms"),
         ("defaultConfig: {tracing: {sampling: 101}}", "spec.defaultConfig.tracing.sampling: must be at most 100"),
         ("defaultConfig: {holdApplicationUntilProxyStarts: false}", "an app is always held"),
-        ("defaultConfig: {concurrency: 2}", "spec.defaultConfig.concurrency: known to Istio"),
+        ("defaultConfig: {statusPort: 2}", "spec.defaultConfig.statusPort: known to Istio"),
         ("accessLogfile: x", 'unknown field; did you mean "accessLogFile"'),
     ],
 )
