@@ -1,4 +1,4 @@
-"""ratings: the stars that each reviewer gives. GET and POST /ratings/{id}, /health."""
+"""ratings: the stars that each reviewer gives. GET and POST /ratings/{id}, /health; with `--grpc-port` gRPC, too."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import json
 
 from aiohttp import web
 
+from examples.bookinfo.ratings_grpc import serving
 from examples.bookinfo.service import add_health, json_reply, parser, product_id, serve
 
 DEFAULT_RATINGS = {"Reviewer1": 5, "Reviewer2": 4}
@@ -13,13 +14,16 @@ MOST_STARS = 5
 MAX_PRODUCTS = 1000  # that have ratings of their own: memory stays bounded whatever is posted
 
 
-def make_app() -> web.Application:
-    """Posted ratings live as long as the process."""
+def make_app(address: str = "127.0.0.1", grpc_port: int = 0) -> web.Application:
+    """Posted ratings live as long as the process. Without a `grpc_port` there is HTTP only."""
     posted: dict[int, dict[str, int]] = {}
+
+    def find(number: int) -> dict[str, int]:
+        return posted.get(number, DEFAULT_RATINGS)
 
     async def get(request: web.Request) -> web.Response:
         number = product_id(request)
-        return json_reply({"id": number, "ratings": posted.get(number, DEFAULT_RATINGS)})
+        return json_reply({"id": number, "ratings": find(number)})
 
     async def post(request: web.Request) -> web.Response:
         number = product_id(request)
@@ -38,6 +42,8 @@ def make_app() -> web.Application:
     app.router.add_get("/ratings/{id}", get)
     app.router.add_post("/ratings/{id}", post)
     add_health(app, "Ratings")
+    if grpc_port:
+        app.cleanup_ctx.append(serving(find, address, grpc_port))
     return app
 
 
@@ -48,4 +54,7 @@ def _valid(ratings: object) -> bool:
 
 
 if __name__ == "__main__":
-    serve(make_app(), parser("Bookinfo's ratings service").parse_args())
+    options = parser("Bookinfo's ratings service")
+    options.add_argument("--grpc-port", type=int, default=0, help="where to listen for gRPC; 0: nowhere")
+    arguments = options.parse_args()
+    serve(make_app(arguments.address, arguments.grpc_port), arguments)

@@ -35,6 +35,7 @@ def demo(
     proxy: Annotated[
         str, typer.Option("--proxy", metavar="[NAME=]PROGRAM", help="A real Envoy, say, for all proxies or for one.")
     ] = "",
+    grpc: Annotated[bool, typer.Option("--grpc", help="Reviews call ratings by gRPC, on port 9081.")] = False,
     otlp_endpoint: Annotated[
         str,
         typer.Option(
@@ -61,5 +62,5 @@ def demo(
     """
     from mesh.cli.demo_run import DemoOptions, run_demo
 
-    options = DemoOptions(duration, rate, port, not no_tui, keep, store, proxy, network, apart, otlp_endpoint)
+    options = DemoOptions(duration, rate, port, not no_tui, keep, store, proxy, network, apart, otlp_endpoint, grpc)
     raise typer.Exit(run_demo(options))

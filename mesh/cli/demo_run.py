@@ -49,13 +49,14 @@ class DemoOptions:
     network: str = ""
     distinct_ports: bool = False
     otlp_endpoint: str = ""
+    grpc: bool = False
 
 
 def run_demo(options: DemoOptions) -> int:
     """Runs it to its end; the exit code."""
     check_examples()
     distinct = options.distinct_ports or not has_network(options.network or DEFAULT_NETWORK)
-    plan = make_plan(options.port, options.network, distinct)
+    plan = make_plan(options.port, options.network, distinct, options.grpc)
     check_free(plan)
     folder = Path(tempfile.mkdtemp(prefix="mesh-demo-"))
     try:

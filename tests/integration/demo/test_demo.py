@@ -15,7 +15,7 @@ import pytest
 
 from tests.harness.envoy import envoy_binary
 from tests.harness.ports import free_network, free_port
-from tests.harness.process import wait_until
+from tests.harness.process import http_get, wait_until
 from tests.integration.demo.stack import (
     PROXIES,
     ROOT,
@@ -49,6 +49,20 @@ def test_a_duration_ends_it_with_a_summary(tmp_path: Path, more: tuple[str, ...]
     for version in ("v1", "v2", "v3"):
         assert f"reviews {version}" in done.stdout
     assert list(tmp_path.glob("mesh-demo-*")) == []
+
+
+def test_ratings_are_called_by_grpc_where_that_is_asked_for(tmp_path: Path) -> None:
+    with running_demo(tmp_path, free_network(), free_port(), "--rate", "0", "--grpc") as demo:
+        demo.apply(pinned("v3"))
+        wait_until(lambda: 'class="stars red"' in demo.get().html, 10, "stars")
+        status, text = http_get(15000, "/stats/prometheus?filter=^istio_requests", f"{demo.network}.23")
+        assert status == 200
+        calls = [line for line in text.splitlines() if 'request_protocol="grpc"' in line]
+        assert any(
+            'destination_service_name="ratings"' in line and 'grpc_response_status="0"' in line for line in calls
+        )
+        demo.apply(RATINGS_FAIL)
+        wait_until(lambda: "Ratings service is currently unavailable" in demo.get().html, 10, "a fault of the calls")
 
 
 def test_a_terminal_that_is_closed_ends_it_and_leaves_nothing(tmp_path: Path) -> None:
@@ -108,6 +122,18 @@ def test_a_real_envoy_in_place_of_a_sidecar(tmp_path: Path) -> None:
         demo.apply(pinned("v2"))
         wait_until(lambda: {demo.get().version for _ in range(5)} == {"v2"}, 5, "all to the Envoy's instance")
         assert 'class="stars black"' in demo.get().html  # its outbound side asked for ratings
+
+
+RATINGS_FAIL = """
+apiVersion: networking.istio.io/v1
+kind: VirtualService
+metadata: {name: ratings}
+spec:
+  hosts: [ratings]
+  http:
+  - fault: {abort: {grpcStatus: UNAVAILABLE, percentage: {value: 100}}}
+    route: [{destination: {host: ratings}}]
+"""
 
 
 def pinned(subset: str) -> str:

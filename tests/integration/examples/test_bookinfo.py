@@ -14,6 +14,7 @@ from aiohttp.test_utils import TestServer
 
 from examples.bookinfo import details, productpage, ratings, reviews
 from examples.bookinfo.service import TRACE_HEADERS
+from tests.harness.ports import free_port
 
 Start = Callable[[web.Application], Awaitable[str]]
 Get = Callable[..., Awaitable[tuple[int, str]]]
@@ -99,6 +100,35 @@ async def test_versions_of_reviews_differ_in_their_stars(
 
 async def test_reviews_without_ratings_say_so(start: Start, session: aiohttp.ClientSession) -> None:
     url = await start(reviews.make_app("v2", "x", await start(Recorder({}, status=503).app)))
+    found = await answer(session, f"{url}/reviews/0")
+    assert {review["rating"]["error"] for review in found["reviews"]} == {"Ratings service is currently unavailable"}
+
+
+@pytest.fixture
+async def rated_by_grpc(start: Start, session: aiohttp.ClientSession) -> tuple[str, str]:
+    """The URLs of ratings and of reviews that call them by gRPC."""
+    port = free_port()
+    stars = await start(ratings.make_app(grpc_port=port))
+    return stars, await start(reviews.make_app("v2", "x", f"grpc://127.0.0.1:{port}"))
+
+
+async def test_ratings_by_grpc_are_those_by_http(
+    rated_by_grpc: tuple[str, str], session: aiohttp.ClientSession
+) -> None:
+    stars, url = rated_by_grpc
+    async with session.post(f"{stars}/ratings/7", json={"Reviewer1": 1, "Reviewer2": 2}) as response:
+        assert response.status == 200
+    found = await answer(session, f"{url}/reviews/7", headers={"end-user": "jason", "x-request-id": "1"})
+    assert [review["rating"]["stars"] for review in found["reviews"]] == [1, 2]
+    found = await answer(session, f"{url}/reviews/0")
+    assert [review["rating"] for review in found["reviews"]] == [
+        {"stars": 5, "color": "black"},
+        {"stars": 4, "color": "black"},
+    ]
+
+
+async def test_without_ratings_by_grpc_reviews_say_so(start: Start, session: aiohttp.ClientSession) -> None:
+    url = await start(reviews.make_app("v3", "x", f"grpc://127.0.0.1:{free_port()}"))
     found = await answer(session, f"{url}/reviews/0")
     assert {review["rating"]["error"] for review in found["reviews"]} == {"Ratings service is currently unavailable"}
 
