@@ -7,11 +7,11 @@ from time import monotonic
 from typing import TYPE_CHECKING, Final
 
 from sidecar.codec import h2_heads
-from sidecar.codec.h2_frames import PREFACE, PROTOCOL_ERROR, REFUSED_STREAM, ProtocolViolation
+from sidecar.codec.h2_frames import INTERNAL_ERROR, PREFACE, PROTOCOL_ERROR, REFUSED_STREAM, ProtocolViolation
 from sidecar.codec.h2_keepalive import Keepalives
 from sidecar.codec.h2_outbox import outbox
 from sidecar.codec.h2_session import Session
-from sidecar.codec.h2_stream import H2Stream
+from sidecar.codec.h2_stream import H2Stream, StreamViolation
 from sidecar.codec.h2_upstream import ClientStream
 from sidecar.process.timers import NEVER
 
@@ -43,8 +43,9 @@ class ClientConnection(Session):
         deadlines: Deadlines,
         max_duration: float = 0.0,
         max_head: int = 60 * 1024,
+        max_headers: int = 100,
     ) -> None:
-        super().__init__(options, h2_heads.RESPONSE_STATIC, server=False, max_head=max_head)
+        super().__init__(options, pool.stats.http2(), h2_heads.RESPONSE_STATIC, server=False, max_head=max_head)
         self.pool = pool
         self.transport: Transport = None  # type: ignore[assignment]  # until it is made
         self.local = ""
@@ -57,6 +58,7 @@ class ClientConnection(Session):
         self._loop = loop
         self._outbox = outbox(loop)
         self._max_requests = max_requests
+        self._max_headers = max_headers
         self._idle_timeout = idle_timeout
         self._max_duration = max_duration
         self._deadlines = deadlines
@@ -221,6 +223,7 @@ class ClientConnection(Session):
             self._keepalives.answered(data)
 
     def on_silence(self) -> None:
+        self.http2_stats.keepalive_timeout.value += 1
         self._end()
 
     # ── the session's side ────────────────────────────────────────────────────────────────────────────────────────────
@@ -232,16 +235,18 @@ class ClientConnection(Session):
                 return  # it was reset
             raise ProtocolViolation(PROTOCOL_ERROR, "http2.unexpected_stream")
         assert isinstance(stream, ClientStream)  # noqa: S101  # made here
+        if self.decoder.oversized:
+            raise StreamViolation(stream, INTERNAL_ERROR, "http2.headers_too_large")
+        if len(fields) > self._max_headers:
+            self.http2_stats.header_overflow.value += 1
+            raise StreamViolation(stream, INTERNAL_ERROR, "http2.too_many_headers")
         try:
-            if self.decoder.oversized:
-                raise h2_heads.MalformedError("http2.headers_too_large")
             head = h2_heads.response(fields)
             if end and (
                 head.status < 200 or (h2_heads.length_of(head.hop_headers) > 0 and not stream.bodiless(head.status))
             ):
                 raise h2_heads.MalformedError(h2_heads.INVALID_MESSAGE)
         except h2_heads.MalformedError as error:
-            self.pool.stats.upstream_cx_protocol_error.value += 1
             raise self.malformed(stream, str(error)) from error
         stream.on_answer(head, end)
 

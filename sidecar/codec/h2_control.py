@@ -6,7 +6,7 @@ Each frame is judged by its size and its stream, then acted on; nothing here rea
 from __future__ import annotations
 
 from struct import Struct
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from sidecar.codec.h2_frames import (
     ACK,
@@ -26,6 +26,9 @@ from sidecar.codec.h2_stream import StreamViolation
 from sidecar.codec.hpack_decoder import Decoder
 from sidecar.config.http2_model import Http2
 
+if TYPE_CHECKING:
+    from sidecar.telemetry.http2_stats import Http2Stats
+
 _word: Final = Struct(">L").unpack_from
 _two_words: Final = Struct(">LL").unpack_from
 
@@ -33,8 +36,8 @@ _two_words: Final = Struct(">LL").unpack_from
 class Controlled(Sending):
     """An end of a connection that heeds the peer's control frames."""
 
-    def __init__(self, options: Http2, decoder: Decoder, *, server: bool) -> None:
-        super().__init__(options, server=server)
+    def __init__(self, options: Http2, http2_stats: Http2Stats, decoder: Decoder, *, server: bool) -> None:
+        super().__init__(options, http2_stats, server=server)
         self.decoder = decoder
         self.peer = PeerSettings()
         self.peer_goaway = -1  # the last stream that the peer will answer, once it says so
@@ -49,9 +52,6 @@ class Controlled(Sending):
 
     def on_goaway(self, last_stream: int, code: int) -> None:
         """The peer will not answer streams after `last_stream`."""
-
-    def on_peer_reset(self) -> None:
-        """The peer has reset a stream."""
 
     def on_pong(self, data: bytes) -> None:
         """The peer has answered our PING."""
@@ -96,7 +96,7 @@ class Controlled(Sending):
             raise ProtocolViolation(FRAME_SIZE_ERROR, "http2.frame_size_error")
         if not number or not self.is_known(number):
             raise ProtocolViolation(PROTOCOL_ERROR, "http2.rst_stream_on_idle_stream")
-        self.on_peer_reset()
+        self.http2_stats.rx_reset.value += 1
         stream = self.streams.get(number)
         if stream is not None:
             stream.end_by_peer()

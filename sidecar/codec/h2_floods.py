@@ -15,17 +15,17 @@ class Floods:
     peer has not taken it. `unanswerable` is for the session to act on at once: one read has asked for too many answers."""
 
     __slots__ = (
-        "_control",
         "_data_frames",
         "_max_control",
         "_max_empty",
         "_max_outbound",
         "_max_priority",
         "_max_updates",
-        "_outbound",
         "_priority",
         "_updates",
+        "control",
         "empty",
+        "outbound",
         "overflow",
         "streams",
         "unanswerable",
@@ -41,23 +41,23 @@ class Floods:
         self.overflow = ""
         self.unanswerable = False
         self.empty = 0  # frames with nothing in them, one after another
-        self._outbound = 0  # frames that the peer has not taken yet
-        self._control = 0  # … of which answers
+        self.outbound = 0  # frames that the peer has not taken yet
+        self.control = 0  # … of which answers
         self._priority = 0
         self._updates = 0
         self._data_frames = 0
 
     def flushed(self) -> None:
         """The peer has taken everything."""
-        self._outbound = 0
-        self._control = 0
+        self.outbound = 0
+        self.control = 0
         self.overflow = ""
         self.unanswerable = False
 
     def frame(self) -> None:
         """A frame goes out."""
-        self._outbound += 1
-        if self._outbound > self._max_outbound and not self.overflow:
+        self.outbound += 1
+        if self.outbound > self._max_outbound and not self.overflow:
             self.overflow = "http2.outbound_frames_flood"
 
     def data_frame(self) -> None:
@@ -66,8 +66,8 @@ class Floods:
 
     def control_frame(self) -> None:
         """An answer goes out: to PING, to SETTINGS, or a reset."""
-        self._control += 1
-        if self._control > self._max_control:
+        self.control += 1
+        if self.control > self._max_control:
             self.overflow = "http2.outbound_control_frames_flood"
             self.unanswerable = True
         self.frame()

@@ -5,7 +5,7 @@ Whoever has touched a connection flushes it, once for all that one read has aske
 
 from __future__ import annotations
 
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from sidecar.codec.h2_floods import Floods
 from sidecar.codec.h2_frames import (
@@ -29,6 +29,10 @@ from sidecar.codec.h2_stream import H2Stream
 from sidecar.codec.hpack_encoder import Encoder
 from sidecar.config.http2_model import Http2
 from sidecar.http.headers import Headers
+from sidecar.telemetry.http2_stats import Http2Load
+
+if TYPE_CHECKING:
+    from sidecar.telemetry.http2_stats import Http2Stats
 
 # How much a stream sends before it is another one's turn.
 _TURN: Final = DEFAULT_FRAME_SIZE
@@ -41,8 +45,9 @@ _MOST_RESETS: Final = 256
 class Sending:
     """One end of a connection as far as it sends. `server` says which end this is."""
 
-    def __init__(self, options: Http2, *, server: bool) -> None:
+    def __init__(self, options: Http2, http2_stats: Http2Stats, *, server: bool) -> None:
         self.options = options
+        self.http2_stats = http2_stats
         self.server = server
         self.out: list[bytes] = []
         self.streams: dict[int, H2Stream] = {}
@@ -67,9 +72,6 @@ class Sending:
     def on_stream_closed(self, stream: H2Stream) -> None:
         """The stream is no longer among `streams`."""
 
-    def on_own_reset(self) -> None:
-        """We have."""
-
     def on_violation(self, violation: ProtocolViolation) -> None:
         """The connection has ended by it; what explains it stands in `out`."""
         raise NotImplementedError
@@ -81,6 +83,7 @@ class Sending:
 
     def begin(self) -> None:
         """Our SETTINGS, which come first, and the connection's window, which they do not tell."""
+        self.http2_stats.connections[self] = None
         self._put(settings(own_settings(self.options, server=self.server)))
         more = self.options.initial_connection_window_size - DEFAULT_WINDOW
         if more > 0:
@@ -110,6 +113,7 @@ class Sending:
         self._put(ping(data, ack=False))
 
     def send_goaway(self, last_stream: int, code: int, debug: bytes = b"") -> None:
+        self.http2_stats.goaway_sent.value += 1
         self.floods.frame()
         self._put(goaway(last_stream, code, debug))
 
@@ -117,7 +121,7 @@ class Sending:
         if len(self._resets) >= _MOST_RESETS:
             del self._resets[next(iter(self._resets))]
         self._resets[number] = None
-        self.on_own_reset()
+        self.http2_stats.tx_reset.value += 1
         self._control(rst_stream(number, code))
 
     def was_reset(self, number: int) -> bool:
@@ -130,6 +134,8 @@ class Sending:
 
     def _violated(self, violation: ProtocolViolation) -> None:
         self.ended = True
+        self.http2_stats.violation(violation.detail)
+        self.http2_stats.goaway_sent.value += 1
         self._put(goaway(self.last_peer_stream, violation.code, violation.detail.encode()))
         self.on_violation(violation)
 
@@ -210,3 +216,8 @@ class Sending:
         if credit:
             self.give_credit(credit)
         self.on_stream_closed(stream)
+
+    def load(self) -> Http2Load:
+        """For those who read statistics."""
+        waiting = sum([stream.waiting for stream in self.streams.values()])
+        return Http2Load(len(self.streams), waiting, self.floods.outbound, self.floods.control)

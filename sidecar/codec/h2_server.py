@@ -26,7 +26,7 @@ from sidecar.codec.h2_outbox import outbox
 from sidecar.codec.h2_session import Session
 from sidecar.codec.h2_stream import H2Stream
 from sidecar.config.model import Address
-from sidecar.http.head import HTTP2
+from sidecar.http.head import HTTP2, RequestHead
 from sidecar.process.timers import NEVER
 
 if TYPE_CHECKING:
@@ -54,11 +54,11 @@ class ServerConnection(Session):
     def __init__(self, manager: ServerCallbacks, destination: Address | None = None) -> None:
         config = manager.config
         max_head = config.max_request_headers_kb * 1024
-        super().__init__(config.http2, h2_heads.REQUEST_STATIC, server=True, max_head=max_head)
+        super().__init__(config.http2, manager.http2_stats, h2_heads.REQUEST_STATIC, server=True, max_head=max_head)
         self.manager = manager
         self.config = config
+        self._underscores = config.underscores != "ALLOW"  # whether they matter
         self.stats = manager.stats
-        self.http2_stats = manager.http2_stats
         self.transport: Transport = None  # type: ignore[assignment]  # until it is made
         self._redirected = destination
         self.remote = Address("", 0)
@@ -196,7 +196,6 @@ class ServerConnection(Session):
         stream = ServerStream(self, number)
         self.streams[number] = stream
         if self.decoder.oversized:
-            self.http2_stats.header_overflow.value += 1
             self._refuse(stream, "http2.header_list_size_too_large")
             return
         try:
@@ -210,16 +209,31 @@ class ServerConnection(Session):
             self._malformed(stream, str(error))
             raise self.malformed(stream, str(error)) from error
         if len(fields) > self.config.max_headers_count:
+            self.http2_stats.header_overflow.value += 1
             self._refuse(stream, "http2.too_many_headers")
+            return
+        if self._underscores and not self._takes_underscores(head):
+            self._refuse(stream, "http2.unexpected_underscore")
             return
         stream.body_left = length
         if end:
             stream.remote_end()
         stream.begin(head, length)
 
+    def _takes_underscores(self, head: RequestHead) -> bool:
+        """Whether the request may pass; names with underscores may not."""
+        if not any(b"_" in name for name, _ in head.headers):
+            return True
+        if self.config.underscores == "REJECT_REQUEST":
+            self.http2_stats.requests_rejected_with_underscores_in_headers.value += 1
+            return False
+        kept = [header for header in head.headers if b"_" not in header[0]]
+        self.http2_stats.dropped_headers_with_underscores.value += len(head.headers) - len(kept)
+        head.headers = kept
+        return True
+
     def _malformed(self, stream: ServerStream, detail: str) -> None:
         """Nobody answers what is no request, but the log tells of it."""
-        self.http2_stats.rx_messaging_error.value += 1
         stream.violated = stream.no_request = True
         stream.handler = self.manager.begin_refused(stream, monotonic(), HTTP2)
 
@@ -234,12 +248,6 @@ class ServerConnection(Session):
 
     def is_known(self, number: int) -> bool:
         return number % 2 == 1 and number <= max(self.last_peer_stream, self._highest_seen)
-
-    def on_peer_reset(self) -> None:
-        self.http2_stats.rx_reset.value += 1
-
-    def on_own_reset(self) -> None:
-        self.http2_stats.tx_reset.value += 1
 
     def on_stream_closed(self, stream: H2Stream) -> None:
         self._finished += 1
@@ -257,7 +265,6 @@ class ServerConnection(Session):
 
     def on_violation(self, violation: ProtocolViolation) -> None:
         self.stats.downstream_cx_protocol_error.value += 1
-        self.http2_stats.violation(violation.detail)
         self.end_streams(violation.detail)
         self._closing = True
         self.ended_here = True
@@ -330,7 +337,6 @@ class ServerConnection(Session):
         self._draining = _LEAVES
         self._drain_at = now + self.config.drain_timeout
         self.deadline = min(self.deadline, self._drain_at)
-        self.http2_stats.goaway_sent.value += 1
         self.send_goaway(LARGEST_WINDOW, NO_ERROR)
 
     def _say_last(self) -> None:
@@ -339,7 +345,6 @@ class ServerConnection(Session):
             return
         self._draining = _LEFT
         self._drain_at = NEVER
-        self.http2_stats.goaway_sent.value += 1
         self.send_goaway(self.last_peer_stream, NO_ERROR)
         if not self.streams:
             self._close()

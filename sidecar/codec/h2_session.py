@@ -8,7 +8,7 @@ end of the connection mean to them.
 from __future__ import annotations
 
 from struct import Struct
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from sidecar.codec import h2_heads
 from sidecar.codec.h2_control import Controlled
@@ -44,16 +44,21 @@ from sidecar.codec.hpack_decoder import Decoder, Field
 from sidecar.codec.hpack_table import HpackError
 from sidecar.config.http2_model import Http2
 
+if TYPE_CHECKING:
+    from sidecar.telemetry.http2_stats import Http2Stats
+
 _head: Final = Struct(">HBBBL").unpack_from
 
 
 class Session(Controlled):
     """What both ends have in common. `server` says which one this is."""
 
-    def __init__(self, options: Http2, static: list[Field], *, server: bool, max_head: int) -> None:
+    def __init__(
+        self, options: Http2, http2_stats: Http2Stats, static: list[Field], *, server: bool, max_head: int
+    ) -> None:
         judge = h2_heads.request_kind if server else h2_heads.response_kind
         decoder = Decoder(static, judge, max_list=max_head, max_table=options.hpack_table_size)
-        super().__init__(options, decoder, server=server)
+        super().__init__(options, http2_stats, decoder, server=server)
         self._max_block = 2 * max_head  # what its fields may be encoded in
         self._buffer = b""
         self._data: H2Stream | None = None  # whose DATA frame is coming in pieces
@@ -158,6 +163,7 @@ class Session(Controlled):
     def end_streams(self, detail: str) -> None:
         """The connection is gone: so are its streams."""
         self.ended = True
+        self.http2_stats.connections.pop(self, None)
         for stream in list(self.streams.values()):
             stream.end_by_peer()
             stream.on_lost(detail)
@@ -219,12 +225,15 @@ class Session(Controlled):
                 raise h2_heads.MalformedError(h2_heads.INVALID_MESSAGE)
         except h2_heads.MalformedError as error:
             raise self.malformed(stream, str(error)) from error
+        if self.server:
+            self.http2_stats.trailers.value += 1
         stream.remote_end()
         stream.on_trailers(trailers)
 
     def malformed(self, stream: H2Stream, detail: str) -> Exception:
         """What a message that is none (§8.1.1) ends: its stream where configuration has it so, else the connection."""
         stream.violated = True
+        self.http2_stats.rx_messaging_error.value += 1
         if self.options.stream_error_on_invalid_http_message:
             return StreamViolation(stream, PROTOCOL_ERROR, detail)
         return ProtocolViolation(PROTOCOL_ERROR, detail)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import Enum
-from typing import Any
+from typing import Any, Final
 
 from sidecar.config.balancing_model import DEFAULT_BALANCING, Balancing
 from sidecar.config.basic_model import UNLIMITED, Address
@@ -27,6 +27,11 @@ class Health(Enum):
     DEGRADED = "DEGRADED"
     UNHEALTHY = "UNHEALTHY"
     DRAINING = "DRAINING"
+
+
+# How large an answer's head may be where nothing says so, as in Envoy.
+RESPONSE_HEAD: Final = 80 * 1024
+HTTP2_RESPONSE_HEAD: Final = 60 * 1024
 
 
 @dataclass(frozen=True, slots=True, weakref_slot=True)
@@ -224,7 +229,7 @@ class Cluster:
     max_stream_duration: float = 0.0  # of one attempt
     idle_timeout: float = 3600.0
     max_connection_duration: float = 0.0  # 0.0: connections may get as old as they like
-    max_response_head: int = 80 * 1024
+    max_response_head: int = 0  # 0: RESPONSE_HEAD, over HTTP/2 HTTP2_RESPONSE_HEAD
     max_response_headers: int = 100
     tcp_keepalive: TcpKeepalive | None = None
     preconnect_ratio: float = 1.0  # connections to a host for each of its requests

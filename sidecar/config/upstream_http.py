@@ -25,7 +25,7 @@ class Upstream:
     max_duration: float = 0.0  # of a connection
     max_stream_duration: float = 0.0
     max_headers: int = 100
-    max_head: int = 80 * 1024
+    max_head: int = 0
     enable_trailers: bool = False
     header_spelling: str = ""
 
@@ -74,7 +74,7 @@ def _common(upstream: Upstream, parent: Reader) -> Upstream:
         max_duration=reader.seconds("max_connection_duration"),
         max_stream_duration=reader.seconds("max_stream_duration"),
         max_headers=reader.number("max_headers_count", upstream.max_headers),
-        max_head=reader.number("max_response_headers_kb", upstream.max_head // 1024) * 1024,
+        max_head=reader.number("max_response_headers_kb") * 1024,
     )
 
 

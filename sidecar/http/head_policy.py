@@ -120,9 +120,7 @@ class HeadPolicy:
 
     def _check_http2(self, exchange: Exchange) -> Reply | None:
         """The same for HTTP/2, whose codec has seen to the fields' own form."""
-        config, hop_headers = self.config, exchange.hop_headers
-        if config.underscores != "ALLOW" and self._underscores(exchange):
-            return Reply(400, b"", "http2.unexpected_underscore", int(Flag.DPE))
+        hop_headers = exchange.hop_headers
         if exchange.method == b"CONNECT":
             exchange.authority, exchange.path = exchange.path, b""
         else:

@@ -100,6 +100,7 @@ MODULES: Final = (
     "sidecar.router.table",
     "sidecar.telemetry.access_log",
     "sidecar.telemetry.cells",
+    "sidecar.telemetry.http2_stats",
     "sidecar.telemetry.istio_metrics",
     "sidecar.telemetry.on_complete",
     "sidecar.telemetry.propagation",

@@ -19,7 +19,7 @@ from typing import Final
 
 from sidecar.process.native import MANIFEST, MODULES, PACKAGES, ROOT, SWITCH, digest, folder, made_from
 
-GROUPS: Final = "sidecar/telemetry/stats.py"
+GROUPS: Final = ("sidecar/telemetry/http2_stats.py", "sidecar/telemetry/stats.py")
 _SLOTS_OF_A_DATACLASS: Final = re.compile(r"(, )?slots=True(?(1)|(, )?)")
 
 
@@ -120,7 +120,7 @@ def compile_into(place: Path) -> None:
         files = [module.replace(".", "/") + ".py" for module in MODULES]
         for file in files:
             source = (work / file).read_text(encoding="utf-8")
-            if file == GROUPS:
+            if file in GROUPS:
                 source = with_notes(source)
             (work / file).write_text(without_slots(source), encoding="utf-8")
         (work / "setup.py").write_text(_SETUP, encoding="utf-8")

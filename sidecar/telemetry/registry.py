@@ -218,7 +218,11 @@ COMPILED_NOTES: dict[str, dict[str, str]] = {}
 
 
 def _notes(group: type[Group]) -> dict[str, str]:
-    return COMPILED_NOTES.get(group.__name__) or get_annotations(group)
+    """With those of the groups that it is a kind of."""
+    notes: dict[str, str] = {}
+    for kind in reversed(group.__mro__):
+        notes |= COMPILED_NOTES.get(kind.__name__) or get_annotations(kind)
+    return notes
 
 
 def layout(group: type[Group]) -> tuple[Slot, ...]:

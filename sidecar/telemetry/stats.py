@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 from sidecar.telemetry.cells import BUCKETS, Counter, Gauge, Histogram
+from sidecar.telemetry.http2_stats import ClusterHttp2Stats, Http2Stats
 from sidecar.telemetry.registry import Group, Stat, Stats
 
 __all__ = [
@@ -152,6 +153,7 @@ class ClusterStats(Group):
     _retries: dict[int, tuple[Counter, Counter]]
     _readings: list[Callable[[], None]]  # of all groups of this name
     _reading: Callable[[], None] | None
+    _http2: ClusterHttp2Stats | None
 
     @classmethod
     def path(cls, attribute: str) -> str:
@@ -176,7 +178,16 @@ class ClusterStats(Group):
         if self._reading is not None:
             self._readings.remove(self._reading)
             self._reading = None
+        if self._http2 is not None:
+            self._http2.close()
+            self._http2 = None
         Group.close(self)  # a slotted dataclass is another class than the one that super() was compiled for
+
+    def http2(self) -> ClusterHttp2Stats:
+        """Those of the codec, for a connection that is HTTP/2."""
+        if self._http2 is None:
+            self._http2 = ClusterHttp2Stats(self._registry, self.name)
+        return self._http2
 
     def complete(self, status: int, ms: float) -> None:
         """The request is answered for good: by the upstream, `ms` after it was sent there, or for it (0)."""
@@ -212,6 +223,7 @@ class ClusterStats(Group):
         self._retries = other._retries if other else {}
         self._readings = other._readings if other else []
         self._reading = None
+        self._http2 = None
 
     def extra(self) -> Iterable[tuple[str, Counter]]:
         return self._codes.items()
@@ -282,43 +294,6 @@ class HealthCheckStats(Group):
     verify_cluster: Counter
     degraded: Gauge
     healthy: Gauge
-
-
-@dataclass(slots=True, init=False, eq=False)
-class Http2Stats(Group):
-    """`http2.`: what the codec sees, on all downstream connections."""
-
-    prefix = "http2"
-    tag = ""
-
-    dropped_headers_with_underscores: Counter
-    goaway_sent: Counter
-    header_overflow: Counter
-    inbound_empty_frames_flood: Counter
-    inbound_priority_frames_flood: Counter
-    inbound_window_update_frames_flood: Counter
-    keepalive_timeout: Counter
-    outbound_control_flood: Counter
-    outbound_flood: Counter
-    requests_rejected_with_underscores_in_headers: Counter
-    rx_messaging_error: Counter
-    rx_reset: Counter
-    stream_refused_errors: Counter
-    tx_flush_timeout: Counter
-    tx_reset: Counter
-
-    def violation(self, detail: str) -> None:
-        """Counts what ended a connection, if it is one of the floods."""
-        if detail == "http2.inbound_empty_frames_flood":
-            self.inbound_empty_frames_flood.value += 1
-        elif detail == "http2.inbound_priority_frames_flood":
-            self.inbound_priority_frames_flood.value += 1
-        elif detail == "http2.inbound_window_update_frames_flood":
-            self.inbound_window_update_frames_flood.value += 1
-        elif detail == "http2.outbound_control_frames_flood":
-            self.outbound_control_flood.value += 1
-        elif detail == "http2.outbound_frames_flood":
-            self.outbound_flood.value += 1
 
 
 @dataclass(slots=True, init=False, eq=False)

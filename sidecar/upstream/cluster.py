@@ -17,6 +17,7 @@ from sidecar.balancer.subsets import SubsetPicker
 from sidecar.codec.h2_client import ClientConnection as Http2Connection
 from sidecar.codec.preserve_case_client import client_class
 from sidecar.config import model
+from sidecar.config.cluster_model import HTTP2_RESPONSE_HEAD, RESPONSE_HEAD
 from sidecar.http.connections import PoolCallbacks, PooledConnection
 from sidecar.process.timers import Deadlines
 from sidecar.telemetry.istio_metrics import service_of
@@ -337,7 +338,8 @@ class ClusterRuntime:
             idle_timeout=config.idle_timeout,
             deadlines=self._context.idle,
             max_duration=config.max_connection_duration,
-            max_head=config.max_response_head,
+            max_head=config.max_response_head or HTTP2_RESPONSE_HEAD,
+            max_headers=config.max_response_headers,
         )
 
     def plain_connection(self, pool: PoolCallbacks, *, dedicated: bool = False) -> PooledConnection:
@@ -350,7 +352,7 @@ class ClusterRuntime:
             idle_timeout=config.idle_timeout,
             deadlines=self._context.idle,
             max_duration=config.max_connection_duration,
-            max_head=config.max_response_head,
+            max_head=config.max_response_head or RESPONSE_HEAD,
             max_headers=config.max_response_headers,
             enable_trailers=config.enable_trailers,
         )

@@ -12,6 +12,7 @@ from typing import Any, Final, cast
 from sidecar.codec.h2_client import ClientConnection
 from sidecar.codec.h2_frames import NO_ERROR
 from sidecar.config import model
+from sidecar.config.cluster_model import HTTP2_RESPONSE_HEAD
 from sidecar.config.http2_model import Http2
 from sidecar.http.connections import PooledConnection
 from sidecar.http.grpc import PREFIX
@@ -144,7 +145,8 @@ class Http2Check:
     ) -> None:
         self.stats = stats
         self._options = cluster.http2 or Http2()
-        self._max_head = cluster.max_response_head
+        self._max_head = cluster.max_response_head or HTTP2_RESPONSE_HEAD
+        self._max_headers = cluster.max_response_headers
         self._source = (cluster.bind_address, 0) if cluster.bind_address else None
         self._config = config
         self._probe = probe
@@ -190,7 +192,7 @@ class Http2Check:
             loop = asyncio.get_running_loop()
             made = ClientConnection(
                 self, self._options, loop, max_requests=0, idle_timeout=0.0, deadlines=Deadlines(loop, 1.0),
-                max_head=self._max_head,
+                max_head=self._max_head, max_headers=self._max_headers,
             )  # fmt: skip
             await loop.create_connection(
                 cast("Any", lambda: made),  # a protocol, though not by inheritance

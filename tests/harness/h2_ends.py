@@ -15,6 +15,7 @@ from sidecar.codec.h2_stream import H2Stream
 from sidecar.codec.hpack_decoder import Field
 from sidecar.config.http2_model import Http2
 from sidecar.http.headers import Headers
+from sidecar.telemetry.stats import Http2Stats, Stats
 
 MAX_HEAD = 60 * 1024
 GET = [(b":method", b"GET"), (b":scheme", b"http"), (b":authority", b"a"), (b":path", b"/")]
@@ -60,7 +61,8 @@ class NotingSession(Session):
 
     def __init__(self, options: Http2 | None = None, *, server: bool) -> None:
         static = h2_heads.REQUEST_STATIC if server else h2_heads.RESPONSE_STATIC
-        super().__init__(options or Http2(), static, server=server, max_head=MAX_HEAD)
+        self.registry = Stats()
+        super().__init__(options or Http2(), Http2Stats(self.registry, ""), static, server=server, max_head=MAX_HEAD)
         self.seen: dict[int, NotingStream] = {}
         self.violation: ProtocolViolation | None = None
         self.goaways: list[tuple[int, int]] = []

@@ -27,6 +27,7 @@ from tests.oracle.topics import (
     h2_keepalive,
     h2_pairs,
     h2_spec,
+    h2_stats,
     h2_upgrades,
     hashing,
     head_rules,
@@ -120,5 +121,6 @@ TOPICS: dict[str, tuple[Case, ...]] = {
     "h2_health_checks": h2_health_checks.CASES,
     "h2_pairs": h2_pairs.CASES,
     "h2_spec": h2_spec.CASES,
+    "h2_stats": h2_stats.CASES,
     "h2_upgrades": h2_upgrades.CASES,
 }
