@@ -55,7 +55,9 @@ def _measure(options: Options, load: Load, ports: Ports, count: int, pid: int, f
         assert _get(ports.listener, "/", f"service-{number}")[0] == 200
     for _ in range(options.rounds):
         for _ in range(ALONE):
+            used = measure.cpu_ns(pid)
             seconds, size = _scrape(ports.admin)
+            _note(figures, "CPU ms of a scrape", (measure.cpu_ns(pid) - used) / 1e6)
             _note(figures, "ms of a scrape", seconds * 1000)
         _note(figures, "KiB of a scrape", size / 1024)
         quiet = load.run(ports.listener, CONNECTIONS, options.seconds)
