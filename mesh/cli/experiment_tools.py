@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -14,6 +15,7 @@ from mesh.cli.output import print_table
 
 if TYPE_CHECKING:
     from mesh.experiments.resource import Experiment
+    from mesh.experiments.traffic import Recorded
 
 PANEL = "Run it"
 
@@ -70,29 +72,41 @@ def simulate(
     p99: P99 = 300.0,
     runs: Runs = 100,
     seed: Seed = 1,
+    recorded: Annotated[
+        str,
+        typer.Option("--recorded", metavar="REPORT", help="Draw from what an experiment's JSON report has counted."),
+    ] = "",
 ) -> None:
-    """Run the decision rule over made-up traffic: how often it is right, and how many requests it takes.
+    """Run the decision rule over made-up or recorded traffic: how often it is right, and how many requests it takes.
 
     Beside it, on the same versions, Flagger's rule with its defaults: fixed thresholds on the candidate alone.
 
     \b
       mesh experiment simulate examples/experiments/reviews-v3.yaml --runs 200
+      mesh experiment report reviews-v3 -o json -f report.json
+      mesh experiment simulate stricter.yaml --recorded report.json
     """
     from mesh.experiments.simulate import Setting, simulate_flagger
     from mesh.experiments.simulate import simulate as simulated
     from mesh.experiments.stages import checks
-    from mesh.experiments.traffic import Version
+    from mesh.experiments.traffic import Source, Version
     from mesh.experiments.verdict import Verdict
 
     name, spec = _read(file)
     looks = max(1, round(spec.max_duration / spec.interval))
     setting = Setting(checks(spec), spec.alpha, rate, _share(spec), spec.interval, min(looks, 400))
-    base = Version(errors / 100, p50, p99)
-    candidates = {
-        "equal": base,
-        **{f"{points} points more errors": base.worse(points / 100) for points in (1, 2, 5)},
-        **{f"{percent} % slower": base.slower(1 + percent / 100) for percent in (10, 20, 50)},
+    made_up = Version(errors / 100, p50, p99)
+    base: Source = made_up
+    candidates: dict[str, Source] = {
+        "equal": made_up,
+        **{f"{points} points more errors": made_up.worse(points / 100) for points in (1, 2, 5)},
+        **{f"{percent} % slower": made_up.slower(1 + percent / 100) for percent in (10, 20, 50)},
     }
+    said = f"baseline {errors:g} % errors, p50 {p50:g} ms, p99 {p99:g} ms"
+    if recorded:
+        base, new = _recorded(recorded)
+        candidates = {"equal to the baseline": base, "as recorded": new}
+        said = f"versions as in {recorded}"
     rows = []
     for label, candidate in candidates.items():
         for rule, outcome in (
@@ -102,7 +116,7 @@ def simulate(
             shares = [f"{100 * outcome.share(verdict):.0f} %" for verdict in Verdict]
             common = max(outcome.verdicts, key=lambda verdict: outcome.verdicts[verdict])
             rows.append([label, rule, *shares, f"{outcome.median_requests(common):.0f}"])
-    print(f"{name}: {runs} simulated experiments a row; baseline {errors:g} % errors, p50 {p50:g} ms, p99 {p99:g} ms")
+    print(f"{name}: {runs} simulated experiments a row; {said}")
     print_table(["CANDIDATE", "RULE", "PROMOTE", "ROLL BACK", "NEITHER", "MEDIAN REQUESTS"], rows)
 
 
@@ -132,6 +146,18 @@ def _read(file: str) -> tuple[str, Experiment]:
     if len(found) != 1:
         raise CliError(f"{file}: must hold one Experiment, not {len(found)}")
     return found[0].key.name, found[0].spec
+
+
+def _recorded(file: str) -> tuple[Recorded, Recorded]:
+    """Baseline and candidate of a report in JSON."""
+    from mesh.experiments.traffic import Recorded
+
+    try:
+        report = json.loads(_text(file))
+        return Recorded.of(report["baseline"]), Recorded.of(report["candidate"])
+    except (ValueError, LookupError, TypeError, AttributeError) as error:
+        hint = "it is what this writes: mesh experiment report NAME -o json"
+        raise CliError(f"{file}: is not a report with traffic of two versions: {error}", hint) from error
 
 
 def _share(spec: Experiment) -> float:

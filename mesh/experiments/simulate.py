@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 from statistics import median
 
 from mesh.experiments.checks import Check, Interval, share_interval
 from mesh.experiments.data import Counts
 from mesh.experiments.flagger import FlaggerRule
-from mesh.experiments.traffic import Traffic, Version, random_source
+from mesh.experiments.traffic import Source, Traffic, random_source
 from mesh.experiments.verdict import Verdict, judge
 
 
@@ -53,7 +52,7 @@ class Outcome:
         self.requests.setdefault(verdict, []).append(requests)
 
 
-def simulate(setting: Setting, baseline: Version, candidate: Version, runs: int, seed: int = 1) -> Outcome:
+def simulate(setting: Setting, baseline: Source, candidate: Source, runs: int, seed: int = 1) -> Outcome:
     """Ours: a look after each interval, until there is a verdict."""
     outcome = Outcome()
     for run in range(runs):
@@ -61,7 +60,7 @@ def simulate(setting: Setting, baseline: Version, candidate: Version, runs: int,
     return outcome
 
 
-def _ours(setting: Setting, baseline: Version, candidate: Version, seed: int) -> tuple[Verdict, float]:
+def _ours(setting: Setting, baseline: Source, candidate: Source, seed: int) -> tuple[Verdict, float]:
     chance = random_source(seed)
     base, new = Traffic(baseline, chance), Traffic(candidate, chance)
     ours = round(setting.rate * setting.interval * setting.share)
@@ -76,7 +75,7 @@ def _ours(setting: Setting, baseline: Version, candidate: Version, seed: int) ->
 
 
 def simulate_flagger(
-    candidate: Version, runs: int, rate: float = 100.0, interval: float = 60.0, looks: int = 60, seed: int = 1
+    candidate: Source, runs: int, rate: float = 100.0, interval: float = 60.0, looks: int = 60, seed: int = 1
 ) -> Outcome:
     """Flagger's rule on the same traffic: its weights, its interval of a minute."""
     outcome = Outcome()
@@ -91,12 +90,3 @@ def simulate_flagger(
                 break
         outcome.add(verdict, requests)
     return outcome
-
-
-def replay(checks: Sequence[Check], looks: Sequence[tuple[Counts, Counts]], alpha: float) -> tuple[Verdict, int]:
-    """The rule over recorded traffic, (baseline, candidate) so far at each look: the verdict and at which look it was."""
-    for index, (baseline, candidate) in enumerate(looks):
-        verdict = judge(checks, baseline, candidate, alpha).verdict
-        if verdict is not Verdict.NOT_ENOUGH:
-            return verdict, index
-    return Verdict.NOT_ENOUGH, len(looks) - 1

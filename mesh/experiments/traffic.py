@@ -7,10 +7,10 @@ so that a simulated day costs what a simulated minute costs.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from statistics import NormalDist
-from typing import Any
+from typing import Any, Protocol
 
 from mesh.errors import MeshError
 from mesh.experiments.data import Counts, Latencies
@@ -25,6 +25,19 @@ def random_source(seed: int) -> Any:
     except ImportError as error:
         raise MeshError("simulation needs the package numpy: pip install 'asyncmesh[experiments]'") from error
     return numpy.random.default_rng(seed)
+
+
+class Source(Protocol):
+    """What requests to one version are drawn from: `error` is its share of failures, `shares` those of each bucket and of
+    what lies beyond the last."""
+
+    @property
+    def error(self) -> float: ...
+
+    @property
+    def bounds(self) -> tuple[float, ...]: ...
+
+    def shares(self) -> list[float]: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,16 +57,36 @@ class Version:
         return Version(self.error + points, self.p50, self.p99, self.bounds)
 
     def shares(self) -> list[float]:
-        """Of each bucket, and of what lies beyond the last."""
         normal = NormalDist(math.log(self.p50), math.log(self.p99 / self.p50) / NormalDist().inv_cdf(0.99))
         below = [normal.cdf(math.log(bound)) for bound in self.bounds]
         return [b - a for a, b in zip([0.0, *below], [*below, 1.0], strict=True)]
 
 
+@dataclass(frozen=True, slots=True)
+class Recorded:
+    """As an experiment has counted it; `below` is the share of requests up to each bound."""
+
+    error: float
+    bounds: tuple[float, ...]
+    below: tuple[float, ...]
+
+    @classmethod
+    def of(cls, side: Mapping[str, Any]) -> Recorded:
+        """From a side of a report in JSON. KeyError, TypeError or ValueError where it is none."""
+        bounds, below = tuple(map(float, side["bounds"])), tuple(map(float, side["shares"]))
+        if not side["requests"] or not bounds or len(bounds) != len(below) or sorted(below) != list(below):
+            raise ValueError("there are no requests, or no latencies")
+        return cls(side["failures"] / side["requests"], bounds, below)
+
+    def shares(self) -> list[float]:
+        found = [b - a for a, b in zip([0.0, *self.below], [*self.below, 1.0], strict=True)]
+        return [max(0.0, each) / sum(found) for each in found]
+
+
 class Traffic:
     """One version's; `draw(n)` is what n requests did."""
 
-    def __init__(self, version: Version, chance: Any) -> None:
+    def __init__(self, version: Source, chance: Any) -> None:
         self._version = version
         self._chance = chance
         self._shares: Sequence[float] = version.shares()

@@ -103,11 +103,15 @@ def test_a_game_day_has_the_expected_answer(demo: Demo, name: str, tmp_path: Pat
     assert faults(demo) == []
 
 
-def test_whoever_runs_it_is_killed_and_the_zone_is_back(demo: Demo, tmp_path: Path) -> None:
+@pytest.mark.parametrize("name", ["zone-lost", "control-plane-gone"])
+def test_whoever_runs_it_is_killed_and_what_was_paused_goes_on(demo: Demo, tmp_path: Path, name: str) -> None:
     """Paused processes are the runner's doing; its keeper mends them, and the experiment ends by itself."""
-    victims = [demo.app_pid("reviews", "v2"), demo.app_pid("reviews", "v3")]
-    with start(demo, "zone-lost", tmp_path) as run:
-        wait_until(lambda: all(state(pid) == "T" for pid in victims), 60, "the zone is lost")
+    if name == "zone-lost":
+        victims = [demo.app_pid("reviews", "v2"), demo.app_pid("reviews", "v3")]
+    else:
+        victims = [demo.pid("mesh-control-plane")]
+    with start(demo, name, tmp_path) as run:
+        wait_until(lambda: all(state(pid) == "T" for pid in victims), 60, "they stand still")
         run.send_signal(signal.SIGKILL)
-        wait_until(lambda: all(state(pid) == "S" for pid in victims), 10, "the zone is back")
-    wait_until(lambda: demo.plane.experiment("default", "zone-lost")["phase"] == "finished", 90, "it ends")
+        wait_until(lambda: all(state(pid) != "T" for pid in victims), 20, "they go on")
+    wait_until(lambda: demo.plane.experiment("default", name)["phase"] == "finished", 90, "it ends")
