@@ -26,6 +26,7 @@ class Resolution(Enum):
     REGISTRY = "registry"  # endpoints are known here: EDS
     DNS = "dns"  # STRICT_DNS
     DNS_ROUND_ROBIN = "dns_round_robin"  # LOGICAL_DNS
+    DYNAMIC = "dynamic"  # the host that a request names: a dynamic forward proxy
     NONE = "none"  # wherever the client was going: ORIGINAL_DST
 
 

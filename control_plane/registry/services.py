@@ -33,6 +33,7 @@ _RESOLUTIONS = {
     Declared.STATIC: Resolution.REGISTRY,
     Declared.DNS: Resolution.DNS,
     Declared.DNS_ROUND_ROBIN: Resolution.DNS_ROUND_ROBIN,
+    Declared.DYNAMIC_DNS: Resolution.DYNAMIC,
 }
 
 

@@ -68,16 +68,20 @@ def apply_policy(
     _pool(cluster, policy.connection_pool, mesh, port)
     if policy.retry_budget is not None:
         _budget(cluster, policy.retry_budget)
-    if weighted(policy) and cluster.type != Cluster.ORIGINAL_DST:
+    if weighted(policy) and not _finds_by_request(cluster):
         cluster.common_lb_config.locality_weighted_lb_config.SetInParent()
     if policy.outlier_detection is not None:
         _outlier(cluster, policy.outlier_detection)
 
 
+def _finds_by_request(cluster: Any) -> bool:
+    return bool(cluster.HasField("cluster_type")) or cluster.type == Cluster.ORIGINAL_DST
+
+
 def _balancing(cluster: Any, settings: LoadBalancerSettings | None, audience: Audience) -> None:
     # Pools are small: rather no host at all than the ones that are known to be bad.
     cluster.common_lb_config.healthy_panic_threshold.value = 0
-    if cluster.type == Cluster.ORIGINAL_DST:
+    if _finds_by_request(cluster):
         cluster.lb_policy = Cluster.CLUSTER_PROVIDED
         return
     if settings is not None and settings.consistent_hash is not None:

@@ -10,6 +10,7 @@ from typing import Any
 from envoy.config.cluster.v3.cluster_pb2 import Cluster
 
 from control_plane.translate.cluster_policy import apply_policy
+from control_plane.translate.dynamic import is_dynamic, make_dynamic
 from control_plane.translate.endpoints import assignment, dns_assignment, selected
 from control_plane.translate.host_rules import HostRule
 from control_plane.translate.hosts import is_wildcard, qualified
@@ -117,9 +118,13 @@ def _cluster(index: Index, variant: _Variant, audience: Audience, wish: Preferen
     """The cluster, or None where nothing could be reached through one."""
     index.service(variant.service.host.lower())  # which is the variant's: read, so that this is made again with it
     cluster = Cluster(name=variant.name, metadata=_metadata(index, variant))
-    if not _discover(cluster, variant, audience, wish):
+    if variant.service.resolution is Resolution.DYNAMIC:
+        if audience is Audience.GRPC:
+            return None  # it looks up what it is told to, and no more
+        make_dynamic(cluster, index.mesh.dns_refresh_rate)
+    elif not _discover(cluster, variant, audience, wish):
         return None
-    if cluster.type in (STRICT_DNS, LOGICAL_DNS):
+    if not is_dynamic(cluster) and cluster.type in (STRICT_DNS, LOGICAL_DNS):
         cluster.dns_refresh_rate.CopyFrom(duration(index.mesh.dns_refresh_rate))
     apply_policy(cluster, variant.policy, index.mesh, audience, variant.port)
     return cluster

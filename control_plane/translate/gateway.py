@@ -15,6 +15,7 @@ from envoy.config.route.v3.route_components_pb2 import VirtualHost
 from control_plane.translate import virtual_service
 from control_plane.translate.bound import BoundService
 from control_plane.translate.connection_manager import GRPC_WEB_FILTER, SERVER_NAME, by_rds, connection_manager
+from control_plane.translate.dynamic import dynamic_filters
 from control_plane.translate.hosts import common
 from control_plane.translate.index import Index
 from control_plane.translate.listeners import add_chains
@@ -130,7 +131,9 @@ def _listener(index: Index, viewer: Viewer, node: Node, host: str, place: Place,
         manager.server_name = SERVER_NAME
         web = any(each.protocol is ServerProtocol.GRPC_WEB for each in served)
         first = (GRPC_WEB_FILTER,) if web else ()
-        listener.filter_chains.add(name=place.listener, filters=[by_rds(manager, place.routes, first)])
+        listener.filter_chains.add(
+            name=place.listener, filters=[by_rds(manager, place.routes, (*first, *dynamic_filters(index)))]
+        )
     return listener if listener.filter_chains else None
 
 

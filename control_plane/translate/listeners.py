@@ -15,6 +15,7 @@ from envoy.extensions.filters.listener.http_inspector.v3.http_inspector_pb2 impo
 from envoy.extensions.filters.listener.tls_inspector.v3.tls_inspector_pb2 import TlsInspector
 
 from control_plane.translate.connection_manager import CONNECT, by_rds, connection_manager
+from control_plane.translate.dynamic import dynamic_filters
 from control_plane.translate.index import Index
 from control_plane.translate.messages import address, duration, is_loopback, tcp_proxy
 from control_plane.translate.ports import is_http, is_tls, is_unknown, virtual_addresses, virtual_networks
@@ -97,7 +98,7 @@ def _virtual(index: Index, node: Node) -> Any:
 def _explicit_filter(index: Index, node: Node) -> Any:
     manager = connection_manager(index.mesh, node, f"outbound_{HTTP_PROXY_ROUTES}")
     manager.upgrade_configs.add(upgrade_type=CONNECT)
-    return by_rds(manager, HTTP_PROXY_ROUTES)
+    return by_rds(manager, HTTP_PROXY_ROUTES, dynamic_filters(index))
 
 
 def _unknown(index: Index) -> Any:
@@ -130,7 +131,9 @@ def _wildcard_listeners(index: Index, viewer: Viewer, node: Node) -> Iterator[An
 
 def _add_http(index: Index, node: Node, listener: Any, port: int, detect: bool) -> None:
     manager = connection_manager(index.mesh, node, f"outbound_{WILDCARD}_{port}")
-    chain = listener.filter_chains.add(name=f"{WILDCARD}_{port}", filters=[by_rds(manager, str(port))])
+    chain = listener.filter_chains.add(
+        name=f"{WILDCARD}_{port}", filters=[by_rds(manager, str(port), dynamic_filters(index))]
+    )
     if detect:
         chain.filter_chain_match.application_protocols.extend(HTTP_DETECTED)
         detect_http(listener, index.mesh)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from enum import StrEnum
-from typing import Annotated, Any
+from typing import Annotated, Any, Final
 
 from pydantic import BeforeValidator
 
@@ -35,6 +35,7 @@ class Resolution(StrEnum):
     STATIC = "STATIC"
     DNS = "DNS"
     DNS_ROUND_ROBIN = "DNS_ROUND_ROBIN"
+    DYNAMIC_DNS = "DYNAMIC_DNS"
 
 
 class Protocol(StrEnum):
@@ -61,6 +62,10 @@ class Protocol(StrEnum):
     def tells_hosts_apart(self) -> bool:
         """Whether a connection says which host it is for (authority or SNI)."""
         return self.spoken not in ("", "TCP")
+
+
+# What has a host in every request; TLS by its SNI is not implemented yet.
+_NAMING: Final = (Protocol.HTTP, Protocol.HTTP2, Protocol.GRPC)
 
 
 class ServiceEntryPort(Message):
@@ -118,7 +123,12 @@ class ServiceEntry(Message):
         for index, number in repeated(port.number for port in self.ports):
             yield Found(("ports", index, "number"), f"there is a port {number} already")
         for index, port in enumerate(self.ports):
-            if len(self.hosts) > 1 and self.resolution != Resolution.NONE and not port.protocol.tells_hosts_apart:
+            if self.resolution == Resolution.DYNAMIC_DNS and port.protocol not in _NAMING:
+                message = (
+                    f"resolution DYNAMIC_DNS needs a protocol whose requests name their host: {', '.join(_NAMING)}"
+                )
+                yield Found(("ports", index, "protocol"), message)
+            elif len(self.hosts) > 1 and self.resolution != Resolution.NONE and not port.protocol.tells_hosts_apart:
                 message = "several hosts need a protocol that tells them apart: HTTP, HTTP2, GRPC, HTTPS or TLS"
                 yield Found(("ports", index, "protocol"), message)
 
@@ -126,6 +136,9 @@ class ServiceEntry(Message):
         if self.resolution == Resolution.NONE and (self.endpoints or self.workload_selector):
             field = "endpoints" if self.endpoints else "workloadSelector"
             yield Found((field,), "takes effect only with another resolution than NONE")
+        if self.resolution == Resolution.DYNAMIC_DNS and (self.endpoints or self.workload_selector):
+            field = "endpoints" if self.endpoints else "workloadSelector"
+            yield Found((field,), "with resolution DYNAMIC_DNS it is the host that a request names that is looked up")
         if self.resolution == Resolution.DNS_ROUND_ROBIN and len(self.endpoints) > 1:
             yield Found(("endpoints", 1), "resolution DNS_ROUND_ROBIN takes one endpoint at the most")
         names = {port.name for port in self.ports}

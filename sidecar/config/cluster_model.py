@@ -9,7 +9,7 @@ from typing import Any, Final
 
 from sidecar.config.balancing_model import DEFAULT_BALANCING, Balancing
 from sidecar.config.basic_model import UNLIMITED, Address
-from sidecar.config.dns_model import DEFAULT_DNS, DnsDiscovery
+from sidecar.config.dns_model import DEFAULT_DNS, DnsCache, DnsDiscovery
 from sidecar.config.http2_model import Http2
 from sidecar.config.route_model import NO_OPS, HeaderOps
 
@@ -20,6 +20,12 @@ class Discovery(Enum):
     LOGICAL_DNS = "LOGICAL_DNS"
     EDS = "EDS"
     ORIGINAL_DST = "ORIGINAL_DST"
+    DYNAMIC = "DYNAMIC"  # a dynamic forward proxy: by the name that a request asks for
+
+    @property
+    def while_serving(self) -> bool:
+        """Whether hosts are found by requests, one by one."""
+        return self in (Discovery.ORIGINAL_DST, Discovery.DYNAMIC)
 
 
 class Health(Enum):
@@ -238,6 +244,7 @@ class Cluster:
     wait_for_first_check: bool = False  # ignore_new_hosts_until_first_hc
     resend: Resend = Resend.NEVER
     dns: DnsDiscovery = DEFAULT_DNS
+    dns_cache: DnsCache | None = None  # of a dynamic forward proxy
     http2: Http2 | None = None  # how HTTP/2 is spoken to the hosts; None: HTTP/1.1 is
     protocol_of_downstream: bool = False  # use_downstream_protocol_config: HTTP/2 for requests that came in it only
     buffer_limit: int = 1024 * 1024

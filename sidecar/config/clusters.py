@@ -6,9 +6,9 @@ from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from sidecar.config.circuit_breaker import circuit_breaker
-from sidecar.config.common import plaintext
+from sidecar.config.common import plaintext, typed
 from sidecar.config.connection_pool import resend
-from sidecar.config.dns import dns_discovery
+from sidecar.config.dns import dns_cache, dns_discovery
 from sidecar.config.endpoints import assignment
 from sidecar.config.health_checks import health_check
 from sidecar.config.load_balancing import load_balancing
@@ -18,6 +18,7 @@ from sidecar.config.model import (
     Balancing,
     Cluster,
     Discovery,
+    DnsCache,
     HealthCheck,
     LbPolicy,
     Limits,
@@ -32,6 +33,7 @@ from sidecar.config.upstream_http import upstream_http
 _RETRIES_BUDGET: Final = 20.0
 _ORIGINAL_HEADER: Final = "x-envoy-original-dst-host"
 _INLINE: Final = (Discovery.STATIC, Discovery.STRICT_DNS, Discovery.LOGICAL_DNS)
+_DYNAMIC: Final = "envoy.extensions.clusters.dynamic_forward_proxy.v3.ClusterConfig"
 _DNS: Final = (Discovery.STRICT_DNS, Discovery.LOGICAL_DNS)
 
 
@@ -51,8 +53,8 @@ def compile_cluster(message: Any) -> Cluster:
 
 def cluster(reader: Reader) -> Cluster:
     name = reader.text("name")
-    reader.refuse("cluster_type", "is not implemented: use `type`")
-    discovery = Discovery[reader.enum("type")]
+    cache = _dynamic(reader.child("cluster_type"))
+    discovery = Discovery.DYNAMIC if cache is not None else Discovery[reader.enum("type")]
     eds = _eds(reader, discovery, name)
     upstream = upstream_http(reader)
     common = reader.child("common_lb_config")
@@ -92,6 +94,7 @@ def cluster(reader: Reader) -> Cluster:
         enable_trailers=upstream.enable_trailers,
         header_spelling=upstream.header_spelling,
         dns=dns_discovery(reader),
+        dns_cache=cache,
         http2=upstream.http2,
         protocol_of_downstream=upstream.as_downstream,
         buffer_limit=reader.number("per_connection_buffer_limit_bytes", 1024 * 1024),
@@ -102,10 +105,26 @@ def cluster(reader: Reader) -> Cluster:
     )
 
 
+def _dynamic(reader: Reader | None) -> DnsCache | None:
+    """The cache of a dynamic forward proxy, the one `cluster_type` that there is."""
+    if reader is None:
+        return None
+    _, config = typed(reader, {_DYNAMIC: None}, "cluster type")
+    if config is None:
+        return None
+    config.flag("allow_insecure_cluster_options")  # of TLS to the upstream
+    config.only("allow_coalesced_connections", False)
+    cache = config.child("dns_cache_config")
+    if cache is None:
+        config.problem("is required", "dns_cache_config")
+        return None
+    return dns_cache(cache)
+
+
 def _health_check(reader: Reader, discovery: Discovery, *, http2: bool) -> HealthCheck | None:
     check = health_check(reader, http2=http2)
-    if check is not None and discovery is Discovery.ORIGINAL_DST:
-        reader.problem("are not implemented for clusters of type ORIGINAL_DST", "health_checks")
+    if check is not None and discovery.while_serving:
+        reader.problem(f"are not implemented for clusters of type {discovery.value}", "health_checks")
     return check
 
 
@@ -139,10 +158,10 @@ def _inline(reader: Reader, discovery: Discovery, name: str) -> Assignment | Non
 
 def _check_policy(reader: Reader, discovery: Discovery, balancing: Balancing) -> None:
     provided = balancing.policy is LbPolicy.CLUSTER_PROVIDED
-    if provided != (discovery is Discovery.ORIGINAL_DST):
+    if provided != discovery.while_serving:
         reader.problem(
             f"{balancing.policy.value} is not for clusters of type {discovery.value}: "
-            "CLUSTER_PROVIDED and ORIGINAL_DST belong together",
+            "CLUSTER_PROVIDED belongs to ORIGINAL_DST and dynamic forward proxies",
             "lb_policy",
         )
     if balancing.hashing.by_hostname and discovery is not Discovery.STRICT_DNS:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from sidecar.config.common import typed
-from sidecar.config.dns_model import DnsDiscovery, DnsFamily, DnsResolver
+from sidecar.config.dns_model import DnsCache, DnsDiscovery, DnsFamily, DnsResolver
 from sidecar.config.reader import Reader, is_ip
 
 _CARES: Final = "envoy.extensions.network.dns_resolver.cares.v3.CaresDnsResolverConfig"
@@ -21,6 +21,23 @@ def dns_discovery(reader: Reader) -> DnsDiscovery:
         failure_refresh=_failure_refresh(reader.child("dns_failure_refresh_rate")),
         respect_ttl=reader.flag("respect_dns_ttl"),
         jitter=reader.seconds("dns_jitter"),
+        resolver=dns_resolver(reader),
+    )
+
+
+def dns_cache(reader: Reader) -> DnsCache:
+    """A DnsCacheConfig."""
+    breaker = reader.child("dns_cache_circuit_breaker")
+    reader.only("disable_dns_refresh_on_failure", False)
+    return DnsCache(
+        name=reader.text("name"),
+        family=DnsFamily[reader.enum("dns_lookup_family")],
+        refresh=reader.seconds("dns_refresh_rate", 60.0),
+        min_refresh=reader.seconds("dns_min_refresh_rate", 5.0),
+        host_ttl=reader.seconds("host_ttl", 300.0),
+        max_hosts=reader.number("max_hosts", 1024),
+        max_pending=breaker.number("max_pending_requests", 1024) if breaker is not None else 1024,
+        query_timeout=reader.seconds("dns_query_timeout", 5.0),
         resolver=dns_resolver(reader),
     )
 

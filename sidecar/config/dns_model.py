@@ -47,4 +47,19 @@ class DnsDiscovery:
     resolver: DnsResolver | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class DnsCache:
+    """A DnsCacheConfig: what a dynamic forward proxy keeps of names, and for how long (seconds)."""
+
+    name: str
+    family: DnsFamily = DnsFamily.AUTO
+    refresh: float = 60.0  # after an answer without a time to live, or none
+    min_refresh: float = 5.0
+    host_ttl: float = 300.0  # that nobody asks for a name, until it is forgotten
+    max_hosts: int = 1024
+    max_pending: int = 1024  # requests that wait for an answer
+    query_timeout: float = 5.0
+    resolver: DnsResolver | None = None
+
+
 DEFAULT_DNS: Final = DnsDiscovery()

@@ -54,7 +54,7 @@ from sidecar.config.cluster_model import (
     TcpKeepalive,
     TcpProbe,
 )
-from sidecar.config.dns_model import DnsDiscovery, DnsFamily, DnsResolver
+from sidecar.config.dns_model import DnsCache, DnsDiscovery, DnsFamily, DnsResolver
 from sidecar.config.http_model import (
     AccessLog,
     FaultConfig,
@@ -111,6 +111,7 @@ __all__ = [
     "DirectResponse",
     "Direction",
     "Discovery",
+    "DnsCache",
     "DnsDiscovery",
     "DnsFamily",
     "DnsResolver",

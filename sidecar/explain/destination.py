@@ -88,6 +88,8 @@ def _cluster(
     outcome = ""
     if cluster.discovery is Discovery.ORIGINAL_DST:
         inner.append(Step("endpoint", "wherever the client was going", True))
+    elif cluster.discovery is Discovery.DYNAMIC:
+        inner.append(Step("endpoint", "what the name that it asks for resolves to", True))
     elif not hosts and given.on_paper:
         inner.append(Step("endpoints", "not known from files: workloads tell when they connect"))
     elif not usable and cluster.discovery in (Discovery.EDS, Discovery.STATIC):

@@ -15,6 +15,7 @@ FILTERS: Final[Mapping[str, str]] = {
     "envoy.extensions.filters.http.compressor.v3.Compressor": "sidecar.filters.compressor",
     "envoy.extensions.filters.http.cors.v3.Cors": "sidecar.filters.cors",
     "envoy.extensions.filters.http.decompressor.v3.Decompressor": "sidecar.filters.decompressor",
+    "envoy.extensions.filters.http.dynamic_forward_proxy.v3.FilterConfig": "sidecar.filters.dynamic_forward_proxy",
     "envoy.extensions.filters.http.fault.v3.HTTPFault": "sidecar.filters.fault",
     "envoy.extensions.filters.http.grpc_web.v3.GrpcWeb": "sidecar.filters.grpc_web",
     "envoy.extensions.filters.http.header_mutation.v3.HeaderMutation": "sidecar.filters.header_mutation",

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 UNCOUNTED: Final = "uncounted"
 # … and under which a reply's body is kept while a format is made of it.
 LOCAL_REPLY_BODY: Final = "local_reply_body"
+# … and the address that a dynamic forward proxy found for the host that the request names.
+FOUND_ADDRESS: Final = "found_address"
 # … and the reason of one, in words.
 WHY: Final = "why"
 

@@ -7,7 +7,7 @@ import random
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from time import monotonic
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from mesh.tasks import TaskOwner
 from sidecar.balancer.levels import Level, Local, Rules, usable
@@ -19,6 +19,7 @@ from sidecar.codec.preserve_case_client import client_class
 from sidecar.config import model
 from sidecar.config.cluster_model import HTTP2_RESPONSE_HEAD, RESPONSE_HEAD
 from sidecar.http.connections import PoolCallbacks, PooledConnection
+from sidecar.http.exchange import FOUND_ADDRESS
 from sidecar.process.timers import Deadlines
 from sidecar.telemetry.istio_metrics import service_of
 from sidecar.telemetry.stats import CircuitStats, ClusterStats, HealthCheckStats, PoolStats, RemainingStats, Stats
@@ -30,6 +31,9 @@ from sidecar.upstream.limits import Budget
 from sidecar.upstream.original import destination
 from sidecar.upstream.outlier import OutlierDetector
 from sidecar.upstream.pool import select_pool_class
+
+if TYPE_CHECKING:
+    from sidecar.upstream.dns_cache import NameCache
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +65,12 @@ class ClusterRuntime:
         self.hosts: list[Host] = []
         self.budget = Budget(config.limits)
         self.high_budget = Budget(config.high_limits)
-        self.pick: Picker = self._original if config.discovery is model.Discovery.ORIGINAL_DST else nobody
+        self.pick: Picker = nobody
+        if config.discovery is model.Discovery.ORIGINAL_DST:
+            self.pick = self._original
+        elif config.discovery is model.Discovery.DYNAMIC:
+            self.pick = self._looked_up
+        self.names: NameCache | None = None  # of a dynamic forward proxy
         self.outlier: OutlierDetector | None = None
         self.checker: HealthChecker | None = None
         self.circuit: Circuit | None = None
@@ -280,10 +289,17 @@ class ClusterRuntime:
         return host.pending_removal
 
     def _original(self, exchange: Any) -> Host | None:
-        """ORIGINAL_DST's picker; a host that is not known yet becomes one."""
+        """ORIGINAL_DST's picker."""
         address = destination(self.config.original, exchange, self.stats)
-        if address is None:
-            return None
+        return None if address is None else self._host_at(address)
+
+    def _looked_up(self, exchange: Any) -> Host | None:
+        """A dynamic forward proxy's picker: the filter before it found the address."""
+        address: model.Address | None = exchange.kept(FOUND_ADDRESS)
+        return None if address is None else self._host_at(address)
+
+    def _host_at(self, address: model.Address) -> Host:
+        """The host of an address; one that is not known yet becomes one."""
         host = self._by_key.get((address, 0))
         if host is None:
             host = self._by_key[address, 0] = self._new_host(model.Endpoint(address), model.LocalityEndpoints(()))
@@ -396,7 +412,7 @@ class ClusterRuntime:
 
     def picker_without(self, priorities: frozenset[int]) -> Picker:
         """Like `pick`, but with nothing for these priorities."""
-        if not priorities or self.config.discovery is model.Discovery.ORIGINAL_DST:
+        if not priorities or self.config.discovery.while_serving:
             return self.pick
         picker = self._without.get(priorities)
         if picker is None:
@@ -409,7 +425,7 @@ class ClusterRuntime:
 
     def rebuild(self) -> None:
         """Makes the picker anew, for hosts that changed or others that it reckons with."""
-        if self.config.discovery is model.Discovery.ORIGINAL_DST:
+        if self.config.discovery.while_serving:
             return
         self._without.clear()
         self.pick = picker = self._build(self._rules())

@@ -8,6 +8,7 @@ from sidecar.balancer.levels import Local, Place
 from sidecar.config import model
 from sidecar.upstream.cluster import ClusterRuntime, UpstreamContext
 from sidecar.upstream.dns import DnsCluster, Known, needs_dns
+from sidecar.upstream.dns_cache import NameCache
 from sidecar.upstream.resolver import Resolver
 
 
@@ -30,6 +31,7 @@ class ClusterManager:
         self.clusters: dict[str, ClusterRuntime] = {}
         self._assignments: dict[str, model.Assignment] = {}  # by EDS name
         self._discoveries: dict[str, DnsCluster] = {}
+        self._caches: dict[str, NameCache] = {}  # of dynamic forward proxies, by cluster
         self._resolvers: dict[model.DnsResolver, Resolver] = {}
 
     def set_cluster(self, config: model.Cluster) -> None:
@@ -44,6 +46,7 @@ class ClusterManager:
             cluster = self._new(config)
         else:
             cluster.update(config)
+        self._keep_names(cluster, config.dns_cache)
         if config.discovery is model.Discovery.EDS:
             assignment = self._assignments.get(config.eds_name or config.name)
             if assignment is not None:
@@ -88,6 +91,7 @@ class ClusterManager:
         cluster = self.clusters.pop(name, None)
         if cluster is None:
             return
+        self._keep_names(cluster, None)
         cluster.close()
         if name == self._local_cluster:
             self._local_changed()
@@ -97,21 +101,40 @@ class ClusterManager:
 
     def _discover(self, cluster: ClusterRuntime, known: Known) -> None:
         config, context = cluster.config, self._context
-        asked = config.dns.resolver or self._dns
-        resolver = self._resolvers.get(asked)
-        if resolver is None:
-            resolver = self._resolvers[asked] = self._make_resolver(asked)
+        resolver = self._resolver(config.dns.resolver)
         discovery = self._discoveries[config.name] = DnsCluster(
             config, resolver, cluster.set_assignment, cluster.stats, context.loop, context.rng, known
         )
         discovery.start()
 
+    def _keep_names(self, cluster: ClusterRuntime, config: model.DnsCache | None) -> None:
+        """The cache of a dynamic forward proxy; what it knows stays as long as its configuration does."""
+        before = self._caches.get(cluster.name)
+        if before is not None and before.config != config:
+            self._caches.pop(cluster.name).close()
+            cluster.names = None
+            self._release(before.resolver)
+        if config is not None and cluster.names is None:
+            context, resolver = self._context, self._resolver(config.resolver)
+            cluster.names = self._caches[cluster.name] = NameCache(config, resolver, context.loop, context.stats)
+
+    def _resolver(self, wanted: model.DnsResolver | None) -> Resolver:
+        asked = wanted or self._dns
+        resolver = self._resolvers.get(asked)
+        if resolver is None:
+            resolver = self._resolvers[asked] = self._make_resolver(asked)
+        return resolver
+
+    def _release(self, resolver: Resolver) -> None:
+        """Closes a resolver that nobody uses any more."""
+        users: list[DnsCluster | NameCache] = [*self._discoveries.values(), *self._caches.values()]
+        if all(each.resolver is not resolver for each in users):
+            resolver.close()
+            self._resolvers = {asked: each for asked, each in self._resolvers.items() if each is not resolver}
+
     def _stop_resolving(self, name: str) -> DnsCluster | None:
         discovery = self._discoveries.pop(name, None)
         if discovery is not None:
             discovery.close()
-            resolver = discovery.resolver
-            if all(each.resolver is not resolver for each in self._discoveries.values()):
-                resolver.close()
-                self._resolvers = {asked: each for asked, each in self._resolvers.items() if each is not resolver}
+            self._release(discovery.resolver)
         return discovery

@@ -2,19 +2,29 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
+from envoy.config.cluster.v3.cluster_pb2 import Cluster
+from envoy.extensions.filters.network.http_connection_manager.v3.http_connection_manager_pb2 import (
+    HttpConnectionManager,
+)
 
 from control_plane.registry.services import discover
 from control_plane.translate import Resources, build
 from control_plane.world import MeshConfig, World
+from mesh.errors import ConfigError
 from mesh.istio.load import load
 from mesh.istio.resource import Resource
 from mesh.node import Node
-from mesh.xds import CLUSTER, ENDPOINT, ROUTE
+from mesh.xds import CLUSTER, ENDPOINT, LISTENER, ROUTE
+from sidecar.config.clusters import compile_cluster
+from sidecar.config.listeners import compile_listener
+from sidecar.config.model import Discovery
 from tests.simulation.evaluator import Call, evaluate
-from tests.simulation.worlds import sidecar
+from tests.simulation.validation import assert_envoy_accepts
+from tests.simulation.worlds import gateway, sidecar, transparent
 
 HEAD = "apiVersion: networking.istio.io/v1\nkind: ServiceEntry\nmetadata: {{name: {}}}\nspec: {}\n"
 
@@ -108,3 +118,62 @@ def test_a_wildcard_without_names_to_look_up_says_so_to_an_explicit_proxys_clien
         found = evaluate(config, Call(url))
         assert found is not None and found.route.direct_response.status == 502
         assert "resolution NONE" in found.route.direct_response.body.inline_string
+
+
+ANY_SHOP = "hosts: ['*.shop.example'], ports: [{number: 80, name: http, protocol: HTTP}], resolution: DYNAMIC_DNS"
+ANY_SHOP_CLUSTER = "outbound|80||*.shop.example"
+
+
+@pytest.mark.parametrize(
+    "node", [sidecar(), transparent("reviews"), gateway()], ids=["explicit", "transparent", "gateway"]
+)
+def test_hosts_that_requests_name_are_looked_up(node: Node, tmp_path: Path) -> None:
+    edge = """apiVersion: networking.istio.io/v1
+kind: Gateway
+metadata: {name: edge}
+spec: {selector: {istio: ingressgateway}, servers: [{port: {number: 80, name: http, protocol: HTTP}, hosts: ["*"]}]}
+"""
+    built = made(entry(f"{{{ANY_SHOP}}}"), edge, node=node)
+    cluster = built[CLUSTER][ANY_SHOP_CLUSTER]
+    assert cluster.lb_policy == Cluster.CLUSTER_PROVIDED
+    assert compile_cluster(cluster).discovery is Discovery.DYNAMIC
+    for listener in built[LISTENER].values():
+        compile_listener(listener)
+        manager = HttpConnectionManager()
+        if listener.filter_chains and listener.filter_chains[0].filters[0].typed_config.Unpack(manager):
+            looks_up = any(each.name == "envoy.filters.http.dynamic_forward_proxy" for each in manager.http_filters)
+            assert looks_up == (listener.name != "virtualInbound")
+    assert_envoy_accepts(built, tmp_path)
+
+
+def test_a_host_of_a_wildcard_goes_to_its_cluster() -> None:
+    built = made(entry(f"{{{ANY_SHOP}}}"))
+    outcome = evaluate(built[ROUTE]["http_proxy"], Call("http://one.shop.example/"))
+    assert outcome is not None and outcome.clusters == {ANY_SHOP_CLUSTER: 1.0}
+
+
+def test_nobody_else_has_the_filter() -> None:
+    manager = HttpConnectionManager()
+    listener = made(entry(f"{{{HTTP}, resolution: DNS}}"))[LISTENER]["virtualOutbound"]
+    assert listener.filter_chains[0].filters[0].typed_config.Unpack(manager)
+    assert not any("dynamic" in each.name for each in manager.http_filters)
+
+
+@pytest.mark.parametrize(
+    ("spec", "problem"),
+    [
+        (
+            ANY_SHOP.replace("protocol: HTTP", "protocol: TLS"),
+            "needs a protocol whose requests name their host: HTTP",
+        ),
+        (f"{ANY_SHOP}, endpoints: [{{address: 10.0.0.1}}]", "it is the host that a request names that is looked up"),
+        (
+            f"{ANY_SHOP}, workloadSelector: {{labels: {{a: b}}}}",
+            "it is the host that a request names that is looked up",
+        ),
+    ],
+)
+def test_what_cannot_be_looked_up(spec: str, problem: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        load(entry(f"{{{spec}}}"))
+    assert problem in str(caught.value)

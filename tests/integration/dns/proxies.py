@@ -92,17 +92,28 @@ class Proxy:
             writer.close()
 
 
-def _config(clusters: Sequence[Fields], resolver: Fields, admin: int, port: int) -> dict[str, Any]:
-    hosts = [{"name": each["name"], "domains": [each["name"]], "routes": [_route(each["name"])]} for each in clusters]
+def _config(
+    clusters: Sequence[Fields], resolver: Fields, admin: int, port: int, filters: Sequence[Fields]
+) -> dict[str, Any]:
+    hosts = [
+        {
+            "name": each["name"],
+            "domains": each.get("metadata", {}).get("filter_metadata", {}).get("test", {}).get("domains")
+            or [each["name"]],
+            "routes": [_route(each["name"])],
+        }
+        for each in clusters
+    ]
     manager = {
         "@type": "type.googleapis.com/envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager",
         "stat_prefix": "http",
         "route_config": {"name": "routes", "virtual_hosts": hosts},
         "http_filters": [
+            *filters,
             {
                 "name": "router",
                 "typed_config": {"@type": "type.googleapis.com/envoy.extensions.filters.http.router.v3.Router"},
-            }
+            },
         ],
     }
     return {
@@ -131,14 +142,20 @@ def _address(port: int) -> Fields:
 
 @asynccontextmanager
 async def proxy(
-    side: str, folder: Path, clusters: Sequence[Fields], zone: Mapping[str, Any], *more: str, edit: Fields | None = None
+    side: str,
+    folder: Path,
+    clusters: Sequence[Fields],
+    zone: Mapping[str, Any],
+    *more: str,
+    edit: Fields | None = None,
+    filters: Sequence[Fields] = (),
 ) -> AsyncIterator[Proxy]:
     """A proxy with these clusters, reached by their names as hosts, once it is ready."""
     admin, port = free_port(), free_port()
     async with DnsServer() as dns:
         dns.zone.update(zone)
         path = folder / f"{side}.yaml"
-        path.write_text(yaml.safe_dump({**_config(clusters, dns.resolver, admin, port), **(edit or {})}))
+        path.write_text(yaml.safe_dump({**_config(clusters, dns.resolver, admin, port, filters), **(edit or {})}))
         command = (
             envoy_command(envoy_binary(), path, "-l", "error") if side == "envoy" else sidecar_command(path, *more)
         )

@@ -210,7 +210,10 @@ def test_outlier_detection() -> None:
             {"dns_failure_refresh_rate": {"base_interval": "2s", "max_interval": "1s"}},
             "max_interval: must not be less than base_interval",
         ),
-        ({"cluster_type": {"name": "x"}}, "cluster_type: is not implemented: use `type`"),
+        (
+            {"cluster_type": {"name": "x"}},
+            "typed_config: x without typed_config is not an implemented cluster type",
+        ),
         ({"outlier_detection": {"monitors": [{"name": "x"}]}}, "monitors: is not implemented"),
         (
             {"typed_extension_protocol_options": UNKNOWN},
