@@ -7,10 +7,11 @@ import subprocess
 import sys
 from types import TracebackType
 
+from mesh.chaos import containers
 from mesh.chaos.keeper import BROKEN, Breakage
 from mesh.chaos.processes import ProcessError
 
-MEND_SECONDS = 5.0
+MEND_SECONDS = 20.0  # an engine that starts containers again takes its time
 
 
 class Held:
@@ -47,6 +48,8 @@ class Held:
             self._keeper.wait()
         for target in self._breakage.paused:
             target.send(signal.SIGCONT)
+        for container in (*self._breakage.paused_containers, *self._breakage.killed_containers):
+            containers.mend(container)
 
     def __enter__(self) -> Held:
         return self

@@ -16,6 +16,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
+from mesh.chaos import containers
 from mesh.chaos.processes import Target
 
 BROKEN, MENDED = "broken", "mended"
@@ -24,12 +25,14 @@ CONNECT_SECONDS = 2.0
 
 @dataclass(frozen=True, slots=True)
 class Breakage:
-    """`paused` processes go on afterwards; `killed` ones are for others to start again; `connections` are opened to
-    (host, port) and held."""
+    """`paused` processes go on afterwards; `killed` ones are for others to start again; containers do both; `connections`
+    are opened to (host, port) and held."""
 
     seconds: float
     paused: tuple[Target, ...] = ()
     killed: tuple[Target, ...] = ()
+    paused_containers: tuple[str, ...] = ()
+    killed_containers: tuple[str, ...] = ()
     connections: tuple[str, int, int] | None = None
 
     def encode(self) -> str:
@@ -38,9 +41,10 @@ class Breakage:
     @classmethod
     def decode(cls, text: str) -> Breakage:
         data: Mapping[str, Any] = json.loads(text)
-        targets = {name: tuple(Target(**each) for each in data[name]) for name in ("paused", "killed")}
+        paused, killed = (tuple(Target(**each) for each in data[name]) for name in ("paused", "killed"))
+        ids = [tuple(data[name]) for name in ("paused_containers", "killed_containers")]
         held = data["connections"]
-        return cls(data["seconds"], **targets, connections=tuple(held) if held else None)
+        return cls(data["seconds"], paused, killed, ids[0], ids[1], tuple(held) if held else None)
 
 
 @dataclass(slots=True)
@@ -58,6 +62,10 @@ class Keeper:
                 self._open.enter_context(paused(target))
             for target in self.breakage.killed:
                 target.send(signal.SIGKILL)
+            for container in self.breakage.paused_containers:
+                self._open.enter_context(containers.paused(container))
+            for container in self.breakage.killed_containers:
+                self._open.enter_context(containers.killed(container))
             if self.breakage.connections is not None:
                 self._open.enter_context(held(*self.breakage.connections))
             self.say(BROKEN)

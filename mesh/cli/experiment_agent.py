@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from mesh.chaos.containers import of_service
 from mesh.chaos.held import Held
 from mesh.chaos.keeper import Breakage
 from mesh.chaos.processes import Target, listening, of_workload
@@ -34,7 +35,9 @@ class Agent:
     @property
     def patient(self) -> bool:
         processes = self._fault.processes
-        return processes is not None and processes.control_plane and time.monotonic() < self._until
+        if processes is None or not (processes.control_plane or processes.containers):
+            return False
+        return time.monotonic() < self._until
 
     def step(self, found: Mapping[str, Any]) -> None:
         """ProcessError where there is nothing to break; the experiment then has not left its steady state."""
@@ -63,7 +66,8 @@ class Agent:
         processes, connections = self._fault.processes, self._fault.connections
         words = []
         if processes is not None:
-            who = "the control plane" if processes.control_plane else ", ".join(processes.workloads)
+            named = ", ".join((*processes.workloads, *processes.containers))
+            who = "the control plane" if processes.control_plane else named
             words.append(f"{who}: {'paused' if processes.signal is Signal.PAUSE else 'killed'}")
         if connections is not None:
             words.append(f"{connections.count} connections to {connections.host}:{connections.port} are held")
@@ -72,11 +76,15 @@ class Agent:
     def _breakage(self) -> Breakage:
         processes, connections = self._fault.processes, self._fault.connections
         found = self._targets(processes) if processes is not None else ()
+        named = processes.containers if processes is not None else ()
+        ids = tuple(container for name in named for container in of_service(name))
         pause = processes is not None and processes.signal is Signal.PAUSE
         return Breakage(
             self._fault.duration,
             paused=found if pause else (),
             killed=() if pause else found,
+            paused_containers=ids if pause else (),
+            killed_containers=() if pause else ids,
             connections=(connections.host, connections.port, connections.count) if connections else None,
         )
 

@@ -10,6 +10,7 @@ from pydantic import AfterValidator
 from mesh.istio.scalars import Duration, is_header_name, wrong
 
 LEAST_INTERVAL: Final = 0.2
+_CONTAINER: Final = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9_.-]*")
 _LABEL: Final = re.compile(r"[a-zA-Z_][a-zA-Z0-9_]*")
 
 
@@ -49,6 +50,12 @@ def _cookie(value: str) -> str:
     return value
 
 
+def _container(value: str) -> str:
+    if not _CONTAINER.fullmatch(value):
+        raise wrong(f"{value!r} is not the name of a container, or of a service of compose")
+    return value
+
+
 def _labels(value: dict[str, str]) -> dict[str, str]:
     for name in value:
         if not _LABEL.fullmatch(name):
@@ -64,4 +71,5 @@ Chance = Annotated[float, AfterValidator(_chance)]
 Quantile = Annotated[float, AfterValidator(_quantile)]
 Ratio = Annotated[float, AfterValidator(_ratio)]
 Interval = Annotated[Duration, AfterValidator(_interval)]
+ContainerName = Annotated[str, AfterValidator(_container)]
 Cookie = Annotated[str, AfterValidator(_cookie)]

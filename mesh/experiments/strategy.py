@@ -8,7 +8,7 @@ from typing import Annotated
 
 from pydantic import Field
 
-from mesh.experiments.scalars import Cookie, Percent
+from mesh.experiments.scalars import ContainerName, Cookie, Percent
 from mesh.istio.model import Found, Message
 from mesh.istio.scalars import Count, DnsLabel, Duration, Host, PortNumber, Rows, WholePercent, Word
 from mesh.istio.virtual_service_actions import FaultPlace
@@ -146,17 +146,19 @@ class Signal(StrEnum):
 
 class Processes(Message):
     """Processes of the machine on which `mesh experiment run` runs: apps of workloads that `mesh run` or `mesh demo` has
-    started, or the control plane. `pause` (SIGSTOP) ends with the fault; `kill` (SIGKILL) is for what is started again."""
+    started, containers (by a service of compose, or their name), or the control plane. `pause` (SIGSTOP) ends with the
+    fault; `kill` (SIGKILL) is for what somebody starts again, as the fault's end does with containers."""
 
-    exactly_one = (("workloads", "controlPlane"),)
+    exactly_one = (("workloads", "containers", "controlPlane"),)
 
     workloads: Rows[DnsLabel] = ()
+    containers: Rows[ContainerName] = ()
     control_plane: bool = False
     signal: Word[Signal] = Signal.PAUSE
 
     def rules(self) -> Iterator[Found]:
-        if not self.workloads and not self.control_plane:
-            yield Found(("workloads",), "must name at least one workload")
+        if not self.workloads and not self.containers and not self.control_plane:
+            yield Found(("workloads",), "must name at least one workload, or containers one container")
         if self.control_plane and self.signal is Signal.KILL:
             yield Found(("signal",), "must be pause: a control plane that is killed has forgotten what it had counted")
 

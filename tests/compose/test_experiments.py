@@ -207,6 +207,29 @@ def seen_of(plane: ControlPlane, name: str, requests: int) -> dict[str, Any] | N
     return found if found["phase"] == "running" and found["candidate"]["requests"] >= requests else None
 
 
+def test_a_container_goes_on_when_whoever_had_it_paused_is_killed(
+    versions: Stack, plane: ControlPlane, tmp_path: Path
+) -> None:
+    fault = {"processes": {"containers": ["ratings-v1"]}, "before": "3s", "duration": "2m"}
+    text = experiment("frozen", "v1", target={"host": "reviews"}, strategy={"fault": fault}, maxDuration="5m")
+    document = yaml.safe_load(text)
+    del document["spec"]["baseline"], document["spec"]["candidate"]
+    file = tmp_path / "experiment.yaml"
+    file.write_text(yaml.safe_dump(document))
+
+    def state() -> str:
+        return versions.compose("ps", "--all", "--format", "{{.State}}", "ratings-v1").strip()
+
+    words = [*MESH, "experiment", "run", str(file), "--no-tui"]
+    with users(versions, 10), subprocess.Popen(words, cwd=ROOT, env=versions.environment) as runner:
+        try:
+            wait_until(lambda: state() == "paused", 90, "it stands still")
+        finally:
+            runner.kill()
+    wait_until(lambda: state() == "running", 60, "it goes on")
+    plane.experiment_action("default", "frozen", "stop")
+
+
 def test_a_lesson_works_here_as_on_the_demo(versions: Stack, tmp_path: Path) -> None:
     environment = {**versions.environment, "XDG_STATE_HOME": str(tmp_path)}
     environment["MESH_GATEWAY"] = f"http://127.0.0.1:{versions.gateway}"

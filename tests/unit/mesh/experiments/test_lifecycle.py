@@ -245,6 +245,7 @@ def test_what_is_broken_by_hand_waits_for_it() -> None:
         ({"workloads": []}, "must name at least one workload"),
         ({"controlPlane": True, "signal": "kill"}, "must be pause"),
         ({"controlPlane": True, "workloads": ["a"]}, "exclude each other"),
+        ({"containers": ["a b"]}, "is not the name of a container"),
     ):
         with pytest.raises(ConfigError, match=problem):
             spec(strategy={"fault": {**fault, "processes": bad}}, baseline=None, candidate=None)
