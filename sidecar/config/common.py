@@ -207,10 +207,15 @@ def plaintext(reader: Reader) -> None:
 
 def typed(reader: Reader, known: dict[str, Any], what: str) -> tuple[str, Reader | None]:
     """A {name, typed_config} pair whose type must be one of `known`; ('', None) after reporting any other."""
+    return named(reader, known, what)[1:]
+
+
+def named(reader: Reader, known: dict[str, Any], what: str) -> tuple[str, str, Reader | None]:
+    """The same with the name in front."""
     name = reader.text("name")
     kind, config = reader.unpacked()
     if kind in known and config is not None:
-        return kind, config
+        return name, kind, config
     shown = kind or f"{name} without typed_config"
     reader.problem(f"{shown} is not an implemented {what}; implemented: {', '.join(known)}", "typed_config")
-    return "", None
+    return name, "", None

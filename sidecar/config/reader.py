@@ -5,6 +5,8 @@ a resource looks at all that were opened on the way and raises one ConfigError w
 compilers reported, what breaks the messages' own rules (`rules.py`), and every set field that nobody read and that is not
 on the list of fields without effect (`no_effect.py`).
 
+A field is read once: whoever reads it again would be told that it is not set, and is told of the mistake instead.
+
 A scalar that is set to its default is not distinguishable from one that is not set: protobuf does not say.
 """
 
@@ -14,7 +16,7 @@ import ipaddress
 import math
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from typing import Any, TypeVar, cast
+from typing import Any, Final, TypeVar, cast
 from weakref import WeakValueDictionary
 
 from google.protobuf.json_format import MessageToDict
@@ -29,6 +31,9 @@ from sidecar.config.types import import_type
 NOTHING: frozenset[str] = frozenset()
 
 _TYPED_STRUCTS = frozenset(("xds.type.v3.TypedStruct", "udpa.type.v1.TypedStruct"))
+
+# In the place of a value that was read.
+_READ: Final = object()
 
 # What one unit of a FractionalPercent's denominator is in parts per million: HUNDRED, TEN_THOUSAND, MILLION.
 UNITS = (MILLION // 100, MILLION // 10_000, 1)
@@ -145,9 +150,10 @@ class Reader:
                 self.problem(f"needs one of {', '.join(sorted(members))}", name)
 
     def _report_unread(self) -> None:
-        if self._fields:
+        unread = [name for name, value in self._fields.items() if value is not _READ]
+        if unread:
             accepted = NO_EFFECT.get(self.type, NOTHING)
-            for name in self._fields:
+            for name in unread:
                 if name not in accepted:
                     self.problem("is not implemented", name)
 
@@ -158,18 +164,24 @@ class Reader:
     # ── plain values ──────────────────────────────────────────────────────────────────────────────────────────────────
 
     def _take(self, name: str) -> Any:
-        value = self._fields.pop(name, None)
-        if value is None and name not in self._rules.known:
-            raise KeyError(f"{self.type} has no field {name}")
+        value = self._fields.get(name)
+        if value is None:
+            if name not in self._rules.known:
+                raise KeyError(f"{self.type} has no field {name}")
+        elif value is _READ:
+            self.problem("is read twice, the second time in vain: a fault of this program", name)
+            return None
+        else:
+            self._fields[name] = _READ
         return value
 
     def has(self, name: str) -> bool:
         """Whether the field is set and not read yet; does not mark it."""
-        return name in self._fields
+        return self._fields.get(name, _READ) is not _READ
 
     def one_of(self, *names: str) -> str:
         """The first of these fields that is set, or ''. Does not mark it."""
-        return next((name for name in names if name in self._fields), "")
+        return next((name for name in names if self.has(name)), "")
 
     def text(self, name: str, default: str = "") -> str:
         """A string, or a StringValue."""
@@ -205,7 +217,7 @@ class Reader:
 
     def optional_number(self, name: str) -> int | None:
         """An integer's wrapper, None when it is not set."""
-        return self.number(name) if name in self._fields else self._take(name)
+        return self.number(name) if self.has(name) else self._take(name)
 
     def seconds(self, name: str, default: float = 0.0) -> float:
         """A Duration; a negative one is a problem, as for Envoy."""
@@ -219,7 +231,7 @@ class Reader:
 
     def optional_seconds(self, name: str) -> float | None:
         """A Duration, None when it is not set."""
-        return self.seconds(name) if name in self._fields else self._take(name)
+        return self.seconds(name) if self.has(name) else self._take(name)
 
     def percent(self, name: str, default: float) -> float:
         """A Percent, 0 to 100."""
@@ -233,7 +245,7 @@ class Reader:
     def chance(self, name: str, default: int) -> int:
         """A Percent or a FractionalPercent, as parts per million."""
         value = self._fields.get(name)
-        if value is None or value.DESCRIPTOR.name == "Percent":
+        if value is None or value is _READ or value.DESCRIPTOR.name == "Percent":
             return round(self.percent(name, default * 100 / MILLION) * MILLION / 100)
         reader = self.child(name)
         if reader is None:
@@ -251,7 +263,7 @@ class Reader:
 
     def only(self, name: str, *accepted: Any, why: str = "") -> None:
         """A field of which only these values are implemented: scalars, wrappers, Durations (as seconds), enum names."""
-        if name not in self._fields:
+        if not self.has(name):
             self._take(name)
             return
         field = self._message.DESCRIPTOR.fields_by_name[name]
@@ -349,7 +361,7 @@ class Reader:
         """The values of a TypedStruct, in a google.protobuf.Any, that stands for the type `wanted`; None, without marking
         the field, for anything else."""
         value = self._fields.get(name)
-        if value is None or value.type_url.rpartition("/")[2] not in _TYPED_STRUCTS:
+        if value is None or value is _READ or value.type_url.rpartition("/")[2] not in _TYPED_STRUCTS:
             return None
         from google.protobuf.message import DecodeError
         from xds.type.v3.typed_struct_pb2 import TypedStruct

@@ -10,7 +10,7 @@ from typing import Any, Final
 
 from envoy.extensions.compression.gzip.compressor.v3 import gzip_pb2
 
-from sidecar.config.common import typed
+from sidecar.config.common import named
 from sidecar.config.compression_model import Compressor, CompressorRoute, GzipLibrary
 from sidecar.config.model import Route
 from sidecar.config.reader import Reader
@@ -262,7 +262,7 @@ _INSTEAD: Final = (*_LEGACY, "content_type", "disable_on_etag_header", "remove_a
 
 def compile(reader: Reader) -> Compressor:
     library = reader.child("compressor_library")
-    name = library.text("name") if library is not None else ""
+    name, gzip = _gzip(library) if library is not None else ("", GzipLibrary())
     response = reader.child("response_direction_config")
     direction, common, names = reader, reader if response is None else response.child("common_config"), _LEGACY
     if response is not None:
@@ -272,7 +272,7 @@ def compile(reader: Reader) -> Compressor:
         direction, names = response, _COMMON
     return Compressor(
         library_name=name,
-        library=_gzip(library) if library is not None else GzipLibrary(),
+        library=gzip,
         enabled=common is None or feature_flag(common, names[0]),
         min_length=(common.number(names[1]) if common is not None else 0) or _MIN_LENGTH,
         content_types=_content_types(common),
@@ -298,7 +298,7 @@ def compile_route(reader: Reader) -> CompressorRoute:
     return CompressorRoute(
         enabled=True if response is not None else None,
         removes_accept_encoding=removes,
-        library=_gzip(library) if library is not None else None,
+        library=_gzip(library)[1] if library is not None else None,
     )
 
 
@@ -324,12 +324,13 @@ def _content_types(reader: Reader | None) -> frozenset[bytes]:
     return frozenset(each.lower().encode() for each in types or _CONTENT_TYPES)
 
 
-def _gzip(library: Reader) -> GzipLibrary:
-    _, config = typed(library, _GZIP, "compressor library")
+def _gzip(library: Reader) -> tuple[str, GzipLibrary]:
+    """Its name, and what it does."""
+    name, _, config = named(library, _GZIP, "compressor library")
     if config is None:
-        return GzipLibrary()
+        return name, GzipLibrary()
     level = config.enum_number("compression_level")
-    return GzipLibrary(
+    return name, GzipLibrary(
         level=level or -1,
         memory_level=config.number("memory_level", 5),
         window_bits=config.number("window_bits", 12),

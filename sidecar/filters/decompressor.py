@@ -8,7 +8,7 @@ from typing import Any, Final
 
 from envoy.extensions.compression.gzip.decompressor.v3.gzip_pb2 import Gzip
 
-from sidecar.config.common import typed
+from sidecar.config.common import named
 from sidecar.config.compression_model import Decompressed, Decompressor
 from sidecar.config.model import Route
 from sidecar.config.reader import Reader
@@ -133,8 +133,7 @@ _MAX_INFLATE_RATIO: Final = 100
 
 def compile(reader: Reader) -> Decompressor:
     library = reader.child("decompressor_library")
-    name = library.text("name") if library is not None else ""
-    window_bits, ratio = _gzip(library) if library is not None else (_WINDOW_BITS, _MAX_INFLATE_RATIO)
+    name, window_bits, ratio = _gzip(library) if library is not None else ("", _WINDOW_BITS, _MAX_INFLATE_RATIO)
     request = reader.child("request_direction_config")
     return Decompressor(
         library_name=name,
@@ -146,11 +145,11 @@ def compile(reader: Reader) -> Decompressor:
     )
 
 
-def _gzip(library: Reader) -> tuple[int, int]:
-    _, config = typed(library, _GZIP, "decompressor library")
+def _gzip(library: Reader) -> tuple[str, int, int]:
+    name, _, config = named(library, _GZIP, "decompressor library")
     if config is None:
-        return _WINDOW_BITS, _MAX_INFLATE_RATIO
-    return config.number("window_bits", _WINDOW_BITS), config.number("max_inflate_ratio", _MAX_INFLATE_RATIO)
+        return name, _WINDOW_BITS, _MAX_INFLATE_RATIO
+    return name, config.number("window_bits", _WINDOW_BITS), config.number("max_inflate_ratio", _MAX_INFLATE_RATIO)
 
 
 def _direction(reader: Reader | None) -> Decompressed:
