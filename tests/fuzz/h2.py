@@ -19,9 +19,9 @@ import hpack
 
 from sidecar.codec import h2_frames as frames
 from sidecar.process import native
+from tests.fuzz.h2_steps import written
 from tests.fuzz.h2_subjects import Client, Noted, Server
 from tests.fuzz.mutate import mutate
-from tests.oracle.h2_case import Send
 from tests.oracle.topics.h2_spec import ROWS
 
 BOTH = frames.END_HEADERS | frames.END_STREAM
@@ -53,10 +53,7 @@ def _answer(stream: int) -> bytes:
     )
 
 
-REQUESTS: dict[str, bytes] = {
-    words: b"".join(bytes(part) for step in row.steps if isinstance(step, Send) for part in step.parts)
-    for words, row in ROWS.items()
-}
+REQUESTS: dict[str, bytes] = {words: b"".join(written(row.steps)) for words, row in ROWS.items()}
 ANSWERS: dict[str, bytes] = {
     "three answers": _answer(1) + _answer(5) + _answer(3),
     "an interim one": frames.frame(frames.HEADERS, 4, 1, _block((":status", "103"), ("link", "x"))) + _answer(1),
