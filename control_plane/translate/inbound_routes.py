@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any, Final
 
+import re2
 from envoy.config.route.v3.route_components_pb2 import Route, RouteAction
 from envoy.extensions.filters.http.local_ratelimit.v3.local_rate_limit_pb2 import LocalRateLimit
 from envoy.extensions.filters.http.ratelimit.v3.rate_limit_pb2 import RateLimit as RateLimitHeaders
@@ -16,12 +17,13 @@ from control_plane.translate.hosts import qualified
 from control_plane.translate.index import Index
 from control_plane.translate.match import catch_all, header_matcher, route_match
 from control_plane.translate.messages import duration, http_filter
-from mesh.istio.rate_limit import RateLimit, RequestLimit
+from mesh.istio.rate_limit import RateLimit, RequestLimit, RequestSource
 from mesh.istio.virtual_service import HTTPFaultInjection, StringMatch
 from mesh.istio.virtual_service_match import HTTPMatchRequest
 from mesh.xds import any_of
 
 FAULT_HEADER: Final = "x-mesh-fault"  # the caller's sidecar says in it which rule's fault a request is to meet
+PEER_ID_HEADER: Final = "x-envoy-peer-metadata-id"  # the id of the caller's proxy, in which that names itself
 RATE_LIMIT_FILTER: Final = "envoy.filters.http.local_ratelimit"
 RATE_LIMITED: Final = "rate_limit"  # prefix of the counters
 DEFAULT_ROUTE: Final = "default"
@@ -88,6 +90,10 @@ def inbound_routes(asked: Asked, action: RouteAction) -> Iterator[Any]:
             config = _limit_config(limit, dry_run)
             for route in _with_faults(asked.faults, match, name, action):
                 route.typed_per_filter_config[RATE_LIMIT_FILTER].CopyFrom(any_of(config))
+                if limit.source is not None:
+                    route.match.headers.append(
+                        header_matcher(PEER_ID_HEADER, StringMatch(regex=_peer_id(limit.source)))
+                    )
                 yield route
     yield from _with_faults(asked.faults, None, DEFAULT_ROUTE, action)
 
@@ -102,6 +108,19 @@ def _with_faults(
         add_fault(route, injection)
         yield route
     yield Route(name=name, match=route_match(match) if match is not None else catch_all(), route=action)
+
+
+def _peer_id(source: RequestSource) -> str:
+    """The ids of a source's proxies, `sidecar~ADDRESS~NAME.NAMESPACE~NAMESPACE.svc.…`, as a regular expression."""
+    workload = source.workload
+    name = "[^~]*"
+    if workload is not None and workload.exact is not None:
+        name = re2.escape(workload.exact)
+    elif workload is not None and workload.prefix is not None:
+        name = f"{re2.escape(workload.prefix)}[^~]*"
+    elif workload is not None:
+        name = f"(?:{workload.regex})"
+    return rf"[^~]*~[^~]*~{name}\.{re2.escape(source.namespace) or '[^.~]*'}~.*"
 
 
 def _limit_config(limit: RequestLimit, dry_run: bool) -> Any:

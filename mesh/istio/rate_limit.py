@@ -11,8 +11,8 @@ from typing import Annotated, Any, Final
 from pydantic import Field
 
 from mesh.istio.model import Found, Message, repeated
-from mesh.istio.scalars import Count, DnsLabel, Duration, Host, Rows
-from mesh.istio.virtual_service_match import HTTPMatchRequest
+from mesh.istio.scalars import Count, DnsLabel, Duration, Host, OptionalDnsLabel, Rows
+from mesh.istio.virtual_service_match import HTTPMatchRequest, StringMatch
 
 SHORTEST_INTERVAL: Final = 0.05  # Envoy's
 _ELSEWHERE: Final = (  # what a match may ask for, and is known to the caller's proxy only
@@ -26,12 +26,26 @@ _ELSEWHERE: Final = (  # what a match may ask for, and is known to the caller's 
 Requests = Annotated[Count, Field(ge=1)]
 
 
+class RequestSource(Message):
+    """Who calls, as its sidecar names itself; nothing proves it before there is mutual TLS."""
+
+    at_least_one = (("workload", "namespace"),)
+
+    workload: StringMatch | None = None
+    namespace: OptionalDnsLabel = ""
+
+    def rules(self) -> Iterator[Found]:
+        if self.workload is not None and self.workload.empty:
+            yield Found(("workload",), "one of exact, prefix and regex must be set")
+
+
 class RequestLimit(Message):
-    """Of the requests that satisfy any of `match` (all, without one), `requests` in each `per`, at most `burst` at once.
-    The first limit that a request is for counts it."""
+    """Of the requests of `source` that satisfy any of `match` (all, without them), `requests` in each `per`, at most
+    `burst` at once. The first limit that a request is for counts it."""
 
     name: DnsLabel
     match: Rows[HTTPMatchRequest] = ()
+    source: RequestSource | None = None
     requests: Requests
     per: Duration = 1.0
     burst: Requests | None = None

@@ -14,7 +14,9 @@ from envoy.extensions.filters.network.http_connection_manager.v3.http_connection
 from control_plane.translate import build
 from mesh.errors import ConfigError
 from mesh.istio.load import load
+from mesh.node import Node
 from mesh.xds import LISTENER, ROUTE
+from sidecar.config.listeners import compile_listener
 from tests.simulation.evaluator import Call, Outcome, evaluate
 from tests.simulation.scenarios import virtual_service
 from tests.simulation.worlds import service, sidecar, world
@@ -118,3 +120,48 @@ def test_what_is_refused(spec: str, problem: str) -> None:
     with pytest.raises(ConfigError) as caught:
         load(LIMIT.format(spec))
     assert problem in str(caught.value)
+
+
+def callers(source: str) -> list[str]:
+    """Of some callers, those that are limited."""
+    limit = (
+        "apiVersion: mesh.asyncmesh.io/v1alpha1\nkind: RateLimit\nmetadata: {name: by-source}\n"
+        f"spec: {{host: reviews, limits: [{{name: some, requests: 5, source: {{{source}}}}}]}}\n"
+    )
+    built = build(world(service("reviews"), yaml=limit), sidecar("reviews"))
+    for listener in built[LISTENER].values():
+        compile_listener(listener)
+    manager = HttpConnectionManager()
+    assert built[LISTENER]["virtualInbound"].filter_chains[0].filters[0].typed_config.Unpack(manager)
+    found = []
+    for name, namespace in (("web-v1", "default"), ("web-v2", "shop"), ("api", "shop"), ("webs", "default")):
+        headers = {"x-envoy-peer-metadata-id": Node("sidecar", "10.0.0.9", name, namespace).id}
+        outcome = evaluate(manager.route_config, Call("http://reviews/", "GET", headers))
+        assert outcome is not None
+        if outcome.route.name != "default":
+            found.append(f"{namespace}/{name}")
+    stranger = evaluate(manager.route_config, Call("http://reviews/"))
+    assert stranger is not None and stranger.route.name == "default"
+    return found
+
+
+@pytest.mark.parametrize(
+    ("source", "expected"),
+    [
+        ("workload: {exact: api}", ["shop/api"]),
+        ("workload: {prefix: web-}", ["default/web-v1", "shop/web-v2"]),
+        ("workload: {regex: 'web(-v2|s)'}", ["shop/web-v2", "default/webs"]),
+        ("namespace: shop", ["shop/web-v2", "shop/api"]),
+        ("workload: {prefix: web}, namespace: default", ["default/web-v1", "default/webs"]),
+    ],
+)
+def test_limits_of_some_callers(source: str, expected: list[str]) -> None:
+    assert callers(source) == expected
+
+
+def test_a_source_says_something() -> None:
+    head = "apiVersion: mesh.asyncmesh.io/v1alpha1\nkind: RateLimit\nmetadata: {name: x}\n"
+    for source, problem in (("{}", "workload and namespace"), ("{workload: {}}", "one of exact, prefix and regex")):
+        with pytest.raises(ConfigError) as caught:
+            load(f"{head}spec: {{host: reviews, limits: [{{name: some, requests: 5, source: {source}}}]}}")
+        assert problem in str(caught.value)

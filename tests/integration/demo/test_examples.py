@@ -18,6 +18,7 @@ TESTED_BELOW = {
     "ratings-abort-jason.yaml",
     "ratings-abort-retried.yaml",
     "ratings-delay-jason.yaml",
+    "ratings-limit-by-source.yaml",
     "ratings-limit.yaml",
     "ratings-three-state-breaker.yaml",
     "reviews-90-10.yaml",
@@ -134,6 +135,15 @@ def test_a_limit_of_requests(demo: Demo) -> None:
         return all("currently unavailable" not in demo.get(headers=JASON).html for _ in range(5))
 
     wait_until(served, 60, "the limit only counts")
+
+
+def test_a_limit_for_one_caller(demo: Demo) -> None:
+    """jason's requests go by version 2 of reviews, those of others by version 3."""
+    apply(demo, "reviews-jason-v2.yaml")
+    text = (RULES / "ratings-limit-by-source.yaml").read_text().replace("per: 1s", "per: 60s")
+    demo.apply(text, "ratings-limit-by-source.yaml")
+    wait_until(lambda: "currently unavailable" in demo.get(headers=JASON).html, 60, "the limit is felt")
+    assert all("currently unavailable" not in demo.get().html for _ in range(5))
 
 
 def test_retry(demo: Demo) -> None:
