@@ -39,6 +39,8 @@ def picture(found: Mapping[str, Any]) -> Any:
         *rows,
         _table(Table, text.VERSION_HEADINGS, text.versions(found)),
         Text(""),
+        _table(Table, text.LATENCY_HEADINGS, text.latencies(found)),
+        Text(""),
         _table(Table, text.CHECK_HEADINGS, text.checks(found)),
         Text(""),
         _table(Table, text.EVENT_HEADINGS, list(text.events(found))[-6:]),

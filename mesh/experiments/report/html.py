@@ -21,6 +21,7 @@ def html(found: text.Experiment, environment: dict[str, Any], source: str) -> st
     body = [f"<h1>{title}</h1>", f'<p class="soft">{escape(_subtitle(found))}</p>', _verdict(found)]
     if "baseline" in found:
         body += ["<h2>Versions</h2>", _table(text.VERSION_HEADINGS, text.versions(found))]
+        body += [_table(text.LATENCY_HEADINGS, text.latencies(found))]
         body += ["<h2>Checks</h2>", _table(text.CHECK_HEADINGS, text.checks(found))]
         body += ["<h2>What happened</h2>", *_pictures(found)]
         body += ["<h2>Timeline</h2>", _table(text.EVENT_HEADINGS, text.events(found)), *_grounds(found)]
@@ -45,7 +46,8 @@ def _subtitle(found: text.Experiment) -> str:
 def _verdict(found: text.Experiment) -> str:
     kind = {"promoted": "good", "rolled back": "bad"}.get(found["phase"], "")
     said = escape(str(found["reason"] or found["next"]))
-    more = escape(str(found.get("sentence", "")))
+    sentence = str(found.get("sentence", ""))
+    more = escape("" if sentence == (found["reason"] or found["next"]) else sentence)
     phase = escape(found["phase"])
     return f'<div class="verdict {kind}"><strong>{phase}</strong>: {said}<br><span class="soft">{more}</span></div>'
 

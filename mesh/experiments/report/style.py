@@ -22,6 +22,7 @@ td{padding:5px 12px 5px 0;border-bottom:1px solid var(--line);vertical-align:top
 .kept{color:var(--good)}
 .violated{color:var(--bad)}
 .scroll{overflow-x:auto}
+.scroll+.scroll{margin-top:14px}
 figure{margin:18px 0;break-inside:avoid}
 figcaption{font-weight:600;font-size:14px;margin-bottom:4px}
 svg{width:100%;height:auto;display:block}

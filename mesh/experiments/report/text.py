@@ -59,6 +59,18 @@ def versions(found: Experiment) -> Iterator[list[str]]:
         ]
 
 
+def latencies(found: Experiment) -> Iterator[list[str]]:
+    """A row a version: its quantiles with their intervals, in milliseconds."""
+    for side in ("baseline", "candidate"):
+        quantiles = (found[side]["latency"][name] for name in ("p50", "p90", "p99"))
+        yield [f"{found[f'{side}_name']} ({side})", *(interval(each, _number) for each in quantiles)]
+
+
+def _number(value: float | None) -> str:
+    return "-" if value is None else f"{value:.1f}" if value < 100 else f"{value:.0f}"
+
+
+LATENCY_HEADINGS = ("MILLISECONDS", "P50", "P90", "P99")
 VERSION_HEADINGS = ("VERSION", "REQUESTS", "SUCCESS", "ALWAYS-VALID INTERVAL", "P50", "P90", "P99")
 
 

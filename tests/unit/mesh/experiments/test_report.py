@@ -79,6 +79,7 @@ def test_before_it_has_begun_there_is_a_page_too() -> None:
 def test_markdown() -> None:
     text = markdown(found(run=run()), {"machine": "x"}, "kind: Experiment")
     assert "| v1 (baseline) | 900 | 99.56 %" in text
+    assert re.search(r"\| v1 \(baseline\) \| [\d.]+ \([\d.]+ … [\d.]+\) \|", text)
     assert "| 90.0 s | rolled back | 10 % | errors |" in text
 
 
