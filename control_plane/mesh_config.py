@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 from control_plane.translate.mesh_telemetry import tags_with
-from control_plane.world import AccessLogEncoding, MeshConfig, OutboundPolicy, PathNormalization
+from control_plane.world import AccessLogEncoding, Exported, MeshConfig, OutboundPolicy, PathNormalization
 from mesh.istio.mesh_config import MeshConfig as Document
 from mesh.istio.mesh_config import MeshH2UpgradePolicy, PathNormalizationType
 from mesh.istio.resource import Resource
@@ -35,6 +35,8 @@ def _told(mesh: MeshConfig, spec: Document) -> MeshConfig:
         "tcp_keepalive": spec.tcp_keepalive,
         "http2_upgrade": upgrade is MeshH2UpgradePolicy.UPGRADE if upgrade is not None else None,
         "http_retries": spec.default_http_retry_policy,
+        "root_namespace": spec.root_namespace,
+        "exported": _exported(mesh.exported, spec),
         "localities": spec.locality_lb_setting,
         "path_normalization": _path_normalization(paths.normalization) if paths is not None else None,
         "detection_timeout": spec.protocol_detection_timeout,
@@ -45,6 +47,14 @@ def _told(mesh: MeshConfig, spec: Document) -> MeshConfig:
         "path_tag_length": tracing.max_path_tag_length if tracing is not None else None,
     }
     return replace(mesh, **{name: value for name, value in said.items() if value is not None})
+
+
+def _exported(before: Exported, spec: Document) -> Exported:
+    return Exported(
+        spec.default_service_export_to or before.services,
+        spec.default_virtual_service_export_to or before.virtual_services,
+        spec.default_destination_rule_export_to or before.destination_rules,
+    )
 
 
 def _path_normalization(said: PathNormalizationType) -> PathNormalization:

@@ -104,6 +104,15 @@ class MetricChange:
 
 
 @dataclass(frozen=True, slots=True)
+class Exported:
+    """To which namespaces things are exported that do not say so themselves; none means all."""
+
+    services: tuple[str, ...] = ()
+    virtual_services: tuple[str, ...] = ()
+    destination_rules: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class MeshConfig:
     """Settings of the whole mesh, by Istio's names; the values are those of its demo profile.
 
@@ -143,6 +152,7 @@ class MeshConfig:
     dns_refresh_rate: float = 60.0
     trusted_proxies: int = 0
     path_tag_length: int = 0
+    exported: Exported = Exported()
 
     @property
     def inbound(self) -> MeshConfig:

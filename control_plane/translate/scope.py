@@ -45,9 +45,11 @@ class Scoping:
         rules = kinds.get("DestinationRule", ())
         self._selecting = tuple(rule for rule in rules if rule.spec.workload_selector is not None)
         exported = (*rules, *kinds.get("VirtualService", ()))
-        self._by_namespace = any(not _public(each.spec.export_to) for each in exported) or any(
-            not _public(service.export_to) for service in world.services.values()
-        )
+        own = [each.spec.export_to for each in exported]
+        own += [service.export_to for service in world.services.values()]
+        told = world.mesh.exported
+        own += (told.services, told.virtual_services, told.destination_rules)
+        self._by_namespace = not all(map(_public, own))
         self._root = world.mesh.root_namespace
         self._telemetry = kinds.get("Telemetry", ())
 
@@ -94,35 +96,40 @@ def scoped(world: World, scope: Scope) -> World:
         world = replace(world, mesh=told(world.mesh, [by_key[key] for key in scope.telemetry]))
     if not client:
         return world
-    services = {h: s for h, s in world.services.items() if visible(s.export_to, s.namespace, client)}
-    rules = _virtual_services(world.resources.get("VirtualService", ()), client)
+    default = world.mesh.exported
+    services = {
+        h: s for h, s in world.services.items() if visible(s.export_to or default.services, s.namespace, client)
+    }
+    rules = _virtual_services(world.resources.get("VirtualService", ()), client, default.virtual_services)
     mesh = world.mesh
     if scope.sidecar is not None:
         spec: Sidecar = next(each.spec for each in world.resources["Sidecar"] if each.key == scope.sidecar)
         rules, services = _imported(spec, client, rules, services)
         if spec.outbound_traffic_policy is not None:
             mesh = replace(mesh, outbound_policy=OutboundPolicy(spec.outbound_traffic_policy.mode.value))
-    kept = tuple(rule for rule in world.resources.get("DestinationRule", ()) if _holds(rule, scope))
+    kept = tuple(
+        rule for rule in world.resources.get("DestinationRule", ()) if _holds(rule, scope, default.destination_rules)
+    )
     policies = tuple(sorted(kept, key=lambda rule: rule.spec.workload_selector is None))
     resources = {**world.resources, "VirtualService": rules, "DestinationRule": policies}
     return replace(world, resources=resources, services=services, mesh=mesh)
 
 
-def _holds(rule: Resource, scope: Scope) -> bool:
+def _holds(rule: Resource, scope: Scope, default: tuple[str, ...]) -> bool:
     if rule.spec.workload_selector is not None:
         return (rule.key.namespace, rule.key.name) in scope.rules
-    return visible(rule.spec.export_to, rule.key.namespace, scope.namespace)
+    return visible(rule.spec.export_to or default, rule.key.namespace, scope.namespace)
 
 
-def _virtual_services(resources: Iterable[Resource], client: str) -> tuple[Resource, ...]:
+def _virtual_services(resources: Iterable[Resource], client: str, default: tuple[str, ...]) -> tuple[Resource, ...]:
     """Private ones of the client's namespace before those that are exported to it, and those before public ones."""
 
     def rank(resource: Resource) -> int:
-        export_to = resource.spec.export_to
+        export_to = resource.spec.export_to or default
         return 2 if _public(export_to) else 1 if client in export_to else 0
 
     # A delegate is part of its root, whoever the root is for.
-    kept = [r for r in resources if r.spec.delegated or visible(r.spec.export_to, r.key.namespace, client)]
+    kept = [r for r in resources if r.spec.delegated or visible(r.spec.export_to or default, r.key.namespace, client)]
     return tuple(sorted(kept, key=rank))
 
 

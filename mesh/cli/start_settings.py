@@ -103,9 +103,12 @@ def template_of(document: Document) -> Template:
 
 def start_settings(documents: Iterable[Document], namespace: str, labels: Mapping[str, str]) -> StartSettings:
     """The nearest that says something counts; of one place the oldest is the only one. Variables add up."""
+    documents = list(documents)
+    mesh: Mapping[str, Any] = next((each["spec"] for each in documents if each["kind"] == "MeshConfig"), {})
+    root = mesh.get("rootNamespace", ROOT_NAMESPACE)
     nearest: dict[int, Mapping[str, Any]] = {}
     for document in documents:
-        place = _place(document, namespace, labels)
+        place = _place(document, namespace, labels, root)
         if place is not None:
             nearest.setdefault(place, document["spec"])
     settings: dict[str, Any] = {}
@@ -123,7 +126,7 @@ def start_settings(documents: Iterable[Document], namespace: str, labels: Mappin
     return StartSettings(environment=environment, **settings)
 
 
-def _place(document: Document, namespace: str, labels: Mapping[str, str]) -> int | None:
+def _place(document: Document, namespace: str, labels: Mapping[str, str], root: str) -> int | None:
     """How near a document is to a workload, None for one that is not for it."""
     if document["kind"] == "MeshConfig":
         return 0
@@ -133,7 +136,7 @@ def _place(document: Document, namespace: str, labels: Mapping[str, str]) -> int
     own = document["metadata"]["namespace"]
     if own == namespace:
         return 3 if selector else 2
-    return 1 if own == ROOT_NAMESPACE and not selector else None
+    return 1 if own == root and not selector else None
 
 
 def _whole_seconds(text: Any) -> int | None:

@@ -16,7 +16,7 @@ from mesh.istio.destination_rule import TcpKeepalive
 from mesh.istio.load_balancing import LocalityLoadBalancerSetting
 from mesh.istio.model import Found, Message
 from mesh.istio.proxy_config import Environment, Workers
-from mesh.istio.scalars import Count, Duration, Word
+from mesh.istio.scalars import Count, DnsLabel, Duration, ExportTo, Word
 from mesh.istio.sidecar import OutboundTrafficPolicy
 from mesh.istio.telemetry import CustomTag
 from mesh.istio.virtual_service_actions import HTTPRetry
@@ -94,6 +94,10 @@ class MeshConfig(Message):
     path_normalization: ProxyPathNormalization | None = None
     protocol_detection_timeout: Duration | None = None
     dns_refresh_rate: Duration | None = None
+    root_namespace: DnsLabel | None = None
+    default_service_export_to: ExportTo = ()
+    default_virtual_service_export_to: ExportTo = ()
+    default_destination_rule_export_to: ExportTo = ()
 
 
 def summary(spec: Mapping[str, Any]) -> str:

@@ -194,6 +194,36 @@ def test_protocols_are_waited_for_and_names_looked_up_again() -> None:
     assert built[CLUSTER]["outbound|9||a.example"].dns_refresh_rate.seconds == 7
 
 
+def told(spec: str, namespace: str) -> tuple[bool, bool, bool]:
+    """Whether a client of a namespace has the service, the VirtualService and the DestinationRule of `default`."""
+    rule = destination_rule("{host: ratings, trafficPolicy: {connectionPool: {tcp: {maxConnections: 7}}}}")
+    where = world(service("reviews"), service("ratings"), yaml="---\n".join((RULE, rule, document(spec))))
+    built = build(where, sidecar("client", namespace=namespace))
+    name = "outbound|9080||ratings.default.svc.cluster.local"
+    if name not in built[CLUSTER]:
+        return False, False, False
+    limited = built[CLUSTER][name].circuit_breakers.thresholds[0].max_connections.value == 7
+    return True, retries(built).get("ratings/own") == 5, limited
+
+
+def test_what_is_exported_where_nothing_says_so() -> None:
+    assert told("", "other") == (True, True, True)
+    assert told("defaultServiceExportTo: ['.']", "other") == (False, False, False)
+    assert told("defaultVirtualServiceExportTo: ['.']", "other") == (True, False, True)
+    assert told("defaultDestinationRuleExportTo: ['.']", "other") == (True, True, False)
+    everything = (
+        "defaultServiceExportTo: ['.'], defaultVirtualServiceExportTo: ['.'], defaultDestinationRuleExportTo: ['.']"
+    )
+    assert told(everything, "default") == (True, True, True)
+
+
+def test_the_root_namespace() -> None:
+    rule = "{host: '*.local', trafficPolicy: {connectionPool: {tcp: {maxConnections: 7}}}}"
+    text = f"{destination_rule(rule, 'mesh, namespace: roots')}---\n{document('rootNamespace: roots')}"
+    made_of = build(world(service("reviews"), yaml=text), sidecar("client", namespace="other"))
+    assert made_of[CLUSTER][REVIEWS].circuit_breakers.thresholds[0].max_connections.value == 7
+
+
 def test_the_oldest_holds() -> None:
     assert len(manager(made("enableTracing: true", "accessLogFile: ''")).access_log) == 1
 
