@@ -191,7 +191,7 @@ class Attempts(Timeouts):
                 self.keep(EARLY, b"")
                 self.downstream.send_body(early, False)
             if upstream is not None:
-                upstream.write(data, end)
+                upstream.write(data, end, trailers)
             return
         if end:
             self.request_complete = True

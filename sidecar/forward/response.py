@@ -150,7 +150,7 @@ class Responses(Attempts):
         self.bytes_sent += len(data)
         self._touched = monotonic()
         if self._tunneling:
-            self._on_tunnel_data(data, end)
+            self._on_tunnel_data(data, end, trailers)
             return
         if end:
             self.response_trailers = trailers
@@ -158,7 +158,7 @@ class Responses(Attempts):
             self._finish()
         self.downstream.send_body(data, end, trailers)
 
-    def _on_tunnel_data(self, data: bytes, end: bool) -> None:
+    def _on_tunnel_data(self, data: bytes, end: bool, trailers: Trailers) -> None:
         """What the tunnel's far end says."""
         raise NotImplementedError  # the phase of the tunnels knows what it means
 

@@ -13,7 +13,7 @@ from sidecar.forward.response import Responses
 from sidecar.http.head import HTTP2, ResponseHead
 from sidecar.http.headers import Headers
 from sidecar.http.response_flags import Flag
-from sidecar.http.streams import ResetReason, Upstream
+from sidecar.http.streams import ResetReason, Trailers, Upstream
 from sidecar.process.timers import NEVER
 
 # How the first frame of an HTTP/2 server looks: its type, and its stream.
@@ -81,7 +81,7 @@ class Tunnels(Responses):
         self.manager.stats.downstream_cx_upgrades_total.value += 1
         self.manager.stats.downstream_cx_upgrades_active.value += 1
 
-    def _on_tunnel_data(self, data: bytes, end: bool) -> None:
+    def _on_tunnel_data(self, data: bytes, end: bool, trailers: Trailers) -> None:
         """A server's first SETTINGS, and what follows, are held back while it is not known whether the client speaks HTTP/2
         to us: then it gets ours. The far end's end is that of an HTTP/2 client's stream; in HTTP/1 the connection is the
         tunnel."""
@@ -97,9 +97,10 @@ class Tunnels(Responses):
                 self.downstream.send_body(data, False)
             self.on_upstream_closed(True)
         else:
+            self.response_trailers = trailers
             self._detach()
             self._finish()
-            self.downstream.send_body(data, True)
+            self.downstream.send_body(data, True, trailers)
 
     def on_upstream_closed(self, orderly: bool) -> None:
         """The tunnel's far end is gone. What CONNECT asked for may end at any time; another protocol has ends of its own."""

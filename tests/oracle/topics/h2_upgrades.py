@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from tests.harness.h2_upstream import Body, EchoBody, Head, Pause, ResetStream
+from tests.harness.h2_upstream import Body, EchoBody, Head, Pause, ResetStream, Trailers
 from tests.harness.upstream import reply as h1_reply
 from tests.oracle.case import Case, Read, ReadUntil, Up, Write, h2_cluster
 from tests.oracle.h2_case import HOST, Block, Data, H2Action, Over, Pairs, Quiet
@@ -62,6 +62,23 @@ CASES = (
     to_http2("to_http2", *TALK, Data(b"", end=True), Over(), expect={"h2[1].body": b"hi hello you"}),
     to_http2("to_http2_that_refuses", *TALK[:2], Over(), script=[[Head(403, end=True)]], ignore=["h2up[0].reset"]),
     to_http2("to_http2_that_resets", *TALK[:3], Over(), script=[[Head(200), Pause(0.3), ResetStream(2)]]),
+    to_http2(
+        "to_http2_with_trailers_of_the_client",
+        *TALK[:4],
+        Block((("x-sum", "1"),)),
+        Over(),
+        script=[[Head(200), EchoBody()]],
+        expect={"h2up[0].trailers": (("x-sum", "1"),)},
+        ignore=["h2up[0].reset"],
+    ),
+    to_http2(
+        "to_http2_with_trailers",
+        *TALK[:4],
+        Over(),
+        script=[[Head(200), Body(b"bye"), Trailers((("x-sum", "1"),))]],
+        expect={"h2[1].trailers": (("x-sum", "1"),)},
+        ignore=["h2up[0].reset"],
+    ),
     to_http2(
         "to_http2_that_ends", *TALK[:3], Over(), script=[[Head(200), Body(b"bye", end=True)]], ignore=["h2up[0].reset"]
     ),
