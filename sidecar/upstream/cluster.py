@@ -139,8 +139,8 @@ class ClusterRuntime:
 
     def update(self, config: model.Cluster) -> None:
         """Takes a changed configuration; hosts, connections and what is in use stay until there are other endpoints, but
-        for what another class of pool needs."""
-        if select_pool_class(config) is not select_pool_class(self.config):
+        for what another class of pool needs, and connections that speak as they no longer should."""
+        if select_pool_class(config) is not select_pool_class(self.config) or config.http2 != self.config.http2:
             for host in self.hosts:
                 self._retire(host)
             self._by_key, self.hosts = {}, []
