@@ -34,7 +34,7 @@ from sidecar.codec.h2_frames import (
     window_update,
 )
 
-STREAMS_AT_ONCE = 128  # that our upstream takes of a connection: nginx's number
+STREAMS_AT_ONCE = 1024  # that our upstream takes of a connection, and nginx too: nobody is to meet refusals
 _HEAD = Struct(">HBBBL")
 _CREDIT = 1 << 29  # bytes received until the connection's window is opened again
 _PAYLOAD = b"x" * DEFAULT_FRAME_SIZE

@@ -38,7 +38,7 @@ def nginx_command(binary: str, port: int, folder: Path, *, http2: bool = False) 
         http {{
           access_log off; keepalive_requests 1000000000; client_body_temp_path {folder}; client_max_body_size 0;
           proxy_temp_path {folder}; fastcgi_temp_path {folder}; uwsgi_temp_path {folder}; scgi_temp_path {folder};
-          client_body_buffer_size 2m; default_type text/plain; sendfile on;
+          client_body_buffer_size 2m; http2_max_concurrent_streams 1024; default_type text/plain; sendfile on;
           server {{
             listen {port} {"http2" if http2 else ""} backlog=4096; root {folder}; allow 127.0.0.0/8; deny all;
             location = /64k {{ }} location = /1m {{ }} location = /sink {{ return 200 ''; }} {many}
