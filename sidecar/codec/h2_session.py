@@ -7,8 +7,7 @@ end of the connection mean to them.
 
 from __future__ import annotations
 
-from struct import Struct
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from sidecar.codec import h2_heads
 from sidecar.codec.h2_control import Controlled
@@ -46,8 +45,6 @@ from sidecar.config.http2_model import Http2
 
 if TYPE_CHECKING:
     from sidecar.telemetry.http2_stats import Http2Stats
-
-_head: Final = Struct(">HBBBL").unpack_from
 
 
 class Session(Controlled):
@@ -106,9 +103,9 @@ class Session(Controlled):
             self._buffer = b""
         size = len(data)
         while size - at >= HEAD_SIZE and not self.ended and not self.floods.unanswerable:
-            high, low, kind, flags, number = _head(data, at)
-            length: int = high << 8 | low
-            number &= STREAM_MASK
+            length = data[at] << 16 | data[at + 1] << 8 | data[at + 2]
+            kind, flags = data[at + 3], data[at + 4]
+            number = (data[at + 5] << 24 | data[at + 6] << 16 | data[at + 7] << 8 | data[at + 8]) & STREAM_MASK
             if length > DEFAULT_FRAME_SIZE:
                 raise ProtocolViolation(FRAME_SIZE_ERROR, "http2.too_large_frame")
             start = at + HEAD_SIZE

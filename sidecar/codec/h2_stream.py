@@ -51,7 +51,7 @@ class H2Stream:
         self.frame_head = b""  # of the DATA frame that was sent last
         self.frame_at = 0  # where it stands in the session's `out`, if it still does
         self.frame_size = 0
-        self._waiting: deque[bytes] = deque()
+        self._waiting: deque[bytes] | None = None  # until something has to
         self._at = 0  # so much of the first piece is sent
         self._waiting_size = 0
         self._end_waits = False
@@ -120,7 +120,9 @@ class H2Stream:
 
     def _wait(self, data: bytes) -> None:
         waiting = self._waiting
-        if waiting and len(waiting[-1]) + len(data) <= _SMALL:
+        if waiting is None:
+            self._waiting = deque((data,))
+        elif waiting and len(waiting[-1]) + len(data) <= _SMALL:
             waiting[-1] += data
         else:
             waiting.append(data)
@@ -128,6 +130,8 @@ class H2Stream:
     def _next(self, room: int) -> bytes:
         """Takes of what waits as much as there is room for."""
         waiting = self._waiting
+        if waiting is None:
+            return b""
         parts: list[bytes] = []
         while waiting and room > 0:
             data, at = waiting[0], self._at
@@ -210,7 +214,7 @@ class H2Stream:
 
     def _close(self) -> None:
         self.closed = True
-        self._waiting.clear()
+        self._waiting = None
         self._waiting_size = 0
         credit, self._withheld = self._withheld, 0
         self.session.forget(self, credit)

@@ -27,6 +27,9 @@ Judge = Callable[[bytes, bytes], int]
 # Blocks that are remembered as a whole, and how long they may be: a client has few kinds of requests that are all indices.
 _REMEMBERED: Final = 32
 _LONGEST_REMEMBERED: Final = 64
+# The same for fields that are spelled out to enter the table: some encoders never name its entries, and spell them out
+# every time.
+_MOST_LITERALS: Final = 32
 
 
 class Field:
@@ -53,6 +56,7 @@ class Decoder:
         "_entries",
         "_judge",
         "_limit",
+        "_literals",
         "_max_list",
         "_max_size",
         "_must_shrink",
@@ -75,6 +79,7 @@ class Decoder:
         self._must_shrink = False
         self._max_list = max_list
         self._remembered: dict[bytes, list[Field]] = {}
+        self._literals: dict[bytes, Field] = {}
         self.changes = 0  # of the dynamic table
         self.oversized = False
 
@@ -121,19 +126,41 @@ class Decoder:
                     index, most = byte & 0x0F, 0x0F
                 if index == most:
                     index, at = integer(block, at, most)
-                if not index:
-                    name, at = self._string(block, at)
-                else:
-                    name = (static[index] if index <= STATIC_SIZE else self._entry(index)).pair[0]
-                value, at = self._string(block, at)
-                field = Field(name, value, self._judge(name, value))
-                if byte >= 0x40:
+                if byte >= 0x40 and 0 < index <= STATIC_SIZE:
+                    field, at = self._known_name(block, index, at)
                     self._insert(field)
+                else:
+                    if not index:
+                        name, at = self._string(block, at)
+                    else:
+                        name = (static[index] if index <= STATIC_SIZE else self._entry(index)).pair[0]
+                    value, at = self._string(block, at)
+                    field = Field(name, value, self._judge(name, value))
+                    if byte >= 0x40:
+                        self._insert(field)
             total += field.size
             if total <= self._max_list:
                 fields.append(field)
         self.oversized = total > self._max_list
         return plain
+
+    def _known_name(self, block: bytes, index: int, at: int) -> tuple[Field, int]:
+        """A field with a name of the static table whose value stands at `at`: judged once, if it keeps coming."""
+        end = at + 1 + (block[at] & 0x7F) if at < len(block) else at
+        short = at < end <= min(len(block), at + _LONGEST_REMEMBERED)
+        key = block[at - 1 : end]
+        if short:
+            field = self._literals.get(key)
+            if field is not None:
+                return field, end
+        name = self._static[index].pair[0]
+        value, end = self._string(block, at)
+        field = Field(name, value, self._judge(name, value))
+        if short:
+            if len(self._literals) >= _MOST_LITERALS:
+                self._literals.clear()
+            self._literals[key] = field
+        return field, end
 
     def _entry(self, index: int) -> Field:
         position = len(self._entries) - (index - STATIC_SIZE)
