@@ -101,14 +101,14 @@ class Encoder:
         out: list[bytes] = []
         fields = self._fields
         for field in headers:
-            known = _STATIC_FIELDS.get(field)
-            if known is not None:
-                out.append(known)
-                continue
             number = fields.get(field, -1)
             if number >= 0:
                 index = STATIC_SIZE + self._inserted - number
                 out.append(_INDEXED[index] if index < 256 else encoded_integer(index, 0x7F, 0x80))
+                continue
+            known = _STATIC_FIELDS.get(field)
+            if known is not None:
+                out.append(known)
                 continue
             name, value = field
             literal = _ONE_OFF_NAMES.get(name)

@@ -32,6 +32,7 @@ from sidecar.telemetry.expression import (
     Scope,
     refuse,
 )
+from sidecar.telemetry.start_time import StartTime
 
 _FLAG_NAMES = {
     "UH": "NoHealthyUpstream", "UF": "UpstreamConnectionFailure", "UO": "UpstreamOverflow", "NR": "NoRouteFound",
@@ -74,26 +75,6 @@ def long_flags_text(flags: int) -> str:
     if not flags:
         return "-"
     return ",".join(_FLAG_NAMES[name] for name in flags_text(flags).split(","))
-
-
-_MILLISECONDS = tuple(f"{n:03d}Z" for n in range(1000))
-
-
-def start_time(clock: Clock) -> Callable[[float], str]:
-    """`%START_TIME%` of a loop moment: ISO 8601 in UTC with milliseconds; the rest is rendered once a second."""
-    offset, second, prefix = 0.0, -1, ""
-
-    def render(moment: float) -> str:
-        nonlocal offset, second, prefix
-        wall = moment + offset
-        if int(wall) != second:
-            offset = clock.wall() - clock.monotonic()  # somebody may have set the clock
-            wall = moment + offset
-            second = int(wall)
-            prefix = time.strftime("%Y-%m-%dT%H:%M:%S.", time.gmtime(second))
-        return prefix + _MILLISECONDS[int((wall - second) * 1000)]
-
-    return render
 
 
 class FormattedTime:
@@ -353,7 +334,7 @@ _PARAMETER_COMMANDS: dict[str, Callable[[Scope, str, int | None], Expression]] =
 def _time(scope: Scope, argument: str | None, local: bool, moment: str) -> Expression:
     call: Callable[[float], str]
     if argument is None and not local:
-        call = start_time(scope.clock)
+        call = StartTime(scope.clock).text
     else:
         call = FormattedTime(scope.clock, argument or "%Y-%m-%dT%H:%M:%S.%3f%z", local)
     return Expression(f"{scope.constant(call)}({moment})", TEXT if argument else PLAIN)

@@ -19,13 +19,15 @@ from sidecar.http.exchange import Exchange
 from sidecar.http.head import HOP_HEADERS
 from sidecar.http.headers import Headers, joined
 from sidecar.http.response_flags import flags_text
-from sidecar.telemetry.commands import JOINED, start_time
+from sidecar.telemetry.commands import JOINED
+from sidecar.telemetry.start_time import StartTime
 
 Line = Callable[[Exchange, float], bytes]
-Part = tuple[str, int, bytes]  # the text in front of a value, its command, and which header where it is one
 
-_MOST: Final = 4096
+# What a value looks like is kept: so many of them, if they are not longer.
+_MOST: Final = 512
 _LONGEST: Final = 256
+_NUMBERS: Final = [str(number) for number in range(1024)]
 
 _HEADER: Final = re.compile(r"%(REQ|RESP)\(([A-Za-z0-9_-]+)\)%")
 
@@ -90,60 +92,76 @@ _COMMANDS: Final = {
 }
 
 
-class QuickLine:
-    """A compiled line: each value with the text in front of it. `fallback` writes what is not UTF-8."""
+class Part:
+    """A value of a line with the text in front of it: its command, and which header where it is one. What it looked like
+    is kept, as one piece with that text; how much is bounded, for clients choose some of the values."""
 
-    __slots__ = ("_end", "_fallback", "_parts", "_quoted", "_quoted_bytes", "_start_time")
+    __slots__ = ("before", "command", "header", "null", "octets", "texts")
+
+    def __init__(self, before: str, command: int, header: bytes) -> None:
+        self.before = before
+        self.command = command
+        self.header = header
+        self.null = before + "null"
+        self.texts: dict[str, str] = {}
+        self.octets: dict[bytes, str] = {}
+
+    def quote(self, value: str) -> str:
+        text = self.before + encode_basestring(value.replace(" ", "_") if self.command == DETAILS else value)
+        if len(text) <= _LONGEST:
+            if len(self.texts) >= _MOST:
+                self.texts.clear()
+            self.texts[value] = text
+        return text
+
+    def quote_bytes(self, value: bytes) -> str:
+        text = self.before + encode_basestring(value.decode())
+        if len(text) <= _LONGEST:
+            if len(self.octets) >= _MOST:
+                self.octets.clear()
+            self.octets[value] = text
+        return text
+
+
+class QuickLine:
+    """A compiled line. `fallback` writes what is not UTF-8."""
+
+    __slots__ = ("_end", "_fallback", "_parts", "_start_time")
 
     def __init__(self, parts: list[Part], end: str, clock: Clock, fallback: Line) -> None:
         self._parts = parts
         self._end = end
         self._fallback = fallback
-        self._start_time = start_time(clock)
-        # As JSON, both bounded: clients choose some of the values.
-        self._quoted: dict[str, str] = {}
-        self._quoted_bytes: dict[bytes, str] = {}
+        self._start_time = StartTime(clock)
 
     def write(self, exchange: Exchange, now: float) -> bytes:
         out: list[str] = []
         try:
-            for before, command, header in self._parts:
-                out.append(before)
+            for part in self._parts:
+                command = part.command
                 if command <= DURATION:
-                    out.append(_number(exchange, now, command))
+                    number = _number(exchange, now, command)
+                    out.append(part.before)
+                    out.append(_NUMBERS[number] if 0 <= number < 1024 else str(number))
                 elif command <= SERVER_NAME:
                     text = _text(exchange, command)
-                    out.append((self._quoted.get(text) or self._quote(text)) if text else "null")
+                    out.append((part.texts.get(text) or part.quote(text)) if text else part.null)
                 elif command < START_TIME:
-                    value = _octets(exchange, command, header)
+                    value = _octets(exchange, command, part.header)
                     if value is None:
-                        out.append("null")
+                        out.append(part.null)
                     elif command < PATH:
-                        out.append(self._quoted_bytes.get(value) or self._quote_bytes(value))
+                        out.append(part.octets.get(value) or part.quote_bytes(value))
                     else:
+                        out.append(part.before)
                         out.append(encode_basestring(value.decode()))
                 else:
-                    out.append('"' + self._start_time(exchange.started) + '"')
+                    out.append(part.before)
+                    out.append('"' + self._start_time.text(exchange.started) + '"')
             out.append(self._end)
             return "".join(out).encode()
         except UnicodeError:
             return self._fallback(exchange, now)
-
-    def _quote(self, value: str) -> str:
-        text = encode_basestring(value)
-        if len(text) <= _LONGEST:
-            if len(self._quoted) >= _MOST:
-                self._quoted.clear()
-            self._quoted[value] = text
-        return text
-
-    def _quote_bytes(self, value: bytes) -> str:
-        text = encode_basestring(value.decode())
-        if len(text) <= _LONGEST:
-            if len(self._quoted_bytes) >= _MOST:
-                self._quoted_bytes.clear()
-            self._quoted_bytes[value] = text
-        return text
 
 
 def quick_json(fields: Mapping[str, object], clock: Clock, fallback: Line) -> Line | None:
@@ -155,7 +173,7 @@ def quick_json(fields: Mapping[str, object], clock: Clock, fallback: Line) -> Li
         if known is None:
             return None
         before = ("," if parts else "{") + encode_basestring(name) + ":"
-        parts.append((before, known[0], known[1]))
+        parts.append(Part(before, known[0], known[1]))
     return QuickLine(parts, "}\n", clock, fallback).write if parts else None
 
 
@@ -175,14 +193,14 @@ def _command(command: str) -> tuple[int, bytes] | None:
     return (REQUEST_HEADER if request else RESPONSE_HEADER), name
 
 
-def _number(exchange: Exchange, now: float, command: int) -> str:
+def _number(exchange: Exchange, now: float, command: int) -> int:
     if command == STATUS:
-        return str(exchange.status)
+        return exchange.status
     if command == RECEIVED:
-        return str(exchange.bytes_received)
+        return exchange.bytes_received
     if command == SENT:
-        return str(exchange.bytes_sent)
-    return str(int((now - exchange.started) * 1000))
+        return exchange.bytes_sent
+    return int((now - exchange.started) * 1000)
 
 
 def _text(exchange: Exchange, command: int) -> str:
@@ -191,7 +209,7 @@ def _text(exchange: Exchange, command: int) -> str:
     if command == PROTOCOL:
         return exchange.protocol
     if command == DETAILS:
-        return exchange.details.replace(" ", "_")
+        return exchange.details
     if command == TERMINATION:
         return exchange.termination
     if command == FAILURE:

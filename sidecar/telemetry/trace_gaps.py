@@ -41,8 +41,12 @@ class TraceGaps:
 
     def begins(self, exchange: Exchange) -> None:
         """A trace begins with this request of the app's."""
-        if not any(map(self._busy, self._prefixes)):
-            return
+        for prefix in self._prefixes:
+            if self._busy(prefix):
+                self._tell(exchange)
+                return
+
+    def _tell(self, exchange: Exchange) -> None:
         self.count.value += 1
         now = self._clock()
         if now - self._warned < WARN_SECONDS:

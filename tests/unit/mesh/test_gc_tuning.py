@@ -6,7 +6,7 @@ import gc
 
 import pytest
 
-from mesh.gc_tuning import keep, uncollected
+from mesh.gc_tuning import SELDOM, keep, uncollected
 
 
 def test_the_collector_is_on_again_afterwards() -> None:
@@ -25,9 +25,11 @@ def test_blocks_within_each_other() -> None:
 
 
 def test_what_is_kept_is_not_looked_at_again() -> None:
-    before = gc.get_freeze_count()
+    before, often = gc.get_freeze_count(), gc.get_threshold()
     keep()
     try:
         assert gc.get_freeze_count() > before
+        assert gc.get_threshold() == (SELDOM, *often[1:])
     finally:
         gc.unfreeze()
+        gc.set_threshold(*often)

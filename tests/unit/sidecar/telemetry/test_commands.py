@@ -17,8 +17,8 @@ from sidecar.telemetry.commands import (
     compile_command,
     lookup_metadata,
     query_parameter,
-    start_time,
 )
+from sidecar.telemetry.start_time import StartTime
 from tests.unit.sidecar.telemetry.exchanges import CLOCK_START, clock
 
 
@@ -84,7 +84,7 @@ def test_headers_by_name_are_the_first_or_joined(headers: list[tuple[bytes, byte
 def test_both_clocks_tell_the_same_time(seconds: float) -> None:
     time = clock()
     moment = CLOCK_START + seconds
-    quick = start_time(time)(moment)
+    quick = StartTime(time).text(moment)
     slow = FormattedTime(time, "%Y-%m-%dT%H:%M:%S.%3fZ", local=False)(moment)
     # The one keeps seconds as floats, the other counts microseconds: they may differ by one in the last place.
     assert quick[:19] == slow[:19] or abs(seconds - round(seconds)) < 0.002
