@@ -51,23 +51,20 @@ class MessageCounter:
         self._left = 0  # bytes of the message in progress still to come
 
     def feed(self, data: bytes) -> None:
-        at, size = 0, len(data)
         if self._prefix:
             data = self._prefix + data
-            size = len(data)
             self._prefix = b""
-        while at < size:
-            if self._left:
-                step = min(self._left, size - at)
-                self._left -= step
-                at += step
-                continue
+        at, size, left = 0, len(data), self._left
+        while left < size - at:
+            at += left
             if size - at < PREFIX:
                 self._prefix = data[at:]
+                self._left = 0
                 return
-            self._left = int.from_bytes(data[at + 1 : at + PREFIX], "big")
             self.count += 1
+            left = data[at + 1] << 24 | data[at + 2] << 16 | data[at + 3] << 8 | data[at + 4]
             at += PREFIX
+        self._left = left - (size - at)
 
 
 class GrpcCall:
