@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final
 from sidecar.codec import h2_heads
 from sidecar.codec.h2_frames import INTERNAL_ERROR, PREFACE, PROTOCOL_ERROR, REFUSED_STREAM, ProtocolViolation
 from sidecar.codec.h2_keepalive import Keepalives
-from sidecar.codec.h2_outbox import outbox
+from sidecar.codec.h2_outbox import outbox, write_all
 from sidecar.codec.h2_session import Session
 from sidecar.codec.h2_stream import H2Stream, StreamViolation
 from sidecar.codec.h2_upstream import ClientStream
@@ -130,10 +130,7 @@ class ClientConnection(Session):
         out = self.out
         if not out or self.lost:
             return
-        data = b"".join(out)
-        out.clear()
-        self._sent.value += len(data)
-        self.transport.write(data)
+        self._sent.value += write_all(self.transport, out)
         if not self.blocked and not self.transport.get_write_buffer_size():
             self.floods.flushed()
         elif not self._closing:

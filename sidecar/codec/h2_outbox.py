@@ -7,7 +7,13 @@ they are only noted; when it is over they are flushed. What is sent at other tim
 from __future__ import annotations
 
 import asyncio
-from typing import Any
+from typing import TYPE_CHECKING, Any, Final
+
+if TYPE_CHECKING:
+    from sidecar.http.connections import Transport
+
+# Bodies that come in pieces of this size are not put together first: gathering them is the kernel's job then.
+_LARGE: Final = 4096
 
 
 class Outbox:
@@ -50,6 +56,22 @@ class Outbox:
             self.loop.call_exception_handler(
                 {"message": "an HTTP/2 connection could not be written to", "exception": error}
             )
+
+
+def write_all(transport: Transport, out: list[bytes]) -> int:
+    """Writes what has collected, which is not empty; how many bytes that was."""
+    if len(out[-1]) < _LARGE:
+        data = b"".join(out)
+        out.clear()
+        transport.write(data)
+        return len(data)
+    pieces = out.copy()
+    out.clear()
+    size = 0
+    for piece in pieces:
+        size += len(piece)
+    transport.writelines(pieces)
+    return size
 
 
 _current: list[Outbox] = []

@@ -22,7 +22,7 @@ from sidecar.codec.h2_frames import (
     ProtocolViolation,
 )
 from sidecar.codec.h2_keepalive import Keepalives
-from sidecar.codec.h2_outbox import outbox
+from sidecar.codec.h2_outbox import outbox, write_all
 from sidecar.codec.h2_session import Session
 from sidecar.codec.h2_stream import H2Stream
 from sidecar.config.model import Address
@@ -166,10 +166,7 @@ class ServerConnection(Session):
         out = self.out
         if not out or self._gone:
             return
-        data = b"".join(out)
-        out.clear()
-        self._sent.value += len(data)
-        self.transport.write(data)
+        self._sent.value += write_all(self.transport, out)
         if not self.blocked and not self.transport.get_write_buffer_size():
             self.floods.flushed()
         elif not self._closing:

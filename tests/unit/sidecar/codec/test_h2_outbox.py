@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from sidecar.codec.h2_outbox import Outbox
+import pytest
+
+from sidecar.codec.h2_outbox import Outbox, write_all
+from tests.harness.playbook import FakeTransport
 
 
 class Loop:
@@ -39,3 +42,26 @@ def test_a_connection_that_cannot_be_written_to_does_not_keep_the_others_from_it
     box.end()
     assert (bad.flushed, good.flushed) == (1, 1)
     assert [context["exception"] for context in loop.wrong] == [error]
+
+
+class Transport(FakeTransport):
+    """Notes how it was written to."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.gathered = 0
+
+    def writelines(self, list_of_data: Any) -> None:
+        self.gathered += 1
+        super().writelines(list_of_data)
+
+
+@pytest.mark.parametrize(("last", "gathered"), [(66, 0), (8192, 1)])
+def test_large_pieces_are_not_put_together_first(last: int, gathered: int) -> None:
+    transport = Transport()
+    out = [b"head", b"x" * 8192, b"head", b"y" * last]
+    whole = b"".join(out)
+    assert write_all(transport, out) == len(whole)
+    assert not out
+    assert [did.data for did in transport.acts] == [whole]
+    assert transport.gathered == gathered
