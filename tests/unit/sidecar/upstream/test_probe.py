@@ -7,7 +7,7 @@ import pytest
 
 from sidecar.config.model import AppendAction, HeaderAdd, HeaderOps, HttpProbe
 from sidecar.upstream.health import Failure, Verdict
-from sidecar.upstream.probe import Response, contains, judge, request_bytes
+from sidecar.upstream.probe import _HEAD_LIMIT, Response, contains, judge, request_bytes
 
 
 def test_the_request() -> None:
@@ -90,3 +90,16 @@ def test_what_is_not_http_is_refused() -> None:
         fed(b"hello\r\n")
     with pytest.raises(httptools.HttpParserError):
         fed(b"HTTP/1.1 200 OK\r\na: ", b"x" * 100_000)
+
+
+@pytest.mark.parametrize("more", [0, 1])
+def test_a_head_has_its_limit(more: int) -> None:
+    response = Response(False, 0)
+    start = b"HTTP/1.1 200 OK\r\nx: "
+    response.feed(start)
+    rest = b"y" * (_HEAD_LIMIT - len(start) + more)
+    if more:
+        with pytest.raises(httptools.HttpParserError, match="too long"):
+            response.feed(rest)
+    else:
+        response.feed(rest)
