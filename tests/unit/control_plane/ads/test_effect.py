@@ -50,6 +50,22 @@ apiVersion: mesh.asyncmesh.io/v1alpha1
 kind: RateLimit
 metadata: {name: reviews}
 spec: {host: reviews, limits: [{name: all, requests: 5}]}
+---
+apiVersion: mesh.asyncmesh.io/v1alpha1
+kind: CircuitBreaker
+metadata: {name: ratings}
+spec: {host: ratings, consecutiveFailures: 5}
+---
+apiVersion: networking.istio.io/v1
+kind: ServiceEntry
+metadata: {name: db}
+spec: {hosts: [db.example], ports: [{number: 5432, name: tcp, protocol: TCP}], resolution: STATIC, exportTo: ["."],
+  endpoints: [{address: 10.0.0.9}]}
+---
+apiVersion: telemetry.istio.io/v1
+kind: Telemetry
+metadata: {name: all}
+spec: {tracing: [{randomSamplingPercentage: 5}]}
 """
 
 
@@ -82,6 +98,8 @@ class Stream:
 def made(nodes: Sequence[Node]) -> tuple[World, list[Stream]]:
     instances = {"reviews": [instance("10.0.0.1", node_id=sidecar("reviews").id)]}
     base = world(service("reviews"), service("ratings"), yaml=RULES, instances=instances)
+    services, found = discover(base.resources, ())
+    base = replace(base, services={**base.services, **services}, instances={**base.instances, **found})
     snapshots = Snapshots(Translator().build, base)
     streams = [Stream(node) for node in nodes]
     for stream in streams:
@@ -128,6 +146,27 @@ def test_who_refuses_says_why() -> None:
     (nack,) = effect.rejected
     assert (nack.proxy, nack.type, nack.message) == (streams[1].id, "RDS", "no such thing")
     assert of(base, streams, "DestinationRule", "reviews") == Effect(2, 2)  # in clusters, which it took
+
+
+@pytest.mark.parametrize("done", [0, 1])
+def test_of_twins_the_one_that_has_not_answered_is_waited_for(done: int) -> None:
+    base, streams = made([sidecar("ratings"), replace(sidecar("ratings", address="127.0.1.2"), name="ratings-2")])
+    streams[done].answer()
+    for name in ("VirtualService", "DestinationRule"):
+        assert of(base, streams, name, "reviews") == Effect(2, 1, waiting=(streams[1 - done].id,))
+
+
+def test_kinds_that_change_clusters_and_proxies_of_a_namespace() -> None:
+    base, streams = made([sidecar("reviews"), sidecar("shop", namespace="shop"), gateway()])
+    streams[0].answer()
+    late = (streams[1].id, streams[2].id)
+    assert of(base, streams, "CircuitBreaker", "ratings") == Effect(3, 1, waiting=late)
+    assert of(base, streams, "ServiceEntry", "db") == Effect(2, 1, waiting=(streams[2].id,))  # not exported to `shop`
+    assert of(base, streams, "Telemetry", "all") == Effect(2, 1, waiting=(streams[2].id,))
+    streams[2].answer(refused=CLUSTER, why="no such thing")
+    breaker = of(base, streams, "CircuitBreaker", "ratings")
+    assert (breaker.concerned, breaker.in_effect, breaker.waiting) == (3, 1, (streams[1].id,))
+    assert {nack.message for nack in breaker.rejected} == {"no such thing"}
 
 
 def test_nobody_is_there() -> None:
