@@ -53,7 +53,8 @@ class Node:
     clients, else empty. `outbound_port` and `inbound_port` differ from Istio's where workloads share one address;
     `metrics_port` is 0 where none is served; `probe` is how the proxy finds out whether its app is
     well, and None for one that does not ask; `app_metrics` is where that has metrics, `:PORT/PATH`, empty for nowhere;
-    `group` is the WorkloadGroup that it is a member of, `weight` what that says of its share (0: as others)."""
+    `group` is the WorkloadGroup that it is a member of, `weight` what that says of its share (0: as others);
+    `agent` is the proxy's program with its version, as it says."""
 
     kind: str
     address: str
@@ -76,6 +77,7 @@ class Node:
     app_metrics: str = ""
     group: str = ""
     weight: int = 0
+    agent: str = field(default="", compare=False)
 
     def inbound(self, index: int) -> int:
         """Where the proxy accepts traffic for its workload's index-th service port when nothing redirects."""

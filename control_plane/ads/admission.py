@@ -23,6 +23,7 @@ MAX_PORT_NUMBER: Final = 65535
 MAX_NAMES: Final = 50_000  # of one type that one stream is subscribed to: 5,000 services of 10 ports or subsets
 MAX_NAME: Final = 2048
 MAX_TYPES: Final = 32
+MAX_AGENT: Final = 100  # characters of a proxy's name for itself that are kept
 MAX_ERROR: Final = 4096  # characters of a rejection's reason that are kept
 
 

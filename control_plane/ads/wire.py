@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Collection
+from dataclasses import replace
 from typing import Any, Final
 
-from control_plane.ads.admission import MAX_ERROR, NodeError, check_metadata, check_names, check_node_size
+from control_plane.ads.admission import MAX_AGENT, MAX_ERROR, NodeError, check_metadata, check_names, check_node_size
 from control_plane.ads.push import Push, Variant
 from control_plane.ads.subscription import DeltaRequest, Request, SotwRequest
 from control_plane.snapshot.resource import delimited
@@ -69,9 +70,18 @@ def read_node(message: Any) -> Node:
     try:
         metadata = MessageToDict(node.metadata)
         check_metadata(node.id, metadata)
-        return Node.from_xds(node.id, metadata, locality)
+        return replace(Node.from_xds(node.id, metadata, locality), agent=_agent(node))
     except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
         raise NodeError(f"node {node.id!r}: its metadata cannot be read: {type(error).__name__}: {error}") from error
+
+
+def _agent(node: Any) -> str:
+    """`asyncmesh 0.1.0`, `envoy 1.40.0`; empty for one that does not say."""
+    version = node.user_agent_version
+    if node.HasField("user_agent_build_version"):
+        number = node.user_agent_build_version.version
+        version = f"{number.major_number}.{number.minor_number}.{number.patch}"
+    return f"{node.user_agent_name} {version}".strip()[:MAX_AGENT]
 
 
 def request_reader(variant: Variant) -> Any:

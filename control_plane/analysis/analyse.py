@@ -59,6 +59,7 @@ CHECKS: Final[tuple[Check, ...]] = (
     workloads.proxy_uid,
     policies.unknown_hosts,
     policies.second_breakers,
+    policies.without_effect,
     ejection.never,
     faults.hidden_retries,
     faults.without_share,
@@ -73,6 +74,8 @@ PRESENCE: Final[tuple[Check, ...]] = (
     gateways.unselected,
     workloads.missing_proxies,
     workloads.unmeshed_callers,
+    workloads.proxy_versions,
+    workloads.localhost_endpoints,
 )
 
 

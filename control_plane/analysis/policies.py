@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Final
 
-from control_plane.analysis.codes import POLICY_NOT_USED, REFERENCED_RESOURCE_NOT_FOUND
+from control_plane.analysis.codes import INEFFECTIVE_POLICY, POLICY_NOT_USED, REFERENCED_RESOURCE_NOT_FOUND
 from control_plane.analysis.examined import Examined
 from control_plane.analysis.finding import Finding, finding
 from control_plane.translate.hosts import qualified
@@ -34,3 +34,21 @@ def second_breakers(seen: Examined) -> Iterator[Finding]:
                 f"{resource.spec.host} has a CircuitBreaker, {holds.namespace}/{holds.name}, the older: that one holds"
             )
             yield finding(POLICY_NOT_USED, resource, ("spec", "host"), message, (holds,))
+
+
+def without_effect(seen: Examined) -> Iterator[Finding]:
+    """Settings that set nothing."""
+    for resource in seen.of("Telemetry"):
+        spec = resource.spec
+        changes = [
+            row
+            for metrics in spec.metrics
+            for row in metrics.overrides
+            if row.disabled is not None or row.tag_overrides
+        ]
+        if not (spec.access_logging or spec.tracing or changes):
+            reason = "it says nothing of logs and traces, and changes no metric"
+            yield finding(INEFFECTIVE_POLICY, resource, ("spec",), f"The policy has no impact: {reason}.")
+    for resource in seen.of("ProxyConfig"):
+        if resource.spec.concurrency is None and not resource.spec.environment_variables:
+            yield finding(INEFFECTIVE_POLICY, resource, ("spec",), "The policy has no impact: it sets nothing.")

@@ -5,14 +5,23 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
-from control_plane.analysis.codes import APPLICATION_UID, CALLER_WITHOUT_SIDECAR, MISSING_PROXY
-from control_plane.analysis.examined import TEMPLATES, Examined, labels_text
+from control_plane.analysis.codes import (
+    APPLICATION_UID,
+    CALLER_WITHOUT_SIDECAR,
+    LOCALHOST_LISTENER,
+    MISSING_PROXY,
+    PROXY_VERSIONS,
+)
+from control_plane.analysis.examined import TEMPLATES, Examined, labels_text, listed
 from control_plane.analysis.finding import Finding, finding
+from control_plane.translate.messages import is_loopback
 from mesh.istio.model import Path
-from mesh.istio.resource import Resource
+from mesh.istio.resource import Key, Resource
 from mesh.istio.virtual_service import MESH_GATEWAY
 from mesh.naming import service_host
+from mesh.version import VERSION
 
+_OURS: Final = f"asyncmesh {VERSION}"
 PROXY_UID: Final = 1337
 _PROXY: Final = "istio-proxy"
 
@@ -80,3 +89,50 @@ def unmeshed_callers(seen: Examined) -> Iterator[Finding]:
                 )
                 path = ("spec", "http", number, "match", position, "sourceLabels")
                 yield finding(CALLER_WITHOUT_SIDECAR, resource, path, message)
+
+
+def proxy_versions(seen: Examined) -> Iterator[Finding]:
+    """Sidecars of ours that are of another version than the control plane."""
+    others: dict[str, list[str]] = {}
+    for node in seen.nodes:
+        if node.agent.startswith("asyncmesh ") and node.agent != _OURS:
+            others.setdefault(node.namespace, []).append(f"{node.name} ({node.agent.partition(' ')[2]})")
+    for namespace in sorted(others):
+        message = (
+            "The Istio proxy images of the pods running in the namespace do not match the image defined in the injection "
+            f"configuration (pod names: {listed(sorted(others[namespace]))}). This often happens after upgrading the Istio "
+            f"control-plane and can be fixed by redeploying the pods. (The control plane is {VERSION}.)"
+        )
+        yield Finding(PROXY_VERSIONS, Key("Namespace", namespace, namespace), "", message)
+
+
+def localhost_endpoints(seen: Examined) -> Iterator[Finding]:
+    """Endpoints that are declared at a loopback address, where proxies are on other machines: to each of them that is
+    itself."""
+    if all(is_loopback(node.address) for node in seen.nodes):
+        return
+    for kind in ("ServiceEntry", "EndpointSlice", "WorkloadEntry"):
+        for resource in seen.of(kind):
+            for path, address, ports in _declared(resource):
+                if is_loopback(address):
+                    message = (
+                        f"Port {ports} is exposed in a Service but listens on localhost. It will not be exposed to other "
+                        f"pods. (For each proxy {address} is its own machine.)"
+                    )
+                    yield finding(LOCALHOST_LISTENER, resource, path, message)
+
+
+def _declared(resource: Resource) -> Iterator[tuple[Path, str, str]]:
+    """Each declared endpoint: its place, its address, its ports."""
+    spec: Any = resource.spec
+    if resource.key.kind == "WorkloadEntry":
+        yield ("spec", "address"), spec.address, ", ".join(map(str, spec.ports.values())) or "of it"
+    elif resource.key.kind == "ServiceEntry":
+        ports = ", ".join(str(port.number) for port in spec.ports)
+        for index, each in enumerate(spec.endpoints):
+            yield ("spec", "endpoints", index, "address"), each.address, ports
+    else:
+        ports = ", ".join(str(port.port) for port in spec.ports)
+        for index, each in enumerate(spec.endpoints):
+            for position, address in enumerate(each.addresses):
+                yield ("endpoints", index, "addresses", position), address, ports

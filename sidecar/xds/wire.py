@@ -8,6 +8,7 @@ from typing import Any, Final
 
 from google.protobuf.json_format import ParseDict
 
+from mesh.version import VERSION
 from mesh.xds import HEALTH
 from sidecar.xds.resources import Raw
 from sidecar.xds.subscriptions import DeltaRequest, Request
@@ -17,6 +18,9 @@ DELTA_METHOD: Final = _SERVICE + "DeltaAggregatedResources"
 SOTW_METHOD: Final = _SERVICE + "StreamAggregatedResources"
 INVALID_ARGUMENT: Final = 3
 UNAVAILABLE: Final = 14
+
+# What the control plane is told that we are, as Envoy tells it.
+AGENT: Final = {"user_agent_name": "asyncmesh", "user_agent_version": VERSION}
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +58,7 @@ def request_message(request: Request, node: Mapping[str, Any] | None) -> Any:
         message.error_detail.code = INVALID_ARGUMENT
         message.error_detail.message = request.error
     if node is not None:
-        ParseDict(dict(node), message.node)
+        ParseDict({**node, **AGENT}, message.node)
     return message
 
 
@@ -67,7 +71,7 @@ def health_message(problem: str, node: Mapping[str, Any] | None, *, delta: bool)
         message.error_detail.code = UNAVAILABLE
         message.error_detail.message = problem
     if node is not None:
-        ParseDict(dict(node), message.node)
+        ParseDict({**node, **AGENT}, message.node)
     return message
 
 

@@ -10,6 +10,7 @@ from envoy.service.discovery.v3.discovery_pb2 import (
     DiscoveryRequest,
     DiscoveryResponse,
 )
+from google.protobuf.json_format import ParseDict
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -93,3 +94,24 @@ def test_the_node_of_our_bootstraps_is_read_back() -> None:
 def test_a_node_that_cannot_be_read_is_refused(request_: Any) -> None:
     with pytest.raises(NodeError):
         read_node(request_)
+
+
+@pytest.mark.parametrize(
+    ("said", "agent"),
+    [
+        ({"user_agent_name": "asyncmesh", "user_agent_version": "0.1.0"}, "asyncmesh 0.1.0"),
+        (
+            {
+                "user_agent_name": "envoy",
+                "user_agent_build_version": {"version": {"major_number": 1, "minor_number": 40, "patch": 2}},
+            },
+            "envoy 1.40.2",
+        ),
+        ({"user_agent_name": "x" * 1000}, "x" * 100),
+        ({}, ""),
+    ],
+)
+def test_what_a_proxy_says_that_it_is(said: dict[str, Any], agent: str) -> None:
+    request = DiscoveryRequest()
+    ParseDict({"node": {"id": "sidecar~10.0.0.1~a.b~b.svc.cluster.local", **said}}, request)
+    assert read_node(request).agent == agent

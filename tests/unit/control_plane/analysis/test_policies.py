@@ -1,6 +1,6 @@
 """Policies of this mesh's own."""
 
-from tests.unit.control_plane.analysis.support import REVIEWS, analysed
+from tests.unit.control_plane.analysis.support import REVIEWS, analysed, codes, document
 
 BREAKER = (
     "apiVersion: mesh.asyncmesh.io/v1alpha1\nkind: CircuitBreaker\nmetadata: {name: one}\n"
@@ -26,3 +26,12 @@ def test_a_second_breaker() -> None:
     (found,) = analysed(REVIEWS, BREAKER, full)
     assert (found.code.number, found.key.name) == ("MESH0011", "two")
     assert [key.name for key in found.others] == ["one"]
+
+
+def test_settings_that_set_nothing() -> None:
+    metrics = "metrics: [{providers: [{name: prometheus}]}]"
+    assert codes(document("Telemetry", "empty", f"{{{metrics}}}")) == [("IST0167", "empty")]
+    assert codes(document("Telemetry", "some", "{metrics: [{overrides: [{disabled: true}]}]}")) == []
+    assert codes(document("Telemetry", "some", "{accessLogging: [{}]}")) == []
+    head = "apiVersion: networking.istio.io/v1\nkind: ProxyConfig\nmetadata: {name: none}\nspec: {}\n"
+    assert codes(head) == [("IST0167", "none")]
