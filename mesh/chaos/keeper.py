@@ -16,7 +16,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from mesh.chaos import containers
+from mesh.chaos import containers, names
 from mesh.chaos.processes import Target
 
 BROKEN, MENDED = "broken", "mended"
@@ -26,7 +26,7 @@ CONNECT_SECONDS = 2.0
 @dataclass(frozen=True, slots=True)
 class Breakage:
     """`paused` processes go on afterwards; `killed` ones are for others to start again; containers do both; `connections`
-    are opened to (host, port) and held."""
+    are opened to (host, port) and held; the DNS forwarder with the control port `names` (host, port, seconds) is slow."""
 
     seconds: float
     paused: tuple[Target, ...] = ()
@@ -34,6 +34,7 @@ class Breakage:
     paused_containers: tuple[str, ...] = ()
     killed_containers: tuple[str, ...] = ()
     connections: tuple[str, int, int] | None = None
+    names: tuple[str, int, float] | None = None
 
     def encode(self) -> str:
         return json.dumps(asdict(self))
@@ -43,8 +44,9 @@ class Breakage:
         data: Mapping[str, Any] = json.loads(text)
         paused, killed = (tuple(Target(**each) for each in data[name]) for name in ("paused", "killed"))
         ids = [tuple(data[name]) for name in ("paused_containers", "killed_containers")]
-        held = data["connections"]
-        return cls(data["seconds"], paused, killed, ids[0], ids[1], tuple(held) if held else None)
+        held, slow = data["connections"], data["names"]
+        places = (tuple(held) if held else None, tuple(slow) if slow else None)
+        return cls(data["seconds"], paused, killed, ids[0], ids[1], *places)
 
 
 @dataclass(slots=True)
@@ -68,6 +70,8 @@ class Keeper:
                 self._open.enter_context(containers.killed(container))
             if self.breakage.connections is not None:
                 self._open.enter_context(held(*self.breakage.connections))
+            if self.breakage.names is not None:
+                self._open.enter_context(names.slow(*self.breakage.names))
             self.say(BROKEN)
             self.wait(self.breakage.seconds)
         self.say(MENDED)

@@ -71,6 +71,8 @@ class Agent:
             words.append(f"{who}: {'paused' if processes.signal is Signal.PAUSE else 'killed'}")
         if connections is not None:
             words.append(f"{connections.count} connections to {connections.host}:{connections.port} are held")
+        if (names := self._fault.dns) is not None:
+            words.append(f"names take {names.delay:g} s")
         return "; ".join(words)
 
     def _breakage(self) -> Breakage:
@@ -86,6 +88,7 @@ class Agent:
             paused_containers=ids if pause else (),
             killed_containers=() if pause else ids,
             connections=(connections.host, connections.port, connections.count) if connections else None,
+            names=(dns.host, dns.port, dns.delay) if (dns := self._fault.dns) is not None else None,
         )
 
     def _targets(self, processes: Processes) -> tuple[Target, ...]:
@@ -99,6 +102,6 @@ def agent_for(
 ) -> Agent | None:
     """None where the control plane does all that is to be done."""
     fault = spec.strategy.fault
-    if fault is None or (fault.processes is None and fault.connections is None):
+    if fault is None or not fault.by_hand:
         return None
     return Agent(plane, namespace, name, fault, say)

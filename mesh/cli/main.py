@@ -24,6 +24,7 @@ from mesh.cli import (
     lab_commands,
     load_command,
     log_commands,
+    names_command,
     proxy_commands,
     proxy_config_commands,
     run_command,
@@ -101,6 +102,7 @@ for panel, commands in COMMANDS.items():
         app.command(rich_help_panel=panel)(command)
 app.command(rich_help_panel=RUN, context_settings={"ignore_unknown_options": False})(run_command.run)
 experiment_commands.app.command()(shadow_command.shadow)
+experiment_commands.app.command()(names_command.dns)
 app.add_typer(experiment_commands.app, rich_help_panel=experiment_tools.PANEL)
 app.add_typer(proxy_config_commands.app, rich_help_panel=LOOK)
 app.add_typer(proxy_config_commands.app, name="pc", hidden=True)

@@ -71,8 +71,7 @@ def stages(spec: Experiment) -> tuple[Stage, ...]:
         )
     assert strategy.fault is not None  # noqa: S101  (one of them is set)
     fault = strategy.fault
-    by_hand = fault.processes is not None or fault.connections is not None
-    steady = Stage("steady state", 0, fault.before or fault.duration, manual=by_hand, role=Role.BASELINE)
+    steady = Stage("steady state", 0, fault.before or fault.duration, manual=fault.by_hand, role=Role.BASELINE)
     broken = Stage("fault", 0, fault.duration, role=Role.CANDIDATE, fault=True)
     if fault.recovery is None:
         return steady, broken

@@ -171,13 +171,30 @@ class Connections(Message):
     count: Annotated[int, Field(ge=1, le=20_000)]
 
 
+class SlowNames(Message):
+    """A DNS forwarder (`mesh experiment dns`) whose control port this is answers so much later."""
+
+    host: Host
+    port: PortNumber
+    delay: Duration
+
+    def rules(self) -> Iterator[Found]:
+        if not 0 < self.delay <= 60:
+            yield Found(("delay",), "must be more than 0s, at most 60s")
+
+
 class Fault(Message):
     """A fault for the requests to the host (those that match), `at` their callers' sidecars or the host's own (where retries
     and breakers see it), for `duration`, after a steady state of `before` (as long, unless told). The checks compare the
     two as seen by those who call `observe` (the host itself, unless told); within `recovery` afterwards they have to hold
-    again. `processes` and `connections` wait for `mesh experiment run`."""
+    again. `processes`, `connections` and `dns` wait for `mesh experiment run`."""
 
-    at_least_one = (("delay", "abort", "throttle", "reset", "processes", "connections"),)
+    @property
+    def by_hand(self) -> bool:
+        """Whether it takes somebody beside the control plane."""
+        return self.processes is not None or self.connections is not None or self.dns is not None
+
+    at_least_one = (("delay", "abort", "throttle", "reset", "processes", "connections", "dns"),)
 
     delay: Delay | None = None
     abort: Abort | None = None
@@ -186,6 +203,7 @@ class Fault(Message):
     at: Word[FaultPlace] = FaultPlace.CLIENT
     processes: Processes | None = None
     connections: Connections | None = None
+    dns: SlowNames | None = None
     match: Rows[HTTPMatchRequest] = ()
     observe: str = ""
     before: Duration | None = None
