@@ -151,10 +151,12 @@ def run(
     """Run an app with a sidecar: it starts when the sidecar has its configuration, and both end together.
 
     The app's plain HTTP calls go through the mesh because `http_proxy` is set for it (Python's aiohttp wants
-    `trust_env=True`). The exit code is the app's.
+    `trust_env=True`), its gRPC calls because `grpc_proxy` is (grpc-go wants HTTPS_PROXY with the same address, grpc-java
+    -Dhttps.proxyHost and -Dhttps.proxyPort). The exit code is the app's.
 
     \b
       mesh run --service reviews --version v1 --port 9080 -- python app.py
+      mesh run --service greeter --port 50051 --protocol grpc -- python -m examples.grpc.greeter
       mesh run --service client -- curl http://reviews:9080/reviews/0
     """
     from mesh.cli.runner import run_workload

@@ -21,8 +21,9 @@ from mesh.node import INTERCEPT_NONE
 FORWARDED = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGQUIT, signal.SIGUSR1, signal.SIGUSR2)
 USED = "http.outbound_http_proxy.downstream_cx_total"
 UNUSED = (
-    "the app never used its proxy: if it calls other services over HTTP, those calls went past the mesh.\n"
-    "  Python's aiohttp needs ClientSession(trust_env=True), Java -Dhttp.proxyHost; docs/clients.md has the others"
+    "the app never used its proxy: if it calls other services over HTTP or gRPC, those calls went past the mesh.\n"
+    "  Python's aiohttp needs ClientSession(trust_env=True), Java -Dhttp.proxyHost (gRPC: -Dhttps.proxyHost),\n"
+    "  grpc-go HTTPS_PROXY=$http_proxy; docs/clients.md has the others"
 )
 FROM_TERMINAL = (signal.SIGINT, signal.SIGQUIT)
 

@@ -68,11 +68,12 @@ def test_the_apps_exit_code_is_the_commands(run: Run, tmp_path: Path) -> None:
 
 
 def test_the_app_has_the_proxy_in_its_environment(run: Run, address: str) -> None:
-    code = "import os; print([os.environ[n] for n in ('http_proxy', 'HTTP_PROXY', 'POD_NAME')], os.environ['no_proxy'])"
+    names = ("http_proxy", "HTTP_PROXY", "grpc_proxy", "POD_NAME")
+    code = f"import os; print([os.environ[n] for n in {names}], os.environ['no_proxy'])"
     with run(*python(code), env={"no_proxy": "mine.example"}) as process:
         assert process.wait(ENDS_WITHIN) == 0
         proxy = f"http://{address}:15001"
-        assert str([proxy, proxy, "a-v1"]) in process.log()
+        assert str([proxy, proxy, proxy, "a-v1"]) in process.log()
         assert process.log().endswith(f"{address},mine.example")
 
 
