@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import os
 import subprocess
 import sys
 from collections import Counter
@@ -10,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from mesh.node import Node
 from tests.harness.ports import free_network, free_port
 from tests.harness.process import Process, wait_until
 from tests.integration.control_plane.support import ControlPlane
@@ -46,6 +49,19 @@ class Mesh:
         done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=60, check=False)
         return done.returncode, done.stdout.splitlines()
 
+    def gateway(self) -> str:
+        """An ingress gateway; its address."""
+        command = [*MESH, "sidecar", "--gateway", *self._where(7)]
+        self._processes.append(Process(command, self._folder / "gateway.log"))
+        return f"{self._network}.7"
+
+    def call_directly(self, *words: str, **environment: str) -> tuple[int, list[str]]:
+        """Without a sidecar."""
+        client = [sys.executable, "-m", "examples.grpc.call", *words]
+        env = {name: value for name, value in os.environ.items() if not name.lower().endswith("_proxy")} | environment
+        done = subprocess.run(client, cwd=ROOT, capture_output=True, text=True, timeout=60, check=False, env=env)
+        return done.returncode, done.stdout.splitlines()
+
     def apply(self, name: str) -> None:
         command = [*MESH, "apply", "--wait", "--server", self._api, "-f", str(RULES / name)]
         subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=60, check=True)
@@ -75,6 +91,31 @@ def test_all_four_kinds(mesh: Mesh) -> None:
     assert mesh.call("count", "3") == (0, ["1", "2", "3"])
     assert mesh.call("collect", "a", "b") == (0, ["a b"])
     assert mesh.call("chat", "a", "b") == (0, ["a!", "b!"])
+
+
+def test_from_outside_through_the_gateway(mesh: Mesh) -> None:
+    target = f"{mesh.gateway()}:50050"
+    mesh.apply("greeter-gateway.yaml")
+    wait_until(lambda: mesh.call_directly("hello", "Ada", "--target", target)[0] == 0, 60, "the gateway's answer")
+    assert mesh.call_directly("count", "3", "--target", target) == (0, ["1", "2", "3"])
+    assert mesh.call_directly("collect", "a", "b", "--target", target) == (0, ["a b"])
+    assert mesh.call_directly("chat", "a", "b", "--target", target) == (0, ["a!", "b!"])
+
+
+def test_a_proxyless_client_calls_what_has_a_sidecar(mesh: Mesh) -> None:
+    """It finds the service by xDS, and its calls arrive at the sidecars' inbound side."""
+    node = Node("sidecar", "127.0.0.1", "caller", generator="grpc")
+    server = {
+        "server_uri": f"127.0.0.1:{mesh.plane.xds}",
+        "channel_creds": [{"type": "insecure"}],
+        "server_features": ["xds_v3"],
+    }
+    found = {"GRPC_XDS_BOOTSTRAP_CONFIG": json.dumps({"xds_servers": [server], "node": node.to_xds()})}
+    target = ("--target", "xds:///greeter:50051")
+    code, lines = mesh.call_directly("hello", "Ada", "--times", "20", *target, **found)
+    assert code == 0, lines
+    assert {line.rpartition(" ")[2] for line in lines} == {"v1", "v2"}
+    assert mesh.call_directly("chat", "a", "b", *target, **found) == (0, ["a!", "b!"])
 
 
 def test_calls_of_one_channel_are_split(mesh: Mesh) -> None:
