@@ -154,6 +154,7 @@ class ClusterStats(Group):
     _readings: list[Callable[[], None]]  # of all groups of this name
     _reading: Callable[[], None] | None
     _http2: ClusterHttp2Stats | None
+    _closed: bool
 
     @classmethod
     def path(cls, attribute: str) -> str:
@@ -180,13 +181,13 @@ class ClusterStats(Group):
             self._reading = None
         if self._http2 is not None:
             self._http2.close()
-            self._http2 = None
+        self._closed = True
         Group.close(self)  # a slotted dataclass is another class than the one that super() was compiled for
 
     def http2(self) -> ClusterHttp2Stats:
-        """Those of the codec, for a connection that is HTTP/2."""
+        """Those of the codec, for a connection that is HTTP/2; of a cluster that is gone nobody is shown them."""
         if self._http2 is None:
-            self._http2 = ClusterHttp2Stats(self._registry, self.name)
+            self._http2 = ClusterHttp2Stats(Stats() if self._closed else self._registry, self.name)
         return self._http2
 
     def complete(self, status: int, ms: float) -> None:
@@ -224,6 +225,7 @@ class ClusterStats(Group):
         self._readings = other._readings if other else []
         self._reading = None
         self._http2 = None
+        self._closed = False
 
     def extra(self) -> Iterable[tuple[str, Counter]]:
         return self._codes.items()

@@ -58,6 +58,11 @@ def test_a_clusters_are_there_from_its_first_connection_on_and_go_with_it() -> N
     assert read(registry)["cluster.outbound|80||a.http2.rx_reset"] == 1
     after.close()
     assert not any(".http2." in name for name in read(registry))
+    assert after.http2() is after.http2()  # of a request that is still on its way
+    late = ClusterStats(registry, "b")
+    late.close()
+    late.http2().rx_reset.value += 1
+    assert not any(".http2." in name for name in read(registry))
 
 
 def test_they_are_one_family_with_the_clusters_name_as_its_label() -> None:
