@@ -75,18 +75,21 @@ def run(*words: str) -> dict[str, Any]:
     return report
 
 
+# Never less than the server took, and far from what another delay would have been: a machine that is busy adds to each.
+
+
 def test_a_known_delay_is_what_is_measured() -> None:
     class Slow(Server):
         def delay(self, number: int) -> float:
-            return 0.2 if number % 10 == 0 else 0.05
+            return 1.0 if number % 10 == 0 else 0.2
 
     with serving(Slow) as port:
         report = run(f"http://127.0.0.1:{port}/", "--rate", "100", "--count", "200")
     latency = report["all"]["latency"]
     assert report["all"]["requests"] == report["all"]["succeeded"] == 200
-    assert 50 <= latency["p50"] < 75
-    assert 200 <= latency["p95"] < 240
-    assert report["rate"] == pytest.approx(98, abs=8)  # the last answers come after the last request
+    assert 200 <= latency["p50"] < 600
+    assert 1000 <= latency["p95"] < 1800
+    assert 50 < report["rate"] < 100  # the last answers come after the last request
 
 
 def test_a_stall_is_felt_by_all_who_wait_in_it() -> None:
@@ -97,16 +100,16 @@ def test_a_stall_is_felt_by_all_who_wait_in_it() -> None:
         single = True
 
         def delay(self, number: int) -> float:
-            return 0.8 if number == 50 else 0.0
+            return 2.0 if number == 100 else 0.0
 
     with serving(Stalls) as port:
-        report = run(f"http://127.0.0.1:{port}/", "--rate", "100", "--count", "200", "--connections", "1")
+        report = run(f"http://127.0.0.1:{port}/", "--rate", "100", "--count", "400", "--connections", "1")
     latency, service = report["all"]["latency"], report["all"]["service"]
-    assert 790 <= latency["p100"] < 900
-    # 80 of 200 requests fell into the stall: their latencies are spread evenly over it.
-    assert latency["p75"] == pytest.approx(800 * (0.75 - 0.6) / 0.4, abs=60)
-    assert latency["p90"] == pytest.approx(800 * (0.9 - 0.6) / 0.4, abs=60)
-    assert service["p99"] < 100  # sent late, answered at once
+    assert 1990 <= latency["p100"] < 2600
+    # 200 of 400 requests fell into the stall: their latencies are spread evenly over it.
+    assert latency["p75"] == pytest.approx(2000 * (0.75 - 0.5) / 0.5, abs=300)
+    assert latency["p90"] == pytest.approx(2000 * (0.9 - 0.5) / 0.5, abs=300)
+    assert service["p99"] < 1000  # sent late, answered at once
 
 
 def test_failures_statuses_and_labels_are_counted() -> None:
@@ -158,7 +161,7 @@ def test_a_replay_keeps_the_logs_pace(tmp_path: Path) -> None:
         report = run(f"http://127.0.0.1:{port}", "--replay", str(log), "--speed", "2")
     assert report["all"]["succeeded"] == 20
     assert [line.split()[1] for line in Server.seen] == [b"/%d" % n for n in range(20)]
-    assert report["seconds"] == pytest.approx(0.95, abs=0.3)
+    assert 0.9 < report["seconds"] < 1.8  # 1.9 s of log at twice its pace
 
 
 def test_fortios_json() -> None:
@@ -171,7 +174,7 @@ def test_fortios_json() -> None:
     histogram = report["DurationHistogram"]
     assert histogram["Count"] == sum(row["Count"] for row in histogram["Data"]) == 50
     assert histogram["Data"][-1]["Percent"] == 100
-    assert histogram["Min"] <= histogram["Avg"] <= histogram["Max"] < 1
+    assert histogram["Min"] <= histogram["Avg"] <= histogram["Max"] <= report["ActualDuration"] / 1e9  # in seconds
     assert report["RetCodes"] == {"200": 50}
 
 
