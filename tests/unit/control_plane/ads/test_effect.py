@@ -151,6 +151,8 @@ def test_who_refuses_says_why() -> None:
 @pytest.mark.parametrize("done", [0, 1])
 def test_of_twins_the_one_that_has_not_answered_is_waited_for(done: int) -> None:
     base, streams = made([sidecar("ratings"), replace(sidecar("ratings", address="127.0.1.2"), name="ratings-2")])
+    for name in ("VirtualService", "DestinationRule"):
+        assert of(base, streams, name, "reviews") == Effect(2, 0, waiting=(streams[0].id, streams[1].id))
     streams[done].answer()
     for name in ("VirtualService", "DestinationRule"):
         assert of(base, streams, name, "reviews") == Effect(2, 1, waiting=(streams[1 - done].id,))
