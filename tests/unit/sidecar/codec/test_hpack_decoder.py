@@ -88,6 +88,23 @@ def test_a_field_is_judged_once() -> None:
     assert asked == [b"x-a"]
 
 
+@given(st.lists(st.tuples(st.sampled_from([28, 31, 33]), st.sampled_from([b"", b"66", b"text/plain", b"x" * 70]))))
+def test_a_field_that_is_spelled_out_again_enters_the_table_again(spelled: list[tuple[int, bytes]]) -> None:
+    """As nginx does: with a name of the static table, to be indexed, and never named by its index."""
+    asked: list[tuple[bytes, bytes]] = []
+
+    def noting(name: bytes, value: bytes) -> int:
+        asked.append((name, value))
+        return len(asked)
+
+    ours, theirs = Decoder(static_fields(judge), noting, max_list=1 << 20), hpack.Decoder()
+    for index, value in spelled:
+        block = bytes((0x40 | index, len(value))) + value + b"\xbe"  # … and the newest entry of the table
+        assert decoded(ours, block) == [(bytes(name), bytes(text)) for name, text in theirs.decode(block, raw=True)]
+    short = [each for each in asked if len(each[1]) < 64]
+    assert len(short) == len(set(short))
+
+
 def test_a_block_of_indices_is_remembered_until_the_table_changes() -> None:
     subject, encoder = decoder(), hpack.Encoder()
     subject.decode(encoder.encode([(b"x-a", b"1")]))
