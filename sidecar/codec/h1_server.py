@@ -31,6 +31,7 @@ MAX_AHEAD: Final = 64 * 1024
 
 _CONTINUE: Final = b"HTTP/1.1 100 Continue\r\n\r\n"
 
+_NO_HEAD: Final = frozenset((b"", b"\r", b"\n"))  # beginnings
 _READS_BODY: Final = (BODY, CHUNKS)
 
 
@@ -126,7 +127,7 @@ class ServerConnection(ClosableConnection):
     def _begin(self) -> bool:
         """One request from the buffer's beginning; False when its head is not complete yet."""
         data = self._buffer
-        if data[:1] in b"\r\n":
+        if data[:1] in _NO_HEAD:
             data = self._buffer = data.lstrip(b"\r\n")
             if not data:
                 return False

@@ -50,7 +50,7 @@ class ClientStream(H2Stream):
         self._method = head.method
         self._upgrade = head.upgrade
         self.connection.number(self)
-        if b"@" in head.authority:  # an HTTP/2 server may end the connection that others share (RFC 9113 §8.3.1)
+        if ord("@") in head.authority:  # an HTTP/2 server may end the connection that others share (RFC 9113 §8.3.1)
             self.end_by_peer()
             self.on_reset(PROTOCOL_ERROR, h2_heads.INVALID_FIELD)
             return

@@ -13,12 +13,12 @@ _SLASHES: Final = re.compile(rb"//+")
 def normalize(path: bytes, *, dots: bool, slashes: bool) -> bytes | None:
     """The normal form of an absolute path with its query; None when it has none (a broken percent escape, a NUL)."""
     path, mark, query = path.partition(b"?")
-    if dots and (b"%" in path or b"/." in path or b"\\" in path):
+    if dots and (ord("%") in path or path.find(b"/.") >= 0 or ord("\\") in path):
         path = _ESCAPE.sub(_decode, path)
         if b"%00" in path:
             return None
         path = _without_dots(path.replace(b"\\", b"/"))
-    if slashes and b"//" in path:
+    if slashes and path.find(b"//") >= 0:
         path = _SLASHES.sub(b"/", path)
     return path + mark + query
 

@@ -424,7 +424,7 @@ class RouteTable:
         if vhost is None:
             return None
         path = exchange.path
-        return vhost.find(exchange, path.partition(b"?")[0] if b"?" in path else path)
+        return vhost.find(exchange, path.partition(b"?")[0] if ord("?") in path else path)
 
 
 def without_port(authority: bytes) -> bytes:
