@@ -28,9 +28,10 @@ class Held:
             start_new_session=True,
         )
         assert self._keeper.stdout is not None  # noqa: S101
-        if self._keeper.stdout.readline().strip() != BROKEN:
+        said = self._keeper.stdout.readline().strip()
+        if said != BROKEN:
             self.mend()
-            raise ProcessError("the keeper of the fault ended before it had begun")
+            raise ProcessError(said or "the keeper of the fault ended before it had begun")
 
     @property
     def pid(self) -> int:

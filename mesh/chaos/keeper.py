@@ -1,7 +1,8 @@
 """Breaks, and mends: `python -m mesh.chaos.keeper BREAKAGE`, with the breakage as JSON.
 
-Says `broken` when it is, and mends when its time is over, when it is told so by a line, or when its input ends, as it does
-when whoever started it is killed. It is in a session of its own: a Ctrl-C of the terminal does not reach it.
+Says `broken` when it is, or why it cannot be, and mends when its time is over, when it is told so by a line, or when its
+input ends, as it does when whoever started it is killed. It is in a session of its own: a Ctrl-C of the terminal does not
+reach it.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from typing import Any
 
 from mesh.chaos import containers, names
 from mesh.chaos.processes import Target
+from mesh.errors import MeshError
 
 BROKEN, MENDED = "broken", "mended"
 CONNECT_SECONDS = 2.0
@@ -115,7 +117,11 @@ def say(word: str) -> None:
 def main() -> None:
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, _end)
-    Keeper(Breakage.decode(sys.argv[1]), say, until_told).run()
+    try:
+        Keeper(Breakage.decode(sys.argv[1]), say, until_told).run()
+    except MeshError as error:
+        say(" ".join(str(error).split()))  # in place of `broken`; what was broken before it is mended
+        raise SystemExit(1) from None
 
 
 def _end(number: int, frame: object) -> None:

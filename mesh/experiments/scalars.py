@@ -7,7 +7,7 @@ from typing import Annotated, Final
 
 from pydantic import AfterValidator
 
-from mesh.istio.scalars import Duration, is_header_name, wrong
+from mesh.istio.scalars import Duration, host_problem, is_header_name, is_ip, wrong
 
 LEAST_INTERVAL: Final = 0.2
 _CONTAINER: Final = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9_.-]*")
@@ -56,6 +56,12 @@ def _container(value: str) -> str:
     return value
 
 
+def _host_or_ip(value: str) -> str:
+    if not is_ip(value) and (problem := host_problem(value, wildcard=False)):
+        raise wrong(f"{problem}; an address would do, too")
+    return value
+
+
 def _labels(value: dict[str, str]) -> dict[str, str]:
     for name in value:
         if not _LABEL.fullmatch(name):
@@ -71,5 +77,6 @@ Chance = Annotated[float, AfterValidator(_chance)]
 Quantile = Annotated[float, AfterValidator(_quantile)]
 Ratio = Annotated[float, AfterValidator(_ratio)]
 Interval = Annotated[Duration, AfterValidator(_interval)]
+HostOrIp = Annotated[str, AfterValidator(_host_or_ip)]
 ContainerName = Annotated[str, AfterValidator(_container)]
 Cookie = Annotated[str, AfterValidator(_cookie)]

@@ -8,7 +8,7 @@ from typing import Annotated
 
 from pydantic import Field
 
-from mesh.experiments.scalars import ContainerName, Cookie, Percent
+from mesh.experiments.scalars import ContainerName, Cookie, HostOrIp, Percent
 from mesh.istio.model import Found, Message
 from mesh.istio.scalars import Count, DnsLabel, Duration, Host, PortNumber, Rows, WholePercent, Word
 from mesh.istio.virtual_service_actions import FaultPlace
@@ -166,7 +166,7 @@ class Processes(Message):
 class Connections(Message):
     """So many connections to an address, opened and held by `mesh experiment run`: those of others find no place."""
 
-    host: Host
+    host: HostOrIp
     port: PortNumber
     count: Annotated[int, Field(ge=1, le=20_000)]
 
@@ -174,7 +174,7 @@ class Connections(Message):
 class SlowNames(Message):
     """A DNS forwarder (`mesh experiment dns`) whose control port this is answers so much later."""
 
-    host: Host
+    host: HostOrIp
     port: PortNumber
     delay: Duration
 

@@ -207,10 +207,10 @@ def seen_of(plane: ControlPlane, name: str, requests: int) -> dict[str, Any] | N
     return found if found["phase"] == "running" and found["candidate"]["requests"] >= requests else None
 
 
-def test_a_container_goes_on_when_whoever_had_it_paused_is_killed(
+def test_a_killed_container_is_started_again_when_whoever_killed_it_is_gone(
     versions: Stack, plane: ControlPlane, tmp_path: Path
 ) -> None:
-    fault = {"processes": {"containers": ["ratings-v1"]}, "before": "3s", "duration": "2m"}
+    fault = {"processes": {"containers": ["ratings-v1"], "signal": "kill"}, "before": "3s", "duration": "2m"}
     text = experiment("frozen", "v1", target={"host": "reviews"}, strategy={"fault": fault}, maxDuration="5m")
     document = yaml.safe_load(text)
     del document["spec"]["baseline"], document["spec"]["candidate"]
@@ -223,10 +223,10 @@ def test_a_container_goes_on_when_whoever_had_it_paused_is_killed(
     words = [*MESH, "experiment", "run", str(file), "--no-tui"]
     with users(versions, 10), subprocess.Popen(words, cwd=ROOT, env=versions.environment) as runner:
         try:
-            wait_until(lambda: state() == "paused", 90, "it stands still")
+            wait_until(lambda: state() == "exited", 90, "it is killed")
         finally:
             runner.kill()
-    wait_until(lambda: state() == "running", 60, "it goes on")
+    wait_until(lambda: state() == "running", 60, "it runs again")
     plane.experiment_action("default", "frozen", "stop")
 
 

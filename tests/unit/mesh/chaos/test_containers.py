@@ -21,7 +21,7 @@ pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="keepers are tri
 ENGINE = """#!/bin/sh
 case "$1" in
 ps) case "$*" in *nobody*) ;; *-p2*) echo "abc one"; echo "def two" ;; *) echo "abc one" ;; esac ;;
-pause) echo paused > {state} ;;
+pause) case "$2" in frozen) echo "cannot freeze" >&2; exit 1 ;; esac; echo paused > {state} ;;
 kill) echo exited > {state} ;;
 unpause) grep -q paused {state} && echo running > {state} ;;
 start) echo running > {state} ;;
@@ -56,6 +56,12 @@ def test_a_container_goes_on(state: Path, field: str, broken: str, who: str) -> 
     if who == "keeper":
         os.kill(held.pid, signal.SIGKILL)
     held.mend()
+    assert state.read_text().strip() == "running"
+
+
+def test_what_cannot_be_paused_is_said_and_the_rest_goes_on(state: Path) -> None:
+    with pytest.raises(ProcessError, match=r"^docker pause: cannot freeze$"):
+        Held(Breakage(LONG, paused_containers=("abc", "frozen")))
     assert state.read_text().strip() == "running"
 
 

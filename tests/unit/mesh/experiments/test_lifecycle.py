@@ -251,6 +251,17 @@ def test_what_is_broken_by_hand_waits_for_it() -> None:
             spec(strategy={"fault": {**fault, "processes": bad}}, baseline=None, candidate=None)
 
 
+@pytest.mark.parametrize("host", ["127.0.0.1", "::1", "ratings", "a.example"])
+def test_what_is_reached_by_whoever_runs_it_has_a_name_or_an_address(host: str) -> None:
+    place = {"host": host, "port": 9080}
+    fault = {"connections": {**place, "count": 5}, "dns": {**place, "delay": "1s"}, "duration": "10s"}
+    given = spec(strategy={"fault": fault}, baseline=None, candidate=None).strategy.fault
+    assert given is not None and given.connections is not None and given.dns is not None
+    assert given.connections.host == given.dns.host == host
+    with pytest.raises(ConfigError, match="an address would do, too"):
+        spec(strategy={"fault": {**fault, "dns": {**place, "host": "no name"}}}, baseline=None, candidate=None)
+
+
 @pytest.mark.parametrize(("place", "written"), [("client", None), ("upstream", "upstream")])
 def test_a_fault_is_at_the_callers_or_at_the_host(place: str, written: str | None) -> None:
     fault = {"abort": {"status": 503}, "at": place, "duration": "10s", "recovery": "5s"}
