@@ -53,13 +53,15 @@ def rearranged(items: list[Any], patch: ConfigPatch, wanted: str, message: Calla
 
 
 def merge_filter(target: Any, value: Mapping[str, Any]) -> None:
-    """Merges a filter: its configuration, too, where that is of the same type."""
+    """Merges a filter, its configuration included; one that is configured by another type is left alone, as by Istio."""
     config = value.get("typed_config", value.get("typedConfig"))
     kind = str(config.get("@type", "")).rpartition("/")[2] if isinstance(config, Mapping) else ""
     own = (
         target.typed_config.type_url.rpartition("/")[2] if target.DESCRIPTOR.fields_by_name.get("typed_config") else ""
     )
-    if not isinstance(config, Mapping) or (kind and kind != own) or not own:
+    if kind and own and kind != own:
+        return
+    if not isinstance(config, Mapping) or not own:
         merge(target, value)
         return
     message = message_class(own)()

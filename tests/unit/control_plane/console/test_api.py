@@ -197,6 +197,7 @@ async def test_proxies_and_workloads(console: Api) -> None:
         "id": lost["id"],
         "name": "api-1",
         "service": "api",
+        "group": "",
         "namespace": "default",
         "address": "127.0.1.3",
         "labels": {"app": "api"},

@@ -113,8 +113,8 @@ spec:
         'f.yaml:19: spec.http[0].timeout: must be a duration such as "1.5s", "100ms" or "1h10m", not 5, '
         'did you mean "5s"?',
         'f.yaml:22: kind: unknown kind "VirtualServce" of networking.istio.io/v1; did you mean "VirtualService"?; '
-        "supported are VirtualService, DestinationRule, Gateway, ServiceEntry, WorkloadEntry, Sidecar, EnvoyFilter of "
-        "networking.istio.io; "
+        "supported are VirtualService, DestinationRule, Gateway, ServiceEntry, WorkloadEntry, WorkloadGroup, Sidecar, "
+        "EnvoyFilter of networking.istio.io; "
         "Telemetry of telemetry.istio.io; Service of v1; EndpointSlice of discovery.k8s.io; "
         "MeshConfig, CircuitBreaker, RateLimit, Experiment of mesh.asyncmesh.io",
         "f.yaml:29: spec.ports[0].name: is required where there are several ports",

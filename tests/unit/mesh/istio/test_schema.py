@@ -67,8 +67,8 @@ def test_a_document_loads_as_itself() -> None:
             'kind: unknown kind "Virtualservice" of networking.istio.io/v1; did you mean "VirtualService"?',
         ),
         (
-            {"kind": "ProxyConfig"},
-            "kind: ProxyConfig of networking.istio.io/v1 is not implemented yet; supported are VirtualService,",
+            {"kind": "WasmPlugin", "apiVersion": "extensions.istio.io/v1alpha1"},
+            "kind: WasmPlugin of extensions.istio.io/v1alpha1 is not implemented yet; supported are VirtualService,",
         ),
         ({"kind": "Endpoints", "apiVersion": "v1"}, "kind: Endpoints of v1 is not implemented yet"),
         (
