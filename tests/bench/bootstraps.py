@@ -88,9 +88,10 @@ def cluster(
     }
 
 
-def plain(ports: Ports, *, http2: bool = False) -> dict[str, Any]:
+def plain(ports: Ports, *, http2: bool = False, timeout: str = "15s") -> dict[str, Any]:
     """One route, a retry policy, outlier detection; no log. With `http2` hosts speak HTTP/2; clients may in any case."""
-    route = {"match": {"prefix": "/"}, "route": {"cluster": "upstream", "retry_policy": RETRY}}
+    action = {"cluster": "upstream", "retry_policy": RETRY, "timeout": timeout}
+    route = {"match": {"prefix": "/"}, "route": action}
     hosts = [{"name": "all", "domains": ["*"], "routes": [route]}]
     hcm = {"route_config": {"name": "routes", "virtual_hosts": hosts}}
     return bootstrap(ports, hcm, [cluster("upstream", ports.upstream, http2=http2)])
