@@ -63,7 +63,7 @@ def listener(reader: Reader) -> Listener:
     compiled = Listener(
         name=name or str(where),
         address=where,
-        chains=tuple(_chain(each) for each in chains),
+        chains=tuple(_chain(each, _match(each.child("filter_chain_match"))) for each in chains),
         default_chain=_default_chain(default),
         bind_to_port=reader.flag("bind_to_port", True),
         use_original_dst=reader.flag("use_original_dst"),
@@ -124,14 +124,14 @@ def _default_chain(reader: Reader | None) -> FilterChain | None:
         return None
     if (unused := reader.child("filter_chain_match")) is not None:
         unused.skip()  # as Envoy does: the default chain takes what no other one matches
-    return _chain(reader)
+    return _chain(reader, FilterChainMatch())
 
 
-def _chain(reader: Reader) -> FilterChain:
+def _chain(reader: Reader, match: FilterChainMatch) -> FilterChain:
     plaintext(reader)
     name = reader.text("name")
     network = replace(_network(reader), filter_chain=name)
-    return FilterChain(name, _match(reader.child("filter_chain_match")), network)
+    return FilterChain(name, match, network)
 
 
 def _network(reader: Reader) -> Hcm | TcpProxy:
