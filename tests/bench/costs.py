@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import os
 import shutil
 import statistics
 import subprocess
@@ -90,16 +91,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _page(options: Options, divisor: int) -> str:
+    waiting = os.getloadavg()[0]
     with tempfile.TemporaryDirectory(prefix="mesh-costs-") as scratch:
         folder = Path(scratch)
         samples, ready = _requests(options, folder)
         scrapes = scrape.run(options, folder, divisor)
+    how = [*document.how(options, ["mesh", "scrape"]), ("waiting for a processor before", f"{waiting:.0f} processes")]
     return _PAGE.format(
         requests=_request_table(samples),
         services=scrape.SERVICES // divisor,
         scrapes=_scrape_table(scrapes),
         rest=_rest_table(ready),
-        how="\n".join(f"- {what}: {value}" for what, value in document.how(options, ["mesh", "scrape"])),
+        how="\n".join(f"- {what}: {value}" for what, value in how if value),
     )
 
 
@@ -137,7 +140,7 @@ def _request_table(samples: Mapping[str, Sequence[Sample]]) -> str:
         least = median(samples[f"{name}, {next(iter(CASES))}"], "cpu_us")
         cpu = [sample.cpu_us for sample in found]
         middle, errors = median(found, "cpu_us"), sum(sample.errors for sample in found)
-        more = f"+{middle - least:.1f}" if middle != least else ""
+        more = f"{middle - least:+.1f}" if middle != least else ""
         shown = variant + (f" ({errors} errors)" if errors else "")
         spread = f"{min(cpu):.1f}–{max(cpu):.1f}"
         rows.append([name, shown, f"{middle:.1f}", spread, more, f"{median(found, 'resident_mib'):.0f}"])
