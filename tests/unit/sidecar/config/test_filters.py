@@ -37,6 +37,14 @@ def test_an_unknown_filter_is_refused_by_name_or_skipped() -> None:
     assert hcm_of(given).filters == (HttpFilter("envoy.filters.http.router", None),)
 
 
+def test_transcoding_of_json_to_grpc_is_refused_by_name() -> None:
+    given = parts()
+    transcoder = "envoy.extensions.filters.http.grpc_json_transcoder.v3.GrpcJsonTranscoder"
+    config = {"@type": T + transcoder, "proto_descriptor": "bookstore.pb", "services": ["bookstore.Bookstore"]}
+    given.hcm["http_filters"].insert(0, {"name": "envoy.filters.http.grpc_json_transcoder", "typed_config": config})
+    assert f"typed_config: {transcoder}: there is no such HTTP filter here" in problems(given)
+
+
 def test_an_optional_filter_that_is_known_is_not_skipped() -> None:
     given = parts()
     bad = {"@type": FAULT, "delay": {"fixed_delay": "0s"}}
