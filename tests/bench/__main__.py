@@ -83,11 +83,11 @@ def _run(names: Sequence[str], options: Options, given: argparse.Namespace) -> i
                 tables.append(timings.table(TIMINGS[name], found))
                 goals += timings.goals(TIMINGS[name], found)
         print(tables[-1], flush=True)
+        if given.write is not None:  # after each case: one that fails takes nothing of the others along
+            given.write.write_text(document.page(options, names[: len(tables)], goals, tables), encoding="utf-8")
     print(report.goals_table(goals))
     shown = {key: str(value) for key, value in asdict(options).items()}
     print(f"all samples: {report.write(given.results, results, shown)}")
-    if given.write is not None:
-        given.write.write_text(document.page(options, names, goals, tables), encoding="utf-8")
     return 0
 
 

@@ -115,7 +115,9 @@ async def test_ten_dead_names_hold_back_nobody(tmp_path: Path) -> None:
     ]
     took = {}
     for side in SIDES:
-        async with proxy(side, tmp_path, names, {each: Answer(ONE) for each in ("app.test", "other.test", *DEAD)}) as it:
+        async with proxy(
+            side, tmp_path, names, {each: Answer(ONE) for each in ("app.test", "other.test", *DEAD)}
+        ) as it:
             await it.until_hosts("dead9", f"{ONE}:80")
             for name in DEAD:
                 it.dns.zone[name] = Drop()
