@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Final
 
-SHARE: Final = 0.4  # of a processor, while changes keep coming
+SHARE: Final = 0.35  # of a processor, while changes keep coming
 LONGEST_SECONDS: Final = 3.0
 
 

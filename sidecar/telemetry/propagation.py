@@ -10,7 +10,6 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Mapping
-from copy import copy
 
 from sidecar.http.headers import Headers, drop, get, put
 
@@ -206,8 +205,9 @@ def inject(context: TraceContext, headers: Headers, before: bytes | None) -> Non
 
 def unsample(context: TraceContext, headers: Headers) -> None:
     """Whoever gets these headers is not to record the trace that they name."""
-    unsampled = copy(context)
-    unsampled.sampled = unsampled.debug = False
+    # By hand: `copy` makes objects without their arguments, which a compiled class does not allow.
+    unsampled = TraceContext(context.trace_id, context.span_id, context.parent_id, False, context.random)
+    unsampled.b3 = context.b3
     inject(unsampled, headers, get(headers, b"traceparent"))
 
 

@@ -48,6 +48,8 @@ def measure(stage: Stage, mirrors: list[dict[str, Any]]) -> tuple[float, float, 
     words = ["load", "http://reviews:9080/", "--rate", str(RATE), "--duration", str(SECONDS), "-o", "json"]
     done = stage.mesh(*words, "--proxy", f"{stage.address('client')}:15001")
     found = json.loads(done.stdout)["all"]
+    if not found["latency"]:
+        sys.exit(f"nothing was answered: {found['errors']}")
     return found["latency"]["p50"], found["latency"]["p99"], found["requests"] - found["succeeded"]
 
 
