@@ -56,6 +56,12 @@ CHUNKED = request(
 )
 HALF, REST = post("/x", body=b"0123456789")[:-5], b"56789"
 CASES = (
+    mirrored(
+        "mirror_of_a_traced_request",
+        request("/x", "traceparent: 00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"),
+        hcm={"tracing": {}},
+        ignore=["upstream[0].header.traceparent", "upstream[1].header.traceparent"],
+    ),
     mirrored("mirror_get", request("/x?q=1", "A: b"), expect={"upstream[1].header.host": ("mirror-get.test-shadow",)}),
     mirrored(
         "mirror_with_preserved_case",
