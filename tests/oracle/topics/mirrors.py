@@ -59,6 +59,7 @@ CASES = (
     mirrored(
         "mirror_of_a_traced_request",
         request("/x", "traceparent: 00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"),
+        [{"cluster": MIRROR, "trace_sampled": False}],
         hcm={"tracing": {}},
         ignore=["upstream[0].header.traceparent", "upstream[1].header.traceparent"],
     ),
