@@ -123,35 +123,27 @@ class FaultFilter:
         return step
 
     def _abort_step(self, config: FaultConfig) -> Step:
-        draw, stats, active = self._rng.random, self._stats, self._stats.active_faults
         status = config.abort_status or 200
         reply = Reply(
             status, b"fault filter abort", "fault_filter_abort", int(Flag.FI), grpc_status=config.abort_grpc_status
         )
-
-        def step(exchange: Exchange) -> Decision | None:
-            if draw() * MILLION >= config.abort_chance:
-                return None
-            if exchange.kept(self) is None and active.value >= config.max_active:
-                stats.faults_overflow.value += 1
-                return None
-            stats.aborts_injected.value += 1
-            return reply
-
-        return step
+        return self._ending_step(config, config.abort_chance, reply)
 
     def _reset_step(self, config: FaultConfig, chance: float) -> Step:
+        return self._ending_step(config, chance * MILLION, Reset("fault_filter_reset", int(Flag.FI)))
+
+    def _ending_step(self, config: FaultConfig, chance: float, decision: Decision) -> Step:
+        """Ends so many of a million requests, within the limit of faults at a time."""
         draw, stats, active = self._rng.random, self._stats, self._stats.active_faults
-        reset = Reset("fault_filter_reset", int(Flag.FI))
 
         def step(exchange: Exchange) -> Decision | None:
-            if draw() >= chance:
+            if draw() * MILLION >= chance:
                 return None
             if exchange.kept(self) is None and active.value >= config.max_active:
                 stats.faults_overflow.value += 1
                 return None
             stats.aborts_injected.value += 1
-            return reset
+            return decision
 
         return step
 
