@@ -85,7 +85,7 @@ class PushHub:
             self._follow_when_due(self._pace)
 
     def _follow_when_due(self, pace: Pace) -> None:
-        if self._next is None or self._behind or self._timer is not None:
+        if self._next is None or self._behind or self._timer is not None or self._closing:
             return  # who is behind catches up first: what was made for a world is to serve all of its proxies
         wait = pace.wait(self._clock.monotonic())
         if wait > 0:
