@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from mesh.compose.document import Document
     from mesh.compose.inject import Result
 
-compose = typer.Typer(no_args_is_help=True, help="A mesh for a compose file of yours: inject, eject.")
+app = typer.Typer(no_args_is_help=True, help="A mesh for a compose file of yours: inject, eject.")
 
 File = Annotated[Path, typer.Argument(metavar="FILE", help="The compose file; - is standard input.")]
 Out = Annotated[
@@ -24,7 +24,7 @@ Out = Annotated[
 COMMENT = "With sidecars, by `mesh compose inject`. `mesh compose eject` takes them out again."
 
 
-@compose.command()
+@app.command()
 def inject(
     file: File,
     out: Out = "",
@@ -55,7 +55,7 @@ def inject(
         _write(result.document, out, COMMENT)
 
 
-@compose.command()
+@app.command()
 def eject(file: File, out: Out = "") -> None:
     """Take the sidecars out of a compose file again: every service has the fields that it had.
 

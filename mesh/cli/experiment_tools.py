@@ -10,14 +10,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from mesh.cli.errors import USAGE, CliError
-from mesh.cli.experiment_commands import app
 from mesh.cli.output import print_table
 
 if TYPE_CHECKING:
     from mesh.experiments.resource import Experiment
     from mesh.experiments.traffic import Recorded
-
-PANEL = "Run it"
 
 File = Annotated[str, typer.Argument(metavar="FILE", help="The experiment's YAML, - for stdin.")]
 Rate = Annotated[
@@ -32,7 +29,6 @@ Runs = Annotated[int, typer.Option("--runs", metavar="N", min=1, max=100_000, he
 Seed = Annotated[int, typer.Option("--seed", metavar="N", help="Of all that is random.")]
 
 
-@app.command()
 def plan(
     file: File,
     rate: Rate,
@@ -63,7 +59,6 @@ def plan(
     print_table(["CANDIDATE FAILS", "VERDICT", "REQUESTS TO BOTH", "TIME"], rows)
 
 
-@app.command()
 def simulate(
     file: File,
     rate: Rate = 100.0,
@@ -120,7 +115,6 @@ def simulate(
     print_table(["CANDIDATE", "RULE", "PROMOTE", "ROLL BACK", "NEITHER", "MEDIAN REQUESTS"], rows)
 
 
-@app.command("import")
 def import_file(file: File) -> None:
     """Write the Experiment that a Flagger Canary or an Argo AnalysisTemplate amounts to, and list what is left out.
 

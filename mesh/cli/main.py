@@ -1,42 +1,17 @@
-"""The `mesh` command: its commands by name, and what becomes of their errors."""
+"""The `mesh` command: its commands by name, and what becomes of their errors. One that is named is imported alone: all of
+them together take half a second, which only `mesh --help` needs.
+"""
 
 from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable
-from typing import Annotated
+from collections.abc import Iterable
+from importlib import import_module
+from typing import Annotated, Any, Final
 
 import typer
 
-from mesh.cli import (
-    alerts_command,
-    analyze_command,
-    breakers_command,
-    compose_command,
-    config_commands,
-    demo_command,
-    doctor_command,
-    experiment_commands,
-    experiment_tools,
-    explain_command,
-    iptables_command,
-    lab_commands,
-    load_command,
-    log_commands,
-    names_command,
-    proxy_commands,
-    proxy_config_commands,
-    run_command,
-    shadow_command,
-    sidecar_command,
-    stat_commands,
-    status_command,
-    trace_commands,
-    weights_command,
-    why_command,
-    workload_commands,
-)
 from mesh.cli.errors import CliError
 from mesh.cli.output import print_error
 from mesh.errors import MeshError
@@ -45,74 +20,87 @@ from mesh.version import VERSION
 CONFIGURE, LOOK, WATCH, RUN = "Configure the mesh", "Look into it", "Watch its traffic", "Run it"
 INTERRUPTED = 130
 
-app = typer.Typer(
-    name="mesh",
-    help="A service mesh on your machine: sidecars, live routing rules, Istio's API.\n\n"
-    "Begin with `mesh demo`. Each command that talks to the control plane has --server; MESH_SERVER is for all of them "
-    "(http://127.0.0.1:15080 if neither is set).",
-    epilog="Exit codes: 0 done, 1 failed or refused, 2 wrong usage, 3 no control plane.",
-    no_args_is_help=True,
-    pretty_exceptions_enable=False,
-    rich_markup_mode="rich",
-    context_settings={"help_option_names": ["-h", "--help"]},
-)
-
-COMMANDS: dict[str, tuple[Callable[..., None], ...]] = {
-    CONFIGURE: (
-        config_commands.apply,
-        config_commands.get,
-        config_commands.delete,
-        config_commands.diff,
-        config_commands.history,
-        config_commands.rollback,
-    ),
-    LOOK: (
-        status_command.status,
-        analyze_command.analyze,
-        doctor_command.doctor,
-        proxy_commands.proxy_status,
-        workload_commands.services,
-        workload_commands.workloads,
-        explain_command.explain,
-        why_command.why,
-        weights_command.weights,
-    ),
-    WATCH: (
-        stat_commands.stat,
-        stat_commands.edges,
-        stat_commands.metrics,
-        log_commands.logs,
-        log_commands.tap,
-        log_commands.top,
-        trace_commands.traces,
-        trace_commands.trace,
-        breakers_command.breakers,
-        alerts_command.alerts,
-    ),
-    RUN: (
-        demo_command.demo,
-        load_command.load,
-        run_command.bootstrap,
-        sidecar_command.sidecar,
-        iptables_command.iptables,
-    ),
+# By panel of the help, and by name: where a command is, `module.function`.
+COMMANDS: Final[dict[str, dict[str, str]]] = {
+    CONFIGURE: {
+        "apply": "config_commands.apply",
+        "get": "config_commands.get",
+        "delete": "config_commands.delete",
+        "diff": "config_commands.diff",
+        "history": "config_commands.history",
+        "rollback": "config_commands.rollback",
+    },
+    LOOK: {
+        "status": "status_command.status",
+        "analyze": "analyze_command.analyze",
+        "doctor": "doctor_command.doctor",
+        "proxy-status": "proxy_commands.proxy_status",
+        "services": "workload_commands.services",
+        "workloads": "workload_commands.workloads",
+        "explain": "explain_command.explain",
+        "why": "why_command.why",
+        "weights": "weights_command.weights",
+    },
+    WATCH: {
+        "stat": "stat_commands.stat",
+        "edges": "stat_commands.edges",
+        "metrics": "stat_commands.metrics",
+        "logs": "log_commands.logs",
+        "tap": "log_commands.tap",
+        "top": "log_commands.top",
+        "traces": "trace_commands.traces",
+        "trace": "trace_commands.trace",
+        "breakers": "breakers_command.breakers",
+        "alerts": "alerts_command.alerts",
+    },
+    RUN: {
+        "demo": "demo_command.demo",
+        "load": "load_command.load",
+        "bootstrap": "run_command.bootstrap",
+        "sidecar": "sidecar_command.sidecar",
+        "iptables": "iptables_command.iptables",
+        "run": "run_command.run",
+    },
 }
-for panel, commands in COMMANDS.items():
-    for command in commands:
-        app.command(rich_help_panel=panel)(command)
-app.command(rich_help_panel=RUN, context_settings={"ignore_unknown_options": False})(run_command.run)
-experiment_commands.app.command()(shadow_command.shadow)
-experiment_commands.app.command()(names_command.dns)
-app.add_typer(experiment_commands.app, rich_help_panel=experiment_tools.PANEL)
-app.add_typer(proxy_config_commands.app, rich_help_panel=LOOK)
-app.add_typer(proxy_config_commands.app, name="pc", hidden=True)
-app.add_typer(lab_commands.app, rich_help_panel=RUN)
+# The same of what has commands of its own.
+GROUPS: Final[dict[str, dict[str, str]]] = {
+    LOOK: {"proxy-config": "proxy_config_commands.app", "pc": "proxy_config_commands.app"},
+    RUN: {"experiment": "experiment_group.app", "lab": "lab_commands.app", "compose": "compose_command.app"},
+}
+SHORT: Final = frozenset({"pc"})
+NAMES: Final = frozenset(name for panels in (COMMANDS, GROUPS) for commands in panels.values() for name in commands)
 
 
-app.add_typer(compose_command.compose, name="compose", rich_help_panel=RUN)
+def assembled(wanted: Iterable[str] = NAMES) -> typer.Typer:
+    """The command line with these of its commands."""
+    names = frozenset(wanted)
+    app = typer.Typer(
+        name="mesh",
+        help="A service mesh on your machine: sidecars, live routing rules, Istio's API.\n\n"
+        "Begin with `mesh demo`. Each command that talks to the control plane has --server; MESH_SERVER is for all of "
+        "them (http://127.0.0.1:15080 if neither is set).",
+        epilog="Exit codes: 0 done, 1 failed or refused, 2 wrong usage, 3 no control plane.",
+        no_args_is_help=True,
+        pretty_exceptions_enable=False,
+        rich_markup_mode="rich",
+        context_settings={"help_option_names": ["-h", "--help"]},
+    )
+    for panel, commands in COMMANDS.items():
+        for name in [name for name in commands if name in names]:
+            app.command(name, rich_help_panel=panel)(_found(commands[name]))
+    for panel, groups in GROUPS.items():
+        for name in [name for name in groups if name in names]:
+            app.add_typer(_found(groups[name]), name=name, rich_help_panel=panel, hidden=name in SHORT)
+    app.command(rich_help_panel=LOOK)(version)
+    app.callback()(common)
+    return app
 
 
-@app.command(rich_help_panel=LOOK)
+def _found(place: str) -> Any:
+    module, _, name = place.partition(".")
+    return getattr(import_module(f"mesh.cli.{module}"), name)
+
+
 def version() -> None:
     """Show the version."""
     print(f"mesh {VERSION}")
@@ -124,19 +112,19 @@ def _show_version(wanted: bool) -> None:
         raise typer.Exit
 
 
-@app.callback()
 def common(
     shown: Annotated[
         bool, typer.Option("--version", "-V", callback=_show_version, is_eager=True, help="Show the version.")
     ] = False,
 ) -> None:
-    """What holds for every command. `mesh --help` shows the text above, of `app`."""
+    """What holds for every command. `mesh --help` shows the text above, of `assembled`."""
 
 
 def main() -> None:
     """The console script. Errors that are meant for a person are printed as such; any other keeps its traceback."""
+    first = sys.argv[1] if len(sys.argv) > 1 else ""
     try:
-        app()
+        assembled((first,) if first in NAMES else NAMES)()
     except CliError as error:
         print_error(error)
         sys.exit(error.code)
