@@ -36,6 +36,7 @@ def routes(stack: Stack) -> Iterator[Stack]:
             stack.mesh("delete", "virtualservice", name)
 
 
+@pytest.mark.complaint(19)
 def test_the_product_page_comes_through_the_gateway(stack: Stack) -> None:
     reply = stack.get()
     assert reply.status == 200

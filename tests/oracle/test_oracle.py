@@ -60,6 +60,7 @@ MARKED = [
 ]
 
 
+@pytest.mark.complaint(25)
 @pytest.mark.parametrize(("topic", "case"), MARKED)
 def test_ours_behaves_as_envoy(pairs: Pairs, topic: str, case: Case) -> None:
     pair = pairs.of(topic)

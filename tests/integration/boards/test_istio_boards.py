@@ -72,6 +72,7 @@ def talks(place: tuple[str, int]) -> bool:
         return False
 
 
+@pytest.mark.complaint(17)
 def test_istios_boards_have_their_answers(watched: Watched, tcp: tuple[str, int], tmp_path: Path) -> None:
     asked = dict(questions())
     answerable = {title: query for title, query in asked.items() if not reason(query)}

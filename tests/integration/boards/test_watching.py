@@ -10,6 +10,8 @@ from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from tests.harness.process import Process, wait_until
 from tests.integration.boards.conftest import Watched
 from tests.integration.demo.stack import MESH, ROOT
@@ -69,6 +71,7 @@ def test_top_counts_routes(watched: Watched) -> None:
     assert "/productpage" in watched.demo.mesh("top", "--once").stdout
 
 
+@pytest.mark.complaint(18)
 def test_a_trace_is_found_drawn_and_written(watched: Watched, tmp_path: Path) -> None:
     watched.demo.get("/productpage", {"x-request-id": "not-a-uuid"})
     found = json.loads(watched.demo.mesh("traces", "--limit", "5", "-o", "json").stdout)

@@ -60,6 +60,7 @@ def seen(tmp_path: Path) -> list[str]:
     return path.read_text().split("\n")[:-1] if path.exists() else []
 
 
+@pytest.mark.complaint(2)
 def test_the_apps_exit_code_is_the_commands(run: Run, tmp_path: Path) -> None:
     with run(*python("raise SystemExit(7)")) as process:
         assert process.wait(ENDS_WITHIN) == 7
@@ -86,6 +87,7 @@ def test_an_app_that_never_used_its_proxy_is_told_so(run: Run, connections: str,
         assert ("never used its proxy" in process.log()) == told
 
 
+@pytest.mark.complaint(1)
 def test_the_app_starts_when_the_proxy_is_ready_and_one_is_told_why_not_yet(run: Run) -> None:
     with run(*python("print('app')"), env={"FAKE_PROXY_READY_AFTER": "2.5"}) as process:
         assert process.wait(ENDS_WITHIN) == 0

@@ -50,6 +50,7 @@ def metrics(plane: ControlPlane) -> str:
     return "\n".join(line for line in text.splitlines() if line.startswith("mesh_workload_"))
 
 
+@pytest.mark.complaint(15)
 def test_a_heart_beats_falters_and_ends(plane: ControlPlane, tmp_path: Path) -> None:
     reservation = reserve_local(free_network())
     reservation.release()

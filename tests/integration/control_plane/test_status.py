@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import grpc.aio
+import pytest
 from envoy.config.cluster.v3.cluster_pb2 import Cluster
 from envoy.config.listener.v3.listener_pb2 import Listener
 from envoy.service.discovery.v3.discovery_pb2 import DiscoveryRequest, DiscoveryResponse
@@ -113,6 +114,7 @@ async def until(plane: ControlPlane, name: str, summary: str) -> dict[str, Any]:
     return found[-1]
 
 
+@pytest.mark.complaint(4, 14, 22)
 async def test_in_effect_shadowed_and_rejected(tmp_path: Path) -> None:
     with ControlPlane(f"sqlite:///{tmp_path / 'mesh.db'}", tmp_path) as plane:
         assert plane.apply(SERVICE + ROUTE_OF.replace("NAME", "first")).status == 200
@@ -146,6 +148,7 @@ async def test_in_effect_shadowed_and_rejected(tmp_path: Path) -> None:
         assert any(line[:2] == ["rejected", "by"] and line[2].endswith("there is no such thing here") for line in lines)
 
 
+@pytest.mark.complaint(14)
 async def test_apply_waits_and_says_how_long_it_took(tmp_path: Path) -> None:
     file = tmp_path / "first.yaml"
     file.write_text(SERVICE + ROUTE_OF.replace("NAME", "first"))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 
+import pytest
 import yaml
 
 from tests.integration.demo.stack import ROOT, Demo, load, more_requests
@@ -30,6 +31,7 @@ def split(first: int) -> str:
     )
 
 
+@pytest.mark.complaint(14)
 def test_a_split_is_in_effect_within_a_second_and_exact(demo: Demo) -> None:
     began = time.monotonic()
     done = demo.mesh("apply", "--wait", "-f", str(RULES / "reviews-90-10.yaml"))

@@ -38,6 +38,7 @@ def environment(folder: Path) -> dict[str, str]:
     return {**os.environ, "TMPDIR": str(folder)}
 
 
+@pytest.mark.complaint(19)
 @pytest.mark.parametrize("more", [(), ("--distinct-ports",)])
 def test_a_duration_ends_it_with_a_summary(tmp_path: Path, more: tuple[str, ...]) -> None:
     command = demo_command(free_network(), free_port(), "--duration", "4", "--rate", "15", *more)

@@ -104,6 +104,7 @@ def test_an_abort_takes_jasons_stars(demo: Demo) -> None:
     assert 'class="stars red"' in demo.get().html
 
 
+@pytest.mark.complaint(10)
 def test_retries_hide_a_fault_beyond_the_router(demo: Demo) -> None:
     apply(demo, "reviews-jason-v2.yaml", "ratings-abort-retried.yaml")
     pages = [demo.get(headers=JASON) for _ in range(20)]
@@ -121,6 +122,7 @@ def test_retries_hide_a_fault_beyond_the_router(demo: Demo) -> None:
     )
 
 
+@pytest.mark.complaint(12)
 def test_a_limit_of_requests(demo: Demo) -> None:
     apply(demo, "reviews-jason-v2.yaml")
     demo.apply((RULES / "ratings-limit.yaml").read_text().replace("per: 1s", "per: 60s"), "ratings-limit.yaml")
@@ -153,6 +155,7 @@ def test_retry(demo: Demo) -> None:
     assert "connect-failure,reset" in str(routes)
 
 
+@pytest.mark.complaint(6)
 def test_sticky(demo: Demo) -> None:
     apply(demo, "reviews-sticky.yaml")
     instances = {user: {demo.get(headers={"end-user": user}).instance for _ in range(4)} for user in "abcdefghij"}

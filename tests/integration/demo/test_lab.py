@@ -69,6 +69,7 @@ SOLUTIONS = {
 }
 
 
+@pytest.mark.complaint(24)
 @pytest.mark.parametrize("lesson", SOLUTIONS)
 def test_a_lesson(demo: Demo, tmp_path: Path, lesson: str) -> None:
     def lab(*words: str) -> subprocess.CompletedProcess[str]:

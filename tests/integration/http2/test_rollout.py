@@ -143,6 +143,7 @@ async def both_answer(client: Any) -> None:
                 await asyncio.sleep(0.1)
 
 
+@pytest.mark.complaint(15)
 async def test_rule_changes_and_a_rolling_restart_under_load(mesh: Mesh) -> None:
     await asyncio.to_thread(wait_until, mesh.healthy, 60, "three workloads")
     assert mesh.plane.apply(RULES % (0, 0)).status == 200

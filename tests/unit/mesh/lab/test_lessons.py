@@ -73,6 +73,7 @@ def test_checks(name: str, facts: Facts, missing: str) -> None:
     assert (missing in found) if missing else found == ""
 
 
+@pytest.mark.complaint(24)
 @pytest.mark.parametrize("lesson", LESSONS, ids=lambda lesson: lesson.name)
 def test_what_a_lesson_applies_is_accepted(lesson: Lesson) -> None:
     for text in lesson.setup:

@@ -28,6 +28,7 @@ async def reused(loop: ManualLoop, resend: Resend = Resend.IDEMPOTENT, **fields:
     return stage, client, upstream
 
 
+@pytest.mark.complaint(3)
 @pytest.mark.parametrize("request_bytes", [GET, PUT, CHUNKS])
 @pytest.mark.parametrize("reset", [False, True])
 async def test_sent_again_as_it_was(loop: ManualLoop, request_bytes: bytes, reset: bool) -> None:
