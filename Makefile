@@ -81,6 +81,7 @@ test-compose: .venv/.made
 
 docs: .venv/.made
 	$(BIN)/python -m mesh.istio > docs/istio-api.md
+	$(BIN)/python -m tests.simulation.field_page
 	$(BIN)/python -m sidecar.config > docs/envoy-config.md
 
 format: .venv/.made

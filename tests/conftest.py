@@ -26,7 +26,13 @@ settings.register_profile("explore", deadline=None, max_examples=5_000)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "gate"))
 
 # Folders whose tests share something that takes long to start, and what takes long and should not begin last.
-TOGETHER = ("tests/integration/boards", "tests/integration/demo", "tests/integration/transparent", "tests/compose")
+TOGETHER = (
+    "tests/integration/boards",
+    "tests/integration/cases",
+    "tests/integration/demo",
+    "tests/integration/transparent",
+    "tests/compose",
+)
 FIRST = ("tests/integration/demo", "tests/packaging", "tests/integration", "tests/oracle")
 TOPIC = "tests/oracle/test_oracle.py"
 

@@ -4,16 +4,24 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from enum import Enum
-from typing import Any, get_args
+from typing import Any, Final, get_args
 
 from mesh.istio.kinds import KINDS, Kind
 from mesh.istio.model import Message
 from mesh.istio.refused import NARROWED, NO_EFFECT, REFUSED, REFUSED_KINDS
 
+HEAD: Final = """# The API
+
+Every kind, message and field, made from the code by `make docs`. What is not listed is refused, with its place and the
+nearest name; what Istio knows and this mesh does not implement is refused by its name. A field that is accepted and has no
+effect says why. [What shows each field](istio-api-cases.md) names, for each of them, the case in which it changes what
+becomes of a request.
+"""
+
 
 def markdown() -> str:
     """The whole page: a table a kind, a row a message."""
-    lines: list[str] = []
+    lines = [HEAD]
     for kind in KINDS.values():
         lines += [f"### {kind.name}", "", _api_versions(kind), ""]
         if kind.note:
@@ -47,7 +55,7 @@ def _row(message: type[Message]) -> str:
 
 
 def _field(message: type[Message], key: str, alias: str) -> str:
-    notes = [f"`{value}`" for value in _values(message.model_fields[key].annotation)]
+    notes = [f"`{value}`" for value in values(message.model_fields[key].annotation)]
     if note := NARROWED.get(message.__name__, {}).get(alias):
         notes.append(note)
     if note := NO_EFFECT.get(message.__name__, {}).get(alias):
@@ -55,7 +63,7 @@ def _field(message: type[Message], key: str, alias: str) -> str:
     return f"`{alias}` ({', '.join(notes)})" if notes else f"`{alias}`"
 
 
-def _values(annotation: Any) -> Iterator[str]:
+def values(annotation: Any) -> Iterator[str]:
     for inner in _types(annotation):
         if issubclass(inner, Enum):
             yield from (member.value for member in inner if member.value)

@@ -44,6 +44,7 @@ class Case:
     gets: Mapping[str, str | None] = field(default_factory=dict)
     via: str = "sidecar"
     times: int = 1
+    world: str = ""
 
     @property
     def versions(self) -> frozenset[str]:
@@ -119,3 +120,8 @@ def common() -> str:
         f"{{port: {{number: 8081, name: redirect, protocol: HTTP}}, hosts: ['*'], tls: {{httpsRedirect: true}}}}]"
     )
     return _META.format("Gateway", EDGE) + f"spec: {{selector: {{istio: ingressgateway}}, servers: {servers}}}\n"
+
+
+def world_text(name: str) -> str:
+    """What holds for the whole mesh in a world."""
+    return ""
