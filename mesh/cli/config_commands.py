@@ -134,7 +134,7 @@ def get(
     status = {(each["kind"], each["namespace"], each["name"]): each["summary"] for each in known}
     rows = [_row(item, status, with_kind=not kind) for item in items]
     headings = [*(() if kind else ("KIND",)), "NAME", "NAMESPACE", "SUMMARY", "STATUS", "REVISION", "AGE"]
-    print_table(headings, rows, nothing=f"no {kind or 'resources'} found")
+    print_table(headings, rows, nothing=f"no {kind or 'resources'} found", dispensable=("AGE", "REVISION"))
 
 
 def history(

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
-from mesh.cli.table import GAPS, cells, folded, layout
+from mesh.cli.table import GAPS, cells, folded, layout, without
 from mesh.xds import SyncState
 
 if TYPE_CHECKING:
@@ -36,13 +36,21 @@ def console(stderr: bool = False) -> Console:
     return Console(stderr=stderr, highlight=False, soft_wrap=False, width=None if stream.isatty() else PIPED_WIDTH)
 
 
-def print_table(headings: Sequence[str], rows: Sequence[Sequence[str]], nothing: str = "nothing found") -> None:
-    """Columns without lines, as kubectl's. On a terminal they fit its width; a pipe gets each row as one line."""
+def print_table(
+    headings: Sequence[str],
+    rows: Sequence[Sequence[str]],
+    nothing: str = "nothing found",
+    dispensable: Sequence[str] = (),
+) -> None:
+    """Columns without lines, as kubectl's. On a terminal they fit its width, if need be without the dispensable ones; a pipe
+    gets each row as one line."""
     if not rows:
         print(nothing, file=sys.stderr)
         return
     terminal = sys.stdout.isatty()
     width = shutil.get_terminal_size().columns if terminal else PIPED_WIDTH
+    if len(shown := without(headings, dispensable, rows, width)) < len(headings):
+        headings, rows = [headings[at] for at in shown], [[row[at] for at in shown] for row in rows]
     plan = layout(headings, rows, width)
     if not plan.widths:
         _print_records(headings, rows, width)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import http.client
 import json
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from enum import StrEnum
 from typing import Annotated, Any, Final
 
@@ -35,6 +35,9 @@ app = typer.Typer(
 Proxy = Annotated[str, typer.Argument(metavar="PROXY", help="NAME or NAME.NAMESPACE, as `mesh proxy-status` lists.")]
 Port = Annotated[int, typer.Option("--port", metavar="NUMBER", help="Only this port.")]
 Address = Annotated[str, typer.Option("--address", metavar="IP", help="Only this address.")]
+Fqdn = Annotated[str, typer.Option("--fqdn", metavar="HOST", help="Only of hosts whose name has this in it.")]
+Subset = Annotated[str, typer.Option("--subset", metavar="NAME", help="Only of subsets whose name has this in it.")]
+RouteName = Annotated[str, typer.Option("--name", metavar="NAME", help="Only this route configuration.")]
 
 
 class Kind(StrEnum):
@@ -42,50 +45,60 @@ class Kind(StrEnum):
     TCP = "TCP"
 
 
-class Direction(StrEnum):
+class Way(StrEnum):
     INBOUND = "inbound"
     OUTBOUND = "outbound"
 
 
+ListenerKind = Annotated[Kind | None, typer.Option("--type", help="Only with filters of this kind.")]
+Direction = Annotated[Way | None, typer.Option("--direction", help="Only these.")]
+
+
 def clusters(
     proxy: Proxy,
-    fqdn: Annotated[str, typer.Option("--fqdn", metavar="HOST", help="Only of this host.")] = "",
+    fqdn: Fqdn = "",
     port: Port = 0,
-    subset: Annotated[str, typer.Option("--subset", metavar="NAME", help="Only this subset.")] = "",
-    direction: Annotated[Direction | None, typer.Option("--direction", help="Only these.")] = None,
+    subset: Subset = "",
+    direction: Direction = None,
     output: Output = Format.TABLE,
     server: Server = DEFAULT_SERVER,
 ) -> None:
     """The clusters: who can be called, how their endpoints are found, and the DestinationRule that holds."""
     kept = tables.ClusterFilter(fqdn, port, subset, direction.value if direction else "")
-    items = [item for item in ControlPlane(server).proxy_config(proxy, "clusters") if kept.keeps(item)]
-    _show(items, tables.CLUSTERS, tables.clusters, output, f"{proxy} has no such clusters")
+    _show(
+        _given(ControlPlane(server), proxy, "clusters", kept.keeps),
+        tables.CLUSTERS,
+        output,
+        f"{proxy} has no such clusters",
+    )
 
 
 def listeners(
     proxy: Proxy,
     address: Address = "",
     port: Port = 0,
-    kind: Annotated[Kind | None, typer.Option("--type", help="Only with filters of this kind.")] = None,
+    kind: ListenerKind = None,
     output: Output = Format.TABLE,
     server: Server = DEFAULT_SERVER,
 ) -> None:
     """The listeners: where the proxy accepts connections, and where each of them goes."""
     kept = tables.ListenerFilter(address, port, kind.value if kind else "")
-    items = [item for item in ControlPlane(server).proxy_config(proxy, "listeners") if kept.keeps(item)]
-    _show(items, tables.LISTENERS, tables.listeners, output, f"{proxy} has no such listeners")
+    _show(
+        _given(ControlPlane(server), proxy, "listeners", kept.keeps),
+        tables.LISTENERS,
+        output,
+        f"{proxy} has no such listeners",
+    )
 
 
-def routes(
-    proxy: Proxy,
-    name: Annotated[str, typer.Option("--name", metavar="NAME", help="Only this route configuration.")] = "",
-    output: Output = Format.TABLE,
-    server: Server = DEFAULT_SERVER,
-) -> None:
+def routes(proxy: Proxy, name: RouteName = "", output: Output = Format.TABLE, server: Server = DEFAULT_SERVER) -> None:
     """The routes: what is matched, for which hosts, and the VirtualService that it comes from."""
-    found = ControlPlane(server).proxy_config(proxy, "routes")
-    items = [item for item in found if name in ("", tables.pick(item, "name"))]
-    _show(items, tables.ROUTES, tables.routes, output, f"{proxy} has no such routes")
+    _show(
+        _given(ControlPlane(server), proxy, "routes", _named(name)),
+        tables.ROUTES,
+        output,
+        f"{proxy} has no such routes",
+    )
 
 
 def endpoints(
@@ -102,17 +115,18 @@ def endpoints(
     kept = tables.EndpointFilter(address, port, cluster, status)
     ejected = _ejected(plane, proxy)
 
-    def rows(item: Mapping[str, Any]) -> list[list[str]]:
+    def rows(item: tables.Item) -> list[tables.Row]:
         return [row for row in tables.endpoints(item, ejected) if kept.keeps(row)]
 
-    items = [item for item in plane.proxy_config(proxy, "endpoints") if rows(item)]
-    _show(items, tables.ENDPOINTS, rows, output, f"{proxy} has no such endpoints")
+    items = _given(plane, proxy, "endpoints", lambda item: bool(rows(item)))
+    _show(items, tables.endpoints_view(rows), output, f"{proxy} has no such endpoints")
 
 
 def bootstrap(proxy: Proxy, output: Output = Format.YAML, server: Server = DEFAULT_SERVER) -> None:
     """What the proxy was started with, as its own admin port says (YAML)."""
     found = _configs(ControlPlane(server), proxy, "BootstrapConfigDump")
-    print_data(found[0].get("bootstrap", found[0]) if found else {}, Format.YAML if output is Format.TABLE else output)
+    data = tables.whole(found[0].get("bootstrap", found[0]) if found else {})
+    print_data(data, Format.YAML if output is Format.TABLE else output)
 
 
 def secret(proxy: Proxy, output: Output = Format.TABLE, server: Server = DEFAULT_SERVER) -> None:
@@ -121,12 +135,7 @@ def secret(proxy: Proxy, output: Output = Format.TABLE, server: Server = DEFAULT
     items = [
         item for dump in dumps for key in ("dynamic_active_secrets", "static_secrets") for item in dump.get(key, [])
     ]
-    _show(items, tables.SECRETS, _secret, output, f"{proxy} holds no secrets: traffic between sidecars is plain text")
-
-
-def _secret(item: Mapping[str, Any]) -> Iterable[list[str]]:
-    is_ca = bool(tables.pick(item, "secret", "validation_context"))
-    yield [str(item.get("name", "-")), "CA" if is_ca else "Cert Chain", "ACTIVE", "-", "-", "-", "-"]
+    _show(items, tables.SECRETS, output, f"{proxy} holds no secrets: traffic between sidecars is plain text")
 
 
 def log(
@@ -143,28 +152,52 @@ def log(
     print(_admin(ControlPlane(server), proxy, f"/logging{query}", "POST"), end="")
 
 
-def everything(proxy: Proxy, output: Output = Format.TABLE, server: Server = DEFAULT_SERVER) -> None:
-    """Clusters, listeners, routes and endpoints together."""
+def everything(
+    proxy: Proxy,
+    fqdn: Fqdn = "",
+    port: Port = 0,
+    subset: Subset = "",
+    direction: Direction = None,
+    address: Address = "",
+    kind: ListenerKind = None,
+    name: RouteName = "",
+    output: Output = Format.TABLE,
+    server: Server = DEFAULT_SERVER,
+) -> None:
+    """Clusters, listeners, routes and endpoints together; filters are for those that have such a thing."""
     plane = ControlPlane(server)
-    kinds = ("clusters", "listeners", "routes", "endpoints")
-    found = {kind: plane.proxy_config(proxy, kind) for kind in kinds}
+    cluster = tables.ClusterFilter(fqdn, port, subset, direction.value if direction else "")
+    listener = tables.ListenerFilter(address, port, kind.value if kind else "")
+    found = {
+        "clusters": _given(plane, proxy, "clusters", cluster.keeps),
+        "listeners": _given(plane, proxy, "listeners", listener.keeps),
+        "routes": _given(plane, proxy, "routes", _named(name)),
+        "endpoints": _given(plane, proxy, "endpoints", lambda item: cluster.keeps({"name": item.get("cluster_name")})),
+    }
     if output is not Format.TABLE:
         print_data(found, output)
         return
     ejected = _ejected(plane, proxy)
-    shown: Sequence[tuple[str, Sequence[str], _Rows]] = (
-        ("clusters", tables.CLUSTERS, tables.clusters),
-        ("listeners", tables.LISTENERS, tables.listeners),
-        ("routes", tables.ROUTES, tables.routes),
-        ("endpoints", tables.ENDPOINTS, lambda item: tables.endpoints(item, ejected)),
+    views = (
+        tables.CLUSTERS,
+        tables.LISTENERS,
+        tables.ROUTES,
+        tables.endpoints_view(lambda item: tables.endpoints(item, ejected)),
     )
-    for number, (kind, headings, rows) in enumerate(shown):
+    for number, ((what, items), view) in enumerate(zip(found.items(), views, strict=True)):
         if number:
             print()
-        _show(found[kind], headings, rows, Format.TABLE, f"{proxy} has no {kind}")
+        _show(items, view, Format.TABLE, f"{proxy} has no {what}")
 
 
-_Rows = Callable[[Mapping[str, Any]], Iterable[list[str]]]
+def _given(plane: ControlPlane, proxy: str, kind: str, keeps: Callable[[tables.Item], bool]) -> list[tables.Item]:
+    """What the control plane has given to the proxy, as far as it is asked for."""
+    return [item for item in plane.proxy_config(proxy, kind) if keeps(item)]
+
+
+def _named(name: str) -> Callable[[tables.Item], bool]:
+    return lambda item: name in ("", tables.pick(item, "name"))
+
 
 # istioctl knows each by several names.
 for _command, _names in (
@@ -181,13 +214,11 @@ for _command, _names in (
         app.command(_name, hidden=_position > 0)(_command)
 
 
-def _show(
-    items: Sequence[Mapping[str, Any]], headings: Sequence[str], rows: _Rows, output: Format, nothing: str
-) -> None:
+def _show(items: Sequence[tables.Item], view: tables.View, output: Format, nothing: str) -> None:
     if output is Format.TABLE:
-        print_table(headings, [row for item in items for row in rows(item)], nothing=nothing)
+        print_table(view.headings, view.sorted_rows(items), nothing=nothing)
     else:
-        print_data(list(items), output)
+        print_data(sorted(items, key=view.order), output)
 
 
 # ── what only the proxy knows ─────────────────────────────────────────────────────────────────────────────────────────

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 import yaml
 
+from mesh.cli import proxy_tables as tables
 from mesh.naming import ADMIN_PORT, PROMETHEUS_PORT
 from tests.unit.mesh.cli.conftest import Mesh
 from tests.unit.mesh.cli.fake_server import FakeControlPlane
@@ -47,12 +48,13 @@ def test_clusters(mesh: Mesh, plane: FakeControlPlane) -> None:
     found = rows(mesh("proxy-config", "clusters", "web-1").out)
     assert found == [
         ["SERVICE FQDN", "PORT", "SUBSET", "DIRECTION", "TYPE", "DESTINATION RULE"],
-        ["reviews.default.svc.cluster.local", "9080", "v1", "outbound", "EDS", "reviews.default"],
         ["-", "9080", "-", "inbound", "STATIC", "-"],
         ["PassthroughCluster", "-", "-", "-", "ORIGINAL_DST", "-"],
+        ["reviews.default.svc.cluster.local", "9080", "v1", "outbound", "EDS", "reviews.default"],
     ]
     assert plane.asked[-1][1] == "/api/v1/proxies/web-1/config?type=clusters"
-    for filters in (("--fqdn", "reviews.default.svc.cluster.local"), ("--subset", "v1"), ("--direction", "outbound")):
+    whole, part = ("--fqdn", "reviews.default.svc.cluster.local"), ("--fqdn", "reviews")  # as istioctl: a part will do
+    for filters in (whole, part, ("--subset", "v1"), ("--subset", "v"), ("--direction", "outbound")):
         (_, row) = rows(mesh("pc", "cluster", "web-1", *filters).out)
         assert row[0] == "reviews.default.svc.cluster.local"
     assert len(rows(mesh("pc", "c", "web-1", "--port", "9080").out)) == 3
@@ -80,14 +82,63 @@ def test_listeners(mesh: Mesh, plane: FakeControlPlane) -> None:
     given(plane, LISTENER)
     assert rows(mesh("proxy-config", "listeners", "web-1").out) == [
         ["ADDRESSES", "PORT", "MATCH", "DESTINATION"],
-        ["127.0.1.9", "15001", "Port: 9080; App: h2c", "Route: 9080"],
+        ["127.0.1.9", "15001", "App: h2c; Addr: *:9080", "Route: 9080"],
+        ["127.0.1.9", "15001", "ALL", "PassthroughCluster"],
         ["127.0.1.9", "15001", "Addr: 10.0.0.1/32", "Inline Route: /*"],
-        ["127.0.1.9", "15001", "ALL", "Cluster: PassthroughCluster"],
     ]
     for there in (("--port", "15001"), ("--address", "127.0.1.9"), ("--type", "TCP"), ("--type", "HTTP")):
         assert len(rows(mesh("pc", "l", "web-1", *there).out)) == 4
     for gone in (("--port", "15006"), ("--address", "127.0.0.1")):
         assert mesh("pc", "l", "web-1", *gone).out == ""
+
+
+@pytest.mark.parametrize(
+    ("match", "described"),
+    [
+        ({"server_names": ["a.x", "b.x"], "transport_protocol": "tls"}, "SNI: a.x,b.x; Trans: tls"),
+        ({"application_protocols": ["http/1.0", "http/1.1", "h2c"]}, "App: HTTP"),
+        (
+            {"prefix_ranges": [{"address_prefix": "10.0.0.1", "prefix_len": 32}], "destination_port": 80},
+            "Addr: 10.0.0.1/32:80",
+        ),
+    ],
+)
+def test_matches_of_filter_chains_in_istioctls_words(match: dict[str, Any], described: str) -> None:
+    chain = {"filter_chain_match": match, "filters": [TCP]}
+    assert [row[2] for row in tables.listeners({"address": ADDRESS, "filter_chains": [chain]})] == [described]
+
+
+def test_a_route_that_takes_all_is_its_cluster() -> None:
+    routes = [{"match": {"prefix": "/"}, "route": {"cluster": "inbound|9080||"}}]
+
+    def destination(domains: list[str], more: list[dict[str, Any]]) -> str:
+        hosts = [{"domains": domains, "routes": [*routes, *more]}]
+        chain = {"filters": [{"typed_config": {"route_config": {"virtual_hosts": hosts}}}]}
+        ((_, _, _, described),) = tables.listeners({"address": ADDRESS, "filter_chains": [chain]})
+        return described
+
+    assert destination(["*"], []) == "Cluster: inbound|9080||"
+    assert destination(["a", "b"], []) == "Inline Route: a/b /*"
+    assert destination(["*"], [{"match": {"path": "/x"}}]) == "Inline Route: /*, /x"
+
+
+def test_domains_are_the_shortest_of_each() -> None:
+    names = ["web.shop", "web.shop.svc", "web.shop.svc.cluster.local", "web"]
+    host = {"domains": [*names, *(f"{name}:80" for name in names)], "routes": [{}]}
+    ((_, _, domains, _, _),) = tables.routes({"name": "80", "virtual_hosts": [host]})
+    assert domains == "web.shop, web"
+
+
+def test_the_order_is_istioctls() -> None:
+    def port(number: int) -> dict[str, Any]:
+        return {
+            "address": {"socket_address": {"address": "1.1.1.1", "port_value": number}},
+            "filter_chains": [{"filters": [TCP]}],
+        }
+
+    assert [row[1] for row in tables.LISTENERS.sorted_rows([port(15006), port(80)])] == ["80", "15006"]
+    named = [{"name": name, "virtual_hosts": [{"routes": [{}]}]} for name in ("http_proxy", "9080", "80")]
+    assert [row[0] for row in tables.ROUTES.sorted_rows(named)] == ["80", "9080", "http_proxy"]
 
 
 def test_routes(mesh: Mesh, plane: FakeControlPlane) -> None:
@@ -219,6 +270,22 @@ def test_all_of_it(mesh: Mesh, plane: FakeControlPlane) -> None:
     result = mesh("pc", "all", "web-1", "-o", "json")
     assert json.loads(result.out) == {"clusters": [], "listeners": [], "routes": [], "endpoints": []}
     assert "web-1 has no listeners" in mesh("pc", "all", "web-1").err
+
+
+def test_all_of_it_is_filtered_as_its_parts_are(mesh: Mesh, plane: FakeControlPlane) -> None:
+    given(plane, {"name": REVIEWS}, {"name": "inbound|9080||"}, LISTENER)
+    found = json.loads(mesh("pc", "all", "web-1", "--fqdn", "reviews", "--port", "15006", "-o", "json").out)
+    assert found["clusters"] == []
+    found = json.loads(mesh("pc", "all", "web-1", "--fqdn", "reviews", "-o", "json").out)
+    assert [each["name"] for each in found["clusters"]] == [REVIEWS]
+
+
+def test_numbers_of_a_struct_are_whole() -> None:
+    assert tables.whole({"a": [15021.0, 0.5], "b": {"c": 1.0, "d": "1.0"}}) == {
+        "a": [15021, 0.5],
+        "b": {"c": 1, "d": "1.0"},
+    }
+    assert str(tables.whole(15021.0)) == "15021"
 
 
 def test_a_stranger_is_what_the_control_plane_says(mesh: Mesh, plane: FakeControlPlane) -> None:

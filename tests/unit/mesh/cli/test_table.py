@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mesh.cli.table import cells, folded, layout
+from mesh.cli.table import cells, folded, layout, without
 
 TEXTS = st.text(st.sampled_from("ab.,/|: "), max_size=60).map(str.strip)
 
@@ -32,3 +32,21 @@ def test_a_table_is_as_wide_as_it_may_be(rows: list[list[str]], width: int) -> N
 
 def test_a_name_is_folded_where_a_reader_would() -> None:
     assert folded("outbound|9080|v1|reviews.default.svc", 20) == ["outbound|9080|v1|", "reviews.default.svc"]
+
+
+RESOURCES = ["KIND", "NAME", "SUMMARY", "AGE"]
+RULE = ["DestinationRule", "bookinfo-gateway", "details subsets v1, v2, v3 and many more of them", "6m"]
+
+
+def test_words_are_broken_last() -> None:
+    """Columns of prose give way before names do."""
+    widths = layout(RESOURCES, [RULE], 60).widths
+    assert widths[:2] == (15, 16) and sum(widths) + 2 * 3 == 60
+    assert layout(RESOURCES, [RULE], 45).widths[0] < 15
+
+
+def test_what_can_be_done_without_is_left_out_before_words_are_broken() -> None:
+    assert without(RESOURCES, ["AGE"], [RULE], 60) == [0, 1, 2, 3]
+    assert without(RESOURCES, ["AGE"], [RULE], 50) == [0, 1, 2]
+    assert without(RESOURCES, ["AGE", "SUMMARY"], [RULE], 50) == [0, 1, 3]
+    assert without(RESOURCES, [], [RULE], 10) == [0, 1, 2, 3]
