@@ -126,7 +126,8 @@ class MeshConfig:
     `asked` are the settings of what a workload is asked, where a Telemetry resource tells that apart from what it asks.
     `localities` holds where no DestinationRule says which places are preferred; a client that says nothing for
     `detection_timeout` waits for the server to begin: no HTTP; `trusted_proxies` stand before the gateways;
-    `path_tag_length` 0 is the proxy's own."""
+    `path_tag_length` 0 is the proxy's own; `egress_proxy` is the cluster to which a Sidecar sends traffic to hosts that no
+    service has."""
 
     access_log_file: str = "/dev/stdout"
     access_log_encoding: AccessLogEncoding = AccessLogEncoding.TEXT
@@ -135,6 +136,7 @@ class MeshConfig:
     sampling: float = 100.0
     otlp_endpoint: str = ""
     outbound_policy: OutboundPolicy = OutboundPolicy.ALLOW_ANY
+    egress_proxy: str = ""
     connect_timeout: float = 10.0
     app_idle_timeout: float = 4.0
     root_namespace: str = "istio-system"

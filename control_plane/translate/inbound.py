@@ -27,7 +27,7 @@ from control_plane.translate.ports import is_grpc_web, is_unknown, may_be_http
 from control_plane.translate.scope import sidecar_of
 from control_plane.translate.telemetry import access_logs
 from control_plane.translate.viewer import Audience
-from mesh.istio.sidecar import IstioIngressListener
+from mesh.istio.sidecar import CaptureMode, IstioIngressListener
 from mesh.naming import (
     BLACKHOLE_CLUSTER,
     INBOUND_LISTENER,
@@ -68,11 +68,12 @@ def inbound_clusters(index: Index, node: Node) -> Mapping[str, Any]:
 
 def inbound_listeners(index: Index, node: Node) -> Mapping[str, Any]:
     """Without interception a listener for each of the workload's service ports, on a port of the proxy's; with it the
-    one that iptables sends everything to."""
+    one that iptables sends everything to; besides those that the workload's Sidecar opens where it says."""
+    own = [_opened(index, node, served) for served in _served(index, node) if _place(node, served) is not None]
     if node.interception != INTERCEPT_NONE:
-        return {INBOUND_LISTENER: _virtual(index, node)}
+        return {each.name: each for each in (_virtual(index, node), *own)}
     listeners = (_direct(index, node, position) for position in range(len(node.ports)))
-    return {listener.name: listener for listener in listeners}
+    return {listener.name: listener for listener in (*listeners, *own)}
 
 
 # ── what the app serves ───────────────────────────────────────────────────────────────────────────────────────────────
@@ -95,8 +96,8 @@ def _served(index: Index, node: Node) -> list[Served]:
                 if target and service is not None:
                     there = ServicePort(port.number, port.name, port.protocol, target)
                     found.setdefault(target, Served(host, there, service.namespace))
-        for number in _ingress(index, node).keys() - found.keys():
-            found[number] = Served(own, ServicePort(number), node.namespace)
+    for number in _ingress(index, node).keys() - found.keys():
+        found[number] = Served(own, ServicePort(number), node.namespace)
     return [_with_ingress(index, node, found[number]) for number in sorted(found)]
 
 
@@ -114,6 +115,30 @@ def _with_ingress(index: Index, node: Node, served: Served) -> Served:
     return replace(served, port=port, ingress=ingress)
 
 
+def _place(node: Node, served: Served) -> tuple[str, int] | None:
+    """Where a listener of its own is opened for an ingress of the workload's Sidecar; None where its connections come by
+    the proxy's other ones. Nobody can listen where the app does."""
+    ingress = served.ingress
+    if ingress is None:
+        return None
+    if node.interception != INTERCEPT_NONE:
+        opened, host = ingress.capture_mode is CaptureMode.NONE, ingress.bind or WILDCARD
+    else:
+        new = all(port.app_port != served.number for port in node.ports)
+        opened, host = (
+            bool(new or ingress.bind or ingress.capture_mode is CaptureMode.NONE),
+            ingress.bind or node.address,
+        )
+    there = (host, served.number)
+    return there if opened and there != _app(node, served) else None
+
+
+def _app(node: Node, served: Served) -> tuple[str, int]:
+    """Where the app listens."""
+    host, number = (served.ingress.place if served.ingress is not None else None) or ("", served.number)
+    return host or node.app_address, number
+
+
 # ── clusters ──────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
@@ -126,9 +151,7 @@ def _policy(index: Index, node: Node, served: Served) -> Policy:
 
 
 def _cluster(index: Index, node: Node, served: Served) -> Any:
-    place = served.ingress.place if served.ingress is not None else None
-    host, number = place or ("", served.number)
-    cluster = static_cluster(served.cluster, host or node.app_address, number)
+    cluster = static_cluster(served.cluster, *_app(node, served))
     name = served.host.partition(".")[0]
     services = [{"host": served.host, "name": name, "namespace": served.namespace}]
     cluster.metadata.CopyFrom(istio_metadata({"services": services}))
@@ -148,8 +171,17 @@ def _direct(index: Index, node: Node, position: int) -> Any:
     number = node.inbound(position)
     name = INBOUND_LISTENER if position == 0 else f"inbound_{node.address}_{number}"
     own = Served(_own_host(node), node.ports[position], node.namespace)
-    served = _with_ingress(index, node, own)
-    listener = Listener(name=name, address=address(node.address, number), traffic_direction=INBOUND)
+    return _listener(index, node, _with_ingress(index, node, own), name, (node.address, number))
+
+
+def _opened(index: Index, node: Node, served: Served) -> Any:
+    """The listener of an ingress that has one of its own."""
+    host, number = _place(node, served) or (node.address, served.number)
+    return _listener(index, node, served, f"{host}_{number}", (host, number))
+
+
+def _listener(index: Index, node: Node, served: Served, name: str, place: tuple[str, int]) -> Any:
+    listener = Listener(name=name, address=address(*place), traffic_direction=INBOUND)
     if is_unknown(served.port):
         detect_http(listener, index.mesh)
     listener.filter_chains.extend(_chains(index, node, served, by_port=False))
@@ -167,7 +199,8 @@ def _virtual(index: Index, node: Node) -> Any:
             ListenerFilter(name="envoy.filters.listener.original_dst", typed_config=any_of(OriginalDst()))
         ],
     )
-    served_ports = [served for served in _served(index, node) if served.number not in _closed(node)]
+    captured = (served for served in _served(index, node) if _place(node, served) is None)
+    served_ports = [served for served in captured if served.number not in _closed(node)]
     if any(is_unknown(served.port) for served in served_ports):
         detect_http(listener, index.mesh)
     for port in _closed(node):

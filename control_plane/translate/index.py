@@ -27,6 +27,7 @@ from mesh.istio.virtual_service import MESH_GATEWAY
 
 if TYPE_CHECKING:
     from mesh.istio.resource import Resource
+    from mesh.istio.sidecar import IstioEgressListener
 
 T = TypeVar("T")
 
@@ -68,6 +69,8 @@ class Index:
         self._host_rules: HostRules = {}
         self._wildcard_rules: WildcardRules = {}
         self._mesh = world.mesh
+        # What each of a Sidecar's egress listeners with a port is told of, then all other ports; empty where these are all.
+        self.egress: tuple[tuple[IstioEgressListener | None, Index], ...] = ()
         self.follow(world)
 
     # ── from world to world ───────────────────────────────────────────────────────────────────────────────────────────

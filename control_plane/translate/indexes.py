@@ -31,6 +31,11 @@ class Indexes:
         scope = self._scoping.of(node)
         if scope == UNSCOPED:
             return self.whole
+        index = self._at(world, scope)
+        index.egress = tuple((each, self._at(world, own)) for each, own in self._scoping.listeners(scope))
+        return index
+
+    def _at(self, world: World, scope: Scope) -> Index:
         index, at = self._scoped.get(scope, (None, -1))
         if index is None:
             index = Index(scoped(world, scope), self.whole)

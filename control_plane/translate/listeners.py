@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import replace
 from typing import Any, Final
 
@@ -43,13 +43,21 @@ LOOPBACK: Final = "127.0.0.1"
 HTTP_DETECTED: Final = ("http/1.0", "http/1.1", "h2c")
 
 
-def outbound_listeners(index: Index, viewer: Viewer, node: Node) -> Mapping[str, Any]:
+def outbound_listeners(index: Index, viewer: Viewer, node: Node, taken: Collection[int] = ()) -> Mapping[str, Any]:
     """By name. A sidecar that is asked as a proxy has one listener; a transparent one also has those that captured
-    connections are handed to by their original destination, which open no port."""
+    connections are handed to by their original destination, which open no port. The `taken` ports are other listeners'."""
     if node.interception == INTERCEPT_NONE:
         return {OUTBOUND_LISTENER: _explicit(index, node)}
     listeners = {OUTBOUND_LISTENER: _virtual(index, node)}
-    for listener in (*_wildcard_listeners(index, viewer, node), *_address_listeners(index, viewer, node)):
+    http = [port for port in captured_http_ports(index, node) if port not in taken]
+
+    def serves(port: int) -> bool:
+        return port not in taken
+
+    for listener in (
+        *wildcard_listeners(index, viewer, node, http, serves),
+        *address_listeners(index, viewer, node, serves),
+    ):
         listeners.setdefault(listener.name, listener)
     return listeners
 
@@ -58,11 +66,11 @@ def captured_http_ports(index: Index, node: Node) -> tuple[int, ...]:
     """The ports whose captured connections are HTTP: none without interception, and never one of the proxy's own."""
     if node.interception == INTERCEPT_NONE:
         return ()
-    own = _own_ports(node)
+    own = own_ports(node)
     return tuple(port for port in http_ports(index) if port not in own)
 
 
-def _own_ports(node: Node) -> frozenset[int]:
+def own_ports(node: Node) -> frozenset[int]:
     """A listener for one of them would have the address of one that is there already."""
     return frozenset((node.outbound_port, node.inbound_port, ADMIN_PORT, MERGED_PORT, HEALTH_PORT, PROMETHEUS_PORT))
 
@@ -73,7 +81,7 @@ def _own_ports(node: Node) -> frozenset[int]:
 def _explicit(index: Index, node: Node) -> Any:
     """On the workload's own address when only this machine can reach that, else on loopback: it must be no open proxy."""
     host = node.address if is_loopback(node.address) else LOOPBACK
-    return _listener(
+    return listener_at(
         OUTBOUND_LISTENER,
         host,
         node.outbound_port,
@@ -89,7 +97,7 @@ def _virtual(index: Index, node: Node) -> Any:
         filter_chain_match=FilterChainMatch(destination_port={"value": node.outbound_port}),
         filters=[_explicit_filter(index, node)],
     )
-    listener = _listener(OUTBOUND_LISTENER, WILDCARD, node.outbound_port, filter_chains=[explicit])
+    listener = listener_at(OUTBOUND_LISTENER, WILDCARD, node.outbound_port, filter_chains=[explicit])
     listener.default_filter_chain.CopyFrom(_unknown(index))
     listener.use_original_dst.value = True
     return listener
@@ -103,19 +111,20 @@ def _explicit_filter(index: Index, node: Node) -> Any:
 
 def _unknown(index: Index) -> Any:
     passes = index.mesh.outbound_policy is OutboundPolicy.ALLOW_ANY
-    cluster = PASSTHROUGH_CLUSTER if passes else BLACKHOLE_CLUSTER
+    cluster = (index.mesh.egress_proxy or PASSTHROUGH_CLUSTER) if passes else BLACKHOLE_CLUSTER
     return FilterChain(name=f"{OUTBOUND_LISTENER}-catchall-tcp", filters=[tcp_proxy(cluster, access_logs(index.mesh))])
 
 
 # ── captured ports ────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def _wildcard_listeners(index: Index, viewer: Viewer, node: Node) -> Iterator[Any]:
+def wildcard_listeners(
+    index: Index, viewer: Viewer, node: Node, http: Collection[int], serves: Callable[[int], bool]
+) -> Iterator[Any]:
     """`0.0.0.0_PORT`, for every port on which hosts are told apart by their name, by blocks of addresses, or not at all."""
-    http = captured_http_ports(index, node)
     chains = _wildcard_chains(index, viewer)
     detected = {p.number for service in index.services for p in service.ports if is_unknown(p)}
-    for port in sorted({*http, *chains} - _own_ports(node)):
+    for port in sorted(filter(serves, {*http, *chains} - own_ports(node))):
         listener = _captured(f"{WILDCARD}_{port}", WILDCARD, port)
         own = [chain for chain in chains.get(port, ()) if chain.names or chain.networks]
         rest = next((chain for chain in chains.get(port, ()) if chain not in own), None)
@@ -157,13 +166,13 @@ def _wildcard_chains(index: Index, viewer: Viewer) -> dict[int, list[Chain]]:
     return found
 
 
-def _address_listeners(index: Index, viewer: Viewer, node: Node) -> Iterator[Any]:
+def address_listeners(index: Index, viewer: Viewer, node: Node, serves: Callable[[int], bool]) -> Iterator[Any]:
     """`ADDRESS_PORT`, for the virtual addresses of services whose bytes tell nothing of the host. A service of the registry
     without an address of its own is reached as it would be without the mesh."""
-    own = _own_ports(node)
+    own = own_ports(node)
     for service in index.services:
         for port in service.ports:
-            if is_http(port) or port.number in own:
+            if is_http(port) or port.number in own or not serves(port.number):
                 continue
             for vip in virtual_addresses(service):
                 listener = _captured(f"{vip}_{port.number}", vip, port.number)
@@ -212,12 +221,12 @@ def detect_http(listener: Any, mesh: MeshConfig) -> None:
     _wait_briefly(listener, mesh)
 
 
-def _listener(name: str, host: str, port: int, **fields: Any) -> Any:
+def listener_at(name: str, host: str, port: int, **fields: Any) -> Any:
     return Listener(name=name, address=address(host, port), traffic_direction=OUTBOUND, **fields)
 
 
 def _captured(name: str, host: str, port: int) -> Any:
-    listener = _listener(name, host, port)
+    listener = listener_at(name, host, port)
     listener.bind_to_port.value = False
     return listener
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from control_plane.layers import Layers
-from control_plane.translate import clusters, gateway, grpc, inbound, listeners, routes, telemetry
+from control_plane.translate import clusters, egress, gateway, grpc, inbound, listeners, routes, telemetry
 from control_plane.translate.index import Index
 from control_plane.translate.indexes import Indexes, indexes_of
 from control_plane.translate.patches import patched, patches_for
@@ -54,7 +54,7 @@ def _resources(index: Index, node: Node) -> Resources:
     own = index.once(("own", id(node), viewer), lambda: _own(index, viewer, node))
     if viewer.audience is Audience.GATEWAY:
         return _gateway(index, viewer, own)
-    return _sidecar(index, viewer, own)
+    return _sidecar(index, viewer, node, own)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -72,20 +72,24 @@ def _own(index: Index, viewer: Viewer, node: Node) -> _Own:
     if viewer.audience is Audience.GATEWAY:
         servers = gateway.servers_of(index, node)
         return _Own(node, {}, dict(gateway.gateway_listeners(index, viewer, node, servers)), servers=servers)
-    return _Own(
-        node,
-        dict(inbound.inbound_clusters(index, node)),
-        {**listeners.outbound_listeners(index, viewer, node), **inbound.inbound_listeners(index, node)},
-        listeners.captured_http_ports(index, node),
-    )
+    asked = dict(inbound.inbound_clusters(index, node)), dict(inbound.inbound_listeners(index, node))
+    if index.egress:
+        return _Own(node, *asked)
+    outbound = listeners.outbound_listeners(index, viewer, node)
+    return _Own(node, asked[0], {**outbound, **asked[1]}, listeners.captured_http_ports(index, node))
 
 
-def _sidecar(index: Index, viewer: Viewer, own: _Own) -> Resources:
+def _sidecar(index: Index, viewer: Viewer, node: Node, own: _Own) -> Resources:
+    """Where a Sidecar says so each listener has routes for hosts of its own; clusters are those of all of them."""
+    apart = bool(index.egress)
+    outbound = egress.egress_listeners(index, viewer, node) if apart else {}
     return {
         CLUSTER: Layers(_shared_clusters(index, viewer), own.clusters),
         ENDPOINT: clusters.outbound_endpoints(index, viewer),
-        LISTENER: own.listeners,
-        ROUTE: routes.route_configurations(index, viewer, own.ports),
+        LISTENER: {**outbound, **own.listeners} if apart else own.listeners,
+        ROUTE: egress.egress_routes(index, viewer, node)
+        if apart
+        else routes.route_configurations(index, viewer, own.ports),
     }
 
 

@@ -24,6 +24,7 @@ from control_plane.translate.virtual_hosts import (
     Entry,
     configuration,
     connect_route,
+    pass_to,
     virtual_hosts,
 )
 from control_plane.world import OutboundPolicy, Service
@@ -49,9 +50,10 @@ def http_ports(index: Index) -> tuple[int, ...]:
     return index.fact("http ports", _http_ports)
 
 
-def captured(index: Index, viewer: Viewer, port: int) -> Any:
-    """The routes of one captured port."""
-    return index.once(("captured", viewer, port), lambda: _captured(index, viewer, port))
+def captured(index: Index, viewer: Viewer, port: int, name: str = "") -> Any:
+    """The routes of one captured port; with a name those of a listener that connections are made to: there is nowhere else
+    that they may have been going."""
+    return index.once(("captured", viewer, port, name), lambda: _captured(index, viewer, port, name))
 
 
 def service_routes(index: Index, viewer: Viewer, service: Service, port: int) -> list[Any]:
@@ -83,8 +85,15 @@ def _explicit(index: Index, viewer: Viewer) -> Any:
     ]
     unfound = [domain for host in index.hosts for domain in _not_looked_up(index, viewer, host)]
     entries += [Entry(domain, [domain], NOT_LOOKED_UP.routes) for domain in unfound]
-    rest = PASS_ADDRESSES if index.mesh.outbound_policy is OutboundPolicy.ALLOW_ANY else BLOCK_UNKNOWN
-    return configuration(HTTP_PROXY_ROUTES, [*virtual_hosts(entries), rest], ignore_port=False)
+    return configuration(HTTP_PROXY_ROUTES, [*virtual_hosts(entries), _rest(index, PASS_ADDRESSES)], ignore_port=False)
+
+
+def _rest(index: Index, passing: Any) -> Any:
+    """What becomes of hosts that no service has: `passing` where they are let through."""
+    if index.mesh.outbound_policy is not OutboundPolicy.ALLOW_ANY:
+        return BLOCK_UNKNOWN
+    proxy = index.mesh.egress_proxy
+    return index.once(("egress proxy", proxy), lambda: pass_to(proxy)) if proxy else passing
 
 
 def _not_looked_up(index: Index, viewer: Viewer, host: str) -> list[str]:
@@ -150,7 +159,7 @@ def _http_ports(index: Index) -> tuple[int, ...]:
     return tuple(sorted(ports))
 
 
-def _captured(index: Index, viewer: Viewer, port: int) -> Any:
+def _captured(index: Index, viewer: Viewer, port: int, name: str) -> Any:
     """Hosts are matched without their port, which is that of the listener."""
     entries = [
         Entry(
@@ -167,8 +176,8 @@ def _captured(index: Index, viewer: Viewer, port: int) -> Any:
         for each in _unserved(index)
         if port in each.ports and (found := virtual_service.routes(index, viewer, each.bound, port))
     ]
-    rest = PASS_UNKNOWN if index.mesh.outbound_policy is OutboundPolicy.ALLOW_ANY else BLOCK_UNKNOWN
-    return configuration(str(port), [*virtual_hosts(entries), rest])
+    rest = _rest(index, BLOCK_UNKNOWN if name else PASS_UNKNOWN)
+    return configuration(name or str(port), [*virtual_hosts(entries), rest])
 
 
 @dataclass(frozen=True, slots=True)

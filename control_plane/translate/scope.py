@@ -10,11 +10,12 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from control_plane.translate.hosts import covers, is_wildcard, qualified
 from control_plane.translate.mesh_telemetry import for_node, told
-from control_plane.world import OutboundPolicy, Service, World
+from control_plane.world import MeshConfig, OutboundPolicy, Service, World
 from mesh.istio.destination import Destination
 from mesh.istio.resource import Key
-from mesh.istio.sidecar import ANY, OWN, Sidecar
+from mesh.istio.sidecar import ANY, NONE, OWN, IstioEgressListener, Sidecar, SidecarPort
 from mesh.istio.virtual_service import MESH_GATEWAY, VirtualService
+from mesh.naming import outbound_cluster
 from mesh.node import SIDECAR, Node
 
 if TYPE_CHECKING:
@@ -25,12 +26,14 @@ EVERYBODY = "*"
 
 class Scope(NamedTuple):
     """Clients of one scope are told of the same. Empty where nothing is scoped; without `namespace` everything is told of,
-    and only the mesh's settings differ."""
+    and only the mesh's settings differ. `egress` is one of the Sidecar's egress listeners, by its place (behind the last of
+    them: none): what is told of on that one only."""
 
     namespace: str = ""
     rules: frozenset[tuple[str, str]] = frozenset()  # the selecting DestinationRules that are for the client
     sidecar: Key | None = None
     telemetry: tuple[Key, ...] = ()
+    egress: int | None = None
 
 
 UNSCOPED = Scope()
@@ -62,6 +65,13 @@ class Scoping:
         rules = frozenset((r.key.namespace, r.key.name) for r in self._selecting if _selects(r, node))
         return Scope(node.namespace, rules, sidecar.key if sidecar is not None else None, telemetry)
 
+    def listeners(self, scope: Scope) -> tuple[tuple[IstioEgressListener | None, Scope], ...]:
+        """The egress listeners of a scope that have ports, with their scopes, and then the one for all other ports. None
+        where all are one: where no listener has a port."""
+        egress = _sidecar(self._sidecars, scope.sidecar).egress if scope.sidecar is not None else ()
+        own = tuple((each, scope._replace(egress=at)) for at, each in enumerate(egress) if each.port is not None)
+        return (*own, (None, scope._replace(egress=len(own)))) if own else ()
+
 
 def sidecar_of(sidecars: Iterable[Resource], node: Node, root: str) -> Resource | None:
     """The Sidecar that is for a proxy's workload; gateways have none."""
@@ -72,6 +82,11 @@ def sidecar_of(sidecars: Iterable[Resource], node: Node, root: str) -> Resource 
     everybody = [each for each in own if not each.spec.selector]
     mesh = [each for each in sidecars if each.key.namespace == root and not each.spec.selector]
     return next(iter((*picked, *everybody, *mesh)), None)
+
+
+def _sidecar(sidecars: Iterable[Resource], key: Key) -> Sidecar:
+    spec: Sidecar = next(each.spec for each in sidecars if each.key == key)
+    return spec
 
 
 def _selects(rule: Resource, node: Node) -> bool:
@@ -103,10 +118,9 @@ def scoped(world: World, scope: Scope) -> World:
     rules = _virtual_services(world.resources.get("VirtualService", ()), client, default.virtual_services)
     mesh = world.mesh
     if scope.sidecar is not None:
-        spec: Sidecar = next(each.spec for each in world.resources["Sidecar"] if each.key == scope.sidecar)
-        rules, services = _imported(spec, client, rules, services)
-        if spec.outbound_traffic_policy is not None:
-            mesh = replace(mesh, outbound_policy=OutboundPolicy(spec.outbound_traffic_policy.mode.value))
+        spec = _sidecar(world.resources["Sidecar"], scope.sidecar)
+        rules, services = _imported(spec, scope, rules, services)
+        mesh = _outbound(mesh, spec, scope.sidecar.namespace)
     kept = tuple(
         rule for rule in world.resources.get("DestinationRule", ()) if _holds(rule, scope, default.destination_rules)
     )
@@ -133,25 +147,60 @@ def _virtual_services(resources: Iterable[Resource], client: str, default: tuple
     return tuple(sorted(kept, key=rank))
 
 
+def _outbound(mesh: MeshConfig, spec: Sidecar, namespace: str) -> MeshConfig:
+    """The mesh's settings with what a Sidecar says of traffic to hosts that no service has."""
+    said = spec.outbound_traffic_policy
+    if said is None:
+        return mesh
+    proxy = said.egress_proxy
+    there = ""
+    if proxy is not None and proxy.port is not None:
+        there = outbound_cluster(qualified(proxy.host, namespace), proxy.port.number, proxy.subset)
+    return replace(mesh, outbound_policy=OutboundPolicy(said.mode.value), egress_proxy=there)
+
+
 def _imported(
-    spec: Sidecar, client: str, rules: Iterable[Resource], services: Mapping[str, Service]
+    spec: Sidecar, scope: Scope, rules: Iterable[Resource], services: Mapping[str, Service]
 ) -> tuple[tuple[Resource, ...], dict[str, Service]]:
-    """What the hosts of a Sidecar's egress stand for, and the services that imported rules send to."""
+    """What the hosts of a Sidecar's egress (or of one of its listeners) stand for, and the services that imported rules
+    send to."""
     if not spec.egress:
         return tuple(rules), dict(services)
-    hosts = [_split(host, client) for each in spec.egress for host in each.hosts]
-
-    def imports(namespace: str, name: str) -> bool:
-        return any(where in (ANY, namespace) and _overlap(host, name) for where, host in hosts)
-
+    listeners = spec.egress if scope.egress is None else spec.egress[scope.egress : scope.egress + 1]
+    imports = _imports([host for each in listeners for host in each.hosts], scope.namespace)
     own = tuple(r for r in rules if r.spec.delegated or _any_host(r, imports))
     found = {host: s for host, s in services.items() if imports(s.namespace, host.lower())}
+    port = listeners[0].port if scope.egress is not None and listeners else None
+    if port is not None:
+        found = {host: at for host, s in found.items() if (at := _on_port(s, port)) is not None}
     by_name = {host.lower(): (host, service) for host, service in services.items()}
     for resource in own:
         for name in _destinations(resource):
-            if (there := by_name.get(name)) is not None:
+            there = by_name.get(name)
+            # On a port's listener are the hosts that it names: others are known by the ports that they have besides.
+            if there is not None and (port is None or all(each.number != port.number for each in there[1].ports)):
                 found.setdefault(*there)
     return own, found
+
+
+def _on_port(service: Service, port: SidecarPort) -> Service | None:
+    """A service as it is on the listener of a port, which says what is spoken there."""
+    ports = (replace(p, protocol=port.protocol.spoken) for p in service.ports if p.number == port.number)
+    found = next(ports, None)
+    return replace(service, ports=(found,)) if found is not None else None
+
+
+def _imports(hosts: Iterable[str], client: str) -> Callable[[str, str], bool]:
+    """Whether a host of a namespace is imported, and is not taken out again."""
+    taken = [_split(host[1:] if host[1] != "/" else ANY + host[1:], client) for host in hosts if host[0] == NONE]
+    named = [_split(host, client) for host in hosts if host[0] != NONE]
+
+    def imports(namespace: str, name: str) -> bool:
+        if any(where in (ANY, namespace) and (host == ANY or covers(host, name)) for where, host in taken):
+            return False
+        return any(where in (ANY, namespace) and _overlap(host, name) for where, host in named)
+
+    return imports
 
 
 def _split(host: str, client: str) -> tuple[str, str]:

@@ -90,6 +90,13 @@ def connect_route(targets: Sequence[tuple[str, int]], *, http2: bool) -> Any:
     return route
 
 
+def pass_to(cluster: str) -> Any:
+    """For hosts that no service has: they are let through there, tunnels as well."""
+    action = RouteAction(cluster=cluster, timeout=duration(NO_TIMEOUT))
+    tunnel = connect_route(((cluster, 1),), http2=False)
+    return virtual_host(ALLOW_ANY, [ANY], [tunnel, Route(name=ALLOW_ANY, match=catch_all(), route=action)])
+
+
 def _allow_any() -> Any:
     action = RouteAction(cluster=PASSTHROUGH_CLUSTER, timeout=duration(NO_TIMEOUT))
     return virtual_host(ALLOW_ANY, [ANY], [Route(name=ALLOW_ANY, match=catch_all(), route=action)])

@@ -15,7 +15,7 @@ REFUSED: Final[Mapping[str, tuple[str, ...]]] = {
     "L4MatchAttributes": ("sourceSubnet",),
     "FaultDelay": ("exponentialDelay",),
     "FaultAbort": ("http2Error",),
-    "IstioIngressListener": ("bind", "captureMode", "tls"),
+    "IstioIngressListener": ("tls",),
     "SidecarPort": ("targetPort",),
     "EnvoyFilter": ("targetRefs",),
     "ConfigPatch": (
@@ -101,8 +101,6 @@ REFUSED: Final[Mapping[str, tuple[str, ...]]] = {
         "metric=TCP_SENT_BYTES",
         "metric=TCP_RECEIVED_BYTES",
     ),
-    "IstioEgressListener": ("port", "bind", "captureMode"),
-    "OutboundTrafficPolicy": ("egressProxy",),
     "GatewayTopology": ("forwardClientCertDetails", "proxyProtocol"),
     "TrafficPolicy": ("tunnel", "proxyProtocol"),
     "RetryBudget": ("budgetInterval",),
@@ -183,7 +181,9 @@ REFUSED_KINDS: Final[Mapping[str, tuple[str, ...]]] = {
 
 # Fields that take less than Istio's do, by message.
 NARROWED: Final[Mapping[str, Mapping[str, str]]] = {
-    "Sidecar": {"ingress": "ports not listed are served as without it; new ones where connections are intercepted"},
+    "Sidecar": {"ingress": "ports not listed are served as without it"},
+    "IstioIngressListener": {"bind": "where a listener is opened: without interception, or with captureMode NONE"},
+    "IstioEgressListener": {"bind": "no Unix domain sockets"},
     "VirtualService": {"gateways": "NAME or NAMESPACE/NAME, not the legacy full name"},
     "HTTPMatchRequest": {"headers": "no JWT claims", "withoutHeaders": "no JWT claims"},
     "HTTPRedirect": {"redirectCode": "301, 302, 303, 307, 308"},

@@ -8,12 +8,13 @@ from typing import Annotated, Any
 
 from pydantic import AfterValidator, BeforeValidator, Field
 
+from mesh.istio.destination import Destination
 from mesh.istio.destination_rule import ConnectionPoolSettings
 from mesh.istio.model import Found, Message, repeated, shown
 from mesh.istio.refused import NOT_YET
 from mesh.istio.scalars import (
-    DnsLabel,
     Labels,
+    OptionalDnsLabel,
     PortNumber,
     Rows,
     Word,
@@ -24,18 +25,20 @@ from mesh.istio.scalars import (
     wrong,
 )
 from mesh.istio.service_entry import Protocol
+from mesh.naming import ADMIN_PORT, HEALTH_PORT, INBOUND_PORT, MERGED_PORT, OUTBOUND_PORT, PROMETHEUS_PORT
 
 ANY = "*"
 OWN, NONE = ".", "~"
 _ALL_ADDRESSES = ("0.0.0.0", "::")
+_PROXYS_OWN = (ADMIN_PORT, OUTBOUND_PORT, INBOUND_PORT, MERGED_PORT, HEALTH_PORT, PROMETHEUS_PORT)
 
 
 def _egress_host(value: str) -> str:
     namespace, slash, host = value.partition("/")
     if not slash:
         raise wrong(f'must be NAMESPACE/HOST, such as "./*" or "istio-system/*", not {shown(value)}')
-    if namespace not in (ANY, OWN, NONE) and not is_dns_label(namespace):
-        raise wrong(f'the namespace must be a name, ".", "*" or "~", not {shown(namespace)}')
+    if namespace.removeprefix(NONE) not in ("", ANY, OWN) and not is_dns_label(namespace.removeprefix(NONE)):
+        raise wrong(f'the namespace must be a name, ".", "*" or "~", or "~" before one, not {shown(namespace)}')
     if host != ANY and (problem := host_problem(host, wildcard=True)):
         raise wrong(f"the host {problem}")
     return value
@@ -45,14 +48,52 @@ class SidecarWorkloadSelector(Message):
     labels: Labels = Field(default_factory=dict)
 
 
-class IstioEgressListener(Message):
-    """The hosts that are imported, as `namespace/host`; `~/*` imports none."""
+class CaptureMode(StrEnum):
+    """How connections get to a listener: as everything does in the proxy's environment, by iptables, or by being made to
+    the listener's own address and port, which it opens."""
 
+    DEFAULT = "DEFAULT"
+    IPTABLES = "IPTABLES"
+    NONE = "NONE"
+
+
+def _bind(value: str) -> str:
+    if value.startswith("unix:"):
+        raise wrong(f"Unix domain sockets are {NOT_YET}")
+    if value and not is_ip(value):
+        raise wrong(f"must be an IP address, not {shown(value)}")
+    return value
+
+
+Bind = Annotated[str, AfterValidator(_bind)]
+
+
+class SidecarPort(Message):
+    number: PortNumber
+    name: OptionalDnsLabel = ""
+    protocol: Annotated[Word[Protocol], BeforeValidator(upper)]
+
+    def rules(self) -> Iterator[Found]:
+        if self.number in _PROXYS_OWN:
+            yield Found(("number",), f"{self.number} is a port of the proxy's own")
+
+
+class IstioEgressListener(Message):
+    """The hosts that are imported, as `namespace/host`; `~/*` imports none, `~namespace/host` takes out what others import.
+    With a port they are those of that port, and of no other listener."""
+
+    port: SidecarPort | None = None
+    bind: Bind = ""
+    capture_mode: Word[CaptureMode] = CaptureMode.DEFAULT
     hosts: Rows[Annotated[str, AfterValidator(_egress_host)]]
 
     def rules(self) -> Iterator[Found]:
         if not self.hosts:
             yield Found(("hosts",), 'must name at least one host ("~/*" for none)')
+        if self.port is None and self.bind:
+            yield Found(("bind",), "is the address of a listener with a port: add one")
+        if self.port is None and self.capture_mode is CaptureMode.NONE:
+            yield Found(("captureMode",), "NONE is for a listener with a port, which connections are made to: add one")
 
 
 def _endpoint(value: str) -> str:
@@ -65,16 +106,12 @@ def _endpoint(value: str) -> str:
     return value
 
 
-class SidecarPort(Message):
-    number: PortNumber
-    name: DnsLabel
-    protocol: Annotated[Word[Protocol], BeforeValidator(upper)]
-
-
 class IstioIngressListener(Message):
     """What the workload is asked on a port of its own goes to `default_endpoint`, or without one to the app there."""
 
     port: SidecarPort
+    bind: Bind = ""
+    capture_mode: Word[CaptureMode] = CaptureMode.DEFAULT
     default_endpoint: Annotated[str, AfterValidator(_endpoint)] = ""
     connection_pool: ConnectionPoolSettings | None = None
 
@@ -95,6 +132,20 @@ class OutboundTrafficPolicy(Message):
     mode: Word[OutboundMode] = OutboundMode.REGISTRY_ONLY
 
 
+class SidecarOutboundTrafficPolicy(OutboundTrafficPolicy):
+    """Traffic to hosts that no service has goes to `egress_proxy` instead of where it was going."""
+
+    egress_proxy: Destination | None = None
+
+    def rules(self) -> Iterator[Found]:
+        if self.egress_proxy is None:
+            return
+        if self.mode is not OutboundMode.ALLOW_ANY:
+            yield Found(("egressProxy",), "is where traffic goes that mode: ALLOW_ANY lets pass")
+        if self.egress_proxy.port is None:
+            yield Found(("egressProxy", "port"), "is required")
+
+
 class Sidecar(Message):
     """For the workloads of its namespace that `workload_selector` picks, or without one for all that no other picks; in
     the mesh's root namespace for those of every namespace that has none of its own. Without `egress` all is imported."""
@@ -102,12 +153,18 @@ class Sidecar(Message):
     workload_selector: SidecarWorkloadSelector | None = None
     egress: Rows[IstioEgressListener] = ()
     ingress: Rows[IstioIngressListener] = ()
-    outbound_traffic_policy: OutboundTrafficPolicy | None = None
+    outbound_traffic_policy: SidecarOutboundTrafficPolicy | None = None
     inbound_connection_pool: ConnectionPoolSettings | None = None
 
     def rules(self) -> Iterator[Found]:
         for index, number in repeated(each.port.number for each in self.ingress):
             yield Found(("ingress", index, "port", "number"), f"there is an ingress of port {number} already")
+        numbers = {index: each.port.number for index, each in enumerate(self.egress) if each.port is not None}
+        for at, number in repeated(numbers.values()):
+            yield Found(("egress", list(numbers)[at], "port", "number"), f"there is an egress of port {number} already")
+        for index, each in enumerate(self.egress[:-1]):
+            if each.port is None:
+                yield Found(("egress", index), "one without a port is for all other ports: it comes last, and once")
 
     @property
     def selector(self) -> Mapping[str, str]:

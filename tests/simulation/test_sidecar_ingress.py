@@ -70,10 +70,42 @@ def test_what_is_spoken(node: Node) -> None:
     assert filters(made(tcp, node)) == ["envoy.filters.network.tcp_proxy"]
 
 
-def test_a_port_that_no_service_has_where_connections_are_intercepted() -> None:
+def place_of(built: Resources, name: str) -> tuple[str, int]:
+    socket = built[LISTENER][name].address.socket_address
+    return socket.address, socket.port_value
+
+
+def test_a_port_that_no_service_has() -> None:
     text = scope("{port: {number: 7000, name: http, protocol: HTTP}, defaultEndpoint: 127.0.0.1:7001}")
-    assert app_of(made(text, transparent("reviews")), "inbound|7000||") == ("127.0.0.1", 7001)
-    assert "inbound|7000||" not in made(text, sidecar("reviews"))[CLUSTER]  # nobody is told of it
+    captured, direct = made(text, transparent("reviews")), made(text, sidecar("reviews"))
+    for built in (captured, direct):
+        assert app_of(built, "inbound|7000||") == ("127.0.0.1", 7001)
+    chains: Any = captured[LISTENER]["virtualInbound"].filter_chains
+    assert "inbound|7000||" in [chain.name for chain in chains]
+    assert place_of(direct, "127.0.1.1_7000") == ("127.0.1.1", 7000)
+
+
+@pytest.mark.parametrize(
+    ("node", "fields", "listener"),
+    [
+        (sidecar("reviews"), "bind: 127.0.0.7", "127.0.0.7_9080"),
+        (sidecar("reviews"), "captureMode: NONE", "127.0.1.1_9080"),
+        (transparent("reviews"), "captureMode: NONE", "0.0.0.0_9080"),
+        (transparent("reviews"), "captureMode: NONE, bind: 10.0.0.1", "10.0.0.1_9080"),
+    ],
+)
+def test_a_listener_of_its_own(node: Node, fields: str, listener: str) -> None:
+    built = made(scope(f"{{{PORT}, {fields}, defaultEndpoint: 127.0.0.1:8080}}"), node)
+    assert place_of(built, listener) == (listener.partition("_")[0], 9080)
+    assert app_of(built) == ("127.0.0.1", 8080)
+    captured: Any = built[LISTENER]["virtualInbound"].filter_chains
+    assert ("inbound|9080||" in [chain.name for chain in captured]) == (node.interception == "NONE")
+
+
+@pytest.mark.parametrize("node", NODES, ids=["explicit", "transparent"])
+def test_nobody_listens_where_the_app_does(node: Node) -> None:
+    fields = "captureMode: NONE, bind: 127.0.0.1"
+    assert "127.0.0.1_9080" not in made(scope(f"{{{PORT}, {fields}}}"), node)[LISTENER]
 
 
 def test_its_connection_pool_counts_before_the_one_of_all() -> None:
@@ -85,7 +117,8 @@ def test_its_connection_pool_counts_before_the_one_of_all() -> None:
 
 @pytest.mark.parametrize("node", NODES, ids=["explicit", "transparent"])
 def test_envoy_takes_it(node: Node, tmp_path: Path) -> None:
-    assert_envoy_accepts(made(scope(f"{{{PORT}, defaultEndpoint: 127.0.0.1:8080}}"), node), tmp_path)
+    own = "{port: {number: 7000, protocol: ''}, captureMode: NONE, defaultEndpoint: 127.0.0.1:7001}"
+    assert_envoy_accepts(made(scope(f"{{{PORT}, defaultEndpoint: 127.0.0.1:8080}}, {own}"), node), tmp_path)
 
 
 @pytest.mark.parametrize(
@@ -95,8 +128,9 @@ def test_envoy_takes_it(node: Node, tmp_path: Path) -> None:
         (f"{{{PORT}, defaultEndpoint: 8080}}", "defaultEndpoint: must be a string"),
         (f"{{{PORT}, defaultEndpoint: 'web:80'}}", "must be 127.0.0.1:PORT"),
         (f"{{{PORT}, defaultEndpoint: 'unix:///x'}}", "Unix domain sockets are known to Istio, not implemented yet"),
-        (f"{{{PORT}, bind: 127.0.0.1}}", "ingress\\[0\\].bind: known to Istio, not implemented yet"),
-        (f"{{{PORT}, captureMode: NONE}}", "captureMode: known to Istio"),
+        (f"{{{PORT}, bind: 'unix:///x'}}", "Unix domain sockets are known to Istio, not implemented yet"),
+        (f"{{{PORT}, bind: here}}", "ingress\\[0\\].bind: must be an IP address"),
+        ("{port: {number: 15006, protocol: HTTP}}", "15006 is a port of the proxy's own"),
         (f"{{{PORT}, tls: {{}}}}", "tls: known to Istio"),
         (f"{{{PORT}}}, {{{PORT}}}", "there is an ingress of port 9080 already"),
     ],

@@ -98,8 +98,8 @@ parts = st.builds(
     exports,
 )
 sidecars = st.builds(
-    lambda hosts, selector, mode: {
-        "egress": [{"hosts": hosts}],
+    lambda hosts, selector, mode, ports: {
+        "egress": [*({"hosts": hosts, "port": port} for port in ports), {"hosts": ["*/*"] if ports else hosts}],
         **({"workloadSelector": {"labels": selector}} if selector else {}),
         "outboundTrafficPolicy": {"mode": mode},
         "inboundConnectionPool": {"tcp": {"maxConnections": 9}},
@@ -107,6 +107,7 @@ sidecars = st.builds(
     st.sampled_from((["./*"], ["*/*"], ["shop/*"], ["~/*"], ["*/a.shop.svc.cluster.local"])),
     st.sampled_from(({}, {"version": "v1"})),
     st.sampled_from(("ALLOW_ANY", "REGISTRY_ONLY")),
+    st.sampled_from(((), ({"number": 9080, "protocol": "HTTP"},), ({"number": 3306, "protocol": "TCP"},))),
 )
 telemetries = st.sampled_from(
     (
