@@ -10,8 +10,8 @@ from typing import Any, Final
 from control_plane.ads.admission import MAX_AGENT, MAX_ERROR, NodeError, check_metadata, check_names, check_node_size
 from control_plane.ads.push import Push, Variant
 from control_plane.ads.subscription import DeltaRequest, Request, SotwRequest
-from control_plane.snapshot.resource import delimited
 from mesh.node import Locality, Node
+from mesh.protobuf import delimited
 
 SERVICE: Final = "envoy.service.discovery.v3.AggregatedDiscoveryService"
 METHODS: Final = {Variant.SOTW: "StreamAggregatedResources", Variant.DELTA: "DeltaAggregatedResources"}

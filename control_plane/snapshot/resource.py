@@ -6,6 +6,7 @@ import hashlib
 from dataclasses import dataclass
 from typing import Any, Final
 
+from mesh.protobuf import delimited, varint
 from mesh.xds import CLUSTER, ENDPOINT, LISTENER, ROUTE, version_of
 
 # What a client asks for by name once it has a resource of the other type.
@@ -18,21 +19,6 @@ _RESOURCES: Final = b"\x12"  # of DiscoveryResponse and of DeltaDiscoveryRespons
 _RESOURCE_VERSION: Final = b"\x0a"
 _RESOURCE_NAME: Final = b"\x1a"
 _RESOURCE_BODY: Final = b"\x12"
-
-
-def varint(value: int) -> bytes:
-    """A protobuf varint."""
-    out = bytearray()
-    while value > 0x7F:
-        out.append(value & 0x7F | 0x80)
-        value >>= 7
-    out.append(value)
-    return bytes(out)
-
-
-def delimited(key: bytes, content: bytes) -> bytes:
-    """A length-delimited protobuf field."""
-    return key + varint(len(content)) + content
 
 
 @dataclass(frozen=True, slots=True, weakref_slot=True, eq=False)

@@ -58,7 +58,7 @@ def sections(runtime: RuntimeView, versions: Versions, *, include_eds: bool) -> 
         (name, listener.config.source, name in static_listeners) for name, listener in runtime.listeners.items()
     ]
     yield from _pair("ListenersConfigDump", "listeners", "Listener", "listener", xds.LISTENER, listeners, versions, "")
-    routes = [*_inline_routes(runtime), *((r.name, r.source, False) for r in runtime.routes.values())]
+    routes = [*_inline_routes(runtime), *((r.name, _routes_source(r), False) for r in runtime.routes.values())]
     yield from _pair(
         "RoutesConfigDump", "route_configs", "RouteConfig", "route_config", xds.ROUTE, routes, versions, ""
     )
@@ -87,6 +87,12 @@ def _inline_routes(runtime: RuntimeView) -> Iterator[tuple[str, bytes, bool]]:
         for chain in (*config.chains, *([config.default_chain] if config.default_chain else ())):
             if isinstance(chain.network, model.Hcm) and chain.network.routes is not None:
                 yield chain.network.routes.name, chain.network.routes.source, True
+
+
+def _routes_source(routes: model.RouteConfig) -> bytes:
+    """With the virtual hosts that are resources of their own."""
+    hosts = [host.source for host in routes.virtual_hosts if host.source] if routes.vhds else []
+    return xds.with_virtual_hosts(routes.source, hosts) if hosts else routes.source
 
 
 def _endpoints(runtime: RuntimeView, static: set[str], versions: Versions) -> Iterator[Section]:

@@ -84,7 +84,10 @@ def _routes(reader: Reader) -> tuple[RouteConfig | None, str, float]:
     """Inline routes, or the name of an RDS resource with its fetch time-out."""
     inline = reader.child("route_config")
     if inline is not None:
-        return route_config(inline), "", _FETCH_TIMEOUT
+        routes = route_config(inline)
+        if routes.vhds:
+            inline.problem("is for route configurations that come over RDS", "vhds")
+        return routes, "", _FETCH_TIMEOUT
     rds = reader.child("rds")
     if rds is None:
         return None, "", _FETCH_TIMEOUT

@@ -10,6 +10,8 @@ from typing import Any, Final
 from sidecar.config.balancing_model import MetadataMatch
 from sidecar.config.basic_model import MILLION, HeaderMatcher, RouteMatch, StringMatcher
 
+MAX_DIRECT_RESPONSE: Final = 4096  # bytes: Envoy's default of max_direct_response_body_size_bytes
+
 
 class AppendAction(Enum):
     """Envoy's HeaderAppendAction."""
@@ -263,10 +265,14 @@ class VirtualHost:
     filters: Mapping[str, Any] = field(default_factory=dict)
     retry_buffer: int | None = None  # None: the listener's buffer limit
     mirrors: tuple[Mirror, ...] = ()
+    source: bytes = b""  # of one that is a resource itself
 
 
 @dataclass(frozen=True, slots=True)
 class RouteConfig:
+    """`vhds`: its virtual hosts are resources of their own (and those that it has itself). `body_limit` is of its direct
+    responses."""
+
     name: str
     virtual_hosts: tuple[VirtualHost, ...]
     request_ops: HeaderOps = NO_OPS
@@ -276,4 +282,6 @@ class RouteConfig:
     specific_last: bool = False  # changes of headers: from the most general level to the most specific, which wins
     mirrors: tuple[Mirror, ...] = ()
     validate_clusters: bool | None = None  # None: Envoy's default, which is yes for inline and no for RDS
+    vhds: bool = False
+    body_limit: int = MAX_DIRECT_RESPONSE
     source: bytes = b""

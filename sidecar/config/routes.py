@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from sidecar.config.common import data_source, header_ops, substitution
@@ -21,8 +23,8 @@ from sidecar.config.model import (
 )
 from sidecar.config.reader import Reader
 from sidecar.config.retry import hedges, retry_policy
-
-MAX_DIRECT_RESPONSE = 4096  # Envoy's max_direct_response_body_size_bytes
+from sidecar.config.route_model import MAX_DIRECT_RESPONSE
+from sidecar.config.source import ads_source
 
 _REDIRECT_CODES = {
     "MOVED_PERMANENTLY": 301,
@@ -42,6 +44,21 @@ def compile_route_config(message: Any) -> RouteConfig:
     return config
 
 
+def compile_virtual_host(message: Any) -> VirtualHost:
+    """An envoy.config.route.v3.VirtualHost that is a resource itself. How long its direct responses may be, the route
+    configuration says that it belongs to (`longest_body`)."""
+    reader = Reader(message)
+    host = replace(_virtual_host(reader, sys.maxsize), source=message.SerializeToString(deterministic=True))
+    reader.finish()
+    return host
+
+
+def longest_body(host: VirtualHost) -> int:
+    """In bytes, of a virtual host's direct responses."""
+    actions = (route.action for route in host.routes)
+    return max((len(action.body) for action in actions if isinstance(action, DirectResponse)), default=0)
+
+
 def route_config(reader: Reader) -> RouteConfig:
     """The same within another resource: an HTTP connection manager's inline `route_config`."""
     body_limit = reader.number("max_direct_response_body_size_bytes", MAX_DIRECT_RESPONSE)
@@ -56,10 +73,19 @@ def route_config(reader: Reader) -> RouteConfig:
         specific_last=reader.flag("most_specific_header_mutations_wins"),
         mirrors=mirrors(reader),
         validate_clusters=reader.flag("validate_clusters", True) if reader.has("validate_clusters") else None,
+        vhds=_vhds(reader.child("vhds")),
+        body_limit=body_limit,
         source=reader.message.SerializeToString(deterministic=True),
     )
     _check_domains(config, hosts)
     return config
+
+
+def _vhds(reader: Reader | None) -> bool:
+    """Whether virtual hosts come one by one. How long they are waited for, the listener says that waits for its routes."""
+    if reader is not None:
+        ads_source(reader, "config_source")
+    return reader is not None
 
 
 def _check_domains(config: RouteConfig, readers: list[Reader]) -> None:

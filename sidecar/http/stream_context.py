@@ -100,7 +100,7 @@ class StreamContext:
             health=context.health,
         )
         self.filters = FilterChain(config.filters, filters)
-        self.routes = self.compile(config.routes or RouteConfig(config.rds, ()))
+        self.routes = self.compile(config.routes or RouteConfig(config.rds, ()), None)
         self.on_complete = context.on_complete(config, direction)
         self.observers = ProgressObservers(config, context.interim)
         self.reply_mapper = ReplyMapper(config.local_replies, context.rng) if config.local_replies else None
@@ -119,11 +119,11 @@ class StreamContext:
         self._date = b""
         self._date_second = 0
 
-    def compile(self, routes: RouteConfig) -> RouteTable:
-        return RouteTable(routes, rng=self.rng, bind_filters=self.filters.bind)
+    def compile(self, routes: RouteConfig, before: RouteTable | None) -> RouteTable:
+        return RouteTable(routes, rng=self.rng, bind_filters=self.filters.bind, before=before)
 
     def set_routes(self, routes: RouteConfig) -> None:
-        self.routes = self.compile(routes)
+        self.routes = self.compile(routes, self.routes)
 
     def date(self) -> bytes:
         now = int(time())

@@ -347,12 +347,29 @@ def _no_filters(_routes: RouteConfig, _vhost: VirtualHost, _route: Route) -> tup
 
 
 class RouteTable:
-    """A compiled route configuration; immutable once made."""
+    """A compiled route configuration; immutable once made. Of the table `before` it takes the virtual hosts that are the
+    very same objects in its configuration: of a thousand, one that has changed is compiled."""
 
-    __slots__ = ("_any", "_exact", "_mutations", "_plans", "_prefixes", "_suffixes", "bind_filters", "config", "rng")
+    __slots__ = (
+        "_any",
+        "_exact",
+        "_mutations",
+        "_plans",
+        "_prefixes",
+        "_suffixes",
+        "_virtual_hosts",
+        "bind_filters",
+        "config",
+        "rng",
+    )
 
     def __init__(
-        self, config: RouteConfig, *, rng: random.Random | None = None, bind_filters: FilterBinder = _no_filters
+        self,
+        config: RouteConfig,
+        *,
+        rng: random.Random | None = None,
+        bind_filters: FilterBinder = _no_filters,
+        before: RouteTable | None = None,
     ) -> None:
         self.config = config
         self.rng = rng or random.Random()
@@ -363,13 +380,29 @@ class RouteTable:
         self._any: CompiledVirtualHost | None = None
         self._plans: dict[tuple[int, float], RetryPlan] = {}
         self._mutations: dict[tuple[HeaderOps, ...], tuple[Mutation, ...]] = {}
+        self._virtual_hosts: dict[int, CompiledVirtualHost] = {}  # by the id of their configuration, which they keep
+        known = before._virtual_hosts if before is not None and self._compiles_like(before) else {}
         for vhost in config.virtual_hosts:
-            kind = CompiledVirtualHost if vhost.require_tls is RequireTls.NONE else TlsVirtualHost
-            compiled = kind(vhost, self)
+            compiled = known.get(id(vhost))
+            if compiled is None:
+                kind = CompiledVirtualHost if vhost.require_tls is RequireTls.NONE else TlsVirtualHost
+                compiled = kind(vhost, self)
+            self._virtual_hosts[id(vhost)] = compiled
             for domain in vhost.domains:
                 self._add_domain(domain.lower().encode(), compiled)
         self._suffixes.sort(key=lambda entry: -len(entry[0]))
         self._prefixes.sort(key=lambda entry: -len(entry[0]))
+
+    def _compiles_like(self, before: RouteTable) -> bool:
+        """Whether the same virtual host becomes the same in both."""
+        ours, theirs = self.config, before.config
+        return (
+            ours.vhds
+            and theirs.vhds
+            and self.rng is before.rng
+            and self.bind_filters == before.bind_filters
+            and replace(ours, virtual_hosts=(), source=b"") == replace(theirs, virtual_hosts=(), source=b"")
+        )
 
     def _add_domain(self, domain: bytes, vhost: CompiledVirtualHost) -> None:
         if domain == b"*":

@@ -10,20 +10,21 @@ from typing import Any, Final
 
 from mesh.errors import ConfigError, Problem
 from mesh.gc_tuning import uncollected
-from mesh.xds import CLUSTER, ENDPOINT, LISTENER, ROUTE
+from mesh.xds import CLUSTER, ENDPOINT, LISTENER, ROUTE, VIRTUAL_HOST
 from sidecar.config.clusters import compile_cluster
 from sidecar.config.endpoints import compile_assignment
 from sidecar.config.listeners import compile_listener
-from sidecar.config.model import Assignment, Cluster, Listener, RouteConfig
+from sidecar.config.model import Assignment, Cluster, Listener, RouteConfig, VirtualHost
 from sidecar.config.reader import unknown_fields
-from sidecar.config.routes import compile_route_config
+from sidecar.config.routes import compile_route_config, compile_virtual_host
 
-Compiled = Cluster | Assignment | Listener | RouteConfig
+Compiled = Cluster | Assignment | Listener | RouteConfig | VirtualHost
 
 
 @dataclass(frozen=True, slots=True)
 class _Kind:
-    """`module` holds the message class of the type; `name` is the field that a resource is called by."""
+    """`module` holds the message class of the type; `name` is the field that a resource is called by; "" where the protocol
+    alone says it."""
 
     module: str
     name: str
@@ -35,6 +36,7 @@ _KINDS: Final[Mapping[str, _Kind]] = {
     ENDPOINT: _Kind("envoy.config.endpoint.v3.endpoint_pb2", "cluster_name", compile_assignment),
     LISTENER: _Kind("envoy.config.listener.v3.listener_pb2", "name", compile_listener),
     ROUTE: _Kind("envoy.config.route.v3.route_pb2", "name", compile_route_config),
+    VIRTUAL_HOST: _Kind("envoy.config.route.v3.route_components_pb2", "", compile_virtual_host),
 }
 
 
@@ -92,7 +94,7 @@ def _read(type_url: str, raw: Raw, known: Compiled | None) -> Resource:
         message.ParseFromString(raw.value)
     except DecodeError as error:
         return Resource(raw, raw.name, error=f"cannot be decoded: {error}")
-    name = str(getattr(message, kind.name))
+    name = str(getattr(message, kind.name)) if kind.name else raw.name
     if raw.name and name and raw.name != name:
         return Resource(raw, raw.name, error=f"is called {name!r} in the message")
     try:

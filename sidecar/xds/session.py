@@ -8,19 +8,20 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Final
 
 from mesh.clock import Clock, SystemClock
 from mesh.errors import ConfigError
 from mesh.gc_tuning import uncollected
-from mesh.xds import CLUSTER, ENDPOINT, LISTENER, PUSH_ORDER, ROUTE, SHORT
-from sidecar.config.model import Assignment, Bootstrap, Cluster, Listener, RouteConfig
+from mesh.xds import CLUSTER, ENDPOINT, LISTENER, PUSH_ORDER, ROUTE, SHORT, VIRTUAL_HOST, routes_of
+from sidecar.config.model import Assignment, Bootstrap, Cluster, Listener, RouteConfig, VirtualHost
 from sidecar.config.references import clusters_of_listener, clusters_of_routes
 from sidecar.xds.cache import Snapshot, Stored
 from sidecar.xds.resources import Compiled, Raw, Resource, read
 from sidecar.xds.subscriptions import DeltaSubscription, Request, Response, SotwSubscription, Subscription
 from sidecar.xds.target import ConfigTarget
+from sidecar.xds.virtual_hosts import VirtualHosts
 from sidecar.xds.warming import (
     Action,
     Initialized,
@@ -32,11 +33,12 @@ from sidecar.xds.warming import (
     SetListener,
     SetRoutes,
     Warming,
+    subject,
 )
 
 log = logging.getLogger(__name__)
 
-_WILDCARDS: Final = frozenset({CLUSTER, LISTENER})
+_WILDCARDS: Final = frozenset({CLUSTER, LISTENER, VIRTUAL_HOST})
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,6 +101,8 @@ class AdsSession:
             type_url: make(type_url, wildcard=type_url in _WILDCARDS) for type_url in PUSH_ORDER
         }
         self._uses = {CLUSTER: bootstrap.cds_from_ads, LISTENER: bootstrap.lds_from_ads}
+        self._delta = delta
+        self._hosts = VirtualHosts()
         self._held: _Held | None = None
 
     # ── what happens ──────────────────────────────────────────────────────────────────────────────────────────────────
@@ -143,7 +147,7 @@ class AdsSession:
         change = subscription.received(response)
         errors = {each.name: each.error for each in resources if each.error}
         good = {each.name: each for each in resources if each.compiled is not None and each.name in change.changed}
-        for name, error in (self._dangling(good.values()) | self._clashes(good, change.removed)).items():
+        for name, error in self._unfit(good, change.removed).items():
             errors[name] = error
             del good[name]
         # A resource without a name may be any of those that seem to be gone.
@@ -166,6 +170,8 @@ class AdsSession:
     def expire(self) -> list[Request]:
         """A deadline is over: what waited goes on without."""
         self._apply("", self._warming.expire())
+        late = self._hosts.give_up(self._warming.awaited_routes())
+        self._apply("", self._warming.set_routes(late))
         self._follow()
         return self._after()
 
@@ -214,7 +220,21 @@ class AdsSession:
             return self._warming.set_assignments([v for v in values if isinstance(v, Assignment)], removed)
         if type_url == LISTENER:
             return self._warming.set_listeners([v for v in values if isinstance(v, Listener)], removed)
-        return self._warming.set_routes([v for v in values if isinstance(v, RouteConfig)], removed)
+        if type_url == VIRTUAL_HOST:
+            return self._warming.set_routes(self._hosts.set_hosts(_virtual_hosts(good), removed))
+        complete = self._hosts.set_bases([v for v in values if isinstance(v, RouteConfig)])
+        return self._warming.set_routes(complete, removed)
+
+    def _unfit(self, good: Mapping[str, Resource], removed: tuple[str, ...]) -> dict[str, str]:
+        """What is wrong with resources that compiled, beside what else there is; by name."""
+        errors = self._dangling(good.values()) | self._clashes(good, removed)
+        for name, resource in good.items():
+            if isinstance(resource.compiled, RouteConfig):
+                if resource.compiled.vhds and not self._delta:
+                    errors[name] = "vhds: virtual hosts can be had over delta xDS only"
+                elif clash := self._hosts.clashes(resource.compiled):
+                    errors[name] = clash
+        return errors | self._hosts.problems(_virtual_hosts(good), removed)
 
     def _dangling(self, resources: Iterable[Resource]) -> dict[str, str]:
         """Listeners and routes that insist on clusters that are not there."""
@@ -224,6 +244,11 @@ class AdsSession:
                 wanted = clusters_of_listener(each.compiled)
             elif isinstance(each.compiled, RouteConfig):
                 wanted = clusters_of_routes(each.compiled)
+            elif isinstance(each.compiled, VirtualHost):
+                base = self.types[ROUTE].accepted.get(routes_of(each.name))
+                if base is None or not isinstance(base.compiled, RouteConfig):
+                    continue
+                wanted = clusters_of_routes(replace(base.compiled, virtual_hosts=(each.compiled,)))
             else:
                 continue
             if missing := sorted(name for name in wanted if not self._warming.knows_cluster(name)):
@@ -257,7 +282,7 @@ class AdsSession:
             except (ConfigError, OSError) as error:
                 if isinstance(action, SetListener):
                     self._warming.refused(action)
-                kind, name = _subject(action)
+                kind, name = subject(action)
                 if kind == type_url:
                     errors[name] = str(error)
                 else:
@@ -313,6 +338,7 @@ class AdsSession:
             accepted = self.types[type_url].accepted
             for name in [name for name in accepted if name not in names]:
                 del accepted[name]
+        self._hosts.keep(self._warming.rds_names())
 
     def _answer(self, response: Response, accepted: tuple[str, ...], errors: Mapping[str, str]) -> Request:
         state = self.types[response.type_url]
@@ -351,27 +377,12 @@ class AdsSession:
     def _open_subscriptions(self) -> list[Subscription]:
         """The types to ask for now; listeners and routes only when the first clusters are warm."""
         ready = PUSH_ORDER if self._warming.wants_listeners else (CLUSTER, ENDPOINT)
-        return [self._subscriptions[type_url] for type_url in ready if self._uses.get(type_url, True)]
+        uses = {**self._uses, VIRTUAL_HOST: self._hosts.wanted}
+        return [self._subscriptions[type_url] for type_url in ready if uses.get(type_url, True)]
 
     def _known(self, type_url: str) -> dict[bytes, Compiled]:
         return {each.raw.value: each.compiled for each in self.types[type_url].accepted.values()}
 
 
-def _subject(action: Action) -> tuple[str, str]:
-    """What an action is about: type and name."""
-    match action:
-        case SetCluster(cluster):
-            return CLUSTER, cluster.name
-        case SetAssignment(assignment):
-            return ENDPOINT, assignment.cluster
-        case SetListener(listener, _):
-            return LISTENER, listener.name
-        case SetRoutes(routes):
-            return ROUTE, routes.name
-        case RemoveCluster(name):
-            return CLUSTER, name
-        case RemoveListener(name):
-            return LISTENER, name
-        case RemoveRoutes(name):
-            return ROUTE, name
-    return "", ""
+def _virtual_hosts(resources: Mapping[str, Resource]) -> dict[str, VirtualHost]:
+    return {name: each.compiled for name, each in resources.items() if isinstance(each.compiled, VirtualHost)}

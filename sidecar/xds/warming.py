@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from enum import Enum
 
+from mesh.xds import CLUSTER, ENDPOINT, LISTENER, ROUTE
 from sidecar.config.model import Assignment, Cluster, Discovery, Listener, RouteConfig
 from sidecar.config.references import rds_names as names_of
 
@@ -63,6 +64,26 @@ class Initialized:
 Action = (
     SetCluster | RemoveCluster | SetAssignment | SetListener | RemoveListener | SetRoutes | RemoveRoutes | Initialized
 )
+
+
+def subject(action: Action) -> tuple[str, str]:
+    """What an action is about: type and name."""
+    match action:
+        case SetCluster(cluster):
+            return CLUSTER, cluster.name
+        case SetAssignment(assignment):
+            return ENDPOINT, assignment.cluster
+        case SetListener(listener, _):
+            return LISTENER, listener.name
+        case SetRoutes(routes):
+            return ROUTE, routes.name
+        case RemoveCluster(name):
+            return CLUSTER, name
+        case RemoveListener(name):
+            return LISTENER, name
+        case RemoveRoutes(name):
+            return ROUTE, name
+    return "", ""
 
 
 class _Wait(Enum):
@@ -123,6 +144,10 @@ class Warming:
             for each in group.values()
             for name in names_of(each)
         }
+
+    def awaited_routes(self) -> set[str]:
+        """The route configurations that some listener still waits for."""
+        return {name for each in self._new_listeners.values() for name in names_of(each)}
 
     @property
     def wants_listeners(self) -> bool:

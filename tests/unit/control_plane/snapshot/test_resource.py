@@ -11,10 +11,8 @@ from envoy.extensions.filters.network.http_connection_manager.v3.http_connection
 )
 from envoy.extensions.filters.network.tcp_proxy.v3.tcp_proxy_pb2 import TcpProxy
 from google.protobuf.any_pb2 import Any as AnyMessage
-from hypothesis import given
-from hypothesis import strategies as st
 
-from control_plane.snapshot.resource import Versioned, varint, versioned
+from control_plane.snapshot.resource import Versioned, versioned
 from mesh.xds import CLUSTER, LISTENER, ROUTE, any_of
 
 
@@ -25,14 +23,6 @@ def manager(route_name: str = "") -> Any:
     else:
         message.route_config.name = "inline"
     return any_of(message)
-
-
-@given(st.integers(0, 1 << 40))
-def test_varints_are_protobufs(value: int) -> None:
-    encoded = varint(value)
-    assert sum((byte & 0x7F) << 7 * index for index, byte in enumerate(encoded)) == value
-    assert all(byte & 0x80 for byte in encoded[:-1])
-    assert not encoded[-1] & 0x80
 
 
 def test_the_packed_bytes_are_an_any() -> None:

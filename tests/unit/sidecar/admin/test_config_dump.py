@@ -7,6 +7,7 @@ import pytest
 from envoy.config.bootstrap.v3.bootstrap_pb2 import Bootstrap
 from envoy.config.cluster.v3.cluster_pb2 import Cluster
 from envoy.config.listener.v3.listener_pb2 import Listener
+from envoy.config.route.v3.route_components_pb2 import VirtualHost
 from envoy.config.route.v3.route_pb2 import RouteConfiguration
 
 from mesh import xds
@@ -147,3 +148,13 @@ async def test_parts_of_what_there_is(runtime: FakeRuntime) -> None:
     assert found["static_clusters"] == [{"cluster": {"@type": xds.CLUSTER, "name": "static"}}]
     (found,) = await dump(runtime, resource="dynamic_active_clusters", mask="version_info,cluster.type")
     assert found == {"@type": PREFIX + "ClustersConfigDump.DynamicCluster", "version_info": "CDS-dynamic"}
+
+
+async def test_virtual_hosts_that_came_one_by_one_are_in_their_routes(runtime: FakeRuntime) -> None:
+    source = VirtualHost(name="http_proxy/a", domains=["a"]).SerializeToString()
+    host = model.VirtualHost("http_proxy/a", ("a",), (), source=source)
+    whole = RouteConfiguration(name="http_proxy").SerializeToString()
+    runtime.routes["http_proxy"] = model.RouteConfig("http_proxy", (host,), vhds=True, source=whole)
+    found = await dump(runtime, resource="dynamic_route_configs", name_regex="http_proxy")
+    [hosts] = [each["route_config"]["virtual_hosts"] for each in found]
+    assert hosts == [{"name": "http_proxy/a", "domains": ["a"]}]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from envoy.config.route.v3.route_components_pb2 import VirtualHost
 from envoy.config.route.v3.route_pb2 import RouteConfiguration
 from google.protobuf.json_format import ParseDict
 
@@ -20,7 +21,7 @@ from sidecar.config.model import (
     RouteMatch,
     WeightedCluster,
 )
-from sidecar.config.routes import compile_route_config
+from sidecar.config.routes import compile_route_config, compile_virtual_host, longest_body
 from tests.unit.sidecar.config.build import (
     FAULT,
     ROUTER,
@@ -173,3 +174,39 @@ def test_a_route_configuration_of_its_own() -> None:
     with pytest.raises(ConfigError) as caught:
         compile_route_config(message)
     assert [problem.field for problem in caught.value.problems] == ["virtual_hosts[0].routes[0].route.timeout"]
+
+
+# ── virtual hosts as resources ────────────────────────────────────────────────────────────────────────────────────────
+
+
+VHDS: Data = {"config_source": {"ads": {}, "resource_api_version": "V3"}}
+
+
+def test_virtual_hosts_may_come_one_by_one() -> None:
+    config = compile_route_config(ParseDict({"name": "r", "vhds": VHDS}, RouteConfiguration()))
+    assert (config.vhds, config.virtual_hosts) == (True, ())
+    assert not compile_route_config(RouteConfiguration(name="r")).vhds
+
+
+def test_they_come_over_ads() -> None:
+    message = ParseDict({"vhds": {"config_source": {"path": "/x"}}}, RouteConfiguration())
+    with pytest.raises(ConfigError, match=r"vhds\.config_source.*only ads is implemented"):
+        compile_route_config(message)
+
+
+def test_inline_routes_have_theirs_in_themselves() -> None:
+    given = parts()
+    given.routes["vhds"] = VHDS
+    assert any("vhds" in found and "over RDS" in found for found in problems(given))
+
+
+def test_a_virtual_host_alone() -> None:
+    answer = {"status": 200, "body": {"inline_string": "abc"}}
+    data = {"name": "a", "domains": ["a"], "routes": [{"match": {"prefix": "/"}, "direct_response": answer}]}
+    message = ParseDict(data, VirtualHost())
+    host = compile_virtual_host(message)
+    assert (host.name, host.domains, longest_body(host)) == ("a", ("a",), 3)
+    assert VirtualHost.FromString(host.source) == message
+    message.routes[0].match.safe_regex.regex = "("
+    with pytest.raises(ConfigError, match=r"routes\[0\]\.match\.safe_regex"):
+        compile_virtual_host(message)

@@ -534,3 +534,36 @@ def test_a_host_that_wants_tls_has_its_routes_for_those_who_have_it() -> None:
     assert isinstance(plain.action, Redirect)
     assert secure.name == "r"
     assert (plain.virtual_host, secure.virtual_host) == (routes.virtual_host(b"a"),) * 2
+
+
+# ── one virtual host of many changes ──────────────────────────────────────────────────────────────────────────────────
+
+
+def hosts(**versions: str) -> tuple[VirtualHost, ...]:
+    return tuple(
+        VirtualHost(name, (name,), (route(f"{name} {version}", RouteMatch(PathMatch.PREFIX, "/")),))
+        for name, version in versions.items()
+    )
+
+
+def test_a_virtual_host_that_stays_is_not_compiled_again() -> None:
+    rng = random.Random(1)
+    first = RouteConfig("r", hosts(a="1", b="1"), vhds=True)
+    before = RouteTable(first, rng=rng)
+    changed = RouteConfig("r", (first.virtual_hosts[0], *hosts(b="2")), vhds=True)
+    after = RouteTable(changed, rng=rng, before=before)
+    assert after.virtual_host(b"a") is before.virtual_host(b"a")
+    assert (found(after, exchange(authority=b"a")), found(after, exchange(authority=b"b"))) == ("a 1", "b 2")
+    assert found(before, exchange(authority=b"b")) == "b 1"
+    gone = RouteTable(RouteConfig("r", first.virtual_hosts[:1], vhds=True), rng=rng, before=after)
+    assert gone.virtual_host(b"b") is None
+    assert RouteTable(changed, before=before).virtual_host(b"a") is not before.virtual_host(b"a")  # another generator
+
+
+def test_it_is_where_the_configuration_around_it_has_changed() -> None:
+    rng = random.Random(1)
+    first = RouteConfig("r", hosts(a="1"), vhds=True)
+    before = RouteTable(first, rng=rng)
+    ops = HeaderOps(remove=(b"x",))
+    after = RouteTable(RouteConfig("r", first.virtual_hosts, request_ops=ops, vhds=True), rng=rng, before=before)
+    assert after.virtual_host(b"a") is not before.virtual_host(b"a")

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from mesh.clock import ManualClock
-from mesh.xds import CLUSTER, ENDPOINT, LISTENER, ROUTE
+from mesh.xds import CLUSTER, ENDPOINT, LISTENER, ROUTE, VIRTUAL_HOST
 from sidecar.config.model import Address, AdsConfig, Bootstrap
 from sidecar.xds.resources import Raw
 from sidecar.xds.session import AdsSession
@@ -223,3 +223,117 @@ def test_versions_are_those_that_were_accepted() -> None:
     d.push(CLUSTER, cluster("a", connect_timeout="-1s"))
     assert d.session.version(CLUSTER, "a") == "1"
     assert d.session.version(CLUSTER, "unknown") == d.session.version("unknown", "a") == ""
+
+
+# ── virtual hosts as resources ────────────────────────────────────────────────────────────────────────────────────────
+
+
+def vhds(name: str, **fields: Any) -> Any:
+    found = routes(name, "a", vhds={"config_source": {"ads": {}, "resource_api_version": "V3"}}, **fields)
+    del found.virtual_hosts[:]
+    return found
+
+
+def virtual_host(name: str, to: str = "a", *domains: str) -> Any:
+    made = routes("r", to).virtual_hosts[0]
+    made.name = name
+    made.domains[:] = domains or [name.rpartition("/")[2]]
+    return made
+
+
+def hosts_of(target: RecordingTarget, name: str = "r") -> list[str]:
+    return [each.name for each in target.routes[name].virtual_hosts]
+
+
+def with_hosts() -> Dialogue:
+    d = Dialogue()
+    d.push(CLUSTER, cluster("a"))
+    d.push(ENDPOINT, endpoints("a", 1))
+    d.push(LISTENER, listener("l", "r"))
+    d.push(ROUTE, vhds("r"))
+    d.push(VIRTUAL_HOST, virtual_host("r/one"), virtual_host("r/two"))
+    return d
+
+
+def test_a_listener_serves_when_its_virtual_hosts_are_there() -> None:
+    d = Dialogue()
+    d.push(CLUSTER, cluster("a"))
+    d.push(ENDPOINT, endpoints("a", 1))
+    assert d.push(LISTENER, listener("l", "r")) == [DeltaRequest(ROUTE, ("r",))]
+    listeners = d.ack(LISTENER)
+    assert d.push(ROUTE, vhds("r")) == [d.ack(ROUTE), DeltaRequest(VIRTUAL_HOST)]
+    assert not d.target.ready
+    assert d.push(VIRTUAL_HOST, virtual_host("r/one")) == [d.ack(VIRTUAL_HOST), listeners]
+    assert d.target.ready
+    assert hosts_of(d.target) == ["r/one"]
+
+
+def test_without_virtual_hosts_it_serves_when_the_wait_is_over() -> None:
+    d = Dialogue()
+    d.push(CLUSTER, cluster("a"))
+    d.push(ENDPOINT, endpoints("a", 1))
+    d.push(LISTENER, listener("l", "r"))
+    d.push(ROUTE, vhds("r"))
+    d.clock.advance(15.0)
+    d.session.expire()
+    assert d.target.ready
+    assert hosts_of(d.target) == []
+
+
+def test_one_virtual_host_changes() -> None:
+    d = with_hosts()
+    before = {each.name: each for each in d.target.routes["r"].virtual_hosts}
+    assert d.push(VIRTUAL_HOST, virtual_host("r/two", "b")) == [d.ack(VIRTUAL_HOST)]
+    after = {each.name: each for each in d.target.routes["r"].virtual_hosts}
+    assert after["r/one"] is before["r/one"]
+    assert after["r/two"] != before["r/two"]
+    d.push(VIRTUAL_HOST, virtual_host("r/three"), removed=("r/one",))
+    assert hosts_of(d.target) == ["r/three", "r/two"]
+
+
+def test_a_bad_virtual_host_is_named_and_its_last_good_one_stays() -> None:
+    d = with_hosts()
+    before = d.target.routes["r"].virtual_hosts
+    bad = virtual_host("r/two")
+    bad.routes[0].match.safe_regex.regex = "("
+    clash = virtual_host("r/three", "a", "one")
+    [request] = d.push(VIRTUAL_HOST, bad, clash, virtual_host("r/four"))
+    assert isinstance(request, DeltaRequest)
+    assert "r/two: routes[0].match.safe_regex" in request.error
+    assert "r/three: domains[0]: 'one' is a domain of virtual host 'r/one' already" in request.error
+    assert "r/four" not in request.error
+    assert {host.name: host for host in d.target.routes["r"].virtual_hosts}["r/two"] == before[1]
+    assert hosts_of(d.target) == ["r/four", "r/one", "r/two"]
+    assert d.session.types[VIRTUAL_HOST].rejected.keys() == {"r/two", "r/three"}
+
+
+def test_a_virtual_host_of_a_strict_configuration_names_clusters_that_are_there() -> None:
+    d = with_hosts()
+    d.push(ROUTE, vhds("r", validate_clusters=True))
+    [request] = d.push(VIRTUAL_HOST, virtual_host("r/two", "nobody"))
+    assert request == d.nack(VIRTUAL_HOST, "r/two: a route names the cluster 'nobody', which is not there")
+
+
+def test_a_new_stream_says_which_virtual_hosts_there_are() -> None:
+    d = with_hosts()
+    asked = {request.type_url: request for request in d.session.opened()}
+    assert asked[VIRTUAL_HOST] == DeltaRequest(VIRTUAL_HOST, versions={"r/one": "5", "r/two": "5"})
+
+
+def test_virtual_hosts_come_back_from_the_disk() -> None:
+    kept = with_hosts().session.snapshot()
+    d = Dialogue()
+    d.session.restore(kept)
+    assert d.target.ready
+    assert hosts_of(d.target) == ["r/one", "r/two"]
+    assert DeltaRequest(VIRTUAL_HOST, versions={"r/one": "5", "r/two": "5"}) in d.session.opened()
+
+
+def test_state_of_the_world_has_no_virtual_hosts() -> None:
+    ads = AdsConfig("xds", Address("127.0.0.1", 1), cds_timeout=15.0, lds_timeout=15.0, delta=False)
+    d = Dialogue(Bootstrap({"id": "a"}, ads=ads, cds_from_ads=True, lds_from_ads=True))
+    d.push(CLUSTER, cluster("a"))
+    d.push(ENDPOINT, endpoints("a", 1))
+    d.push(LISTENER, listener("l", "r"))
+    [request, *_] = d.push(ROUTE, vhds("r"))
+    assert request.error == "r: vhds: virtual hosts can be had over delta xDS only"

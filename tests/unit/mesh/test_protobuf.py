@@ -1,0 +1,19 @@
+"""Protobuf by hand is protobuf."""
+
+from __future__ import annotations
+
+from google.protobuf.wrappers_pb2 import BytesValue, UInt64Value
+from hypothesis import given
+from hypothesis import strategies as st
+
+from mesh.protobuf import delimited, varint
+
+
+@given(st.integers(min_value=1, max_value=2**64 - 1))
+def test_a_varint(value: int) -> None:
+    assert b"\x08" + varint(value) == UInt64Value(value=value).SerializeToString()
+
+
+@given(st.binary(min_size=1, max_size=300))
+def test_a_delimited_field(content: bytes) -> None:
+    assert delimited(b"\x0a", content) == BytesValue(value=content).SerializeToString()
