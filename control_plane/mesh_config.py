@@ -6,7 +6,8 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-from control_plane.translate.mesh_telemetry import tags_with
+from control_plane.translate.mesh_telemetry import span_tags
+from control_plane.translate.providers import with_providers
 from control_plane.world import AccessLogEncoding, Exported, MeshConfig, OutboundPolicy, PathNormalization
 from mesh.istio.mesh_config import MeshConfig as Document
 from mesh.istio.mesh_config import MeshH2UpgradePolicy, PathNormalizationType
@@ -42,11 +43,12 @@ def _told(mesh: MeshConfig, spec: Document) -> MeshConfig:
         "detection_timeout": spec.protocol_detection_timeout,
         "dns_refresh_rate": spec.dns_refresh_rate,
         "trusted_proxies": topology.num_trusted_proxies if topology is not None else None,
-        "tags": tags_with((), tracing.custom_tags) if tracing is not None and tracing.custom_tags else None,
+        "tags": span_tags(tracing.custom_tags) if tracing is not None and tracing.custom_tags else None,
         "istio_tags": tracing.enable_istio_tags if tracing is not None else None,
         "path_tag_length": tracing.max_path_tag_length if tracing is not None else None,
     }
-    return replace(mesh, **{name: value for name, value in said.items() if value is not None})
+    told = replace(mesh, **{name: value for name, value in said.items() if value is not None})
+    return with_providers(told, spec.extension_providers, spec.default_providers)
 
 
 def _exported(before: Exported, spec: Document) -> Exported:

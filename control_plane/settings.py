@@ -11,6 +11,7 @@ from control_plane import logs
 from control_plane.ads.admission import LocalAddresses
 from control_plane.registry.lifecycle import LOST_SECONDS, REMOVAL_SECONDS, RESTART_SECONDS, Grace
 from control_plane.sources.open import default_url
+from control_plane.translate.providers import json_members
 from control_plane.world import AccessLogEncoding, MeshConfig, OutboundPolicy
 from mesh.naming import CONSOLE_PORT, CONTROL_METRICS_PORT, XDS_PORT
 from mesh.version import VERSION
@@ -53,7 +54,11 @@ class Settings:
 
 def parse(arguments: Sequence[str] | None = None) -> Settings:
     """Ends the process with a message and code 2 for a wrong command line, as every command does."""
-    given = _parser().parse_args(arguments)
+    parser = _parser()
+    given = parser.parse_args(arguments)
+    encoding = AccessLogEncoding(given.access_log_encoding)
+    if encoding is AccessLogEncoding.JSON and given.access_log_format and json_members(given.access_log_format) is None:
+        parser.error("--access-log-format must be a JSON object with --access-log-encoding JSON")
     return Settings(
         store=given.store,
         xds=given.xds_address,
@@ -64,7 +69,7 @@ def parse(arguments: Sequence[str] | None = None) -> Settings:
         grace=Grace(given.lost_grace, given.removal_grace, given.restart_grace),
         mesh=MeshConfig(
             access_log_file=given.access_log_file,
-            access_log_encoding=AccessLogEncoding(given.access_log_encoding),
+            access_log_encoding=encoding,
             access_log_format=given.access_log_format,
             enable_tracing=given.tracing,
             sampling=given.tracing_sampling,

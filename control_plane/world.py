@@ -104,6 +104,39 @@ class MetricChange:
 
 
 @dataclass(frozen=True, slots=True)
+class FileLog:
+    """An access log that a proxy writes to `path`: lines of `text`, or objects with the members of `labels`; of neither the
+    text is Istio's own. `filter` is an expression that tells what is logged, empty for everything."""
+
+    path: str
+    text: str = ""
+    labels: Mapping[str, Any] | None = None
+    omit_empty: bool = False
+    filter: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Collector:
+    """A service of the mesh that spans are sent to: over HTTP if it has a `path`, else over gRPC. `tag_length` 0 is the
+    proxy's own."""
+
+    host: str
+    port: int
+    path: str = ""
+    timeout: float = 5.0
+    tag_length: int = 0
+    namespace: str = ""  # where the service has to be, empty for anywhere
+
+
+@dataclass(frozen=True, slots=True)
+class Metered:
+    """The provider of the metrics that a proxy always has."""
+
+
+Provider = FileLog | Collector | Metered
+
+
+@dataclass(frozen=True, slots=True)
 class Exported:
     """To which namespaces things are exported that do not say so themselves; none means all."""
 
@@ -120,9 +153,10 @@ class MeshConfig:
     percent; `otlp_endpoint` is the URL that spans are sent to (`http://collector:4318/v1/traces`,
     `grpc://collector:4317`), empty for none.
     `app_idle_timeout` closes a sidecar's idle connections to its app before the app does (servers keep them for 5 s and
-    more), so that no request is sent into a connection that is just being closed. `access_log_filter` is the expression
-    of a Telemetry resource, `tags` are those of its spans: name → (literal or header, value or name, default). The last
-    three are what a MeshConfig document says for rules that say nothing. `metrics` are the metrics that are not as usual;
+    more), so that no request is sent into a connection that is just being closed. `logs` are the access logs where
+    providers say so, None for the one of `access_log_file`; `collector` takes the place of `otlp_endpoint`; `providers`
+    are the extension providers by their names in lower case, `default_logs` those that log where nobody says otherwise.
+    `tags` are those of spans: name → (kind, value or name, default); `metrics` are the metrics that are not as usual;
     `asked` are the settings of what a workload is asked, where a Telemetry resource tells that apart from what it asks.
     `localities` holds where no DestinationRule says which places are preferred; a client that says nothing for
     `detection_timeout` waits for the server to begin: no HTTP; `trusted_proxies` stand before the gateways;
@@ -140,7 +174,10 @@ class MeshConfig:
     connect_timeout: float = 10.0
     app_idle_timeout: float = 4.0
     root_namespace: str = "istio-system"
-    access_log_filter: str = ""
+    logs: tuple[FileLog, ...] | None = None
+    collector: Collector | None = None
+    providers: Mapping[str, Provider] = field(default_factory=dict)
+    default_logs: tuple[str, ...] = ()
     tags: tuple[tuple[str, tuple[str, str, str]], ...] = ()
     istio_tags: bool = True
     metrics: tuple[MetricChange, ...] = ()

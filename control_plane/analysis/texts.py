@@ -9,6 +9,7 @@ from control_plane.analysis.analyse import analyse_everything, gravest_first
 from control_plane.analysis.finding import Finding, schema_error
 from control_plane.analysis.retries import Calls
 from control_plane.analysis.suppress import Suppression
+from control_plane.mesh_config import mesh_of
 from control_plane.registry.services import Kinds, discover
 from control_plane.registry.workload import Workload
 from control_plane.world import MeshConfig, World
@@ -56,9 +57,9 @@ def analyse_kinds(
     suppressions: Iterable[Suppression] = (),
     mesh: MeshConfig = MeshConfig(),  # noqa: B008 - frozen
 ) -> list[Finding]:
-    """What is to be said of resources, and of those who are connected."""
+    """What is to be said of resources, and of those who are connected. `mesh` are the settings without a MeshConfig."""
     services, instances = discover(kinds, workloads)
-    world = World(0, kinds, services, instances, mesh)
+    world = World(0, kinds, services, instances, mesh_of(mesh, kinds))
     return analyse_everything(world, [each.node for each in workloads if each.connected], calls, suppressions)
 
 

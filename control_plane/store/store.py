@@ -148,7 +148,7 @@ class ConfigStore:
     ) -> tuple[list[Finding], tuple[Problem, ...]]:
         found = read(Text(file.name, file.text) for file in files)
         kinds = self.accepted.with_changes(found.resources, self._clock.wall())
-        findings = analyse_kinds(kinds, workloads, calls, suppressions, mesh_of(self._mesh, kinds))
+        findings = analyse_kinds(kinds, workloads, calls, suppressions, self._mesh)
         return gravest_first([*map(schema_error, found.problems), *findings]), found.skipped
 
     async def delete(self, keys: Sequence[Key]) -> Outcome:

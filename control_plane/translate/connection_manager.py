@@ -15,6 +15,7 @@ from envoy.extensions.filters.network.http_connection_manager.v3.http_connection
 
 from control_plane.translate.cors import CORS_FILTER
 from control_plane.translate.fault import FAULT_FILTER
+from control_plane.translate.index import Index
 from control_plane.translate.messages import HTTP_CONNECTION_MANAGER, ads, duration, http_filter, network_filter
 from control_plane.translate.telemetry import access_logs, stats_filters, tracing
 from control_plane.world import MeshConfig, PathNormalization
@@ -32,8 +33,8 @@ GRPC_WEB_FILTER: Final = http_filter("envoy.filters.http.grpc_web", GrpcWeb())
 ROUTE_FILTERS: Final = (http_filter(CORS_FILTER, Cors()), *FAULT_FILTERS)
 
 
-def connection_manager(mesh: MeshConfig, node: Node, stat_prefix: str) -> Any:
-    """What all have in common; routes and filters are still to be set."""
+def connection_manager(index: Index, mesh: MeshConfig, node: Node, stat_prefix: str) -> Any:
+    """What all have in common; routes and filters are still to be set. `mesh` are the settings of the side that it is on."""
     paths = mesh.path_normalization
     manager = HttpConnectionManager(
         codec_type=HttpConnectionManager.AUTO,
@@ -51,7 +52,7 @@ def connection_manager(mesh: MeshConfig, node: Node, stat_prefix: str) -> Any:
     manager.http_protocol_options.accept_http_10 = True
     manager.upgrade_configs.add(upgrade_type=WEBSOCKET)
     manager.http_filters.extend(stats_filters(mesh))
-    if (traces := tracing(mesh, node)) is not None:
+    if (traces := tracing(index, mesh, node)) is not None:
         manager.tracing.CopyFrom(traces)
     return manager
 

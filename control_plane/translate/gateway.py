@@ -125,7 +125,7 @@ def _listener(index: Index, viewer: Viewer, node: Node, host: str, place: Place,
     chains = list(_connection_chains(index, viewer, served))
     add_chains(listener, index, viewer.namespace, [chain for chain in chains if not http or chain.names])
     if http:
-        manager = connection_manager(index.mesh, node, f"outbound_{place.listener}")
+        manager = connection_manager(index, index.mesh, node, f"outbound_{place.listener}")
         manager.use_remote_address.value = True  # the first proxy that a request meets: nobody is believed
         manager.xff_num_trusted_hops = index.mesh.trusted_proxies
         manager.server_name = SERVER_NAME

@@ -250,7 +250,7 @@ def _port_match(port: int, protocols: tuple[str, ...] = ()) -> Any:
 
 
 def _http(index: Index, node: Node, served: Served) -> Any:
-    manager = connection_manager(index.mesh.inbound, node, f"inbound_{node.address}_{served.number}")
+    manager = connection_manager(index, index.mesh.inbound, node, f"inbound_{node.address}_{served.number}")
     manager.server_name = SERVER_NAME
     asked = asked_of(index, served.host)
     first = (GRPC_WEB_FILTER,) if is_grpc_web(served.port) else ()

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
-from control_plane.world import MeshConfig, MetricChange
+from control_plane.translate.providers import BUILT_IN_LOG, file_log, provider_of
+from control_plane.world import Collector, FileLog, MeshConfig, Metered, MetricChange
 from mesh.istio.telemetry import AccessLogging, CustomTag, IstioMetric, MetricsOverride, Tracing, WorkloadMode
 from mesh.node import Node
 
@@ -50,15 +51,15 @@ def told(mesh: MeshConfig, resources: Iterable[Resource]) -> MeshConfig:
 
 def _of_side(mesh: MeshConfig, resources: Iterable[Resource], side: WorkloadMode) -> MeshConfig:
     changes: dict[str, MetricChange] = {}
+    mesh = replace(mesh, logs=_logs(mesh, [resource.spec.access_logging for resource in resources], side))
     for resource in resources:
-        for logging in resource.spec.access_logging:
-            if logging.match.covers(side):
-                mesh = _log(mesh, logging)
         for tracing in resource.spec.tracing:
             if tracing.match.covers(side):
                 mesh = _trace(mesh, tracing)
         for metrics in resource.spec.metrics:
-            for override in metrics.overrides:
+            named = [provider_of(mesh, each.name) for each in metrics.providers]
+            about_ours = not named or any(isinstance(each, Metered) for each in named)
+            for override in metrics.overrides if about_ours else ():
                 if override.match.covers(side):
                     _change(changes, override)
     return replace(mesh, metrics=tuple(changes[name] for name in sorted(changes)))
@@ -76,25 +77,47 @@ def _change(changes: dict[str, MetricChange], override: MetricsOverride) -> None
         changes[name] = MetricChange(name, drop, tuple(sorted(tags.items())))
 
 
-def _log(mesh: MeshConfig, logging: AccessLogging) -> MeshConfig:
-    file = "" if logging.disabled else mesh.access_log_file or "/dev/stdout"
-    return replace(mesh, access_log_file=file, access_log_filter=logging.filter.expression if logging.filter else "")
+def _logs(
+    mesh: MeshConfig, said: Sequence[tuple[AccessLogging, ...]], side: WorkloadMode
+) -> tuple[FileLog, ...] | None:
+    """The logs of a side. Of what the resources say, the farthest first, the nearest that names providers says which these
+    are; a row that names none is about those before it. Of rows about one provider the last counts."""
+    default = mesh.default_logs or (BUILT_IN_LOG,)
+    wanted = default
+    told: dict[str, AccessLogging] = {}
+    for rows in said:
+        for row in rows:
+            default = tuple(each.name for each in row.providers) or default
+            if row.match.covers(side):
+                told.update(dict.fromkeys((name.lower() for name in default), row))
+        named = tuple(each.name for row in rows if row.match.covers(side) for each in row.providers)
+        wanted = named or wanted
+    if not told:
+        return mesh.logs
+    logs = []
+    for name in dict.fromkeys(each.lower() for each in wanted):
+        log, last = file_log(mesh, name), told.get(name)
+        if log is not None and last is not None and not last.disabled:
+            logs.append(replace(log, filter=last.filter.expression if last.filter is not None else ""))
+    return tuple(logs)
 
 
 def _trace(mesh: MeshConfig, tracing: Tracing) -> MeshConfig:
+    if tracing.providers and isinstance(provider := provider_of(mesh, tracing.providers[0].name), Collector):
+        mesh = replace(mesh, collector=provider)
     if tracing.disable_span_reporting is not None:
         mesh = replace(mesh, enable_tracing=not tracing.disable_span_reporting)
     if tracing.random_sampling_percentage is not None:
         mesh = replace(mesh, sampling=tracing.random_sampling_percentage)
     if tracing.enable_istio_tags is not None:
         mesh = replace(mesh, istio_tags=tracing.enable_istio_tags)
-    return replace(mesh, tags=tags_with(mesh.tags, tracing.custom_tags))
+    return replace(mesh, tags=span_tags(tracing.custom_tags)) if tracing.custom_tags else mesh
 
 
-def tags_with(tags: Tags, more: Mapping[str, CustomTag]) -> Tags:
-    """Tags of spans, and others that come before them."""
-    found = dict(tags)
-    for name, tag in more.items():
+def span_tags(tags: Mapping[str, CustomTag]) -> Tags:
+    """Those that a nearer resource has take the place of all that were there before."""
+    found = {}
+    for name, tag in tags.items():
         if tag.literal is not None:
             found[name] = ("literal", tag.literal.value, "")
         elif tag.environment is not None:

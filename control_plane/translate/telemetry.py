@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 from urllib.parse import urlsplit
 
 from envoy.config.accesslog.v3.accesslog_pb2 import AccessLog, AccessLogFilter, ExtensionFilter
@@ -14,42 +14,65 @@ from envoy.extensions.filters.network.http_connection_manager.v3.http_connection
     HttpConnectionManager,
     HttpFilter,
 )
+from envoy.extensions.formatter.metadata.v3.metadata_pb2 import Metadata
+from envoy.extensions.formatter.req_without_query.v3.req_without_query_pb2 import ReqWithoutQuery
 from xds.type.v3.typed_struct_pb2 import TypedStruct
 
 from control_plane.translate.cluster_policy import Spoken, apply_policy, set_http_options
+from control_plane.translate.index import Index
 from control_plane.translate.messages import address, duration, is_ip
 from control_plane.translate.policy import DEFAULT
+from control_plane.translate.providers import file_logs
 from control_plane.translate.viewer import Audience
-from control_plane.world import AccessLogEncoding, MeshConfig
+from control_plane.world import Collector, FileLog, MeshConfig
 from mesh.access_log import ISTIO_JSON, ISTIO_TEXT
+from mesh.naming import outbound_cluster
 from mesh.node import Node
 from mesh.xds import any_of
 
 OTLP_CLUSTER: Final = "opentelemetry"
 STATS_CONFIG: Final = "type.googleapis.com/stats.PluginConfig"
+# Commands that an Envoy knows with a formatter only, and that.
+_FORMATTERS: Final = {
+    "%REQ_WITHOUT_QUERY": ("envoy.formatter.req_without_query", any_of(ReqWithoutQuery())),
+    "%METADATA": ("envoy.formatter.metadata", any_of(Metadata())),
+}
 _OTLP_PORTS: Final = {"http": 4318, "https": 443, "grpc": 4317}
 _OTLP_TIMEOUT: Final = 5.0
 
 
 def access_logs(mesh: MeshConfig) -> list[Any]:
-    """The access log of every listener, or none."""
-    if not mesh.access_log_file:
-        return []
-    log = FileAccessLog(path=mesh.access_log_file)
-    if mesh.access_log_encoding is AccessLogEncoding.JSON:
-        log.log_format.json_format.update(ISTIO_JSON)
+    """The access logs of every listener."""
+    return [_file_log(log) for log in file_logs(mesh)]
+
+
+def _file_log(said: FileLog) -> Any:
+    log = FileAccessLog(path=said.path)
+    made = log.log_format
+    if said.labels is not None:
+        made.json_format.update(said.labels or ISTIO_JSON)
+        commands = str(said.labels)
     else:
-        log.log_format.text_format_source.inline_string = mesh.access_log_format or ISTIO_TEXT
-    return [AccessLog(name="envoy.access_loggers.file", typed_config=any_of(log), filter=_log_filter(mesh))]
+        commands = made.text_format_source.inline_string = _line(said.text)
+    made.omit_empty_values = said.omit_empty
+    for command, formatter in _FORMATTERS.items():
+        if command in commands:
+            made.formatters.add(name=formatter[0], typed_config=formatter[1])
+    return AccessLog(name="envoy.access_loggers.file", typed_config=any_of(log), filter=_log_filter(said.filter))
 
 
-def _log_filter(mesh: MeshConfig) -> Any:
+def _line(text: str) -> str:
+    """A format ends its line, whether or not that was written."""
+    return text if text.endswith("\n") else f"{text}\n" if text else ISTIO_TEXT
+
+
+def _log_filter(expression: str) -> Any:
     """Which requests are logged; None for all."""
-    if not mesh.access_log_filter:
+    if not expression:
         return None
     extension = ExtensionFilter(
         name="envoy.access_loggers.extension_filters.cel",
-        typed_config=any_of(ExpressionFilter(expression=mesh.access_log_filter)),
+        typed_config=any_of(ExpressionFilter(expression=expression)),
     )
     return AccessLogFilter(extension_filter=extension)
 
@@ -80,7 +103,7 @@ def stats_filters(mesh: MeshConfig) -> list[Any]:
 # ── traces ────────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def tracing(mesh: MeshConfig, node: Node) -> Any:
+def tracing(index: Index, mesh: MeshConfig, node: Node) -> Any:
     """The tracing of a connection manager, or None. Without an endpoint there is no provider: ours keep their last spans
     to themselves, an Envoy makes none."""
     if not mesh.enable_tracing:
@@ -100,20 +123,52 @@ def tracing(mesh: MeshConfig, node: Node) -> Any:
             custom.environment.name, custom.environment.default_value = value, default
         else:
             custom.request_header.name, custom.request_header.default_value = value, default
-    if mesh.path_tag_length:
-        out.max_path_tag_length.value = mesh.path_tag_length
-    if mesh.otlp_endpoint:
-        provider = OpenTelemetryConfig(service_name=node.to_xds()["cluster"])
-        if mesh.otlp_endpoint.startswith("grpc://"):
-            provider.grpc_service.envoy_grpc.cluster_name = OTLP_CLUSTER
-            provider.grpc_service.timeout.CopyFrom(duration(_OTLP_TIMEOUT))
-        else:
-            uri = provider.http_service.http_uri
-            uri.uri, uri.cluster = mesh.otlp_endpoint, OTLP_CLUSTER
-            uri.timeout.CopyFrom(duration(_OTLP_TIMEOUT))
+    collected = mesh.collector.tag_length if mesh.collector is not None else 0
+    if length := collected or mesh.path_tag_length:
+        out.max_path_tag_length.value = length
+    if (target := _target(index, mesh)) is not None:
         out.provider.name = "envoy.tracers.opentelemetry"
-        out.provider.typed_config.CopyFrom(any_of(provider))
+        out.provider.typed_config.CopyFrom(any_of(_exporter(node, target)))
     return out
+
+
+class _Target(NamedTuple):
+    """Where spans go: to a cluster, over HTTP if there is a URI, else over gRPC."""
+
+    cluster: str
+    uri: str
+    timeout: float = _OTLP_TIMEOUT
+
+
+def _target(index: Index, mesh: MeshConfig) -> _Target | None:
+    if (collector := mesh.collector) is not None:
+        return _collector_target(index, collector)
+    if not mesh.otlp_endpoint:
+        return None
+    return _Target(OTLP_CLUSTER, "" if mesh.otlp_endpoint.startswith("grpc://") else mesh.otlp_endpoint)
+
+
+def _collector_target(index: Index, collector: Collector) -> _Target | None:
+    """None where there is no such service: spans that nobody takes are not sent."""
+    service = index.service(collector.host)
+    if service is None or collector.namespace not in ("", service.namespace):
+        return None
+    if all(port.number != collector.port for port in service.ports):
+        return None
+    uri = f"http://{service.host}:{collector.port}{collector.path}" if collector.path else ""
+    return _Target(outbound_cluster(service.host, collector.port), uri, collector.timeout)
+
+
+def _exporter(node: Node, target: _Target) -> Any:
+    exporter = OpenTelemetryConfig(service_name=node.to_xds()["cluster"])
+    if target.uri:
+        uri = exporter.http_service.http_uri
+        uri.uri, uri.cluster = target.uri, target.cluster
+        uri.timeout.CopyFrom(duration(target.timeout))
+    else:
+        exporter.grpc_service.envoy_grpc.cluster_name = target.cluster
+        exporter.grpc_service.timeout.CopyFrom(duration(target.timeout))
+    return exporter
 
 
 def _tags(node: Node) -> dict[str, str]:

@@ -6,6 +6,7 @@ https://istio.io/latest/docs/reference/config/istio.mesh.v1alpha1/
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Mapping
 from enum import StrEnum
 from typing import Annotated, Any
@@ -13,10 +14,11 @@ from typing import Annotated, Any
 from pydantic import Field
 
 from mesh.istio.destination_rule import TcpKeepalive
+from mesh.istio.extension_providers import DefaultProviders, ExtensionProvider, named_twice
 from mesh.istio.load_balancing import LocalityLoadBalancerSetting
-from mesh.istio.model import Found, Message
+from mesh.istio.model import Found, Message, shown
 from mesh.istio.proxy_config import Environment, Workers
-from mesh.istio.scalars import Count, DnsLabel, Duration, ExportTo, Word
+from mesh.istio.scalars import Count, DnsLabel, Duration, ExportTo, Rows, Word
 from mesh.istio.sidecar import OutboundTrafficPolicy
 from mesh.istio.telemetry import CustomTag
 from mesh.istio.virtual_service_actions import HTTPRetry
@@ -25,6 +27,13 @@ from mesh.istio.virtual_service_actions import HTTPRetry
 class AccessLogEncoding(StrEnum):
     TEXT = "TEXT"
     JSON = "JSON"
+
+
+def _is_json_object(text: str) -> bool:
+    try:
+        return isinstance(json.loads(text), dict)
+    except ValueError:
+        return False
 
 
 class MeshH2UpgradePolicy(StrEnum):
@@ -98,6 +107,15 @@ class MeshConfig(Message):
     default_service_export_to: ExportTo = ()
     default_virtual_service_export_to: ExportTo = ()
     default_destination_rule_export_to: ExportTo = ()
+    extension_providers: Rows[ExtensionProvider] = ()
+    default_providers: DefaultProviders | None = None
+
+    def rules(self) -> Iterator[Found]:
+        yield from named_twice(self.extension_providers)
+        said = self.access_log_format
+        if self.access_log_encoding is AccessLogEncoding.JSON and said and not _is_json_object(said):
+            message = f"must be a JSON object where accessLogEncoding is JSON, not {shown(said)}"
+            yield Found(("accessLogFormat",), message)
 
 
 def summary(spec: Mapping[str, Any]) -> str:

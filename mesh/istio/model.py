@@ -15,6 +15,7 @@ from pydantic import BaseModel, ConfigDict, ModelWrapValidatorHandler, Validatio
 from pydantic.alias_generators import to_camel
 from pydantic_core import InitErrorDetails, PydanticCustomError
 
+from mesh.istio.reasons import reason
 from mesh.istio.refused import NOT_YET, refused_field, refused_values
 
 PROBLEM = "problem"  # the error type of a problem whose message is final
@@ -93,7 +94,7 @@ class Message(BaseModel):
             reason = refused_field(cls.__name__, name)
             return reason or f"unknown field{suggestion(name, cls.field_names())}"
         if error["type"] == "enum":
-            return _explain_enum(error, refused_values(cls.__name__, str(error["loc"][0])))
+            return _explain_enum(error, cls.__name__, str(error["loc"][0]))
         return explain(error)
 
 
@@ -122,12 +123,13 @@ def suggestion(name: str, known: Iterable[str]) -> str:
     return f'; did you mean "{by_lower[near[0]]}"?' if near else ""
 
 
-def _explain_enum(error: Any, refused: tuple[str, ...]) -> str:
+def _explain_enum(error: Any, message: str, field: str) -> str:
     expected = [word.strip("' ") for word in str(error["ctx"]["expected"]).replace(" or ", ", ").split(",")]
     expected = [word for word in expected if word]  # the unset value has no word
     value = error["input"]
-    if value in refused:
-        return f"{value} is {NOT_YET}; implemented: {', '.join(expected)}"
+    if value in refused_values(message, field):
+        why = reason(message, f"{field}={value}")
+        return f"{value} is {NOT_YET}{why and f': {why}'}; implemented: {', '.join(expected)}"
     hint = suggestion(value, expected) if isinstance(value, str) else ""
     return f"must be one of {', '.join(expected)}, not {shown(value)}{hint}"
 

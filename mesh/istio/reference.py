@@ -8,6 +8,7 @@ from typing import Any, Final, get_args
 
 from mesh.istio.kinds import KINDS, Kind
 from mesh.istio.model import Message
+from mesh.istio.reasons import reason
 from mesh.istio.refused import NARROWED, NO_EFFECT, REFUSED, REFUSED_KINDS
 
 HEAD: Final = """# The API
@@ -50,8 +51,13 @@ def _api_versions(kind: Kind) -> str:
 def _row(message: type[Message]) -> str:
     name = message.__name__
     fields = [_field(message, key, field.alias or key) for key, field in message.model_fields.items()]
-    refused = [f"`{refusal.replace('=', ': ')}`" for refusal in REFUSED.get(name, ())]
+    refused = [_refused(name, row) for row in REFUSED.get(name, ())]
     return f"| {name} | {', '.join(fields)} | {', '.join(refused)} |"
+
+
+def _refused(message: str, row: str) -> str:
+    why = reason(message, row)
+    return f"`{row.replace('=', ': ')}` ({why})" if why else f"`{row.replace('=', ': ')}`"
 
 
 def _field(message: type[Message], key: str, alias: str) -> str:

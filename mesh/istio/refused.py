@@ -8,6 +8,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Final
 
+from mesh.istio.reasons import reason
+
 NOT_YET: Final = "known to Istio, not implemented yet"
 
 # By message, as in Istio's protobufs (nested ones by their own name).
@@ -34,13 +36,11 @@ REFUSED: Final[Mapping[str, tuple[str, ...]]] = {
         "caCertificates",
         "certificates",
         "configSources",
-        "defaultProviders",
         "disableEnvoyListenerLog",
         "discoverySelectors",
         "enableAutoMtls",
         "enableEnvoyAccessLogService",
         "enablePrometheusMerge",
-        "extensionProviders",
         "hboneIdleTimeout",
         "inboundClusterStatName",
         "inboundTrafficPolicy",
@@ -88,6 +88,27 @@ REFUSED: Final[Mapping[str, tuple[str, ...]]] = {
         "statusPort",
         "zipkinAddress",
     ),
+    "ExtensionProvider": (
+        "datadog",
+        "envoyExtAuthzGrpc",
+        "envoyExtAuthzHttp",
+        "envoyHttpAls",
+        "envoyOtelAls",
+        "envoyTcpAls",
+        "lightstep",
+        "opencensus",
+        "sds",
+        "skywalking",
+        "stackdriver",
+        "zipkin",
+    ),
+    "OpenTelemetryTracingProvider": (
+        "dynatraceSampler",
+        "resourceDetectors",
+        "serviceAttributeEnrichment=OTEL_SEMANTIC_CONVENTIONS",
+    ),
+    "HttpService": ("headers",),
+    "GrpcService": ("initialMetadata",),
     "ProxyTracing": (
         "lightstep",
         "openCensusAgent",
@@ -221,7 +242,10 @@ NO_EFFECT: Final[Mapping[str, Mapping[str, str]]] = {
 
 def refused_field(message: str, field: str) -> str:
     """Why a known field of a message is refused, or an empty string for a field that nobody knows."""
-    return NOT_YET if field in REFUSED.get(message, ()) else ""
+    if field not in REFUSED.get(message, ()):
+        return ""
+    why = reason(message, field)
+    return f"{NOT_YET}: {why}" if why else NOT_YET
 
 
 def refused_values(message: str, field: str) -> tuple[str, ...]:

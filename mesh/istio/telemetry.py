@@ -15,9 +15,6 @@ from mesh.cel.syntax import CelError
 from mesh.istio.model import Found, Message, shown
 from mesh.istio.scalars import Labels, Rows, Word, wrong
 
-LOG_PROVIDER: Final = "envoy"  # Istio's name for the log that a proxy writes itself
-METRICS_PROVIDER: Final = "prometheus"
-
 
 class WorkloadMode(StrEnum):
     """Which of a workload's two sides something is about: what it asks (`CLIENT`), or what it is asked."""
@@ -86,9 +83,6 @@ class AccessLogging(OfASide):
     disabled: bool = False
     filter: LogFilter | None = None
 
-    def rules(self) -> Iterator[Found]:
-        yield from _providers(self.providers, LOG_PROVIDER, "logs go to where --access-log-file says")
-
 
 class TagLiteral(Message):
     value: str
@@ -115,7 +109,7 @@ class CustomTag(Message):
 
 
 class Tracing(OfASide):
-    """Spans go to the mesh's one collector, by whatever name it is called here."""
+    """Spans go to the first of the providers; to the mesh's own collector where that is none of MeshConfig's."""
 
     providers: Rows[ProviderRef] = ()
     random_sampling_percentage: Annotated[float, Field(ge=0, le=100)] | None = None
@@ -171,15 +165,6 @@ class Metrics(Message):
     providers: Rows[ProviderRef] = ()
     overrides: Rows[MetricsOverride] = ()
 
-    def rules(self) -> Iterator[Found]:
-        yield from _providers(self.providers, METRICS_PROVIDER, "metrics are always there for it to fetch")
-
-
-def _providers(providers: tuple[ProviderRef, ...], known: str, why: str) -> Iterator[Found]:
-    for index, provider in enumerate(providers):
-        if provider.name != known:
-            yield Found(("providers", index, "name"), f'must be "{known}", not {shown(provider.name)}: {why}')
-
 
 class Telemetry(Message):
     """For the workloads of its namespace that `selector` picks, or without one for all of them; in the mesh's root
@@ -195,14 +180,11 @@ class Telemetry(Message):
         return self.selector.match_labels if self.selector is not None else {}
 
     def rules(self) -> Iterator[Found]:
-        rows: tuple[OfASide, ...]
-        for field, rows in (("tracing", self.tracing), ("accessLogging", self.access_logging)):
-            for side in (WorkloadMode.CLIENT, WorkloadMode.SERVER):
-                about = [index for index, row in enumerate(rows) if row.match.covers(side)]
-                if len(about) > 1:
-                    message = f"{side} has one already: there is one log and one collector"
-                    yield Found((field, about[1]), message)
-                    break
+        for side in (WorkloadMode.CLIENT, WorkloadMode.SERVER):
+            about = [index for index, row in enumerate(self.tracing) if row.match.covers(side)]
+            if len(about) > 1:
+                yield Found(("tracing", about[1]), f"{side} has one already: spans go to one collector")
+                break
 
 
 def summary(spec: Mapping[str, Any]) -> str:

@@ -23,6 +23,7 @@ from tests.simulation.cases import VERSIONS, common, documents, hosts
 
 READY_SECONDS = 60
 PROXIES = ("ours", "envoy")
+FLUSH = ("--file-flush-interval-msec", "200")  # of their logs
 
 
 @dataclass(frozen=True)
@@ -66,9 +67,9 @@ def proxy(node: Node, whose: str, xds: int, folder: Path) -> Process:
     config = folder / f"{node.name}.yaml"
     config.write_text(render(bootstrap(node, "127.0.0.1", xds)))
     if whose == "envoy":
-        command = envoy_command(envoy_binary(), config, "-l", "warning")
+        command = envoy_command(envoy_binary(), config, "-l", "warning", *FLUSH)
     else:
-        command = [str(Path(sys.executable).parent / "mesh-sidecar"), "-c", str(config), "--state-dir", ""]
+        command = [str(Path(sys.executable).parent / "mesh-sidecar"), "-c", str(config), "--state-dir", "", *FLUSH]
     return Process(command, folder / f"{node.name}.log")
 
 

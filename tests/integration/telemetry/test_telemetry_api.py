@@ -1,14 +1,18 @@
-"""The example of a Telemetry resource, as a sidecar of ours carries it out, and an Envoy in its place as far as it can."""
+"""The examples of Telemetry resources, as a sidecar of ours carries them out, and an Envoy in its place as far as it can."""
 
 from __future__ import annotations
 
 import http.client
+import json
+import threading
 from collections.abc import Iterator
 from contextlib import ExitStack
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import NamedTuple
+from typing import ClassVar, NamedTuple
 
 import pytest
+from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 from prometheus_client.parser import text_string_to_metric_families
 
 from mesh.node import SIDECAR, Node
@@ -18,7 +22,8 @@ from tests.integration.cases.backends import servers
 from tests.integration.cases.conftest import PROXIES, READY_SECONDS, proxy, ready
 from tests.integration.control_plane.support import ControlPlane
 
-EXAMPLE = Path(__file__).parents[3] / "examples" / "telemetry" / "errors-and-hosts.yaml"
+EXAMPLES = Path(__file__).parents[3] / "examples" / "telemetry"
+EXAMPLE = EXAMPLES / "errors-and-hosts.yaml"
 SERVICE = """apiVersion: networking.istio.io/v1
 kind: ServiceEntry
 metadata: {{name: web}}
@@ -28,6 +33,7 @@ spec: {{hosts: [web.test], ports: [{{number: 80, name: http, protocol: HTTP}}], 
 
 
 class Stage(NamedTuple):
+    folder: Path
     plane: ControlPlane
     proxies: dict[str, tuple[str, Process]]
 
@@ -47,7 +53,7 @@ def stage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
             proxies[whose] = address, stack.enter_context(proxy(node, whose, plane.xds, folder))
         for address, process in proxies.values():
             process.wait_ready(lambda address=address: ready(address), READY_SECONDS)
-        yield Stage(plane, proxies)
+        yield Stage(folder, plane, proxies)
 
 
 def ask(address: str, path: str, **headers: str) -> int:
@@ -86,6 +92,72 @@ def test_metrics_have_other_tags(stage: Stage) -> None:
     usual = [s for s in samples if s.name == "istio_request_duration_milliseconds_count"]
     assert usual and all("team" not in s.labels and "response_flags" in s.labels for s in usual)
     assert not any(s.name.startswith("istio_request_bytes") for s in samples)
+
+
+class Collector(BaseHTTPRequestHandler):
+    """Takes spans by OTLP over HTTP, and remembers what they say."""
+
+    protocol_version = "HTTP/1.1"
+    said: ClassVar[list[str]] = []
+
+    def do_POST(self) -> None:
+        message = ExportTraceServiceRequest.FromString(self._body())
+        self.said.append(f"{self.path} {message}")
+        self.send_response(200)
+        self.send_header("content-length", "0")
+        self.end_headers()
+
+    def _body(self) -> bytes:
+        """An Envoy does not say before how long it is."""
+        if (length := self.headers["content-length"]) is not None:
+            return self.rfile.read(int(length))
+        body = b""
+        while size := int(self.rfile.readline(), 16):
+            body += self.rfile.read(size)
+            self.rfile.readline()
+        self.rfile.readline()
+        return body
+
+    def log_message(self, format: str, *args: object) -> None:
+        pass
+
+
+@pytest.fixture(scope="module")
+def providers(stage: Stage) -> Iterator[Path]:
+    """The other example in the place of the first, with its file in a folder of the test's, and all requests traced."""
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Collector)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    log = stage.folder / "failures.json"
+    text = (EXAMPLES / "providers.yaml").read_text().replace("/tmp/failures.json", str(log))
+    text = text.replace("randomSamplingPercentage: 10", "randomSamplingPercentage: 100")
+    text = text.replace("address: 127.0.0.1", f"address: 127.0.0.1, ports: {{http-otlp: {server.server_port}}}")
+    assert stage.plane.call("DELETE", "/api/v1/resources/Telemetry/default/default").status == 200
+    answer = stage.plane.apply(text, "providers.yaml")
+    assert answer.status == 200 and not answer.body.get("warnings"), answer.body
+    yield log
+    server.shutdown()
+    server.server_close()
+
+
+@pytest.mark.parametrize("whose", PROXIES)
+def test_logs_and_spans_go_to_providers(stage: Stage, providers: Path, whose: str) -> None:
+    address, process = stage.proxies[whose]
+
+    def broken() -> bool:
+        assert ask(address, f"/failed-{whose}", x_answer="503") == 503
+        return providers.exists() and f"/failed-{whose}" in providers.read_text()
+
+    wait_until(broken, 15.0, "the line of the failure in its file")
+    assert ask(address, f"/well-{whose}") == 200
+    wait_until(lambda: f"/well-{whose}" in process.log_path.read_text(), 15.0, "the usual log")
+    lines = [json.loads(line) for line in providers.read_text().splitlines() if f"-{whose}" in line]
+    assert {line["code"] for line in lines} == {503}
+    assert {line["why"] for line in lines} == {"via_upstream"}
+
+    def collected() -> bool:
+        return any(each.startswith("/v1/traces ") and f"/failed-{whose}" in each for each in Collector.said)
+
+    wait_until(collected, 15.0, "the span of the failure")
 
 
 def test_nobody_rejects_it(stage: Stage) -> None:

@@ -24,14 +24,14 @@ def test_the_defaults_are_the_documented_ones(monkeypatch: pytest.MonkeyPatch) -
 
 def test_what_holds_for_the_whole_mesh() -> None:
     words = (
-        "--access-log-file /tmp/log --access-log-encoding JSON --access-log-format %PROTOCOL% --no-tracing "
+        """--access-log-file /tmp/log --access-log-encoding JSON --access-log-format {"a":"%PROTOCOL%"} --no-tracing """
         "--tracing-sampling 1% --otlp-endpoint http://c:4318/v1/traces --outbound-policy REGISTRY_ONLY "
         "--root-namespace root"
     )
     assert parse(words.split()).mesh == MeshConfig(
         access_log_file="/tmp/log",
         access_log_encoding=AccessLogEncoding.JSON,
-        access_log_format="%PROTOCOL%",
+        access_log_format='{"a":"%PROTOCOL%"}',
         enable_tracing=False,
         sampling=1.0,
         otlp_endpoint="http://c:4318/v1/traces",
@@ -61,7 +61,14 @@ def test_what_is_no_address(text: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "words", [["--lost-grace", "-1"], ["--lost-grace", "nan"], ["--log-level", "loud"], ["--stor", "x"]]
+    "words",
+    [
+        ["--lost-grace", "-1"],
+        ["--lost-grace", "nan"],
+        ["--log-level", "loud"],
+        ["--stor", "x"],
+        ["--access-log-encoding", "JSON", "--access-log-format", "%PROTOCOL%"],
+    ],
 )
 def test_what_makes_no_sense_ends_with_code_2(words: list[str]) -> None:
     with pytest.raises(SystemExit) as ended:

@@ -6,8 +6,9 @@ from envoy.extensions.filters.network.http_connection_manager.v3.http_connection
 )
 
 from control_plane.translate.connection_manager import by_config, by_rds, connection_manager
+from control_plane.translate.indexes import index_of
 from control_plane.world import MeshConfig
-from tests.simulation.worlds import sidecar
+from tests.simulation.worlds import sidecar, world
 
 
 def unpacked(network_filter: Any) -> Any:
@@ -17,7 +18,7 @@ def unpacked(network_filter: Any) -> Any:
 
 
 def made(mesh: MeshConfig = MeshConfig()) -> Any:  # noqa: B008 - frozen
-    return connection_manager(mesh, sidecar(), "prefix")
+    return connection_manager(index_of(world(mesh=mesh)), mesh, sidecar(), "prefix")
 
 
 def test_istios_settings() -> None:
