@@ -139,7 +139,7 @@ def _listener(own: Index, viewer: Viewer, node: Node, at: PortListener, chains: 
     if not at.bound:
         listener.bind_to_port.value = False
     if at.http:
-        manager = connection_manager(own.mesh, node, f"outbound_{at.name}")
+        manager = connection_manager(own, own.mesh, node, f"outbound_{at.name}")
         chain = listener.filter_chains.add(name=at.name, filters=[by_rds(manager, at.routes, dynamic_filters(own))])
         if chains:
             chain.filter_chain_match.application_protocols.extend(HTTP_DETECTED)
