@@ -11,13 +11,14 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Final, Protocol
+from typing import Any, Final, NamedTuple, Protocol
 
 from mesh.backoff import Backoff
 from mesh.version import VERSION
 from sidecar.telemetry.cells import Counter
-from sidecar.telemetry.semantics import Names, attributes
-from sidecar.telemetry.trace import CLIENT, Span
+from sidecar.telemetry.otlp_encoding import SpanEncoder, export_request, field, resource
+from sidecar.telemetry.semantics import Names
+from sidecar.telemetry.trace import Attribute, Span
 
 log = logging.getLogger(__name__)
 
@@ -28,9 +29,6 @@ TRIES: Final = 5
 BACKOFF_BASE, BACKOFF_MAX = 0.5, 10.0
 # How long the end of the process waits for a collector that does not answer.
 GRACE = 2.0
-
-# One of the SDK's `opentelemetry.sdk.trace.ReadableSpan`.
-ReadableSpan = Any
 
 
 class NotDeliveredError(Exception):
@@ -44,46 +42,45 @@ class NotDeliveredError(Exception):
 class Transport(Protocol):
     """How spans get to a collector. Blocks: it is called in the SDK's thread."""
 
-    def send(self, spans: Sequence[ReadableSpan]) -> None:
-        """Raises NotDeliveredError."""
+    def send(self, request: bytes) -> None:
+        """An ExportTraceServiceRequest. Raises NotDeliveredError."""
         ...
 
     def close(self) -> None: ...
+
+
+class Queued(NamedTuple):
+    """A span as the SDK's processor takes one: it looks at the context, to see whether the span is sampled."""
+
+    context: Any
+    span: Span
 
 
 class Origin:
     """Whose spans they are: the resource's attributes, to which OTEL_RESOURCE_ATTRIBUTES adds, and by which names they
     tell."""
 
-    def __init__(self, resource: Mapping[str, str], names: Names = Names.OPENTELEMETRY) -> None:
+    def __init__(self, origin: Mapping[str, str], names: Names = Names.OPENTELEMETRY) -> None:
         from opentelemetry.sdk.resources import Resource
-        from opentelemetry.sdk.util.instrumentation import InstrumentationScope
+        from opentelemetry.trace import SpanContext, TraceFlags
 
-        self._resource = Resource.create(resource)
-        self._scope = InstrumentationScope("mesh-sidecar", VERSION)
-        self._names = names
+        self._encoder = SpanEncoder(names)
+        attributes = Resource.create(origin).attributes
+        self._resource = resource({key: _simple(value) for key, value in attributes.items()})
+        self._scope = field(1, b"mesh-sidecar") + field(2, VERSION.encode())
+        self._sampled = SpanContext(1, 1, is_remote=False, trace_flags=TraceFlags(TraceFlags.SAMPLED))
 
-    def readable(self, span: Span) -> ReadableSpan:
-        """The span as the SDK has them."""
-        from opentelemetry.sdk.trace import ReadableSpan
-        from opentelemetry.trace import SpanContext, SpanKind, Status, StatusCode, TraceFlags
+    def queued(self, span: Span) -> Queued:
+        """The span on its way through the SDK."""
+        return Queued(self._sampled, span)
 
-        def context(span_id: str, *, is_remote: bool) -> SpanContext:
-            flags = TraceFlags(TraceFlags.SAMPLED)
-            return SpanContext(int(span.trace_id, 16), int(span_id, 16), is_remote=is_remote, trace_flags=flags)
+    def request(self, spans: Sequence[Queued]) -> bytes:
+        """An ExportTraceServiceRequest."""
+        return export_request(self._resource, self._scope, [self._encoder.encode(each.span) for each in spans])
 
-        return ReadableSpan(
-            name=span.name,
-            context=context(span.span_id, is_remote=False),
-            parent=context(span.parent_id, is_remote=True) if span.parent_id else None,
-            resource=self._resource,
-            attributes=attributes(span, self._names),
-            kind=SpanKind.CLIENT if span.kind == CLIENT else SpanKind.SERVER,
-            status=Status(StatusCode.ERROR if span.error else StatusCode.UNSET),
-            start_time=span.start,
-            end_time=span.end,
-            instrumentation_scope=self._scope,
-        )
+
+def _simple(value: Any) -> Attribute:
+    return value if isinstance(value, str | int) else str(value)
 
 
 class OtlpExporter:
@@ -95,7 +92,7 @@ class OtlpExporter:
         self._begin = BatchSpanProcessor
         self._origin = origin
         self._dropped = dropped
-        self._delivery = _Delivery(make, sent, dropped)
+        self._delivery = _Delivery(make, origin, sent, dropped)
         self._processor: Any = None
         self._queued = 0
 
@@ -117,7 +114,7 @@ class OtlpExporter:
                 max_export_batch_size=BATCH,
             )
         self._queued += 1
-        self._processor.on_end(self._origin.readable(span))
+        self._processor.on_end(self._origin.queued(span))
 
     def close(self) -> None:
         """Sends what is queued; blocks for GRACE at most. (The SDK's shutdown waits for as long as its exporter takes.)"""
@@ -131,8 +128,9 @@ class OtlpExporter:
 class _Delivery:
     """The SDK's `SpanExporter`; its processor is the only one that calls it."""
 
-    def __init__(self, make: Callable[[], Transport], sent: Counter, dropped: Counter) -> None:
+    def __init__(self, make: Callable[[], Transport], origin: Origin, sent: Counter, dropped: Counter) -> None:
         self._make = make
+        self._origin = origin
         self._sent = sent
         self._dropped = dropped
         self._transport: Transport | None = None
@@ -140,12 +138,12 @@ class _Delivery:
         self.closing = threading.Event()
         self.done = 0  # spans that are no longer waited for
 
-    def export(self, spans: Sequence[ReadableSpan]) -> Any:
+    def export(self, spans: Sequence[Queued]) -> Any:
         from opentelemetry.sdk.trace.export import SpanExportResult
 
         if self._transport is None:
             self._transport = self._make()
-        delivered = self._deliver(self._transport, spans)
+        delivered = self._deliver(self._transport, self._origin.request(spans))
         (self._sent if delivered else self._dropped).value += len(spans)
         self.done += len(spans)
         return SpanExportResult.SUCCESS if delivered else SpanExportResult.FAILURE
@@ -158,11 +156,11 @@ class _Delivery:
         """Nothing waits here."""
         return True
 
-    def _deliver(self, transport: Transport, batch: Sequence[ReadableSpan]) -> bool:
+    def _deliver(self, transport: Transport, request: bytes) -> bool:
         backoff = Backoff(BACKOFF_BASE, BACKOFF_MAX)
         for left in reversed(range(TRIES)):
             try:
-                transport.send(batch)
+                transport.send(request)
             except NotDeliveredError as error:
                 self._tell(error)
                 if not (error.again and left) or self.closing.wait(backoff.next()):

@@ -1,7 +1,7 @@
 """The ways to a collector: OTLP over HTTP, as protobuf or JSON, and over gRPC.
 
-Messages are those of `opentelemetry.proto`, which come with Envoy's, from before scopes had that name: on the wire they are
-the same fields. Imported by the SDK's thread, when there is a first span to send.
+JSON is made with the messages of `opentelemetry.proto`, which come with Envoy's, from before scopes had that name: on the
+wire they are the same fields. Imported by the SDK's thread, when there is a first span to send.
 """
 
 from __future__ import annotations
@@ -10,13 +10,12 @@ import base64
 import http.client
 import json
 import ssl
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable
 from typing import Any, Final
 from urllib.parse import urlsplit
 
 from mesh.version import VERSION
-from sidecar.telemetry.otlp import NotDeliveredError, ReadableSpan
-from sidecar.telemetry.trace import Attribute
+from sidecar.telemetry.otlp import NotDeliveredError
 
 TIMEOUT: Final = 5.0
 LONGEST_REASON: Final = 300
@@ -28,50 +27,12 @@ _AGAIN_GRPC: Final = frozenset(
 )
 
 
-def request_of(spans: Sequence[ReadableSpan]) -> Any:
-    """An ExportTraceServiceRequest; the spans are of one resource and one scope."""
-    from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
-
-    made = ExportTraceServiceRequest()
-    group = made.resource_spans.add()
-    _add_all(group.resource.attributes, spans[0].resource.attributes)
-    scope = group.instrumentation_library_spans.add()
-    library = spans[0].instrumentation_scope
-    scope.instrumentation_library.name, scope.instrumentation_library.version = library.name, library.version
-    for span in spans:
-        _fill(scope.spans.add(), span)
-    return made
-
-
-def _fill(message: Any, span: ReadableSpan) -> None:
-    message.trace_id = span.context.trace_id.to_bytes(16, "big")
-    message.span_id = span.context.span_id.to_bytes(8, "big")
-    if span.parent is not None:
-        message.parent_span_id = span.parent.span_id.to_bytes(8, "big")
-    message.name = span.name
-    message.kind = message.SpanKind.Value(f"SPAN_KIND_{span.kind.name}")
-    message.start_time_unix_nano, message.end_time_unix_nano = span.start_time, span.end_time
-    _add_all(message.attributes, span.attributes)
-    if not span.status.is_ok:
-        message.status.code = message.status.STATUS_CODE_ERROR
-
-
-def _add_all(to: Any, values: Mapping[str, Attribute]) -> None:
-    for key, value in values.items():
-        added = to.add(key=key).value
-        if isinstance(value, bool):
-            added.bool_value = value
-        elif isinstance(value, int):
-            added.int_value = value
-        else:
-            added.string_value = value
-
-
-def as_json(request: Any) -> bytes:
+def as_json(request: bytes) -> bytes:
     """OTLP's JSON, which has ids in hex where protobuf's own would be base64."""
     from google.protobuf.json_format import MessageToDict
+    from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
-    made = MessageToDict(request, use_integers_for_enums=True)
+    made = MessageToDict(ExportTraceServiceRequest.FromString(request), use_integers_for_enums=True)
     for group in made["resourceSpans"]:
         group["scopeSpans"] = group.pop("instrumentationLibrarySpans")
         for scope in group["scopeSpans"]:
@@ -91,9 +52,8 @@ class HttpTransport:
         self._host = host
         self._json = json_body
 
-    def send(self, spans: Sequence[ReadableSpan]) -> None:
-        request = request_of(spans)
-        body = as_json(request) if self._json else request.SerializeToString()
+    def send(self, request: bytes) -> None:
+        body = as_json(request) if self._json else request
         kind = "application/json" if self._json else "application/x-protobuf"
         parts = urlsplit(self._url())
         connection = _connection(parts.scheme, parts.hostname or "", parts.port)
@@ -128,7 +88,7 @@ class GrpcTransport:
         self._at = ""
         self._channel: Any = None
 
-    def send(self, spans: Sequence[ReadableSpan]) -> None:
+    def send(self, request: bytes) -> None:
         import grpc
 
         target = self._target()
@@ -139,7 +99,7 @@ class GrpcTransport:
             options = (("grpc.enable_http_proxy", 0), ("grpc.use_local_subchannel_pool", 1))
             self._channel, self._at = grpc.insecure_channel(target, options), target
         try:
-            self._channel.unary_unary(METHOD)(request_of(spans).SerializeToString(), timeout=TIMEOUT)
+            self._channel.unary_unary(METHOD)(request, timeout=TIMEOUT)
         except grpc.RpcError as error:
             reason = f"{target}: {error.code().name}: {error.details()}"[:LONGEST_REASON]
             raise NotDeliveredError(reason, again=error.code().name in _AGAIN_GRPC) from error

@@ -7,6 +7,7 @@ the old ones, `both` sends both.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from enum import StrEnum
 from typing import Final
@@ -18,6 +19,9 @@ VARIABLE: Final = "MESH_SPAN_ATTRIBUTES"
 OTHER_METHOD: Final = "_OTHER"
 _METHODS: Final = frozenset(["CONNECT", "DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT", "TRACE", "QUERY"])
 _PORTS: Final = {"http": 80, "https": 443}
+_LAST_PORT: Final = 65535
+# What nearly every URL is: it need not be parsed with all care.
+_PLAIN_URL: Final = re.compile(r"(https?)://([A-Za-z0-9._-]+)(?::([1-9][0-9]{0,4}))?(/[^?#\\\s]*)(?:\?([^#\s]+))?")
 # Envoy's names that have another one now; those that have none (upstream_cluster, guid:x-request-id …) stay as they are.
 _REPLACED: Final = frozenset(
     (
@@ -37,12 +41,10 @@ def attributes(span: Span, names: Names) -> Mapping[str, Attribute]:
     """What a collector is told of the span."""
     if names is Names.ENVOY or "http.method" not in span.attributes:
         return span.attributes
-    kept = span.attributes.items() if names is Names.BOTH else _kept(span.attributes)
-    return {**dict(kept), **_current(span)}
-
-
-def _kept(given: Mapping[str, Attribute]) -> list[tuple[str, Attribute]]:
-    return [(name, value) for name, value in given.items() if name not in _REPLACED]
+    given = span.attributes
+    found = dict(given) if names is Names.BOTH else {k: v for k, v in given.items() if k not in _REPLACED}
+    found.update(_current(span))
+    return found
 
 
 def _current(span: Span) -> dict[str, Attribute]:
@@ -77,6 +79,24 @@ def _current(span: Span) -> dict[str, Attribute]:
 
 def _place(kind: str, url: str) -> dict[str, Attribute]:
     """The parts of the URL, without what a password may be in."""
+    plain = _PLAIN_URL.fullmatch(url)
+    if plain is None:
+        return _unusual_place(kind, url)
+    scheme, host, digits, path, query = plain.groups()
+    port = int(digits) if digits else _PORTS[scheme]
+    if port > _LAST_PORT:
+        return _unusual_place(kind, url)
+    found: dict[str, Attribute] = {"server.address": host.lower(), "server.port": port}
+    if kind == CLIENT:
+        found["url.full"] = url
+        return found
+    found["url.scheme"], found["url.path"] = scheme, path
+    if query:
+        found["url.query"] = query
+    return found
+
+
+def _unusual_place(kind: str, url: str) -> dict[str, Attribute]:
     try:
         parts = urlsplit(url)
         host, port = parts.hostname or "", parts.port or _PORTS.get(parts.scheme, 0)

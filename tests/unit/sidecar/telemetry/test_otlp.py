@@ -5,14 +5,14 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Sequence
 from typing import Any
 
 import pytest
+from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
 from sidecar.telemetry import otlp
 from sidecar.telemetry.cells import Counter
-from sidecar.telemetry.otlp import NotDeliveredError, Origin, OtlpExporter, ReadableSpan
+from sidecar.telemetry.otlp import NotDeliveredError, Origin, OtlpExporter
 from sidecar.telemetry.trace import Span
 from tests.harness.process import wait_until
 
@@ -34,23 +34,34 @@ def span(**changes: Any) -> Span:
     return Span(**{**fields, **changes})
 
 
+def request(*spans: Span) -> bytes:
+    return ORIGIN.request([ORIGIN.queued(each) for each in spans])
+
+
+def read(request: bytes) -> Any:
+    """The spans, and whose they are, as OTLP's own messages."""
+    (group,) = ExportTraceServiceRequest.FromString(request).resource_spans
+    (found,) = group.instrumentation_library_spans
+    return found
+
+
 class Collector:
     """A transport that keeps what it gets, fails as often as it is told, and waits while it is held."""
 
     def __init__(self, *failures: NotDeliveredError) -> None:
-        self.batches: list[Sequence[ReadableSpan]] = []
+        self.batches: list[Any] = []
         self.free = threading.Event()
         self.free.set()
         self.asked = threading.Event()
         self.closed = False
         self._failures = list(failures)
 
-    def send(self, spans: Sequence[ReadableSpan]) -> None:
+    def send(self, request: bytes) -> None:
         self.asked.set()
         self.free.wait(30)
         if self._failures:
             raise self._failures.pop(0)
-        self.batches.append(spans)
+        self.batches.append(read(request).spans)
 
     def close(self) -> None:
         self.closed = True
@@ -68,7 +79,7 @@ def test_everything_is_sent_at_the_end() -> None:
     for number in range(1000):
         made.exporter.export(span(start=number))
     made.exporter.close()
-    assert [each.start_time for batch in collector.batches for each in batch] == list(range(1000))
+    assert [each.start_time_unix_nano for batch in collector.batches for each in batch] == list(range(1000))
     assert (made.sent.value, made.dropped.value, collector.closed) == (1000, 0, True)
 
 

@@ -17,7 +17,7 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTrace
 from sidecar.telemetry.otlp import NotDeliveredError
 from sidecar.telemetry.otlp_transport import GrpcTransport, HttpTransport
 from tests.harness.ports import free_port
-from tests.unit.sidecar.telemetry.test_otlp import ORIGIN, span
+from tests.unit.sidecar.telemetry.test_otlp import request, span
 
 
 @contextmanager
@@ -50,7 +50,7 @@ def test_protobuf_over_http() -> None:
     with collector() as (port, received):
         url = f"http://127.0.0.1:{port}/v1/traces"
         HttpTransport(lambda: url, "otel.example:4318").send(
-            [ORIGIN.readable(span()), ORIGIN.readable(span(parent_id="", kind="CLIENT", error=True))]
+            request(span(), span(parent_id="", kind="CLIENT", error=True))
         )
     ((path, headers, body),) = received
     assert (path, headers["content-type"], headers["host"]) == (
@@ -58,8 +58,7 @@ def test_protobuf_over_http() -> None:
         "application/x-protobuf",
         "otel.example:4318",
     )
-    request = ExportTraceServiceRequest.FromString(body)
-    (group,) = request.resource_spans
+    (group,) = ExportTraceServiceRequest.FromString(body).resource_spans
     resource = {each.key: each.value.string_value for each in group.resource.attributes}
     assert (resource["service.name"], resource["telemetry.sdk.language"]) == ("shop.default", "python")
     child, root = group.instrumentation_library_spans[0].spans
@@ -75,7 +74,7 @@ def test_json_has_ids_in_hex() -> None:
     with collector() as (port, received):
         url = f"http://127.0.0.1:{port}/v1/traces"
         HttpTransport(lambda: url, "a", json_body=True).send(
-            [ORIGIN.readable(span(attributes={"a": True, "b": "c", "d": 2**40}))]
+            request(span(attributes={"a": True, "b": "c", "d": 2**40}))
         )
     ((_, headers, body),) = received
     assert headers["content-type"] == "application/json"
@@ -91,7 +90,7 @@ def test_json_has_ids_in_hex() -> None:
 @pytest.mark.parametrize(("status", "again"), [(503, True), (429, True), (400, False), (404, False)])
 def test_a_refusal(status: int, again: bool) -> None:
     with collector(status) as (port, _), pytest.raises(NotDeliveredError, match=f"answered {status}") as raised:
-        HttpTransport(lambda: f"http://127.0.0.1:{port}", "a").send([ORIGIN.readable(span())])
+        HttpTransport(lambda: f"http://127.0.0.1:{port}", "a").send(request(span()))
     assert raised.value.again is again
     assert len(str(raised.value)) < 400
 
@@ -104,7 +103,7 @@ def test_nobody_there() -> None:
         GrpcTransport(lambda: ""),
     ):
         with pytest.raises(NotDeliveredError) as raised:
-            transport.send([ORIGIN.readable(span())])
+            transport.send(request(span()))
         assert raised.value.again
         transport.close()
 
@@ -114,8 +113,8 @@ def test_grpc_follows_its_cluster_to_another_host() -> None:
 
     def server(name: str) -> tuple[grpc.Server, str]:
         def export(body: bytes, _context: Any) -> bytes:
-            request = ExportTraceServiceRequest.FromString(body)
-            received.append(f"{name} {request.resource_spans[0].instrumentation_library_spans[0].spans[0].name}")
+            made = ExportTraceServiceRequest.FromString(body)
+            received.append(f"{name} {made.resource_spans[0].instrumentation_library_spans[0].spans[0].name}")
             return b""
 
         made = grpc.server(ThreadPoolExecutor(2))
@@ -130,9 +129,9 @@ def test_grpc_follows_its_cluster_to_another_host() -> None:
     at = [first]
     transport = GrpcTransport(lambda: at[0])
     try:
-        transport.send([ORIGIN.readable(span())])
+        transport.send(request(span()))
         at[0] = second
-        transport.send([ORIGIN.readable(span())])
+        transport.send(request(span()))
     finally:
         transport.close()
         one.stop(None)

@@ -5,7 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
+from sidecar.telemetry import semantics
 from sidecar.telemetry.semantics import Names, attributes
 from sidecar.telemetry.trace import Span
 
@@ -95,3 +98,34 @@ def test_the_switch() -> None:
 def test_a_span_that_is_not_http_stays_as_it_is() -> None:
     span = Span("a", "CLIENT", "0" * 32, "0" * 16, "", 0, 1, {"component": "proxy"}, False)
     assert attributes(span, Names.OPENTELEMETRY) == {"component": "proxy"}
+
+
+_PIECES = st.sampled_from(
+    [
+        "http",
+        "https",
+        "://",
+        "a.example",
+        "A",
+        "[::1]",
+        ":",
+        "80",
+        "443",
+        "99999",
+        "0",
+        "/",
+        "b",
+        "?",
+        "c=1",
+        "#",
+        "@",
+        "%20",
+    ]
+)
+
+
+@given(st.lists(_PIECES, max_size=6).map(lambda more: "http://" + "".join(more)), st.sampled_from(["CLIENT", "SERVER"]))
+def test_a_plain_url_is_read_as_any_other(url: str, kind: str) -> None:
+    read = semantics._place(kind, url)
+    parsed = semantics._unusual_place(kind, url)
+    assert read == parsed
