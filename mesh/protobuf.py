@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Final
+
+_ALL_BITS: Final = (1 << 64) - 1
+
 
 def varint(value: int) -> bytes:
-    """A protobuf varint (https://protobuf.dev/programming-guides/encoding/#varints)."""
+    """A protobuf varint (https://protobuf.dev/programming-guides/encoding/#varints); a negative one has 64 bits."""
+    value &= _ALL_BITS
     out = bytearray()
     while value > 0x7F:
         out.append(value & 0x7F | 0x80)

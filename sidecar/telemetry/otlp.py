@@ -16,7 +16,7 @@ from typing import Any, Final, NamedTuple, Protocol
 from mesh.backoff import Backoff
 from mesh.version import VERSION
 from sidecar.telemetry.cells import Counter
-from sidecar.telemetry.otlp_encoding import SpanEncoder, export_request, field, resource
+from sidecar.telemetry.otlp_encoding import SpanEncoder, export_request, resource, scope
 from sidecar.telemetry.semantics import Names
 from sidecar.telemetry.trace import Attribute, Span
 
@@ -67,7 +67,7 @@ class Origin:
         self._encoder = SpanEncoder(names)
         attributes = Resource.create(origin).attributes
         self._resource = resource({key: _simple(value) for key, value in attributes.items()})
-        self._scope = field(1, b"mesh-sidecar") + field(2, VERSION.encode())
+        self._scope = scope("mesh-sidecar", VERSION)
         self._sampled = SpanContext(1, 1, is_remote=False, trace_flags=TraceFlags(TraceFlags.SAMPLED))
 
     def queued(self, span: Span) -> Queued:

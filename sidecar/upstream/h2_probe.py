@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 from typing import Any, Final, cast
 
+from mesh.protobuf import delimited
 from sidecar.codec.h2_client import ClientConnection
 from sidecar.codec.h2_frames import NO_ERROR
 from sidecar.config import model
@@ -256,8 +257,7 @@ class GrpcCheck(Http2Check):
 
 def question(service: str) -> bytes:
     """A HealthCheckRequest as a gRPC message."""
-    name = service.encode()
-    message = b"\x0a" + _varint(len(name)) + name if name else b""
+    message = delimited(b"\x0a", service.encode()) if service else b""
     return b"\0" + len(message).to_bytes(4) + message
 
 
@@ -295,11 +295,3 @@ def _number(message: bytes, at: int) -> tuple[int, int]:
             return value, at
         if shift > 63:
             raise IndexError
-
-
-def _varint(value: int) -> bytes:
-    found = b""
-    while value > 0x7F:
-        found += bytes((value & 0x7F | 0x80,))
-        value >>= 7
-    return found + bytes((value,))
