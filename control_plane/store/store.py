@@ -117,7 +117,7 @@ class ConfigStore:
         """ConfigError with every problem, and nothing is changed; `strict` makes a problem of everything that the analysis
         warns of. `skip_unknown` passes over kinds of others."""
         with uncollected():  # what knows the lines of a text are many objects, and gone at the end
-            loaded = await self._load(files, skip_unknown)
+            loaded = await self._load(files, skip_unknown, strict)
             async with self._one_at_a_time:
                 findings = await self._workers.run(self._analyse, loaded.resources, list(self._workloads()))
                 if strict and (grave := [each for each in findings if each.code.level > Level.INFO]):
@@ -184,9 +184,9 @@ class ConfigStore:
         """What an apply of `files` would change, as unified texts; ConfigError if it would be refused."""
         return await self._workers.run(differences, (await self._load(files)).resources, self.accepted.current())
 
-    async def _load(self, files: Sequence[File], skip_unknown: bool = False) -> Loaded:
+    async def _load(self, files: Sequence[File], skip_unknown: bool = False, strict: bool = False) -> Loaded:
         """A file of ten thousand routes takes seconds to check: the proxies' streams must not wait for that."""
-        return await self._workers.run(load_files, files, skip_unknown)
+        return await self._workers.run(load_files, files, skip_unknown, strict)
 
     async def _change(self, changes: Sequence[Change], dry_run: bool = False) -> Outcome:
         if dry_run:

@@ -24,9 +24,9 @@ class File:
     text: str
 
 
-def load_files(files: Sequence[File], skip_unknown: bool = False) -> Loaded:
-    """The resources of all files. Raises ConfigError with the problems of all of them; a resource that two of them hold
-    is one."""
+def load_files(files: Sequence[File], skip_unknown: bool = False, strict: bool = False) -> Loaded:
+    """The resources of all files. Raises ConfigError with the problems of all of them. Of a resource that several of them
+    hold the last one counts, as if they were applied one after the other, and a note says so; `strict` refuses it."""
     found: dict[Key, Resource] = {}
     problems: list[Problem] = []
     skipped: list[Problem] = []
@@ -38,17 +38,20 @@ def load_files(files: Sequence[File], skip_unknown: bool = False) -> Loaded:
             continue
         skipped += loaded.skipped
         for resource in loaded.resources:
-            first = found.setdefault(resource.key, resource)
-            if first is not resource:
-                where = f"{first.file}:{first.line}"
-                message = f"{resource.key} is there twice, first in {where}"
-                problems.append(Problem(message, "metadata.name", resource.file, resource.line))
+            if (before := found.pop(resource.key, None)) is not None:
+                (problems if strict else skipped).append(_overridden(before, resource))
+            found[resource.key] = resource
     if not problems and not found and not skipped:
         names = ", ".join(file.name for file in files)
         problems.append(Problem("there is no resource in it: nothing but blanks and comments", file=names))
     if problems:
         raise ConfigError(*problems)
     return Loaded(tuple(found.values()), tuple(skipped))
+
+
+def _overridden(before: Resource, by: Resource) -> Problem:
+    message = f"{before.key} is there again in {by.file}:{by.line}, which counts"
+    return Problem(message, "metadata.name", before.file, before.line)
 
 
 def changes_to(resources: Sequence[Resource]) -> list[Change]:

@@ -42,7 +42,10 @@ def apply(
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Check only; change nothing.")] = False,
     strict: Annotated[bool, typer.Option("--strict", help="Refuse what is warned of, too.")] = False,
     skip_unknown: Annotated[
-        bool, typer.Option("--skip-unknown", help="Pass over kinds that are none of Istio's or this mesh's.")
+        bool,
+        typer.Option(
+            "--skip-unknown", help="Pass over kinds that are none of Istio's or this mesh's, and other files."
+        ),
     ] = False,
     recursive: Recursive = False,
     server: Server = DEFAULT_SERVER,

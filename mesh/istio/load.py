@@ -14,6 +14,7 @@ from mesh.istio.resource import Key, Resource
 from mesh.istio.schema import foreign_kind, parse
 from mesh.istio.yaml_nodes import Node, YamlError, compose
 
+_EVERY_DOCUMENT = frozenset(("apiVersion", "kind"))
 _SIMPLE_KEY = re.compile(r"[A-Za-z0-9_-]{1,100}", re.ASCII)
 
 
@@ -26,8 +27,10 @@ class Loaded(NamedTuple):
 
 def load_text(text: str, file: str = "", skip_unknown: bool = False) -> Loaded:
     """The resources of a YAML or JSON text, in its order. Raises `ConfigError` with all problems found; with
-    `skip_unknown`, kinds of others than Istio and this mesh are none."""
-    return _loaded(text, file, skip_unknown).finish()
+    `skip_unknown`, kinds of others than Istio and this mesh are none, and neither is what is no document of Kubernetes."""
+    if skip_unknown and not any(name in text for name in _EVERY_DOCUMENT):
+        return Loaded((), (_no_document(file, 1),))
+    return _loaded(text, file, skip_unknown, skip_unknown).finish()
 
 
 def examine_text(text: str, file: str = "") -> tuple[Loaded, list[Problem]]:
@@ -36,8 +39,8 @@ def examine_text(text: str, file: str = "") -> tuple[Loaded, list[Problem]]:
     return loader.loaded, sorted(loader.problems, key=lambda problem: problem.line)
 
 
-def _loaded(text: str, file: str, skip_unknown: bool) -> _Loader:
-    loader = _Loader(file, skip_unknown)
+def _loaded(text: str, file: str, skip_unknown: bool, skip_nameless: bool = False) -> _Loader:
+    loader = _Loader(file, skip_unknown, skip_nameless)
     with uncollected():
         try:
             for node in compose(text):
@@ -45,6 +48,10 @@ def _loaded(text: str, file: str, skip_unknown: bool) -> _Loader:
         except YamlError as broken:
             loader.problems.append(Problem(broken.message, "", file, broken.line))
     return loader
+
+
+def _no_document(file: str, line: int) -> Problem:
+    return Problem("has neither apiVersion nor kind, no document of Kubernetes: skipped", "", file, line)
 
 
 def load(text: str, file: str = "") -> list[Resource]:
@@ -62,11 +69,12 @@ def load_documents(documents: Iterable[Any], file: str = "") -> list[Resource]:
 
 
 class _Loader:
-    def __init__(self, file: str, skip_unknown: bool = False) -> None:
+    def __init__(self, file: str, skip_unknown: bool = False, skip_nameless: bool = False) -> None:
         self.file = file
         self.problems: list[Problem] = []
         self._skipped: list[Problem] = []
         self._skip_unknown = skip_unknown
+        self._skip_nameless = skip_nameless
         self._resources: dict[Key, Resource] = {}
 
     def add(self, document: Any, node: Node | None) -> None:
@@ -74,7 +82,9 @@ class _Loader:
         if document is None:
             return
         for path, item in _items(document):
-            if isinstance(item, dict):
+            if self._skip_nameless and not (isinstance(item, dict) and item.keys() & _EVERY_DOCUMENT):
+                self._skipped.append(_no_document(self.file, node.line_of(path) if node else 0))
+            elif isinstance(item, dict):
                 self._add_item(item, path, node)
             else:
                 self._report("must be a mapping (apiVersion, kind, metadata, spec), not " + shown(item), path, node)

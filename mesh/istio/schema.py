@@ -18,6 +18,7 @@ from mesh.istio.scalars import DnsLabel, Labels, wrong
 DEFAULT_NAMESPACE: Final = "default"
 
 OWN_GROUPS: Final = ("istio.io",)  # kinds of these are refused, never passed over
+INSTALLERS: Final = "install.istio.io"  # how Istio itself is to be installed, no rule for any traffic
 
 _TOP_LEVEL: Final = ("apiVersion", "kind", "metadata", "spec", "status")
 _HEAD: Final = ("apiVersion", "kind", "metadata", "status")
@@ -124,7 +125,7 @@ def _kind_of(document: Mapping[str, Any], found: list[Found]) -> Kind | None:
 
 
 def _skipping(group: str) -> str:
-    return "" if group.endswith(OWN_GROUPS) else "; --skip-unknown passes over kinds of others"
+    return "" if _own(group) else "; --skip-unknown passes over kinds of others"
 
 
 def foreign_kind(document: Mapping[str, Any]) -> str:
@@ -137,9 +138,11 @@ def foreign_kind(document: Mapping[str, Any]) -> str:
     ):
         return ""
     group = version.rpartition("/")[0]
-    return (
-        "" if group.endswith(OWN_GROUPS) or (name in KINDS and group == KINDS[name].group) else f"{name} of {version}"
-    )
+    return "" if _own(group) or (name in KINDS and group == KINDS[name].group) else f"{name} of {version}"
+
+
+def _own(group: str) -> bool:
+    return group.endswith(OWN_GROUPS) and group != INSTALLERS
 
 
 def _version_problem(kind: Kind, version: str) -> str:

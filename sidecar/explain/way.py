@@ -71,10 +71,13 @@ def _listener(given: Given, call: Call) -> tuple[Listener | None, Step, bool]:
     """Who accepts the connection; whether it is asked as an HTTP proxy."""
     listeners = given.listeners
     door = next((each for each in listeners if each.name == OUTBOUND_LISTENER), None)
+    wanted = _destination(call)
+    called = next((each for each in listeners if each.bind_to_port and each.address == wanted), None)
+    if called is not None and door is not None and called is not door:
+        return called, Step("listener", f"{called.name}, which the client calls by its address", True), False
     if door is not None and not door.use_original_dst:
         says = f"{door.name} on {door.address}, which the client asks as its HTTP proxy"
         return door, Step("listener", says, True), True
-    wanted = _destination(call)
     on_port = [each for each in listeners if each is not door and each.address.port == wanted.port]
     ours = [each for each in on_port if each.address == wanted]
     # A captured connection goes to the listener of its address; whoever calls a gateway has found where it listens.

@@ -17,6 +17,9 @@ from mesh.errors import ConfigError
 from mesh.istio.load import load
 from mesh.node import Node, ServicePort
 from mesh.xds import CLUSTER, LISTENER, ROUTE
+from sidecar.explain.given import Call as Explained
+from sidecar.explain.given import Given
+from sidecar.explain.way import explain
 from tests.simulation.evaluator import Call, evaluate
 from tests.simulation.test_scope import hosts, scope
 from tests.simulation.validation import assert_envoy_accepts
@@ -174,6 +177,20 @@ def test_unknown_hosts_go_to_the_egress_proxy(node: Node) -> None:
         rest = TcpProxy()
         built[LISTENER]["virtualOutbound"].default_filter_chain.filters[0].typed_config.Unpack(rest)
         assert rest.cluster == "outbound|81||b.default.svc.cluster.local"
+
+
+@pytest.mark.parametrize("node", [sidecar(), transparent()], ids=["explicit", "transparent"])
+def test_it_is_explained(node: Node) -> None:
+    built = made(
+        node, f"{{port: {HTTP}, captureMode: NONE, bind: 127.0.0.9, hosts: ['./a.default.svc.cluster.local']}}"
+    )
+    calls = (Explained("GET", "http://127.0.0.9/", (("host", host),)) for host in ("a", "b"))
+    found = [explain(Given(built), call) for call in calls]
+    assert [step.says for step in found[0].station("listener")] == [
+        "127.0.0.9_80, which the client calls by its address"
+    ]
+    assert dict(found[0].clusters) == {"outbound|80||a.default.svc.cluster.local": 1}
+    assert "502" in found[1].outcome
 
 
 @pytest.mark.parametrize("node", [sidecar(), transparent()], ids=["explicit", "transparent"])

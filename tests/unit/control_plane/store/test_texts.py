@@ -27,13 +27,23 @@ def test_the_problems_of_all_files_are_reported_together() -> None:
     assert {problem.file for problem in caught.value.problems} == {"a.yaml", "c.yaml"}
 
 
-def test_a_resource_in_two_files_is_an_error_with_both_places() -> None:
+TWICE = [File("a.yaml", text(route("a", "v1"))), File("b.yaml", text(route("b"), route("a", "v2")))]
+
+
+def test_of_a_resource_in_two_files_the_last_counts_and_that_is_said() -> None:
+    loaded = load_files(TWICE)
+    assert [(r.key.name, r.file) for r in loaded.resources] == [("b", "b.yaml"), ("a", "b.yaml")]
+    (note,) = loaded.skipped
+    assert (note.file, note.line, note.field) == ("a.yaml", 1, "metadata.name")
+    assert note.message.startswith("VirtualService/default/a is there again in b.yaml:")
+
+
+def test_strictly_a_resource_in_two_files_is_an_error_with_both_places() -> None:
     with pytest.raises(ConfigError) as caught:
-        load_files([File("a.yaml", text(route("a"))), File("b.yaml", text(route("b"), route("a")))])
+        load_files(TWICE, strict=True)
     (problem,) = caught.value.problems
-    assert (problem.file, problem.field) == ("b.yaml", "metadata.name")
-    assert problem.line > 1
-    assert "first in a.yaml:1" in problem.message
+    assert (problem.file, problem.field) == ("a.yaml", "metadata.name")
+    assert "b.yaml:" in problem.message
 
 
 def test_a_difference_is_a_unified_diff_without_regard_to_order() -> None:

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from mesh.errors import ConfigError
 from mesh.istio.kinds import KINDS
-from mesh.istio.load import field_path, load, load_documents
+from mesh.istio.load import field_path, load, load_documents, load_text
 from mesh.istio.reference import messages
 from mesh.istio.resource import Key
 from tests.unit.mesh.istio.documents import document, problems, route
@@ -249,3 +249,32 @@ def test_an_unknown_kind_is_one_problem() -> None:
     text = "apiVersion: batch/v1\nkind: Job\nmetadata: {name: j}\ndata: {a: b}\nrules: []\nspec: {template: {}}\n"
     (problem,) = problems(text, "f.yaml")
     assert str(problem).startswith('f.yaml:2: kind: unknown kind "Job" of batch/v1')
+
+
+@pytest.mark.parametrize(
+    ("other", "line"),
+    [
+        ("swagger: '2.0'\ninfo: {title: x}\n---\n", 1),
+        ("[1, 2]\n---\n", 1),
+        ("{a: 1, b: 2}\n---\n", 1),
+    ],
+)
+def test_what_is_no_document_of_kubernetes_can_be_passed_over(other: str, line: int) -> None:
+    own = "apiVersion: v1\nkind: Namespace\nmetadata: {name: n}\n"
+    loaded = load_text(other + own, "a.yaml", skip_unknown=True)
+    assert [str(resource.key) for resource in loaded.resources] == ["Namespace/default/n"]
+    assert [(note.file, note.line) for note in loaded.skipped] == [("a.yaml", line)]
+    assert "neither apiVersion nor kind" in loaded.skipped[0].message
+    with pytest.raises(ConfigError):
+        load_text(other + own, "a.yaml")
+
+
+def test_a_file_that_could_not_be_one_of_kubernetes_need_not_be_whole() -> None:
+    lines = "{rating: 1}\n{rating: 2}\n"
+    assert load_text(lines, skip_unknown=True).resources == ()
+    installer = "apiVersion: install.istio.io/v1alpha1\nkind: IstioOperator\nmetadata: {name: x}\n"
+    assert load_text(installer, skip_unknown=True).resources == ()
+    with pytest.raises(ConfigError):
+        load_text(lines)
+    with pytest.raises(ConfigError):
+        load_text(lines + "kind: x\n", skip_unknown=True)
