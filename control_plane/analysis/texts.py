@@ -14,7 +14,7 @@ from control_plane.registry.services import Kinds, discover
 from control_plane.registry.workload import Workload
 from control_plane.world import MeshConfig, World
 from mesh.errors import Problem
-from mesh.istio.load import examine_text
+from mesh.istio.load import NOTHING, examine_text
 from mesh.istio.resource import Key, Resource
 
 
@@ -26,7 +26,7 @@ class Text(NamedTuple):
 
 
 class Read(NamedTuple):
-    """What some files say; `problems` is what cannot be understood, `skipped` are kinds of others."""
+    """What some files say; `problems` is what cannot be understood, `skipped` are kinds of others, and empty files."""
 
     resources: tuple[Resource, ...]
     problems: tuple[Problem, ...]
@@ -41,6 +41,8 @@ def read(texts: Iterable[Text]) -> Read:
     for name, text in texts:
         loaded, wrong = examine_text(text, name)
         problems += wrong
+        if not wrong and not any(loaded):
+            skipped.append(Problem(NOTHING, file=name))
         skipped += loaded.skipped
         for resource in loaded.resources:
             first = found.setdefault(resource.key, resource)

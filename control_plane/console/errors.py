@@ -24,7 +24,9 @@ Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 def refusal(status: int, problems: Iterable[Problem]) -> web.Response:
     """`{"errors": [...]}`"""
-    errors = [{"file": p.file, "line": p.line, "field": p.field, "message": p.message} for p in problems]
+    errors = [
+        {"file": p.file, "line": p.line, "column": p.column, "field": p.field, "message": p.message} for p in problems
+    ]
     return web.json_response({"errors": errors}, status=status)
 
 

@@ -90,7 +90,8 @@ async def status(request: web.Request) -> web.Response:
     """The control plane itself: its store, and what is wrong with what is stored."""
     subject = plane(request)
     problems: list[dict[str, Any]] = [
-        {"file": p.file, "line": p.line, "field": p.field, "message": p.message} for p in subject.store.problems()
+        {"file": p.file, "line": p.line, "column": p.column, "field": p.field, "message": p.message}
+        for p in subject.store.problems()
     ]
     return web.json_response(
         {

@@ -11,7 +11,7 @@ from typing import Final
 from control_plane.sources.source import Change, Document
 from mesh.errors import ConfigError, Problem
 from mesh.istio.dump import dump
-from mesh.istio.load import Loaded, load_text
+from mesh.istio.load import NOTHING, Loaded, load_text
 from mesh.istio.resource import Key, Resource
 
 CONTEXT: Final = 3  # lines around a change that a diff shows
@@ -43,7 +43,7 @@ def load_files(files: Sequence[File], skip_unknown: bool = False, strict: bool =
             found[resource.key] = resource
     if not problems and not found and not skipped:
         names = ", ".join(file.name for file in files)
-        problems.append(Problem("there is no resource in it: nothing but blanks and comments", file=names))
+        problems.append(Problem(NOTHING, file=names))
     if problems:
         raise ConfigError(*problems)
     return Loaded(tuple(found.values()), tuple(skipped))

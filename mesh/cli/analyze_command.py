@@ -138,7 +138,8 @@ def _check(suppress: Sequence[str]) -> None:
 
 def _notes(skipped: Sequence[Mapping[str, Any]]) -> None:
     for note in skipped:
-        print(f"note: {note['file']}:{note['line']}: {note['message']}", file=sys.stderr)
+        place = f"{note['file']}:{note['line']}" if note["line"] else note["file"]
+        print(f"note: {place}: {note['message']}", file=sys.stderr)
 
 
 def _at_least(found: Found, threshold: Threshold) -> bool:

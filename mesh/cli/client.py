@@ -171,6 +171,7 @@ def _problem(error: Json) -> str:
             str(error.get("field") or ""),
             str(error.get("file") or ""),
             int(error.get("line") or 0),
+            int(error.get("column") or 0),
         )
     )
 

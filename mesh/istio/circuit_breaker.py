@@ -30,7 +30,7 @@ from pydantic import AfterValidator, Field, ValidationError
 
 from mesh.istio.model import Found, Message, explain, shown
 from mesh.istio.scalars import Count, Duration, Host, wrong
-from mesh.istio.yaml_nodes import YamlError, compose
+from mesh.istio.yaml_nodes import YamlError, compose, place_of
 
 ANNOTATION: Final = "mesh.asyncmesh.io/circuit-breaker"
 METADATA: Final = "mesh.circuit_breaker"
@@ -121,5 +121,5 @@ def metadata(annotations: Mapping[str, str]) -> dict[str, Any]:
 def _data(text: str) -> Any:
     documents = [node.data for node in compose(text)]
     if len(documents) != 1 or not isinstance(documents[0], dict):
-        raise YamlError(f"must be one mapping, not {shown(text)}", 1)
+        raise YamlError(f"must be one mapping, not {shown(text)}", place_of(1))
     return documents[0]

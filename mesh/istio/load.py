@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
 
 from mesh.errors import ConfigError, Problem
 from mesh.gc_tuning import uncollected
@@ -12,9 +12,10 @@ from mesh.istio.kinds import KINDS
 from mesh.istio.model import Path, shown
 from mesh.istio.resource import Key, Resource
 from mesh.istio.schema import foreign_kind, parse
-from mesh.istio.yaml_nodes import Node, YamlError, compose
+from mesh.istio.yaml_nodes import Node, YamlError, compose, line_and_column
 
 _EVERY_DOCUMENT = frozenset(("apiVersion", "kind"))
+NOTHING: Final = "there is no resource in it: nothing but blanks and comments"
 _SIMPLE_KEY = re.compile(r"[A-Za-z0-9_-]{1,100}", re.ASCII)
 
 
@@ -46,7 +47,7 @@ def _loaded(text: str, file: str, skip_unknown: bool, skip_nameless: bool = Fals
             for node in compose(text):
                 loader.add(node.data, node)
         except YamlError as broken:
-            loader.problems.append(Problem(broken.message, "", file, broken.line))
+            loader.problems.append(Problem(broken.message, "", file, broken.line, broken.column))
     return loader
 
 
@@ -116,8 +117,8 @@ class _Loader:
             self._report(f"{resource.key} is there twice{where}", (*path, "metadata", "name"), node)
 
     def _report(self, message: str, path: Path, node: Node | None) -> None:
-        line = node.line_of(path) if node else 0
-        self.problems.append(Problem(message, field_path(path), self.file, line))
+        line, column = line_and_column(node.place_of(path)) if node else (0, 0)
+        self.problems.append(Problem(message, field_path(path), self.file, line, column))
 
 
 def _items(document: Any) -> Iterator[tuple[Path, Any]]:

@@ -15,6 +15,7 @@ from pydantic import BaseModel, ConfigDict, ModelWrapValidatorHandler, Validatio
 from pydantic.alias_generators import to_camel
 from pydantic_core import InitErrorDetails, PydanticCustomError
 
+from mesh.istio.misplaced import belongs
 from mesh.istio.reasons import reason
 from mesh.istio.refused import NOT_YET, refused_field, refused_values
 
@@ -92,10 +93,20 @@ class Message(BaseModel):
         if error["type"] == "extra_forbidden" and len(error["loc"]) == 1:
             name = str(error["loc"][0])
             reason = refused_field(cls.__name__, name)
-            return reason or f"unknown field{suggestion(name, cls.field_names())}"
+            return reason or f"unknown field{_elsewhere(name, cls) or suggestion(name, cls.field_names())}"
         if error["type"] == "enum":
             return _explain_enum(error, cls.__name__, str(error["loc"][0]))
         return explain(error)
+
+
+def _elsewhere(name: str, model: type[Message]) -> str:
+    return belongs(name, model, _subclasses(Message))
+
+
+def _subclasses(model: type[Message]) -> Iterator[type[Message]]:
+    for each in model.__subclasses__():
+        yield each
+        yield from _subclasses(each)
 
 
 def _detail(found: Found, value: Any) -> InitErrorDetails:

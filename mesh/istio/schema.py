@@ -10,6 +10,7 @@ from pydantic import AfterValidator, Field, ValidationError
 
 from mesh.istio import circuit_breaker
 from mesh.istio.kinds import KINDS, Kind
+from mesh.istio.misplaced import in_section
 from mesh.istio.model import Found, Message, Path, explain, shown, suggestion
 from mesh.istio.refused import REFUSED_KINDS
 from mesh.istio.resource import Key, Resource
@@ -67,8 +68,7 @@ def parse(
         return None, found  # nothing is known of what else such a document may have
     whole = kind is not None and kind.whole
     if not whole:
-        unknown = [key for key in document if key not in _TOP_LEVEL]
-        found += [Found((key,), f"unknown field{suggestion(key, _TOP_LEVEL)}") for key in unknown]
+        found += [Found((key,), _unknown(key, kind)) for key in document if key not in _TOP_LEVEL]
     metadata = _validate(Metadata, "metadata", _own_metadata(document.get("metadata")), found)
     if kind is not None and metadata is not None:
         extra = circuit_breaker.problems(kind.name, metadata.annotations)
@@ -86,6 +86,11 @@ def parse(
     key = Key(kind.name, metadata.namespace, metadata.name)
     labels, annotations = metadata.labels, metadata.annotations
     return Resource(key, spec, labels, annotations, cleaned, file=file, line=line, lines=lines), []
+
+
+def _unknown(key: str, kind: Kind | None) -> str:
+    sections = {"metadata": Metadata} | ({"spec": kind.model} if kind else {})
+    return f"unknown field{in_section(key, sections) or suggestion(key, _TOP_LEVEL)}"
 
 
 def _kept(kind: Kind, document: Mapping[str, Any]) -> dict[str, Any]:

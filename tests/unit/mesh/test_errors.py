@@ -12,8 +12,10 @@ from mesh.errors import ConfigError, Problem
         (Problem("is required", "spec.hosts", "a.yaml"), "a.yaml: spec.hosts: is required"),
         (Problem("is required", "spec.hosts"), "spec.hosts: is required"),
         (Problem("broken", "", "a.yaml", 1), "a.yaml:1: broken"),
+        (Problem("is required", "spec.hosts", "a.yaml", 3, 5), "a.yaml:3:5: spec.hosts: is required"),
         (Problem("broken"), "broken"),
         (Problem("broken", "", "", 7), ":7: broken"),
+        (Problem("broken", "", "", 7, 2), ":7:2: broken"),
     ],
 )
 def test_a_problem_says_where_it_is(problem: Problem, text: str) -> None:

@@ -28,6 +28,14 @@ def test_kinds_of_others_are_passed_over() -> None:
     assert [(note.file, note.line) for note in read.skipped] == [("all.yaml", 6)]
 
 
+def test_files_with_nothing_in_them_are_named() -> None:
+    findings, read = analyse_texts([Text("all.yaml", REVIEWS), Text("empty.yaml", "---\n# nothing\n")])
+    assert findings == []
+    assert [str(note) for note in read.skipped] == [
+        "empty.yaml: there is no resource in it: nothing but blanks and comments"
+    ]
+
+
 def test_a_resource_that_is_there_twice() -> None:
     findings, _ = analyse_texts([Text("a.yaml", REVIEWS), Text("b.yaml", REVIEWS)])
     (found,) = findings

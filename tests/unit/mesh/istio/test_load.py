@@ -68,7 +68,7 @@ def test_json_loads_too() -> None:
     assert resource.spec.http[0].timeout == 1.0
 
 
-def test_all_problems_are_reported_each_with_its_line_and_field() -> None:
+def test_all_problems_are_reported_each_with_its_place_and_field() -> None:
     text = """\
 apiVersion: networking.istio.io/v1
 kind: VirtualService
@@ -103,23 +103,46 @@ spec:
     name: b
 """
     assert [str(problem) for problem in problems(text, "f.yaml")] == [
-        'f.yaml:4: metadata.name: must be a name of lower-case letters, digits, - and ., at most 253 long, not "Reviews"',
-        'f.yaml:7: spec.htpt: unknown field; did you mean "http"?',
-        'f.yaml:9: spec.http[0].miror: unknown field; did you mean "mirror"?',
-        'f.yaml:14: spec.http[0].route[0].destination.port.number: must be an integer, not "9080"; leave out the quotes',
-        "f.yaml:16: spec.http[0].route[1].destination.host: is required",
-        'f.yaml:17: spec.http[0].route[1].destination.hots: unknown field; did you mean "host"?',
-        'f.yaml:18: spec.http[0].route[1].weight: must be an integer, not "on"',
-        'f.yaml:19: spec.http[0].timeout: must be a duration such as "1.5s", "100ms" or "1h10m", not 5, '
+        'f.yaml:4:3: metadata.name: must be a name of lower-case letters, digits, - and ., at most 253 long, not "Reviews"',
+        'f.yaml:7:3: spec.htpt: unknown field; did you mean "http"?',
+        'f.yaml:9:5: spec.http[0].miror: unknown field; did you mean "mirror"?',
+        'f.yaml:14:11: spec.http[0].route[0].destination.port.number: must be an integer, not "9080"; leave out the quotes',
+        "f.yaml:16:7: spec.http[0].route[1].destination.host: is required",
+        'f.yaml:17:9: spec.http[0].route[1].destination.hots: unknown field; did you mean "host"?',
+        'f.yaml:18:7: spec.http[0].route[1].weight: must be an integer, not "on"',
+        'f.yaml:19:5: spec.http[0].timeout: must be a duration such as "1.5s", "100ms" or "1h10m", not 5, '
         'did you mean "5s"?',
-        'f.yaml:22: kind: unknown kind "VirtualServce" of networking.istio.io/v1; did you mean "VirtualService"?; '
+        'f.yaml:22:1: kind: unknown kind "VirtualServce" of networking.istio.io/v1; did you mean "VirtualService"?; '
         "supported are VirtualService, DestinationRule, Gateway, ServiceEntry, WorkloadEntry, WorkloadGroup, Sidecar, "
         "EnvoyFilter of networking.istio.io; "
         "Telemetry of telemetry.istio.io; Service of v1; EndpointSlice of discovery.k8s.io; "
         "MeshConfig, CircuitBreaker, RateLimit, Experiment of mesh.asyncmesh.io",
-        "f.yaml:29: spec.ports[0].name: is required where there are several ports",
-        "f.yaml:30: spec.ports[1].port: there is a port 80 already",
+        "f.yaml:29:5: spec.ports[0].name: is required where there are several ports",
+        "f.yaml:30:5: spec.ports[1].port: there is a port 80 already",
     ]
+
+
+@pytest.mark.parametrize(
+    ("spec", "said"),
+    [
+        ("hosts: [a]", "f.yaml:4:1: hosts: unknown field; it belongs in spec"),
+        ("namespace: a\nspec: {}", "f.yaml:4:1: namespace: unknown field; it belongs in metadata"),
+        ("spec: {hosts: [a], timeout: 5s}", "f.yaml:4:20: spec.timeout: unknown field; it belongs in http"),
+        ("spec: {hosts: [a], route: []}", "f.yaml:4:20: spec.route: unknown field; it belongs in http, tls or tcp"),
+        (
+            "spec: {hosts: [a], http: [{route: [{host: a}]}]}",
+            "f.yaml:4:37: spec.http[0].route[0].host: unknown field; it belongs in destination",
+        ),
+        (
+            "spec: {hosts: [a], http: [{route: [{destination: {host: a, weight: 5}}]}]}",
+            "f.yaml:4:60: spec.http[0].route[0].destination.weight: unknown field; "
+            "it belongs one level up, beside destination",
+        ),
+    ],
+)
+def test_a_field_at_the_wrong_level_is_told_where_it_belongs(spec: str, said: str) -> None:
+    text = f"apiVersion: networking.istio.io/v1\nkind: VirtualService\nmetadata: {{name: a}}\n{spec}\n"
+    assert said in [str(problem) for problem in problems(text, "f.yaml")]
 
 
 def test_broken_yaml_keeps_what_was_found_before_it() -> None:
@@ -131,7 +154,7 @@ def test_broken_yaml_keeps_what_was_found_before_it() -> None:
 
 def test_a_document_must_be_a_mapping() -> None:
     (problem,) = problems("- a\n- b\n", "x.yaml")
-    assert str(problem) == "x.yaml:1: must be a mapping (apiVersion, kind, metadata, spec), not a list"
+    assert str(problem) == "x.yaml:1:1: must be a mapping (apiVersion, kind, metadata, spec), not a list"
 
 
 def test_lists_are_their_items() -> None:
@@ -248,7 +271,7 @@ def test_any_document_is_a_resource_or_a_config_error(item: dict[str, object]) -
 def test_an_unknown_kind_is_one_problem() -> None:
     text = "apiVersion: batch/v1\nkind: Job\nmetadata: {name: j}\ndata: {a: b}\nrules: []\nspec: {template: {}}\n"
     (problem,) = problems(text, "f.yaml")
-    assert str(problem).startswith('f.yaml:2: kind: unknown kind "Job" of batch/v1')
+    assert str(problem).startswith('f.yaml:2:1: kind: unknown kind "Job" of batch/v1')
 
 
 @pytest.mark.parametrize(

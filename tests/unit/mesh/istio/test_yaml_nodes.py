@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mesh.istio import yaml_nodes
-from mesh.istio.yaml_nodes import MAX_DEPTH, Node, YamlError, compose
+from mesh.istio.yaml_nodes import MAX_DEPTH, Node, YamlError, compose, line_and_column
 
 
 @pytest.fixture(autouse=True, params=["libyaml", "python"])
@@ -167,6 +167,16 @@ def test_lines_of_paths() -> None:
     assert node.line_of(("a", "b", 0, "missing", "deeper")) == 3
     assert node.line_of(("a", "b", 7)) == 2
     assert node.line_of(()) == 1
+
+
+def test_columns_of_paths_and_errors() -> None:
+    (node,) = compose("a:\n  b:\n  - cé: [1, {d: e}]\n")
+    places = [("a",), ("a", "b"), ("a", "b", 0), ("a", "b", 0, "cé", 1), ("a", "b", 0, "cé", 1, "d")]
+    assert [line_and_column(node.place_of(path)) for path in places] == [(1, 1), (2, 3), (3, 5), (3, 13), (3, 14)]
+    for text, place in (("a: 1\nb: *y\n", (2, 4)), ("a:\n  b: 1\n  b: 2\n", (3, 3)), ("a: \x01", (1, 4))):
+        with pytest.raises(YamlError) as caught:
+            list(compose(text))
+        assert (caught.value.line, caught.value.column) == place
 
 
 def test_lines_of_merged_fields_are_where_they_are_written() -> None:
