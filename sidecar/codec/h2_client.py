@@ -7,10 +7,8 @@ from time import monotonic
 from typing import TYPE_CHECKING, Final
 
 from sidecar.codec import h2_heads
+from sidecar.codec.h2_connection import Connection
 from sidecar.codec.h2_frames import INTERNAL_ERROR, PREFACE, PROTOCOL_ERROR, REFUSED_STREAM, ProtocolViolation
-from sidecar.codec.h2_keepalive import Keepalives
-from sidecar.codec.h2_outbox import outbox, write_all
-from sidecar.codec.h2_session import Session
 from sidecar.codec.h2_stream import H2Stream, StreamViolation
 from sidecar.codec.h2_upstream import ClientStream
 from sidecar.process.timers import NEVER
@@ -20,7 +18,6 @@ if TYPE_CHECKING:
     from sidecar.config.http2_model import Http2
     from sidecar.http.connections import PoolCallbacks, Transport
     from sidecar.process.timers import Deadlines
-    from sidecar.telemetry.cells import Counter
 
 _LAST_NUMBER: Final = (1 << 31) - 1
 # How many streams a host takes for all we know, until it has said.
@@ -29,8 +26,8 @@ _UNTIL_SETTLED: Final = 100
 _LINGER: Final = 1.0
 
 
-class ClientConnection(Session):
-    """A `PooledConnection` of as many slots as both sides allow: an asyncio.Protocol, though not by inheritance."""
+class ClientConnection(Connection):
+    """A `PooledConnection` of as many slots as both sides allow."""
 
     def __init__(
         self,
@@ -45,18 +42,21 @@ class ClientConnection(Session):
         max_head: int = 60 * 1024,
         max_headers: int = 100,
     ) -> None:
-        super().__init__(options, pool.stats.http2(), h2_heads.RESPONSE_STATIC, server=False, max_head=max_head)
+        super().__init__(
+            options,
+            pool.stats.http2(),
+            h2_heads.RESPONSE_STATIC,
+            loop,
+            pool.stats.upstream_cx_rx_bytes_total,
+            pool.stats.upstream_cx_tx_bytes_total,
+            server=False,
+            max_head=max_head,
+        )
         self.pool = pool
-        self.transport: Transport = None  # type: ignore[assignment]  # until it is made
         self.local = ""
-        self.lost = False
-        self.ended_here = False
         self.opened = 0.0
-        self.deadline = 0.0
         self.requests = 0
         self.free_slots = min(_UNTIL_SETTLED, options.max_concurrent_streams)
-        self._loop = loop
-        self._outbox = outbox(loop)
         self._max_requests = max_requests
         self._max_headers = max_headers
         self._idle_timeout = idle_timeout
@@ -65,12 +65,7 @@ class ClientConnection(Session):
         self._next_number = 1
         self._taken = 0  # slots whose request has not been sent yet
         self._retired = False
-        self._closing = False
-        self._idle_since = 0.0
-        self._keepalives: Keepalives | None = None
         self._linger: asyncio.TimerHandle | None = None
-        self._received: Counter = pool.stats.upstream_cx_rx_bytes_total
-        self._sent: Counter = pool.stats.upstream_cx_tx_bytes_total
 
     # ── asyncio's side ────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -84,57 +79,26 @@ class ClientConnection(Session):
             self._deadlines.add(self)
         self._put(PREFACE)
         self.begin()
-        if self.options.keepalive.timeout:
-            self._keepalives = Keepalives(self, self.options.keepalive, self._loop)
+        self._keep_alive()
 
     def data_received(self, data: bytes) -> None:
         self._received.value += len(data)
         if self._keepalives is not None:
             self._keepalives.heard()
-        box = self._outbox
-        box.begin()
-        try:
-            self.receive(data)
-        finally:
-            box.end()
+        self._read(data)
 
     def eof_received(self) -> bool:
         self._end()
         return True
 
     def connection_lost(self, error: Exception | None) -> None:
-        self.lost = True
+        self._set_lost()
         self._deadlines.remove(self)
-        if self._keepalives is not None:
-            self._keepalives.cancel()
         if self._linger is not None:
             self._linger.cancel()
-        self._closing = True
         in_use = bool(self.streams)
         self.end_streams("")
         self.pool.closed(self, in_use=in_use)
-
-    def pause_writing(self) -> None:
-        self.blocked = True
-
-    def resume_writing(self) -> None:
-        self.blocked = False
-        self.floods.flushed()
-        self.drain()
-
-    def touch(self) -> None:
-        self._outbox.touch(self)
-
-    def flush(self) -> None:
-        """Writes what has collected."""
-        out = self.out
-        if not out or self.lost:
-            return
-        self._sent.value += write_all(self.transport, out)
-        if not self.blocked and not self.transport.get_write_buffer_size():
-            self.floods.flushed()
-        elif not self._closing:
-            self.judge_unsent()
 
     # ── the pool's side ───────────────────────────────────────────────────────────────────────────────────────────────
 

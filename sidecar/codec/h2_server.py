@@ -10,6 +10,7 @@ from time import monotonic
 from typing import TYPE_CHECKING, Any, Final
 
 from sidecar.codec import h2_heads
+from sidecar.codec.h2_connection import Connection
 from sidecar.codec.h2_downstream import ServerStream
 from sidecar.codec.h2_frames import (
     INTERNAL_ERROR,
@@ -21,9 +22,6 @@ from sidecar.codec.h2_frames import (
     STREAM_CLOSED,
     ProtocolViolation,
 )
-from sidecar.codec.h2_keepalive import Keepalives
-from sidecar.codec.h2_outbox import outbox, write_all
-from sidecar.codec.h2_session import Session
 from sidecar.codec.h2_stream import H2Stream
 from sidecar.config.model import Address
 from sidecar.http.head import HTTP2, RequestHead
@@ -47,41 +45,39 @@ _RESETS_LOOKED_AT: Final = 500
 _LINGER: Final = 1.0
 
 
-class ServerConnection(Session):
-    """A downstream connection, as its connection manager and asyncio see it (an asyncio.Protocol, though not by
-    inheritance)."""
+class ServerConnection(Connection):
+    """A downstream connection, as its connection manager sees it."""
 
     def __init__(self, manager: ServerCallbacks, destination: Address | None = None) -> None:
         config = manager.config
         max_head = config.max_request_headers_kb * 1024
-        super().__init__(config.http2, manager.http2_stats, h2_heads.REQUEST_STATIC, server=True, max_head=max_head)
+        super().__init__(
+            config.http2,
+            manager.http2_stats,
+            h2_heads.REQUEST_STATIC,
+            manager.loop,
+            manager.stats.downstream_cx_rx_bytes_total,
+            manager.stats.downstream_cx_tx_bytes_total,
+            server=True,
+            max_head=max_head,
+        )
         self.manager = manager
         self.config = config
         self._underscores = config.underscores != "ALLOW"  # whether they matter
         self.stats = manager.stats
-        self.transport: Transport = None  # type: ignore[assignment]  # until it is made
         self._redirected = destination
         self.remote = Address("", 0)
         self.local = self.own = Address("", 0)
         self.kept: dict[Any, Any] = {}
         self.http2 = True
-        self.deadline = 0.0
-        self.ended_here = False
-        self._outbox = outbox(manager.loop)
         self._preface = PREFACE  # what of it has not come yet
         self._draining = _STAYS
         self._highest_seen = 0  # of the streams that came too late to be answered
         self._flushing: dict[int, ServerStream] = {}  # answers that are complete, and not all taken
         self._drain_at = NEVER
-        self._gone = False
-        self._closing = False
         self._opened = 0.0
-        self._idle_since = 0.0
         self._finished = 0  # streams
         self._premature = 0
-        self._keepalives: Keepalives | None = None
-        self._received = self.stats.downstream_cx_rx_bytes_total
-        self._sent = self.stats.downstream_cx_tx_bytes_total
 
     # ── asyncio's side ────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -103,8 +99,7 @@ class ServerConnection(Session):
         self.remote = address_of(transport.get_extra_info("peername"))
         self.own = address_of(transport.get_extra_info("sockname"))
         self.local = self._redirected or self.own
-        if self.options.keepalive.timeout:
-            self._keepalives = Keepalives(self, self.options.keepalive, self.manager.loop)
+        self._keep_alive()
 
     def data_received(self, data: bytes) -> None:
         self._received.value += len(data)
@@ -119,12 +114,7 @@ class ServerConnection(Session):
             data = self._take_preface(data)
             if not data:
                 return
-        box = self._outbox
-        box.begin()
-        try:
-            self.receive(data)
-        finally:
-            box.end()
+        self._read(data)
 
     def _take_preface(self, data: bytes) -> bytes:
         """What follows the preface, as far as it is there."""
@@ -139,38 +129,14 @@ class ServerConnection(Session):
         return False
 
     def connection_lost(self, error: Exception | None) -> None:
-        if not self._gone:
+        if not self.lost:
             self._lost("downstream_remote_disconnect")
 
     def _lost(self, detail: str) -> None:
-        self._gone = self._closing = True
-        if self._keepalives is not None:
-            self._keepalives.cancel()
+        self._set_lost()
         in_use = bool(self.streams)
         self.end_streams(detail)
         self.manager.closed(self, monotonic() - self._opened, in_use=in_use)
-
-    def pause_writing(self) -> None:
-        self.blocked = True
-
-    def resume_writing(self) -> None:
-        self.blocked = False
-        self.floods.flushed()
-        self.drain()
-
-    def touch(self) -> None:
-        self._outbox.touch(self)
-
-    def flush(self) -> None:
-        """Writes what has collected."""
-        out = self.out
-        if not out or self._gone:
-            return
-        self._sent.value += write_all(self.transport, out)
-        if not self.blocked and not self.transport.get_write_buffer_size():
-            self.floods.flushed()
-        elif not self._closing:
-            self.judge_unsent()
 
     # ── requests ──────────────────────────────────────────────────────────────────────────────────────────────────────
 

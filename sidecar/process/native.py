@@ -39,6 +39,7 @@ MODULES: Final = (
     "sidecar.codec.h1_parser",
     "sidecar.codec.h1_server",
     "sidecar.codec.h2_client",
+    "sidecar.codec.h2_connection",
     "sidecar.codec.h2_control",
     "sidecar.codec.h2_downstream",
     "sidecar.codec.h2_floods",
