@@ -24,14 +24,15 @@ from mesh.istio.kinds import KINDS, READ
 from mesh.istio.load import load
 from mesh.istio.resource import Resource
 from mesh.node import INTERCEPT_REDIRECT, ROUTER, SIDECAR, Locality, Node, ServicePort
-from tests.simulation.cases import VERSIONS, Case, common, documents, hosts, world_text
+from tests.simulation.cases import EDGE, VERSIONS, Case, common, documents, hosts
+from tests.simulation.cases.worlds import world_text
 from tests.simulation.fields import Field, Use, otherwise, reference, uses
 
 ENDS: Final = {version: (f"10.0.0.{number + 1}", 8000) for number, version in enumerate(VERSIONS)}
 LABELS: Final = {"app": "client", "version": "v1"}
 NODES: Final = (
     Node(SIDECAR, "127.0.1.1", "client-1", service="client", labels=LABELS, ports=(ServicePort(9080),)),
-    Node(ROUTER, "127.0.1.3", "edge-1", labels={"istio": "ingressgateway"}),
+    Node(ROUTER, "127.0.1.3", "edge-1", labels={"istio": "ingressgateway", "whose": "ours"}),
     Node(SIDECAR, "127.0.1.4", "beside-1", service="beside", labels={"app": "beside"}, ports=(ServicePort(80),)),
     Node(SIDECAR, "10.0.1.1", "client-2", service="client", labels=LABELS, ports=(ServicePort(9080),),
          interception=INTERCEPT_REDIRECT, locality=Locality("a", "a-1", "x")),
@@ -115,8 +116,9 @@ class Told:
         return None
 
     def uses(self) -> Iterator[tuple[Use, int]]:
+        """What its own documents set."""
         for index, resource in enumerate(self.resources):
-            for use in uses(resource):
+            for use in uses(resource) if resource.key.name != EDGE else ():
                 yield use, index
 
     def shows(self, field: Field) -> Effect | None:

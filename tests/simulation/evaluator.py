@@ -8,6 +8,7 @@ from typing import Any
 from urllib.parse import parse_qsl
 
 import re2
+from envoy.config.route.v3.route_components_pb2 import RedirectAction, Route, VirtualHost
 
 
 @dataclass(frozen=True)
@@ -42,6 +43,11 @@ class Outcome:
     clusters: Mapping[str, float]
 
     @property
+    def likely(self) -> list[str]:
+        """The clusters that get something."""
+        return [name for name, share in self.clusters.items() if share]
+
+    @property
     def cluster(self) -> str:
         (only,) = self.clusters
         return only
@@ -52,6 +58,8 @@ def evaluate(config: Any, call: Call) -> Outcome | None:
     host = _virtual_host(config, call)
     if host is None:
         return None
+    if host.require_tls == VirtualHost.ALL:
+        return Outcome(host.name, Route(redirect=RedirectAction(https_redirect=True)), {})
     for route in host.routes:
         if matches(route.match, call):
             return Outcome(host.name, route, _shares(route))

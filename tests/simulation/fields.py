@@ -145,9 +145,10 @@ def _others(value: Any, field: Field) -> Iterator[Any]:
     elif isinstance(value, str):
         yield from _other_texts(value, field)
     elif isinstance(value, (int, float)):
-        yield from (value + 1, value - 1)
+        yield from (value + 1, value - 1, value + 2)
     elif isinstance(value, dict):
         yield from ({k: v for k, v in value.items() if k != key} for key in value)
+        yield from ({f"{k}x" if k == key else k: v for k, v in value.items()} for key in value)
         yield from ({**value, key: other} for key in value for other in islice(_others(value[key], field), 3))
     elif isinstance(value, list):
         yield from (value[1:], value[:-1])
@@ -156,4 +157,4 @@ def _others(value: Any, field: Field) -> Iterator[Any]:
 
 def _other_texts(value: str, field: Field) -> Iterator[str]:
     named = [other.value for other in all_fields(field.kind) if other[1:3] == field[1:3] and other.value]
-    yield from named or (f"{value}x", f"x{value}", "9s", "10.9.9.9", "x", "v2", "8")
+    yield from named or (f"{value}x", f"x{value}", "9s", "10.9.9.9", "x", "v2", "INTERNAL", "other/*", "true", "8")

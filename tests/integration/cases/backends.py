@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import socket
 import threading
 import time
 from collections.abc import Iterator, Mapping
@@ -10,6 +11,7 @@ from contextlib import ExitStack, contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 SLOW_SECONDS = 0.5
+TLS_RECORD = b"\x16"
 
 
 class Server(ThreadingHTTPServer):
@@ -26,6 +28,15 @@ class Server(ThreadingHTTPServer):
 class Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
     server: Server
+
+    def handle(self) -> None:
+        """A TLS hello is answered with the version."""
+        first = self.connection.recv(1, socket.MSG_PEEK)
+        if first == TLS_RECORD:
+            self.connection.recv(4096)
+            self.connection.sendall(self.server.version.encode())
+        else:
+            super().handle()
 
     def _answer(self) -> None:
         length = int(self.headers.get("content-length") or 0)

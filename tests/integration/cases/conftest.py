@@ -13,13 +13,13 @@ from typing import Any
 import pytest
 
 from mesh.bootstrap import bootstrap, render
-from mesh.node import ROUTER, SIDECAR, Node, ServicePort
+from mesh.node import ROUTER, SIDECAR, Locality, Node, ServicePort
 from tests.harness.envoy import envoy_binary, envoy_command
 from tests.harness.ports import free_network
 from tests.harness.process import Process, http_get
 from tests.integration.cases.backends import Server, servers
 from tests.integration.control_plane.support import ControlPlane
-from tests.simulation.cases import VERSIONS, common, documents, hosts
+from tests.simulation.cases import BASE, VERSIONS, common, documents, of_world
 
 READY_SECONDS = 60
 PROXIES = ("ours", "envoy")
@@ -34,32 +34,50 @@ class Stage:
     backends: dict[str, Server]
     addresses: dict[tuple[str, str], str]
 
+    def documents(self, world: str) -> list[str]:
+        """Those of the cases of a world."""
+        places: Any = {version: server.server_address[:2] for version, server in self.backends.items()}
+        edges = (self.addresses[("gateway", "ours")], self.addresses[("gateway", "envoy")])
+        return [documents(host, case, places, edges) for host, case in of_world(world).items()]
+
+    def apply(self, *texts: str) -> None:
+        """Raises if it is refused, or does not reach all proxies."""
+        answer = self.plane.apply("---\n".join(texts), "cases.yaml")
+        assert answer.status == 200, answer.body
+        done = self.plane.call("GET", f"/api/v1/convergence/{answer.body['revision']}?timeout=15").body
+        assert done["state"] == "converged", done
+
 
 @pytest.fixture(scope="session")
 def stage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
     folder = tmp_path_factory.mktemp("cases")
     network = free_network()
+    addresses = {
+        (via, whose): f"{network}.{number + 1}"
+        for number, (via, whose) in enumerate((v, w) for v in ("sidecar", "gateway") for w in PROXIES)
+    }
     with ExitStack() as stack:
         backends = stack.enter_context(servers({v: f"{network}.{10 + n}" for n, v in enumerate(VERSIONS)}))
         plane = stack.enter_context(ControlPlane(f"sqlite://{folder}/mesh.db", folder, "--access-log-file", ""))
-        places = {version: server.server_address[:2] for version, server in backends.items()}
-        text = "---\n".join([common(), *(documents(h, c, places) for h, c in hosts().items())])  # type: ignore[arg-type]
-        answer = plane.apply(text, "cases.yaml")
-        assert answer.status == 200, answer.body
-        addresses, proxies = {}, []
-        for number, (kind, whose) in enumerate((k, w) for k in (SIDECAR, ROUTER) for w in PROXIES):
-            address = f"{network}.{number + 1}"
-            addresses[("sidecar" if kind == SIDECAR else "gateway", whose)] = address
-            proxies.append((address, stack.enter_context(_proxy(kind, whose, address, plane.xds, folder))))
+        stage = Stage(plane, backends, addresses)
+        stage.apply(common(), *stage.documents(BASE))
+        proxies = [
+            (address, stack.enter_context(proxy(_node(via, whose, address), whose, plane.xds, folder)))
+            for (via, whose), address in addresses.items()
+        ]
         for address, process in proxies:
             process.wait_ready(lambda address=address: ready(address), READY_SECONDS)
-        yield Stage(plane, backends, addresses)
+        yield stage
 
 
-def _proxy(kind: str, whose: str, address: str, xds: int, folder: Path) -> Process:
-    labels = {"app": "client", "version": "v1"} if kind == SIDECAR else {"istio": "ingressgateway"}
-    more: dict[str, Any] = {"service": "client", "ports": (ServicePort(9080),)} if kind == SIDECAR else {}
-    return proxy(Node(kind, address, f"{kind}-{whose}", labels=labels, **more), whose, xds, folder)
+def _node(via: str, whose: str, address: str) -> Node:
+    if via == "gateway":
+        return Node(ROUTER, address, f"edge-{whose}", labels={"istio": "ingressgateway", "whose": whose})
+    labels = {"app": "client", "version": "v1"}
+    place = Locality("a", "a-1", "x")
+    return Node(
+        SIDECAR, address, f"client-{whose}", service="client", labels=labels, ports=(ServicePort(9080),), locality=place
+    )
 
 
 def proxy(node: Node, whose: str, xds: int, folder: Path) -> Process:

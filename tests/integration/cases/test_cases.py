@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import http.client
 import json
+import socket
+import ssl
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -11,7 +14,7 @@ import pytest
 
 from tests.harness.process import wait_until
 from tests.integration.cases.conftest import PROXIES, Stage
-from tests.simulation.cases import EDGE_PORT, VERSIONS, Case, hosts
+from tests.simulation.cases import EDGE_PORT, REFUSED, TLS_PORT, VERSIONS, Case, hosts
 
 CASES = hosts()
 PEER_HEADERS = ("x-envoy-peer-metadata", "x-envoy-peer-metadata-id")
@@ -35,10 +38,19 @@ class Seen:
 
 def call(stage: Stage, case: Case, whose: str) -> Seen:
     seen = Seen()
-    address = stage.addresses[(case.via, whose)]
-    port, prefix = (15001, f"http://{case.authority}") if case.via == "sidecar" else (EDGE_PORT, "")
     for _ in range(case.times):
-        connection = http.client.HTTPConnection(address, port, timeout=SECONDS)
+        if case.via in ("sidecar", "gateway"):
+            request(stage, case, whose, seen)
+        else:
+            connect(stage, case, whose, seen)
+    return seen
+
+
+def request(stage: Stage, case: Case, whose: str, seen: Seen) -> None:
+    address = stage.addresses[(case.via, whose)]
+    port, prefix = (15001, f"http://{case.authority}") if case.via == "sidecar" else (case.port or EDGE_PORT, "")
+    connection = http.client.HTTPConnection(address, port, timeout=SECONDS)
+    try:
         connection.putrequest(case.method, f"{prefix}{case.path}", skip_host=True, skip_accept_encoding=True)
         headers = {"host": case.authority, "x-case": f"{case.name} {whose}", "content-length": "0", **case.headers}
         for name, value in headers.items():
@@ -46,14 +58,45 @@ def call(stage: Stage, case: Case, whose: str) -> Seen:
         connection.endheaders()
         response = connection.getresponse()
         body = response.read()
+    except ConnectionError:
+        seen.statuses.add(REFUSED)
+        seen.answers.append({})
+        return
+    finally:
         connection.close()
-        seen.statuses.add(response.status)
-        seen.answers.append({name.lower(): value for name, value in response.getheaders()})
-        if response.getheader("x-version") or body.startswith(b'{"version"'):
-            said = json.loads(body)
-            seen.versions.add(said["version"])
-            seen.requests.append({k: v for k, v in said["seen"].items() if k not in VOLATILE})
-    return seen
+    seen.statuses.add(response.status)
+    seen.answers.append({name.lower(): value for name, value in response.getheaders()})
+    if response.getheader("x-version") or body.startswith(b'{"version"'):
+        said = json.loads(body)
+        seen.versions.add(said["version"])
+        seen.requests.append({k: v for k, v in said["seen"].items() if k not in VOLATILE})
+
+
+def connect(stage: Stage, case: Case, whose: str, seen: Seen) -> None:
+    """A TLS hello, which the service answers with its version; through a sidecar after a CONNECT."""
+    via, port = ("sidecar", 15001) if case.via == "connect" else ("gateway", case.port or TLS_PORT)
+    got = b""
+    try:
+        with socket.create_connection((stage.addresses[(via, whose)], port), SECONDS) as connection:
+            if case.via == "connect":
+                connection.sendall(f"CONNECT {case.authority} HTTP/1.1\r\nhost: {case.authority}\r\n\r\n".encode())
+                assert connection.recv(4096).startswith(b"HTTP/1.1 200 ")
+            connection.sendall(hello(case.authority.partition(":")[0]))
+            got = connection.recv(4096)
+    except ConnectionError:
+        pass
+    seen.statuses.add(200 if got else REFUSED)
+    seen.answers.append({})
+    seen.versions |= {got.decode()} - {""}
+
+
+def hello(name: str) -> bytes:
+    """A client's first TLS message, which asks for a host."""
+    outgoing = ssl.MemoryBIO()
+    client = ssl.create_default_context().wrap_bio(ssl.MemoryBIO(), outgoing, server_hostname=name)
+    with contextlib.suppress(ssl.SSLWantReadError):
+        client.do_handshake()
+    return outgoing.read()
 
 
 def test_nobody_rejects_anything(stage: Stage) -> None:

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from typing import Final
+from functools import cache
+from typing import Any, Final
 
 HOST: Final = "$HOST"
 VERSIONS: Final = ("v1", "v2", "v3")
@@ -15,19 +16,28 @@ EDGE: Final = "edge"  # the Gateway that cases with via="gateway" are bound to
 PORT: Final = 80
 EDGE_PORT: Final = 8080
 TLS_PORT: Final = 8443
-TCP_PORT: Final = 8090
+BESIDE: Final = "beside"  # the service of cases with via="beside", where one proxy is looked at
+BASE: Final = ""
+EDGES: Final = ("127.0.9.8", "127.0.9.9")
+REFUSED: Final = 0  # no status: the connection is refused, or ends without an answer
 
 _META: Final = "apiVersion: networking.istio.io/v1\nkind: {}\nmetadata: {{name: {}}}\n"
+Places = Mapping[str, tuple[str, int]]
 
 
 @dataclass(frozen=True, slots=True)
 class Case:
     """`rules` are the http rules of the VirtualService for the case's host, one a line; `policy` is the trafficPolicy of
     its DestinationRule, which has the subsets v1 to v3; `spec` is put into the VirtualService besides, `more` are further
-    documents. `$HOST` stands for the host in all of them, in the path and in headers.
+    documents. A `bare` case has no service of its own: `more` says it all. In all of them, in the path and in headers
+    `$HOST` stands for the host, `$NAME` for a name, `$ENDS` for the endpoints (`$RAW` for those of connections), `$A1` and
+    `$P1` for where v1 is, `$E1` and `$E2` for where the gateways are.
 
+    The call is a request of a client of the `sidecar` or the `gateway`, or one to the service `beside` the proxy; a
+    connection through the sidecar by `connect`, or through the gateway (`port`) by the name in its TLS hello (`sni`).
     `to` are the versions of which one answers, none when it is the proxy; `sees` is what the service gets ("path",
-    "method" or a header; None: it has none), `gets` are headers of the answer."""
+    "method" or a header; None: it has none), `gets` are headers of the answer. `world` is what holds for the whole mesh
+    meanwhile; the cases of a world share it."""
 
     name: str
     rules: str = ""
@@ -44,7 +54,9 @@ class Case:
     gets: Mapping[str, str | None] = field(default_factory=dict)
     via: str = "sidecar"
     times: int = 1
-    world: str = ""
+    world: str = BASE
+    bare: bool = False
+    port: int = 0
 
     @property
     def versions(self) -> frozenset[str]:
@@ -52,12 +64,15 @@ class Case:
 
     def on(self, host: str) -> Case:
         """The case with its host."""
-        put = {name: getattr(self, name).replace(HOST, host) for name in _TEXTS}
-        mappings = {
-            name: {k: v.replace(HOST, host) if v is not None else None for k, v in getattr(self, name).items()}
-            for name in ("headers", "sees", "gets")
-        }
-        return replace(self, **put, **mappings)
+        short = host.partition(".")[0]
+
+        def put(text: str) -> str:
+            return text.replace(HOST, host).replace("$NAME", short)
+
+        texts: dict[str, Any] = {name: put(getattr(self, name)) for name in _TEXTS}
+        for name in ("headers", "sees", "gets"):
+            texts[name] = {k: put(v) if v is not None else None for k, v in getattr(self, name).items()}
+        return replace(self, **texts)
 
 
 _TEXTS: Final = ("rules", "policy", "spec", "more", "path", "authority")
@@ -73,32 +88,28 @@ def matching(match: str, hit: str = "v2") -> str:
     return f"{{match: [{match}], {to(hit)}}}\n{{{to('v1')}}}"
 
 
+def document(kind: str, spec: str, name: str = "$NAME", group: str = "networking.istio.io/v1") -> str:
+    """A document of a kind; its spec in one line."""
+    return f"apiVersion: {group}\nkind: {kind}\nmetadata: {{name: {name}}}\nspec: {{{spec}}}\n"
+
+
+@cache
 def hosts() -> dict[str, Case]:
     """All cases by their hosts."""
-    from tests.simulation.cases import actions, gateways, matches, policies
+    from tests.simulation.cases import actions, connections, gateways, matches, policies, services, worlds
 
-    cases = [*matches.CASES, *actions.CASES, *policies.CASES, *gateways.CASES]
+    modules = (matches, actions, policies, gateways, services, connections, worlds)
+    cases: list[Case] = [case for module in modules for case in module.CASES]
     names = [case.name for case in cases]
     assert len(set(names)) == len(names), {name for name in names if names.count(name) > 1}
     return {f"c{number:03}.example.com": case for number, case in enumerate(cases)}
 
 
-def documents(host: str, case: Case, endpoints: Mapping[str, tuple[str, int]]) -> str:
-    """The configuration of one case, whose versions are at these places."""
+def documents(host: str, case: Case, endpoints: Places, edges: tuple[str, str] = EDGES) -> str:
+    """The configuration of one case, whose versions are at these places, and the two gateways."""
     made = case.on(host)
     name = host.partition(".")[0]
-    ends = ", ".join(
-        f"{{address: {address}, labels: {{version: {version}}}, ports: {{http: {port}}}}}"
-        for version, (address, port) in endpoints.items()
-    )
-    ports = f"[{{number: {PORT}, name: http, protocol: HTTP}}]"
-    subsets = ", ".join(f"{{name: {v}, labels: {{version: {v}}}}}" for v in VERSIONS)
-    policy = f", trafficPolicy: {made.policy}" if made.policy else ""
-    parts = [
-        _META.format("ServiceEntry", name)
-        + f"spec: {{hosts: [{host}], ports: {ports}, resolution: STATIC, location: MESH_INTERNAL, endpoints: [{ends}]}}\n",
-        _META.format("DestinationRule", name) + f"spec: {{host: {host}, subsets: [{subsets}]{policy}}}\n",
-    ]
+    parts = [] if case.bare else _service(name, host, made.policy)
     if made.rules or made.spec:
         rules = "".join(f"  - {line.strip()}\n" for line in made.rules.strip().splitlines())
         gateways = f"  gateways: [{EDGE}]\n" if made.via == "gateway" and "gateways:" not in made.spec else ""
@@ -108,20 +119,46 @@ def documents(host: str, case: Case, endpoints: Mapping[str, tuple[str, int]]) -
         parts.append(_META.format("VirtualService", name) + f"spec:\n{named}{gateways}{own}{http}")
     if made.more:
         parts.append(made.more)
-    return "---\n".join(parts)
+    return placed("---\n".join(parts), endpoints, edges)
+
+
+def _service(name: str, host: str, policy: str) -> list[str]:
+    ports = f"[{{number: {PORT}, name: http, protocol: HTTP}}]"
+    subsets = ", ".join(f"{{name: {v}, labels: {{version: {v}}}}}" for v in VERSIONS)
+    more = f", trafficPolicy: {policy}" if policy else ""
+    where = "resolution: STATIC, location: MESH_INTERNAL, endpoints: $ENDS"
+    return [
+        _META.format("ServiceEntry", name) + f"spec: {{hosts: [{host}], ports: {ports}, {where}}}\n",
+        _META.format("DestinationRule", name) + f"spec: {{host: {host}, subsets: [{subsets}]{more}}}\n",
+    ]
+
+
+def placed(text: str, endpoints: Places, edges: tuple[str, str]) -> str:
+    """A text with where the versions and the gateways are."""
+    for number, (address, port) in enumerate(endpoints.values(), 1):
+        text = text.replace(f"$A{number}", address).replace(f"$P{number}", str(port))
+    for number, address in enumerate(edges, 1):
+        text = text.replace(f"$E{number}", address)
+    return text.replace("$ENDS", _ends(endpoints, "http")).replace("$RAW", _ends(endpoints, "tls", "db"))
+
+
+def _ends(endpoints: Places, *ports: str) -> str:
+    each = (
+        f"{{address: {address}, labels: {{version: {version}}}, ports: {{{', '.join(f'{name}: {port}' for name in ports)}}}}}"
+        for version, (address, port) in endpoints.items()
+    )
+    return f"[{', '.join(each)}]"
 
 
 def common() -> str:
     """What all cases have together: the Gateway."""
     servers = (
         f"[{{port: {{number: {EDGE_PORT}, name: http, protocol: HTTP}}, hosts: ['*']}}, "
-        f"{{port: {{number: {TLS_PORT}, name: tls, protocol: TLS}}, tls: {{mode: PASSTHROUGH}}, hosts: ['*.example.com']}}, "
-        f"{{port: {{number: {TCP_PORT}, name: tcp, protocol: TCP}}, hosts: ['*']}}, "
-        f"{{port: {{number: 8081, name: redirect, protocol: HTTP}}, hosts: ['*'], tls: {{httpsRedirect: true}}}}]"
+        f"{{port: {{number: {TLS_PORT}, name: tls, protocol: TLS}}, tls: {{mode: PASSTHROUGH}}, hosts: ['*.example.com']}}]"
     )
     return _META.format("Gateway", EDGE) + f"spec: {{selector: {{istio: ingressgateway}}, servers: {servers}}}\n"
 
 
-def world_text(name: str) -> str:
-    """What holds for the whole mesh in a world."""
-    return ""
+def of_world(world: str) -> dict[str, Case]:
+    """The cases that are called in it, by their hosts."""
+    return {host: case for host, case in hosts().items() if case.world == world}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from tests.simulation.cases import Case, to
+from tests.simulation.cases import Case, document, to
 
 V1 = to("v1")
 
@@ -85,12 +85,13 @@ HEADERS: Final = (
 SPLITS: Final = (
     one(f"a weight of 0| {weighted(0, 1)}", to="v2", times=5),
     one(f"all of several weights| {weighted(0, 100, 0)}", to="v2", times=5),
-    one(f"half and half| {weighted(50, 50)}", to="v1 v2", times=60),
-    one(f"three shares| {weighted(1, 1, 1)}", to="v1 v2 v3", times=90),
+    one(f"half and half| {weighted(50, 50)}", to="v1 v2", times=16),
+    one(f"three shares| {weighted(1, 1, 1)}", to="v1 v2 v3", times=24),
     one("one destination of weight 0| route: [{destination: {host: $HOST, subset: v3}, weight: 0}]", to="v3"),
     one("an unknown subset| route: [{destination: {host: $HOST, subset: v9}}]", to="", status=503),
     one("an unknown host| route: [{destination: {host: nobody.example.org}}]", to="", status=503),
     one("another port of a host| route: [{destination: {host: $HOST, port: {number: 81}}}]", to="", status=503),
+    one(f"a rule with a name| name: first, match: [{{name: all, uri: {{prefix: /}}}}], {to('v2')}", to="v2"),
     one("the port of the host| route: [{destination: {host: $HOST, subset: v2, port: {number: 80}}}]", to="v2"),
 )
 FAULTS: Final = (
@@ -101,6 +102,12 @@ FAULTS: Final = (
         headers={"content-type": "application/grpc"}, gets={"grpc-status": "14"}),
     one(f"delay| fault: {{delay: {{fixedDelay: 20ms, percentage: {{value: 100}}}}}}, {V1}"),
     one(f"delay in whole percent| fault: {{delay: {{fixedDelay: 20ms, percent: 100}}}}, {V1}"),
+    one(f"abort with another gRPC status| fault: {{abort: {{grpcStatus: NOT_FOUND, percentage: {{value: 100}}}}}}, {V1}",
+        to="", headers={"content-type": "application/grpc"}, gets={"grpc-status": "5"}),
+    one(f"throttle| fault: {{throttle: {{limitKbps: 100, percentage: {{value: 100}}}}}}, {V1}"),
+    one(f"throttle nobody| fault: {{throttle: {{limitKbps: 1, percentage: {{value: 0}}}}}}, {V1}"),
+    one(f"delay at the client| fault: {{at: client, delay: {{fixedDelay: 5ms, percentage: {{value: 100}}}}}}, {V1}"),
+    one(f"reset nobody| fault: {{reset: {{percentage: {{value: 0}}}}}}, {V1}"),
     one(f"delay and abort| fault: {{delay: {{fixedDelay: 10ms, percentage: {{value: 100}}}}, "
         f"abort: {{httpStatus: 503, percentage: {{value: 100}}}}}}, {V1}", to="", status=503),
 )  # fmt: skip
@@ -119,6 +126,8 @@ TRIES: Final = (
         sees={"x-envoy-attempt-count": "1"}),
     one(f"by default a 503 is not retried| {V1}", headers={"x-answer": "503"}, status=503,
         sees={"x-envoy-attempt-count": "1"}),
+    one(f"retries at the same host| retries: {{attempts: 1, retryOn: 5xx, backoff: 1ms, retryIgnorePreviousHosts: false}}, "
+        f"{V1}", headers={"x-answer": "500"}, status=500, sees={"x-envoy-attempt-count": "2"}),
     one(f"retries elsewhere| retries: {{attempts: 1, retryOn: 5xx, backoff: 1ms, retryRemoteLocalities: true, "
         f"retryIgnorePreviousHosts: true}}, {V1}", headers={"x-answer": "500"}, status=500,
         sees={"x-envoy-attempt-count": "2"}),
@@ -134,6 +143,13 @@ CORS: Final = (
         f"exposeHeaders: [x-a]}}, {V1}", headers={"origin": "http://b"},
         gets={"access-control-allow-origin": "http://b", "access-control-allow-credentials": "true",
               "access-control-expose-headers": "x-a"}),
+    one(f"origins, the old way| corsPolicy: {{allowOrigin: ['http://a'], allowHeaders: [x-b, x-c]}}, {V1}", method="OPTIONS",
+        headers={"origin": "http://a", "access-control-request-method": "GET"}, to="",
+        gets={"access-control-allow-origin": "http://a", "access-control-allow-headers": "x-b,x-c"}),
+    *(one(f"a preflight of others, {policy}| corsPolicy: {{allowOrigins: [{{exact: 'http://a'}}], "
+          f"unmatchedPreflights: {policy}}}, {V1}", method="OPTIONS",
+          headers={"origin": "http://b", "access-control-request-method": "GET"}, **expected)
+      for policy, expected in (("FORWARD", {}), ("UNSPECIFIED", {}), ("IGNORE", {"to": ""}))),
 )  # fmt: skip
 MIRRORS: Final = (
     one(f"a mirror| mirror: {{host: $HOST, subset: v2}}, {V1}", sees={"mirrored": "v2"}),
@@ -142,6 +158,10 @@ MIRRORS: Final = (
     one(f"a mirror of nothing| mirror: {{host: $HOST, subset: v2}}, mirrorPercentage: {{value: 0}}, {V1}",
         sees={"mirrored": ""}),
     one(f"a mirror of everything| mirror: {{host: $HOST, subset: v2}}, mirrorPercent: 100, {V1}", sees={"mirrored": "v2"}),
+    one(f"a mirror of nothing, the old way| mirror: {{host: $HOST, subset: v2}}, mirrorPercent: 0, {V1}",
+        sees={"mirrored": ""}),
+    one(f"a mirror of nothing, the oldest way| mirror: {{host: $HOST, subset: v2}}, mirror_percent: 0, {V1}",
+        sees={"mirrored": ""}),
     one("a mirror of nothing among several| mirrors: [{destination: {host: $HOST, subset: v2}, percentage: {value: 0}}, "
         f"{{destination: {{host: $HOST, subset: v3}}, percentage: {{value: 100}}}}], {V1}", sees={"mirrored": "v3"}),
 )  # fmt: skip
@@ -169,6 +189,8 @@ DELEGATES: Final = (
     delegated("delegate beside", "/other", to="v1"),
     delegated("delegate inherits", "/a/x", "match: [{uri: {prefix: /a}}], rewrite: {uri: /n}", to="v3",
               sees={"path": "/n/x", "x": "part"}),
+    Case("delegate in another namespace", f"{{delegate: {{name: $NAME-part, namespace: other}}}}\n{{{V1}}}", to="v2",
+         more=document("VirtualService", f"http: [{{{to('v2')}}}]", "$NAME-part, namespace: other")),
     delegated("delegate that is not there", "/a/x", part="nobody", to="v1"),
 )  # fmt: skip
 

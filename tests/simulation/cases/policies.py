@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from typing import Final
 
-from tests.simulation.cases import Case, to
+from tests.simulation.cases import Case, document, to
 
-_RULE = "apiVersion: networking.istio.io/v1\nkind: {}\nmetadata: {{name: {}}}\nspec: {{{}}}\n"
-_OURS: Final = _RULE.replace("networking.istio.io/v1", "mesh.asyncmesh.io/v1alpha1")
+OURS: Final = "mesh.asyncmesh.io/v1alpha1"
 
 
 def policy(name: str, text: str, **expected: object) -> Case:
@@ -45,6 +44,29 @@ CASES: Final = (
     policy("retry budget", "{retryBudget: {percent: 30, minRetryConcurrency: 2}}"),
     policy("settings of a port", "{loadBalancer: {simple: RANDOM}, portLevelSettings: [{port: {number: 80}, "
            "loadBalancer: {simple: ROUND_ROBIN}}]}"),
+    policy("all settings of a port", "{portLevelSettings: [{port: {number: 80}, connectionPool: {tcp: {connectTimeout: 2s}}, "
+           "outlierDetection: {consecutive5xxErrors: 9}, tls: {mode: DISABLE}}]}"),
+    policy("a ring, the old way", "{loadBalancer: {consistentHash: {httpHeaderName: x, minimumRingSize: 99}}}"),
+    policy("a cookie with attributes", "{loadBalancer: {consistentHash: {httpCookie: {name: c, path: /, ttl: 5s, "
+           "attributes: [{name: SameSite, value: Lax}]}}}}"),
+    policy("warm-up with aggression", "{loadBalancer: {simple: LEAST_REQUEST, warmup: {duration: 9s, aggression: 2.5}}}"),
+    policy("errors of its own side apart", "{outlierDetection: {splitExternalLocalOriginErrors: true}}"),
+    policy("the client's protocol", "{connectionPool: {http: {useClientProtocol: true}}}"),
+    policy("streams and pings", "{connectionPool: {http: {maxConcurrentStreams: 50, "
+           "http2KeepAlive: {interval: 60s, timeout: 5s}}}}"),
+    *(policy(f"HTTP/2 by policy {name}", f"{{connectionPool: {{http: {{h2UpgradePolicy: {name}}}}}}}")
+      for name in ("DEFAULT", "DO_NOT_UPGRADE")),
+    Case("HTTP/2 to a host that has none", f"{{{to('v1')}}}", policy="{connectionPool: {http: {h2UpgradePolicy: UPGRADE}}}",
+         to="", status=502),
+    Case("a policy of a subset", f"{{{to('mine')}}}", to="v2",
+         more=document("DestinationRule", "host: $HOST, workloadSelector: {matchLabels: {app: client}}, subsets: [{name: mine, "
+                       "labels: {version: v2}, trafficPolicy: {loadBalancer: {simple: RANDOM}}}]", "$NAME-of-subset")),
+    *(Case(f"a policy that {name}", f"{{{to('mine')}}}", bare=True,
+           more=document("ServiceEntry", "hosts: [$HOST], ports: [{number: 80, name: http, protocol: HTTP}], resolution: STATIC, "
+                         "endpoints: $ENDS") + "---\n"
+           + document("DestinationRule", f"host: $HOST, exportTo: [{exported}], subsets: [{{name: mine, labels: {{version: v3}}}}]",
+                      "$NAME, namespace: istio-system"), **expected)
+      for name, exported, expected in (("is exported", "default", {"to": "v3"}), ("is not", "other", {"to": "", "status": 503}))),
     policy("no TLS", "{tls: {mode: DISABLE}}"),
     policy("places, switched off",
            "{loadBalancer: {localityLbSetting: {enabled: false}}, outlierDetection: {interval: 1s}}"),
@@ -57,17 +79,18 @@ CASES: Final = (
     Case("exported to others", f"{{{to('v2')}}}", spec="exportTo: [other]", to="v1 v2 v3"),
     Case("exported to nobody", f"{{{to('v2')}}}", spec="exportTo: ['~']", to="v1 v2 v3"),
     Case("a private rule counts before an older one", f"{{{to('v1')}}}", to="v2",
-         more=_RULE.format("VirtualService", "a-private", f"hosts: [$HOST], exportTo: ['.'], http: [{{{to('v2')}}}]")),
+         more=document("VirtualService", f"hosts: [$HOST], exportTo: ['.'], http: [{{{to('v2')}}}]", "$NAME-private")),
     Case("a rule for callers with a label", f"{{{to('mine')}}}", to="v3",
-         more=_RULE.format("DestinationRule", "for-clients", "host: $HOST, workloadSelector: {matchLabels: {app: client}}, "
-                           "subsets: [{name: mine, labels: {version: v3}}]")),
+         more=document("DestinationRule", "host: $HOST, workloadSelector: {matchLabels: {app: client}}, "
+                           "subsets: [{name: mine, labels: {version: v3}}]", "$NAME-for-clients")),
     Case("a rule for other callers", f"{{{to('mine')}}}", to="", status=503,
-         more=_RULE.format("DestinationRule", "for-others", "host: $HOST, workloadSelector: {matchLabels: {app: other}}, "
-                           "subsets: [{name: mine, labels: {version: v3}}]")),
+         more=document("DestinationRule", "host: $HOST, workloadSelector: {matchLabels: {app: other}}, "
+                           "subsets: [{name: mine, labels: {version: v3}}]", "$NAME-for-others")),
     Case("a host that no service has", spec="hosts: [$HOST, also-$HOST]", rules=f"{{{to('v2')}}}", authority="also-$HOST",
          to="v2"),
     Case("a wildcard of hosts", spec="hosts: ['*.$HOST']", rules=f"{{{to('v3')}}}", authority="x.$HOST", to="v3"),
     Case("a three-state breaker that is closed", f"{{{to('v2')}}}", to="v2",
-         more=_OURS.format("CircuitBreaker", "breaks", "host: $HOST, consecutiveFailures: 5, failureRate: 50")),
+         more=document("CircuitBreaker", "host: $HOST, consecutiveFailures: 5, failureRate: 50, minimumRequests: 3, window: 9s, "
+                       "openTime: 3s, halfOpenRequests: 2, slowCallRate: 80, slowCallDuration: 1s", group=OURS)),
     Case("a host that nobody declared", authority="nobody.example.net", to="", status=502),
 )  # fmt: skip

@@ -1,0 +1,147 @@
+"""What services are: ServiceEntries and WorkloadEntries, and Kubernetes' Services with what is read beside them."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from tests.simulation.cases import Case, document
+
+HTTP: Final = "ports: [{number: 80, name: http, protocol: HTTP}]"
+
+
+def entry(name: str, spec: str, *more: str, **expected: object) -> Case:
+    """A case of a ServiceEntry."""
+    documents = "---\n".join((document("ServiceEntry", f"hosts: [$HOST], {spec}"), *more))
+    return Case(name, more=documents, bare=True, **{"to": "v1 v2 v3", **expected})  # type: ignore[arg-type]
+
+
+def spoken(protocol: str, **expected: object) -> Case:
+    return entry(f"a port that speaks {protocol}", f"ports: [{{number: 80, name: $NAME, protocol: {protocol}}}], "
+                 "resolution: STATIC, endpoints: [{address: $A1, ports: {$NAME: $P1}}]", **expected)  # fmt: skip
+
+
+def at(locality: str, number: int, label: str = "other") -> str:
+    return f"{{address: $A{number}, locality: {locality}, labels: {{app: {label}}}, ports: {{http: $P{number}}}}}"
+
+
+def placed(name: str, setting: str, to: str, *ends: str) -> Case:
+    """A case of endpoints in places, the client being in a/a-1/x."""
+    policy = f"{{localityLbSetting: {{{setting}}}}}"
+    return Case(
+        name, bare=True, to=to,
+        more=document("ServiceEntry", f"hosts: [$HOST], {HTTP}, resolution: STATIC, location: MESH_INTERNAL, "
+                      f"endpoints: [{', '.join(ends)}]") + "---\n"
+        + document("DestinationRule", f"host: $HOST, trafficPolicy: {{loadBalancer: {policy}, outlierDetection: {{interval: 1s}}}}"),
+    )  # fmt: skip
+
+
+NEAR_AND_FAR: Final = (at("a/a-1/x", 1), at("b/b-1", 2, "client"), at("c", 3))
+
+WORKLOAD: Final = document(
+    "WorkloadEntry", "address: $A2, ports: {http: $P2}, labels: {app: $NAME}, locality: a/a-1, weight: 3"
+)
+ENTRIES: Final = (
+    entry("endpoints that are given", f"{HTTP}, resolution: STATIC, endpoints: $ENDS"),
+    entry("a service outside", f"{HTTP}, resolution: STATIC, location: MESH_EXTERNAL, endpoints: $ENDS"),
+    entry("a service inside", f"{HTTP}, resolution: STATIC, location: MESH_INTERNAL, endpoints: $ENDS"),
+    entry("names that are looked up", f"{HTTP}, resolution: DNS, endpoints: $ENDS"),
+    entry("a name that is looked up in turns", f"{HTTP}, resolution: DNS_ROUND_ROBIN, "
+          "endpoints: [{address: $A2, ports: {http: $P2}}]", to="v2"),
+    entry("names that requests bring", f"{HTTP}, resolution: DYNAMIC_DNS", to="", status=503),
+    entry("wherever it goes", f"{HTTP}, resolution: NONE", to="", status=503),
+    entry("a service with addresses", f"{HTTP}, resolution: STATIC, addresses: [10.99.1.1], endpoints: $ENDS"),
+    entry("a service by its address", f"{HTTP}, resolution: STATIC, addresses: [10.99.1.2], endpoints: $ENDS",
+          authority="10.99.1.2"),
+    entry("a service for others", f"{HTTP}, resolution: STATIC, exportTo: [other], endpoints: $ENDS", to="", status=502),
+    entry("a port that is another one there", "ports: [{number: 80, name: http, protocol: HTTP, targetPort: $P3}], "
+          "resolution: STATIC, endpoints: [{address: $A3}]", to="v3"),
+    entry("shares of endpoints", f"{HTTP}, resolution: STATIC, endpoints: [{{address: $A1, weight: 1, ports: {{http: $P1}}}}, "
+          "{address: $A2, weight: 100, ports: {http: $P2}}]", to="v1 v2"),
+    entry("workloads that are picked", f"{HTTP}, resolution: STATIC, workloadSelector: {{labels: {{app: $NAME}}}}",
+          WORKLOAD, to="v2"),
+    spoken("HTTP", to="v1"),
+    *(spoken(protocol, to="", status=502) for protocol in ("HTTP2", "GRPC", "GRPC-WEB")),
+    *(spoken(protocol, to="", status=502) for protocol in ("HTTPS", "TLS", "TCP", "MONGO", "MYSQL", "REDIS")),
+)  # fmt: skip
+PLACES: Final = (
+    placed("the region that takes over", "failover: [{from: a, to: c}]", "v1", *NEAR_AND_FAR),
+    placed("shares of places", "distribute: [{from: a/*, to: {b: 100}}]", "v2", *NEAR_AND_FAR),
+    placed("places are alike", "enabled: false", "v1 v2 v3", *NEAR_AND_FAR),
+    placed("by labels", "failoverPriority: [app]", "v2", *NEAR_AND_FAR),
+)
+
+
+# ── Kubernetes ────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+ANYBODY: Final = "$NAME.default.svc.cluster.local"
+
+
+def service(name: str, spec: str, *more: str, **expected: object) -> Case:
+    """A case of a Service, asked by its short name."""
+    documents = [document("Service", spec, group="v1"), *more]
+    settings = {"to": "v1", "authority": "$NAME", **expected}
+    return Case(name, more="---\n".join(documents), bare=True, **settings)  # type: ignore[arg-type]
+
+
+def slice_of(rest: str, kind: str = "IPv4") -> str:
+    head = "apiVersion: discovery.k8s.io/v1\nkind: EndpointSlice\n"
+    meta = "metadata: {name: $NAME-1, labels: {kubernetes.io/service-name: $NAME}}\n"
+    return f"{head}{meta}addressType: {kind}\n{rest}\n"
+
+
+def picked(number: int, labels: str = "app: $NAME") -> str:
+    return document("WorkloadEntry", f"address: $A{number}, ports: {{main: $P{number}, http: $P{number}}}, labels: {{{labels}}}",
+                    f"$NAME-{number}")  # fmt: skip
+
+
+_POD: Final = "containers: [{ports: [{containerPort: $P1, name: main}]}]"
+_TEMPLATE: Final = f"template: {{metadata: {{labels: {{app: $NAME}}}}, spec: {{{_POD}}}}}"
+_BARE: Final = document("WorkloadEntry", "address: $A1, labels: {app: $NAME}", "$NAME-w")
+
+
+def template(kind: str) -> Case:
+    return service(
+        f"a {kind} names the port", "selector: {app: $NAME}, ports: [{port: 80, name: http, targetPort: main}]",
+        document(kind, f"selector: {{matchLabels: {{app: $NAME}}}}, {_TEMPLATE}", group="apps/v1"), _BARE,
+    )  # fmt: skip
+
+
+SLICE: Final = slice_of("endpoints: [{addresses: [$A1], zone: b, conditions: {ready: true}}, "
+                        "{addresses: [$A2], conditions: {ready: false}}]\nports: [{name: http, port: $P1}]")  # fmt: skip
+KUBERNETES: Final = (
+    service("a service and who is picked", "selector: {app: $NAME}, ports: [{port: 80, name: http}]", picked(1)),
+    service("a service and its full name", "selector: {app: $NAME}, ports: [{port: 80, name: http}]", picked(1),
+            authority=ANYBODY),
+    service("a target port", "selector: {app: $NAME}, ports: [{port: 80, name: http, targetPort: $P1}]", _BARE),
+    service("a protocol that is said", "selector: {app: $NAME}, ports: [{port: 80, name: main, appProtocol: http}]", picked(1)),
+    service("a protocol by the port's name", "selector: {app: $NAME}, ports: [{port: 80, name: tcp-x}]", picked(1), to="",
+            status=502),
+    service("endpoints of a slice", "ports: [{port: 80, name: http}]", SLICE),
+    service("endpoints of a slice without names", "ports: [{port: 80}]",
+            slice_of("endpoints: [{addresses: [$A1]}]\nports: [{port: $P1}]")),
+    service("addresses of the new kind", "ports: [{port: 80, name: http}]",
+            slice_of("endpoints: [{addresses: ['::1']}]\nports: [{name: http, port: 9}]", "IPv6"), to="", status=503),
+    service("an external name", "type: ExternalName, externalName: $A2.nip.invalid, ports: [{port: 80, name: http}]", to="",
+            status=503),
+    service("an address of a service", "clusterIP: 10.99.2.1, selector: {app: $NAME}, ports: [{port: 80, name: http}]",
+            picked(1), authority="10.99.2.1"),
+    service("two addresses of a service", "clusterIPs: [10.99.2.2, 10.99.2.3], selector: {app: $NAME}, "
+            "ports: [{port: 80, name: http}]", picked(1), authority="10.99.2.3"),
+    service("no address", "clusterIP: None, selector: {app: $NAME}, ports: [{port: 80, name: http}]", picked(1)),
+    service("one client, one endpoint", "sessionAffinity: ClientIP, selector: {app: $NAME}, ports: [{port: 80, name: http}]",
+            picked(1)),
+    service("any endpoint", "sessionAffinity: None, selector: {app: $NAME}, ports: [{port: 80, name: http}]", picked(1)),
+    *(service(f"near endpoints, {name}", f"trafficDistribution: {name}, selector: {{app: $NAME}}, "
+              "ports: [{port: 80, name: http}]",
+              document("WorkloadEntry", "address: $A1, ports: {http: $P1}, labels: {app: $NAME}, locality: a/a-1/x", "$NAME-1"),
+              document("WorkloadEntry", "address: $A2, ports: {http: $P2}, labels: {app: $NAME}, locality: b/b-1/x", "$NAME-2"))
+      for name in ("PreferClose", "PreferSameZone", "PreferSameNode")),
+    *(service(f"a service of type {name}", f"type: {name}, selector: {{app: $NAME}}, internalTrafficPolicy: Cluster, "
+              "externalTrafficPolicy: Cluster, ports: [{port: 80, name: http, protocol: TCP}]", picked(1))
+      for name in ("ClusterIP", "NodePort", "LoadBalancer")),
+    *(template(kind) for kind in ("Deployment", "StatefulSet", "DaemonSet", "ReplicaSet")),
+    service("a Pod names the port", "selector: {app: $NAME}, ports: [{port: 80, name: http, targetPort: main}]",
+            f"apiVersion: v1\nkind: Pod\nmetadata: {{name: $NAME, labels: {{app: $NAME}}}}\nspec: {{{_POD}}}\n", _BARE),
+)  # fmt: skip
+
+CASES: Final = (*ENTRIES, *PLACES, *KUBERNETES)
