@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import contextlib
 import http.client
 import json
-import socket
-import ssl
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -14,6 +11,7 @@ import pytest
 
 from tests.harness.process import wait_until
 from tests.integration.cases.conftest import PROXIES, Stage
+from tests.integration.cases.wire import SECONDS, answer, hello
 from tests.simulation.cases import EDGE_PORT, REFUSED, TLS_PORT, VERSIONS, Case, hosts
 
 CASES = hosts()
@@ -23,7 +21,6 @@ VOLATILE = frozenset(
     ("x-request-id", "traceparent", "tracestate", "x-forwarded-for", "x-envoy-external-address", *PEER_HEADERS)
 )
 WHY = "x-mesh-why"  # what our sidecar tells its own app of its own replies
-SECONDS = 10.0
 
 
 @dataclass
@@ -75,28 +72,13 @@ def request(stage: Stage, case: Case, whose: str, seen: Seen) -> None:
 def connect(stage: Stage, case: Case, whose: str, seen: Seen) -> None:
     """A TLS hello, which the service answers with its version; through a sidecar after a CONNECT."""
     via, port = ("sidecar", 15001) if case.via == "connect" else ("gateway", case.port or TLS_PORT)
-    got = b""
-    try:
-        with socket.create_connection((stage.addresses[(via, whose)], port), SECONDS) as connection:
-            if case.via == "connect":
-                connection.sendall(f"CONNECT {case.authority} HTTP/1.1\r\nhost: {case.authority}\r\n\r\n".encode())
-                assert connection.recv(4096).startswith(b"HTTP/1.1 200 ")
-            connection.sendall(hello(case.authority.partition(":")[0]))
-            got = connection.recv(4096)
-    except ConnectionError:
-        pass
+    sent = [hello(case.authority.partition(":")[0])]
+    if case.via == "connect":
+        sent = [f"CONNECT {case.authority} HTTP/1.1\r\nhost: {case.authority}\r\n\r\n".encode(), *sent]
+    got = answer(stage.addresses[(via, whose)], port, *sent)
     seen.statuses.add(200 if got else REFUSED)
     seen.answers.append({})
     seen.versions |= {got.decode()} - {""}
-
-
-def hello(name: str) -> bytes:
-    """A client's first TLS message, which asks for a host."""
-    outgoing = ssl.MemoryBIO()
-    client = ssl.create_default_context().wrap_bio(ssl.MemoryBIO(), outgoing, server_hostname=name)
-    with contextlib.suppress(ssl.SSLWantReadError):
-        client.do_handshake()
-    return outgoing.read()
 
 
 def test_nobody_rejects_anything(stage: Stage) -> None:

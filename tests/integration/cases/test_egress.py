@@ -9,7 +9,7 @@ import pytest
 
 from mesh.node import SIDECAR, Node, ServicePort
 from tests.integration.cases.conftest import PROXIES, READY_SECONDS, Stage, proxy, ready
-from tests.integration.cases.test_connections import answer
+from tests.integration.cases.wire import answer
 
 RULES = """
 apiVersion: networking.istio.io/v1
