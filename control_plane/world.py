@@ -157,6 +157,7 @@ class MeshConfig:
     providers say so, None for the one of `access_log_file`; `collector` takes the place of `otlp_endpoint`; `providers`
     are the extension providers by their names in lower case, `default_logs` those that log where nobody says otherwise.
     `tags` are those of spans: name → (kind, value or name, default); `metrics` are the metrics that are not as usual;
+    TCP sessions are asked every `report_interval` seconds what they have moved (0: as usual);
     `asked` are the settings of what a workload is asked, where a Telemetry resource tells that apart from what it asks.
     `localities` holds where no DestinationRule says which places are preferred; a client that says nothing for
     `detection_timeout` waits for the server to begin: no HTTP; `trusted_proxies` stand before the gateways;
@@ -181,6 +182,7 @@ class MeshConfig:
     tags: tuple[tuple[str, tuple[str, str, str]], ...] = ()
     istio_tags: bool = True
     metrics: tuple[MetricChange, ...] = ()
+    report_interval: float = 0.0
     asked: MeshConfig | None = None
     tcp_keepalive: TcpKeepalive | None = None
     http2_upgrade: bool = False

@@ -54,7 +54,8 @@ class Node:
     `metrics_port` is 0 where none is served; `probe` is how the proxy finds out whether its app is
     well, and None for one that does not ask; `app_metrics` is where that has metrics, `:PORT/PATH`, empty for nowhere;
     `group` is the WorkloadGroup that it is a member of, `weight` what that says of its share (0: as others);
-    `agent` is the proxy's program with its version, as it says."""
+    `agent` is the proxy's program with its version, as it says; `has_stats` tells that it has Istio's statistics filter for
+    TCP sessions, which a plain Envoy rejects."""
 
     kind: str
     address: str
@@ -78,6 +79,7 @@ class Node:
     group: str = ""
     weight: int = 0
     agent: str = field(default="", compare=False)
+    has_stats: bool = field(default=False, compare=False)
 
     def inbound(self, index: int) -> int:
         """Where the proxy accepts traffic for its workload's index-th service port when nothing redirects."""

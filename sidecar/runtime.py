@@ -169,9 +169,11 @@ class Runtime:
     def set_listener(self, listener: model.Listener) -> None:
         """Raises ConfigError when the address cannot be bound."""
         self._listeners.set_listener(listener)
+        self.telemetry.listening(listener.name, listener)
 
     def remove_listener(self, name: str) -> None:
         self._listeners.remove_listener(name)
+        self.telemetry.listening(name, None)
 
     def set_routes(self, routes: model.RouteConfig) -> None:
         self._listeners.set_routes(routes)

@@ -12,6 +12,7 @@ from control_plane.ads.push import Push, Variant
 from control_plane.ads.subscription import DeltaRequest, Request, SotwRequest
 from mesh.node import Locality, Node
 from mesh.protobuf import delimited
+from mesh.version import AGENT
 
 SERVICE: Final = "envoy.service.discovery.v3.AggregatedDiscoveryService"
 METHODS: Final = {Variant.SOTW: "StreamAggregatedResources", Variant.DELTA: "DeltaAggregatedResources"}
@@ -70,7 +71,7 @@ def read_node(message: Any) -> Node:
     try:
         metadata = MessageToDict(node.metadata)
         check_metadata(node.id, metadata)
-        return replace(Node.from_xds(node.id, metadata, locality), agent=_agent(node))
+        return replace(Node.from_xds(node.id, metadata, locality), agent=_agent(node), has_stats=_has_stats(node))
     except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
         raise NodeError(f"node {node.id!r}: its metadata cannot be read: {type(error).__name__}: {error}") from error
 
@@ -82,6 +83,13 @@ def _agent(node: Any) -> str:
         number = node.user_agent_build_version.version
         version = f"{number.major_number}.{number.minor_number}.{number.patch}"
     return f"{node.user_agent_name} {version}".strip()[:MAX_AGENT]
+
+
+def _has_stats(node: Any) -> bool:
+    """Our sidecars have Istio's statistics filter built in; an Envoy lists what it was built with."""
+    if node.user_agent_name == AGENT:
+        return True
+    return any(each.name == "istio.stats" and each.category == "envoy.filters.network" for each in node.extensions)
 
 
 def request_reader(variant: Variant) -> Any:

@@ -30,6 +30,7 @@ from control_plane.translate.listeners import (
 from control_plane.translate.ports import is_http, is_tls, may_be_http, virtual_addresses, virtual_networks
 from control_plane.translate.routes import captured, route_configurations
 from control_plane.translate.tcp_routes import Chain, service_chains
+from control_plane.translate.telemetry import with_session_stats
 from control_plane.translate.viewer import Viewer
 from mesh.istio.sidecar import CaptureMode, IstioEgressListener
 from mesh.node import INTERCEPT_NONE, Node, ServicePort
@@ -97,8 +98,10 @@ def egress_listeners(index: Index, viewer: Viewer, node: Node) -> Mapping[str, A
 
 def _made(own: Index, viewer: Viewer, node: Node, at: PortListener | None, taken: Collection[int]) -> _Made:
     if at is None:
-        return _Made(node, outbound_listeners(own, viewer, node, taken))
-    return _Made(node, {each.name: each for each in _listeners(own, viewer, node, at)})
+        listeners = outbound_listeners(own, viewer, node, taken)
+    else:
+        listeners = {each.name: each for each in _listeners(own, viewer, node, at)}
+    return _Made(node, with_session_stats(listeners, own.mesh, node))
 
 
 def captured_ports(index: Index, node: Node) -> frozenset[int]:

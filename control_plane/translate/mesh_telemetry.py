@@ -24,7 +24,12 @@ METRICS: Final = {
     IstioMetric.RESPONSE_SIZE: "response_bytes",
     IstioMetric.GRPC_REQUEST_MESSAGES: "request_messages_total",
     IstioMetric.GRPC_RESPONSE_MESSAGES: "response_messages_total",
+    IstioMetric.TCP_OPENED_CONNECTIONS: "tcp_connections_opened_total",
+    IstioMetric.TCP_CLOSED_CONNECTIONS: "tcp_connections_closed_total",
+    IstioMetric.TCP_SENT_BYTES: "tcp_sent_bytes_total",
+    IstioMetric.TCP_RECEIVED_BYTES: "tcp_received_bytes_total",
 }
+TCP_METRICS: Final = frozenset(name for metric, name in METRICS.items() if metric.value.startswith("TCP_"))
 
 
 def for_node(resources: Iterable[Resource], node: Node, root: str) -> tuple[Resource, ...]:
@@ -59,6 +64,8 @@ def _of_side(mesh: MeshConfig, resources: Iterable[Resource], side: WorkloadMode
         for metrics in resource.spec.metrics:
             named = [provider_of(mesh, each.name) for each in metrics.providers]
             about_ours = not named or any(isinstance(each, Metered) for each in named)
+            if about_ours and metrics.reporting_interval is not None:
+                mesh = replace(mesh, report_interval=metrics.reporting_interval)
             for override in metrics.overrides if about_ours else ():
                 if override.match.covers(side):
                     _change(changes, override)

@@ -71,12 +71,17 @@ class _Own:
 def _own(index: Index, viewer: Viewer, node: Node) -> _Own:
     if viewer.audience is Audience.GATEWAY:
         servers = gateway.servers_of(index, node)
-        return _Own(node, {}, dict(gateway.gateway_listeners(index, viewer, node, servers)), servers=servers)
-    asked = dict(inbound.inbound_clusters(index, node)), dict(inbound.inbound_listeners(index, node))
+        served = gateway.gateway_listeners(index, viewer, node, servers)
+        return _Own(node, {}, _counted(index, node, served), servers=servers)
+    asked = dict(inbound.inbound_clusters(index, node)), _counted(index, node, inbound.inbound_listeners(index, node))
     if index.egress:
         return _Own(node, *asked)
-    outbound = listeners.outbound_listeners(index, viewer, node)
+    outbound = _counted(index, node, listeners.outbound_listeners(index, viewer, node))
     return _Own(node, asked[0], {**outbound, **asked[1]}, listeners.captured_http_ports(index, node))
+
+
+def _counted(index: Index, node: Node, made: Mapping[str, Any]) -> Mapping[str, Any]:
+    return telemetry.with_session_stats(made, index.mesh, node)
 
 
 def _sidecar(index: Index, viewer: Viewer, node: Node, own: _Own) -> Resources:

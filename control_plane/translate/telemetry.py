@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
 from typing import Any, Final, NamedTuple
 from urllib.parse import urlsplit
 
 from envoy.config.accesslog.v3.accesslog_pb2 import AccessLog, AccessLogFilter, ExtensionFilter
 from envoy.config.cluster.v3.cluster_pb2 import Cluster
+from envoy.config.core.v3.base_pb2 import INBOUND
+from envoy.config.listener.v3.listener_components_pb2 import Filter
 from envoy.config.trace.v3.opentelemetry_pb2 import OpenTelemetryConfig
 from envoy.extensions.access_loggers.file.v3.file_pb2 import FileAccessLog
 from envoy.extensions.access_loggers.filters.cel.v3.cel_pb2 import ExpressionFilter
@@ -20,17 +23,19 @@ from xds.type.v3.typed_struct_pb2 import TypedStruct
 
 from control_plane.translate.cluster_policy import Spoken, apply_policy, set_http_options
 from control_plane.translate.index import Index
-from control_plane.translate.messages import address, duration, is_ip
+from control_plane.translate.mesh_telemetry import TCP_METRICS
+from control_plane.translate.messages import TCP_PROXY, address, duration, is_ip
 from control_plane.translate.policy import DEFAULT
 from control_plane.translate.providers import file_logs
 from control_plane.translate.viewer import Audience
-from control_plane.world import Collector, FileLog, MeshConfig
+from control_plane.world import Collector, FileLog, MeshConfig, MetricChange
 from mesh.access_log import ISTIO_JSON, ISTIO_TEXT
 from mesh.naming import outbound_cluster
 from mesh.node import Node
 from mesh.xds import any_of
 
 OTLP_CLUSTER: Final = "opentelemetry"
+STATS_FILTER: Final = "istio.stats"
 STATS_CONFIG: Final = "type.googleapis.com/stats.PluginConfig"
 # Commands that an Envoy knows with a formatter only, and that.
 _FORMATTERS: Final = {
@@ -81,12 +86,46 @@ def _log_filter(expression: str) -> Any:
 
 
 def stats_filters(mesh: MeshConfig) -> list[Any]:
-    """Istio's statistics filter, where metrics are to be other than usual. A plain Envoy, which does not have it, passes it
-    over: it is optional."""
-    if not mesh.metrics:
+    """Istio's statistics filter of requests, where their metrics are to be other than usual. A plain Envoy, which does not
+    have it, passes it over: it is optional."""
+    rows = _rows(metric for metric in mesh.metrics if metric.name not in TCP_METRICS)
+    if not rows:
         return []
+    return [HttpFilter(name=STATS_FILTER, typed_config=_stats({"metrics": rows}), is_optional=True)]
+
+
+def with_session_stats(listeners: Mapping[str, Any], mesh: MeshConfig, node: Node) -> Mapping[str, Any]:
+    """The listeners of a proxy with Istio's statistics filter of TCP sessions, where their metrics are to be other than
+    usual. No network filter is optional: only those proxies get it that say that they have it."""
+    if node.has_stats:
+        for listener in listeners.values():
+            side = mesh.inbound if listener.traffic_direction == INBOUND else mesh
+            config: dict[str, Any] = {}
+            if rows := _rows(metric for metric in side.metrics if metric.name in TCP_METRICS):
+                config["metrics"] = rows
+            if side.report_interval:
+                config["tcp_reporting_duration"] = f"{side.report_interval:g}s"
+            if config:
+                _add_first(listener, Filter(name=STATS_FILTER, typed_config=_stats(config)))
+    return listeners
+
+
+def _add_first(listener: Any, stats: Any) -> None:
+    """Into each chain of TCP sessions."""
+    for chain in (*listener.filter_chains, listener.default_filter_chain):
+        if chain.filters and chain.filters[-1].name == TCP_PROXY:
+            chain.filters.insert(0, stats)
+
+
+def _stats(config: Mapping[str, Any]) -> Any:
+    made = TypedStruct(type_url=STATS_CONFIG)
+    made.value.update(config)
+    return any_of(made)
+
+
+def _rows(metrics: Iterable[MetricChange]) -> list[dict[str, Any]]:
     rows = []
-    for metric in mesh.metrics:
+    for metric in metrics:
         row: dict[str, Any] = {"name": metric.name}
         if dimensions := {tag: value for tag, value in metric.tags if value is not None}:
             row["dimensions"] = dimensions
@@ -95,9 +134,7 @@ def stats_filters(mesh: MeshConfig) -> list[Any]:
         if metric.drop:
             row["drop"] = True
         rows.append(row)
-    config = TypedStruct(type_url=STATS_CONFIG)
-    config.value.update({"metrics": rows})
-    return [HttpFilter(name="istio.stats", typed_config=any_of(config), is_optional=True)]
+    return rows
 
 
 # ── traces ────────────────────────────────────────────────────────────────────────────────────────────────────────────

@@ -30,6 +30,7 @@ WHY: Final[Mapping[str, Mapping[str, str]]] = {
         "resourceDetectors": "a span's resource is what the proxy's node says of itself",
         "serviceAttributeEnrichment=OTEL_SEMANTIC_CONVENTIONS": "a span's service is named as Istio names it",
     },
+    "MetricSelector": {"customMetric": "Envoy's statistics are there as they are; only Istio's metrics can be changed"},
     "HttpService": {"headers": "the exporter adds none: let a collector beside the mesh add what a service wants"},
     "GrpcService": {
         "initialMetadata": "the exporter adds none: let a collector beside the mesh add what a service wants"

@@ -13,7 +13,7 @@ from mesh.cel.check import Type, check
 from mesh.cel.parse import parse
 from mesh.cel.syntax import CelError
 from mesh.istio.model import Found, Message, shown
-from mesh.istio.scalars import Labels, Rows, Word, wrong
+from mesh.istio.scalars import Duration, Labels, Rows, Word, wrong
 
 
 class WorkloadMode(StrEnum):
@@ -144,6 +144,10 @@ class IstioMetric(StrEnum):
     RESPONSE_SIZE = "RESPONSE_SIZE"
     GRPC_REQUEST_MESSAGES = "GRPC_REQUEST_MESSAGES"
     GRPC_RESPONSE_MESSAGES = "GRPC_RESPONSE_MESSAGES"
+    TCP_OPENED_CONNECTIONS = "TCP_OPENED_CONNECTIONS"
+    TCP_CLOSED_CONNECTIONS = "TCP_CLOSED_CONNECTIONS"
+    TCP_SENT_BYTES = "TCP_SENT_BYTES"
+    TCP_RECEIVED_BYTES = "TCP_RECEIVED_BYTES"
 
 
 class MetricSelector(SideSelector):
@@ -164,6 +168,7 @@ class MetricsOverride(Message):
 class Metrics(Message):
     providers: Rows[ProviderRef] = ()
     overrides: Rows[MetricsOverride] = ()
+    reporting_interval: Duration | None = None
 
 
 class Telemetry(Message):

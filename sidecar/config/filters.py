@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Final
 
-from sidecar.config.istio_stats import STATS_CONFIG, metric_changes
+from sidecar.config.istio_stats import STATS_CONFIG, request_changes
 from sidecar.config.model import HttpFilter, MetricChange
 from sidecar.config.reader import Reader
 
@@ -26,7 +26,7 @@ def http_filters(reader: Reader) -> tuple[tuple[HttpFilter, ...], tuple[MetricCh
         if (stats := each.typed_struct(STATS_CONFIG)) is not None:
             each.text("name")
             each.flag("is_optional")
-            changes = () if each.flag("disabled") else metric_changes(each, stats)
+            changes = () if each.flag("disabled") else request_changes(each, stats)
             continue
         kind, result = _http_filter(each)
         if result is not None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from itertools import product
 from typing import Any, Final
@@ -16,6 +16,7 @@ from envoy.extensions.filters.network.tcp_proxy.v3 import tcp_proxy_pb2
 
 from sidecar.config.common import address, cidr, plaintext, typed
 from sidecar.config.hcm import hcm
+from sidecar.config.istio_stats import STATS_CONFIG, session_changes
 from sidecar.config.listener_model import SYSTEM_BACKLOG
 from sidecar.config.model import (
     Direction,
@@ -135,8 +136,22 @@ def _chain(reader: Reader, match: FilterChainMatch) -> FilterChain:
 
 
 def _network(reader: Reader) -> Hcm | TcpProxy:
-    """The chain's one filter: a connection manager or a TCP proxy."""
+    """The chain's one filter: a connection manager or a TCP proxy. Istio's statistics filter may stand before the latter:
+    bytes do not pass through it."""
     filters = reader.children("filters")
+    stats = filters[0].typed_struct(STATS_CONFIG) if len(filters) > 1 else None
+    if stats is not None:
+        filters[0].text("name")
+        changes, every = session_changes(filters[0], stats)
+        network = _network_of(reader, filters[1:])
+        if isinstance(network, TcpProxy):
+            return replace(network, metrics=changes, report_interval=every)
+        reader.problem("belongs before a TCP proxy: in a connection manager it is an HTTP filter", "filters[0]")
+        return network
+    return _network_of(reader, filters)
+
+
+def _network_of(reader: Reader, filters: Sequence[Reader]) -> Hcm | TcpProxy:
     if len(filters) != 1:
         reader.problem(f"needs exactly one network filter, has {len(filters)}", "filters")
     result: Hcm | TcpProxy | None = None

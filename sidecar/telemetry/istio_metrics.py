@@ -1,6 +1,6 @@
 """Istio's standard metrics: `istio_requests_total`, its three histograms, and the TCP counters.
 
-One `IstioMetrics` a process holds the series; `requests(direction)` and `tcp(direction)` give the functions that record. A
+One `IstioMetrics` a process holds the series; `requests(direction)` and `sessions(direction)` give what records. A
 request's labels are put together when its combination of peer, cluster, status and flags is first seen; after that a
 request costs one look-up of that key and the additions. The cells are read by `prometheus.IstioCollector`.
 """
@@ -19,6 +19,8 @@ from sidecar.http.response_flags import flags_text
 from sidecar.telemetry.cells import BUCKETS, Counter
 from sidecar.telemetry.peer import Peer, from_node
 from sidecar.telemetry.registry import Labels, labels_text
+from sidecar.telemetry.tcp_metrics import REPORT_INTERVAL, TcpMetrics, TcpSeries
+from sidecar.telemetry.uses import Use
 
 if TYPE_CHECKING:
     from sidecar.http.exchange import Exchange
@@ -138,56 +140,24 @@ class Exemplar:
         self.at = at
 
 
-class TcpSeries:
-    """The cells of one set of TCP labels."""
-
-    __slots__ = ("closed", "labels", "opened", "received", "sent", "text")
-
-    def __init__(self, labels: tuple[str, ...]) -> None:
-        self.labels = labels
-        self.text = labels_text(zip(TCP_LABELS, labels, strict=True))
-        self.opened = 0
-        self.closed = 0
-        self.sent = 0
-        self.received = 0
-
-    def pairs(self) -> Labels:
-        return tuple(zip(TCP_LABELS, self.labels, strict=True))
-
-
-class _Session:
-    """A TCP session that lives: the series it counts in, and what of its bytes is counted already."""
-
-    __slots__ = ("received", "sent", "series")
-
-    def __init__(self, series: TcpSeries) -> None:
-        self.series = series
-        self.sent = 0
-        self.received = 0
-
-    def report(self, exchange: Exchange) -> None:
-        self.series.sent += exchange.bytes_sent - self.sent
-        self.series.received += exchange.bytes_received - self.received
-        self.sent, self.received = exchange.bytes_sent, exchange.bytes_received
-
-
 class IstioMetrics:
     """All series of a process."""
 
     def __init__(self, node: Node) -> None:
         self.request_series: dict[tuple[str, ...], RequestSeries] = {}
-        self.tcp_series: dict[tuple[str, ...], TcpSeries] = {}
+        self.tcp = TcpMetrics(TCP_LABELS, self._within_bounds)
         self.recent: RequestSeries | None = None  # that the last request was counted in
         self.overflow = Counter()  # what was counted as unknown for want of room
-        self._sessions: dict[Exchange, _Session] = {}
         self.own = from_node(node)
-        self._changed: dict[tuple[Any, ...], RequestSeries] = {}  # of metrics that are other than usual
+        self._usual: set[bool] = set()  # the sides, outbound or not, whose requests are counted as usual
+        self._changed: dict[Use, dict[tuple[Any, ...], RequestSeries]] = {}  # of metrics that are other than usual
         self._sidecar = node.kind == SIDECAR
 
     def requests(self, direction: Direction) -> Callable[[Exchange, float], None]:
         """Records a finished request of a listener of `direction`, at a moment of the exchange's clock."""
         known: dict[Key, RequestSeries] = {}
         outbound = direction is not Direction.INBOUND
+        self._usual.add(outbound)
 
         def record(exchange: Exchange, now: float) -> None:
             peer = exchange.peer
@@ -219,38 +189,27 @@ class IstioMetrics:
 
         return record
 
-    def tcp(self, direction: Direction) -> tuple[Callable[[Exchange], None], Callable[[Exchange, float], None]]:
+    def sessions(
+        self, direction: Direction, every: float = REPORT_INTERVAL
+    ) -> tuple[Callable[[Exchange], None], Callable[[Exchange, float], None]]:
         """What records a TCP session that found its host, and one that ended (one without a host was never opened)."""
         outbound = direction is not Direction.INBOUND
+        use = Use(True, outbound)
+        self.tcp.begin(use)
 
-        def series_of(exchange: Exchange) -> TcpSeries:
-            peer = peer_of(exchange, outbound)
-            labels = (
-                *self._labels(exchange, peer, outbound),
-                "tcp",
-                flags_text(exchange.flags),
-                UNKNOWN if outbound else "none",
-            )
-            series = self.tcp_series.get(labels)
-            if series is None:
-                labels = self._within_bounds(labels)
-                series = self.tcp_series.setdefault(labels, TcpSeries(labels))
-            return series
+        def series_of(exchange: Exchange, _now: float) -> tuple[TcpSeries, ...]:
+            return (self.tcp.usual(use, self.session_labels(exchange, outbound)),)
 
-        def opened(exchange: Exchange) -> None:
-            series = series_of(exchange)
-            series.opened += 1
-            self._sessions[exchange] = _Session(series)
+        return self.tcp.recorders(series_of, every)
 
-        def closed(exchange: Exchange, _now: float) -> None:
-            session = self._sessions.pop(exchange, None) or _Session(series_of(exchange))
-            session.series = series_of(exchange)  # the end has flags that the beginning had not
-            session.report(exchange)
-            if exchange.endpoint is None:
-                session.series.opened += 1
-            session.series.closed += 1
-
-        return opened, closed
+    def session_labels(self, exchange: Exchange, outbound: bool) -> tuple[str, ...]:
+        """TCP_LABELS' values."""
+        return (
+            *self._labels(exchange, peer_of(exchange, outbound), outbound),
+            "tcp",
+            flags_text(exchange.flags),
+            UNKNOWN if outbound else "none",
+        )
 
     def exemplify(self, trace_id: str, milliseconds: float, at: float) -> None:
         """The request that was just counted was sampled."""
@@ -261,10 +220,17 @@ class IstioMetrics:
             series.exemplars = {}
         series.exemplars[bisect_left(BUCKETS, milliseconds)] = Exemplar(trace_id, milliseconds, at)
 
-    def report_sessions(self) -> None:
-        """Counts what TCP sessions that live have moved since the last call."""
-        for exchange, session in self._sessions.items():
-            session.report(exchange)
+    def forget(self, use: Use) -> None:
+        """Nobody counts in this way any more: its series are no longer told of, and requests that are left count for
+        nobody. They would stand beside those that are counted now, often under the very same labels."""
+        if use.tcp:
+            self.tcp.forget(use)
+        elif use.changes:
+            self._changed.pop(use, None)
+        else:
+            self._usual.discard(use.outbound)
+            for labels in [labels for labels in self.request_series if labels[0] == use.reporter]:
+                del self.request_series[labels]
 
     # ── labels ────────────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -275,7 +241,9 @@ class IstioMetrics:
             labels = self._within_bounds(labels)
         series = self.request_series.get(labels)
         if series is None:
-            series = self.request_series[labels] = RequestSeries(labels)
+            series = RequestSeries(labels)
+            if outbound in self._usual:
+                self.request_series[labels] = series
         if len(known) >= MAX_KEYS:
             known.clear()
         return series
@@ -295,24 +263,39 @@ class IstioMetrics:
         content = exchange.indexed_headers.get(b"content-type")
         return self._request_labels(exchange, outbound, content is not None and content.startswith(b"application/grpc"))
 
-    def changed_series(self, names: tuple[str, ...], labels: tuple[str, ...], metrics: frozenset[str]) -> RequestSeries:
+    def begin_changed(self, use: Use) -> None:
+        """Requests are counted in this way from now on."""
+        self._changed.setdefault(use, {})
+
+    def changed_series(
+        self, use: Use, names: tuple[str, ...], labels: tuple[str, ...], metrics: frozenset[str]
+    ) -> RequestSeries:
         """The series of some metrics whose labels are other than usual."""
+        known = self._changed.get(use)
+        if known is None:
+            return RequestSeries(labels, names, metrics)
         key = (metrics, names, labels)
-        series = self._changed.get(key)
+        series = known.get(key)
         if series is None:
-            if len(self._changed) >= MAX_SERIES:
-                self.overflow.value += 1
+            if not self.has_room():
                 labels = (UNKNOWN,) * len(labels)
                 key = (metrics, names, labels)
-            series = self._changed.setdefault(key, RequestSeries(labels, names, metrics))
+            series = known.setdefault(key, RequestSeries(labels, names, metrics))
         return series
 
+    def has_room(self) -> bool:
+        """Whether there may be another series whose labels others have a say in; where not, that is counted."""
+        if sum(map(len, self._changed.values())) + self.tcp.count() < MAX_SERIES:
+            return True
+        self.overflow.value += 1
+        return False
+
     def all_requests(self) -> list[RequestSeries]:
-        return [*self.request_series.values(), *self._changed.values()]
+        return [*self.request_series.values(), *(each for known in self._changed.values() for each in known.values())]
 
     def _within_bounds(self, labels: tuple[str, ...]) -> tuple[str, ...]:
         """Labels for a new series: with all that the other side has a say in unknown, once there are too many."""
-        if len(self.request_series) + len(self.tcp_series) < MAX_SERIES:
+        if len(self.request_series) + self.tcp.count() < MAX_SERIES:
             return labels
         self.overflow.value += 1
         theirs = slice(1, 9) if labels[0] == "destination" else slice(9, 20)

@@ -19,8 +19,9 @@ from prometheus_client.registry import Collector
 from prometheus_client.samples import Sample
 
 from sidecar.telemetry.cells import BUCKETS, Counter, Gauge, Histogram
-from sidecar.telemetry.istio_metrics import Exemplar, IstioMetrics, RequestSeries, TcpSeries
+from sidecar.telemetry.istio_metrics import Exemplar, IstioMetrics, RequestSeries
 from sidecar.telemetry.registry import Cell, Family, Labels, Stats
+from sidecar.telemetry.tcp_metrics import TcpSeries
 
 # Characters rendered between two breaths: a quarter of a millisecond's work, and small enough for memory that is used again.
 PIECE = 60_000
@@ -219,7 +220,7 @@ class IstioCollector(Collector):
         calls = [series for series in requests if series.request_messages or series.response_messages]
         yield _requests("istio_request_messages_total", "counter", calls, lambda series: series.request_messages)
         yield _requests("istio_response_messages_total", "counter", calls, lambda series: series.response_messages)
-        sessions = list(self._metrics.tcp_series.values())
+        sessions = self._metrics.tcp.all_series()
         yield _sessions("istio_tcp_connections_opened_total", sessions, lambda series: series.opened)
         yield _sessions("istio_tcp_connections_closed_total", sessions, lambda series: series.closed)
         yield _sessions("istio_tcp_sent_bytes_total", sessions, lambda series: series.sent)
@@ -245,7 +246,8 @@ def _having(metric: str, requests: Iterable[RequestSeries]) -> Iterator[RequestS
 
 
 def _sessions(name: str, sessions: Iterable[TcpSeries], read: Callable[[TcpSeries], float]) -> CellMetric:
-    return CellMetric(name, "counter", (Points(series.pairs, series.text, read(series)) for series in sessions))
+    some = (series for series in sessions if name.removeprefix("istio_") in series.metrics)
+    return CellMetric(name, "counter", (Points(series.pairs, series.text, read(series)) for series in some))
 
 
 def _duration(series: RequestSeries) -> tuple[list[int], float]:

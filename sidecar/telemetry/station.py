@@ -16,12 +16,12 @@ from prometheus_client.registry import Collector
 
 from mesh.clock import Clock, SystemClock
 from mesh.node import Node
-from sidecar.config.model import Address, Direction, Hcm, TcpProxy, Tracing
+from sidecar.config.model import Address, Direction, Hcm, Listener, TcpProxy, Tracing
 from sidecar.http.exchange import Exchange
 from sidecar.http.headers import Headers
 from sidecar.telemetry import peer
 from sidecar.telemetry.access_log import FLUSH_INTERVAL, Sinks, compile_access_log
-from sidecar.telemetry.changed_metrics import changed_requests
+from sidecar.telemetry.changed_metrics import changed_requests, changed_sessions
 from sidecar.telemetry.expression import Occasion
 from sidecar.telemetry.istio_metrics import IstioMetrics
 from sidecar.telemetry.log_ring import LogLine
@@ -33,13 +33,14 @@ from sidecar.telemetry.registry import Stats, labels_text
 from sidecar.telemetry.replies import LocalReply, Reason, Replies
 from sidecar.telemetry.rotation import Rotation
 from sidecar.telemetry.semantics import VARIABLE, Names
+from sidecar.telemetry.tcp_metrics import REPORT_INTERVAL
 from sidecar.telemetry.trace import Span, Spans, Tracer
 from sidecar.telemetry.trace_gaps import TraceGaps
+from sidecar.telemetry.uses import Uses
 
 log = logging.getLogger(__name__)
 
-# Seconds between two intervals of the histograms in /stats (Envoy's stats_flush_interval), and between two reports of
-# what TCP sessions have moved (Istio's).
+# Seconds between two intervals of the histograms in /stats (Envoy's stats_flush_interval).
 LATCH_INTERVAL = 5.0
 # Changes of breaker states kept for the admin port.
 BREAKER_EVENTS = 200
@@ -93,6 +94,8 @@ class Telemetry:
         self.trace_gaps = TraceGaps(stats, node, self._clock.monotonic)
         self._loop = loop
         self._latch = loop.call_later(LATCH_INTERVAL, self._end_interval)
+        self._uses = Uses(self.istio.forget)
+        self._reports: dict[float, asyncio.TimerHandle] = {}
         self._tracers: dict[tuple[Tracing, Direction], Tracer] = {}
         self._exporters: dict[tuple[str, str], OtlpExporter] = {}
 
@@ -116,9 +119,29 @@ class Telemetry:
         observers = self._logs(config, "TcpConnectionEnd")
         opened: Callable[[Exchange], None] = _nothing
         if direction is not Direction.UNSPECIFIED:
-            opened, closed = self.istio.tcp(direction)
+            every = config.report_interval or REPORT_INTERVAL
+            changes = config.metrics
+            opened, closed = (
+                changed_sessions(self.istio, direction, changes, every)
+                if changes
+                else self.istio.sessions(direction, every)
+            )
+            self._report_every(every)
             observers.append(closed)
         return opened, self._guarded(observers)
+
+    def listening(self, name: str, listener: Listener | None) -> None:
+        """A listener is there from now on, or is gone: what only its requests and sessions were counted as is forgotten."""
+        self._uses.set(name, listener)
+
+    def _report_every(self, seconds: float) -> None:
+        """What TCP sessions have moved is counted so often from now on."""
+        if seconds not in self._reports:
+            self._reports[seconds] = self._loop.call_later(seconds, self._report_sessions, seconds)
+
+    def _report_sessions(self, every: float) -> None:
+        self.istio.tcp.report(every)
+        self._reports[every] = self._loop.call_later(every, self._report_sessions, every)
 
     def interim(self, config: Hcm | TcpProxy, log_type: str) -> Observer:
         """What writes of exchanges in progress to the access logs; never raises."""
@@ -182,7 +205,6 @@ class Telemetry:
 
     def _end_interval(self) -> None:
         self.stats.latch()
-        self.istio.report_sessions()
         self._latch = self._loop.call_later(LATCH_INTERVAL, self._end_interval)
 
     # ── for clusters ──────────────────────────────────────────────────────────────────────────────────────────────────
@@ -221,7 +243,8 @@ class Telemetry:
 
     async def close(self) -> None:
         """Writes and sends what is buffered."""
-        self._latch.cancel()
+        for timer in (self._latch, *self._reports.values()):
+            timer.cancel()
         self.sinks.close()
         await asyncio.gather(*(asyncio.to_thread(exporter.close) for exporter in self._exporters.values()))
         self._exporters.clear()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -16,9 +17,9 @@ from xds.type.v3.typed_struct_pb2 import TypedStruct
 from control_plane.translate import build
 from mesh.errors import ConfigError
 from mesh.istio.load import load
-from mesh.node import Node
+from mesh.node import Node, ServicePort
 from mesh.xds import LISTENER
-from tests.simulation.worlds import service, sidecar, world
+from tests.simulation.worlds import service, sidecar, transparent, world
 
 HEAD = "apiVersion: telemetry.istio.io/v1\nkind: Telemetry\nmetadata: {{name: {}}}\nspec: {{{}}}\n"
 
@@ -137,6 +138,49 @@ def test_a_nearer_one_changes_metrics_further() -> None:
     assert len(rows) == 6
 
 
+def sessions(listener: Any) -> list[tuple[dict[str, Any], str]]:
+    """What Istio's statistics filter says of TCP sessions, chain by chain, and what stands behind it."""
+    found = []
+    for chain in (*listener.filter_chains, listener.default_filter_chain):
+        if chain.filters and chain.filters[0].name == "istio.stats":
+            config = TypedStruct()
+            assert chain.filters[0].typed_config.Unpack(config)
+            found.append((MessageToDict(config.value), chain.filters[1].name))
+    return found
+
+
+def test_metrics_of_tcp_may_be_other_than_usual() -> None:
+    spec = """metrics: [{reportingInterval: 2s, overrides: [
+        {match: {metric: TCP_SENT_BYTES, mode: CLIENT}, disabled: true},
+        {match: {metric: TCP_OPENED_CONNECTIONS, mode: SERVER},
+         tagOverrides: {port: {value: string(destination.port)}}}]}]"""
+    node = transparent("reviews")
+    made = world(service("reviews", ServicePort(7000, "tcp", "TCP"), addresses=("240.0.0.1",)), yaml=telemetry(spec))
+    listeners = build(made, replace(node, has_stats=True))[LISTENER]
+    behind = "envoy.filters.network.tcp_proxy"
+    sent = {"metrics": [{"name": "tcp_sent_bytes_total", "drop": True}], "tcp_reporting_duration": "2s"}
+    assert sessions(listeners["240.0.0.1_7000"]) == [(sent, behind)]
+    assert sessions(listeners["virtualOutbound"]) == [(sent, behind)]
+    port = {"name": "tcp_connections_opened_total", "dimensions": {"port": "string(destination.port)"}}
+    inbound = sessions(listeners["virtualInbound"])
+    assert inbound and all(each == ({"metrics": [port], "tcp_reporting_duration": "2s"}, behind) for each in inbound)
+    # A plain Envoy would reject the filter, and for requests nothing is to be said.
+    assert not any(map(sessions, build(made, node)[LISTENER].values()))
+    assert not any("istio.stats" in str(each.filter_chains[0].filters[-1]) for each in listeners.values())
+
+
+def test_all_metrics_are_those_of_tcp_too() -> None:
+    made = world(service("reviews"), yaml=telemetry("metrics: [{overrides: [{disabled: true}]}]"))
+    listeners = build(made, replace(transparent("reviews"), has_stats=True))[LISTENER]
+    ((config, _),) = sessions(listeners["virtualOutbound"])
+    assert [(row["name"], row["drop"]) for row in config["metrics"]] == [
+        ("tcp_connections_closed_total", True),
+        ("tcp_connections_opened_total", True),
+        ("tcp_received_bytes_total", True),
+        ("tcp_sent_bytes_total", True),
+    ]
+
+
 def test_traces() -> None:
     tags = (
         "customTags: {team: {literal: {value: shop}}, user: {header: {name: end-user, defaultValue: nobody}}, "
@@ -168,11 +212,7 @@ def test_traces() -> None:
         ("metrics: [{overrides: [{tagOverrides: {a: {operation: REMOVE, value: 'true'}}}]}]", "must be left out"),
         ("metrics: [{overrides: [{tagOverrides: {a-b: {value: 'true'}}}]}]", "a-b"),
         ("metrics: [{overrides: [{match: {customMetric: x}}]}]", "customMetric: known to Istio, not implemented yet"),
-        (
-            "metrics: [{overrides: [{match: {metric: TCP_SENT_BYTES}}]}]",
-            "TCP_SENT_BYTES is known to Istio, not implemented",
-        ),
-        ("metrics: [{reportingInterval: 5s}]", "reportingInterval: known to Istio, not implemented yet"),
+        ("metrics: [{reportingInterval: 0s}]", "reportingInterval: must be at least 1ms"),
         ("tracing: [{}, {}]", "tracing[1]: CLIENT has one already"),
         ("targetRefs: []", "targetRefs: known to Istio, not implemented yet"),
     ],

@@ -14,8 +14,10 @@ from typing import ClassVar, NamedTuple
 import pytest
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 from prometheus_client.parser import text_string_to_metric_families
+from prometheus_client.samples import Sample
 
-from mesh.node import SIDECAR, Node
+from mesh.naming import INBOUND_PORT
+from mesh.node import SIDECAR, Node, ServicePort
 from tests.harness.ports import free_network
 from tests.harness.process import Process, http_get, wait_until
 from tests.integration.cases.backends import servers
@@ -49,7 +51,10 @@ def stage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
         proxies = {}
         for number, whose in enumerate(PROXIES, 1):
             address = f"{network}.{number}"
-            node = Node(SIDECAR, address, f"client-{whose}", labels={"app": "client"})
+            host, port = backend.server_address[:2]
+            ports = (ServicePort(9999, "tcp", "TCP", int(port)),)  # the backend, as bytes
+            labels = {"app": "client"}
+            node = Node(SIDECAR, address, f"client-{whose}", labels=labels, ports=ports, app_address=str(host))
             proxies[whose] = address, stack.enter_context(proxy(node, whose, plane.xds, folder))
         for address, process in proxies.values():
             process.wait_ready(lambda address=address: ready(address), READY_SECONDS)
@@ -75,6 +80,31 @@ def test_the_log_has_what_went_wrong(stage: Stage, whose: str) -> None:
     assert ask(address, f"/broken-{whose}", x_answer="503") == 503
     wait_until(lambda: f"/broken-{whose}" in process.log_path.read_text(), 15.0, "the line of the failure")
     assert f"/fine-{whose}" not in process.log_path.read_text()
+
+
+def asked_as_bytes(address: str) -> None:
+    """A request through the listener that takes it for bytes."""
+    connection = http.client.HTTPConnection(address, INBOUND_PORT, timeout=10)
+    try:
+        connection.request("GET", "/bytes", headers={"connection": "close"})
+        assert connection.getresponse().read()
+    finally:
+        connection.close()
+
+
+def istio(address: str, name: str) -> list[Sample]:
+    text = http_get(15000, "/stats/prometheus", address)[1]
+    return [s for family in text_string_to_metric_families(text) for s in family.samples if s.name == name]
+
+
+def test_metrics_of_tcp_have_other_tags(stage: Stage) -> None:
+    for whose in PROXIES:
+        asked_as_bytes(stage.proxies[whose][0])
+    address, _ = stage.proxies["ours"]
+    (opened,) = wait_until(lambda: istio(address, "istio_tcp_connections_opened_total"), 10.0, "the connection")
+    assert (opened.labels["destination_port"], opened.value) == (str(INBOUND_PORT), 1)
+    (moved,) = wait_until(lambda: istio(address, "istio_tcp_sent_bytes_total"), 10.0, "its bytes")
+    assert "destination_port" not in moved.labels
 
 
 def test_metrics_have_other_tags(stage: Stage) -> None:
@@ -158,6 +188,9 @@ def test_logs_and_spans_go_to_providers(stage: Stage, providers: Path, whose: st
         return any(each.startswith("/v1/traces ") and f"/failed-{whose}" in each for each in Collector.said)
 
     wait_until(collected, 15.0, "the span of the failure")
+    if whose == "ours":  # metrics are as usual again, and nothing is there twice
+        counted = [sample.labels for sample in istio(address, "istio_requests_total")]
+        assert counted and all("team" not in labels for labels in counted)
 
 
 def test_nobody_rejects_it(stage: Stage) -> None:

@@ -10,6 +10,7 @@ from sidecar.http.response_flags import Flag
 from sidecar.telemetry import istio_metrics
 from sidecar.telemetry.istio_metrics import REQUEST_LABELS, TCP_LABELS, IstioMetrics
 from sidecar.telemetry.peer import Peer
+from sidecar.telemetry.tcp_metrics import REPORT_INTERVAL
 from tests.unit.sidecar.telemetry.exchanges import CLOCK_START, FakeCluster, FakeHost, exchange, node, route
 
 RATINGS = Peer("ratings-v1", "default", "ratings", "version-1", "ratings", "v1", "server-cluster", "ratings-v1-1")
@@ -217,12 +218,13 @@ def session(**fields: Any) -> Exchange:
 
 def test_a_tcp_session_counts_at_both_ends() -> None:
     metrics = IstioMetrics(node())
-    opened, closed = metrics.tcp(Direction.OUTBOUND)
+    opened, closed = metrics.sessions(Direction.OUTBOUND)
     made = session(peer=None)
     opened(made)
     made.bytes_received, made.bytes_sent = 100, 2000
     closed(made, CLOCK_START + 5)
-    ((labels, series),) = metrics.tcp_series.items()
+    (series,) = metrics.tcp.all_series()
+    labels = series.labels
     found = dict(zip(TCP_LABELS, labels, strict=True))
     assert list(found) == list(TCP_LABELS)
     assert (found["request_protocol"], found["response_flags"]) == ("tcp", "-")
@@ -232,26 +234,27 @@ def test_a_tcp_session_counts_at_both_ends() -> None:
 
 def test_a_session_that_found_no_host_counts_as_opened_and_closed() -> None:
     metrics = IstioMetrics(node())
-    _, closed = metrics.tcp(Direction.OUTBOUND)
+    _, closed = metrics.sessions(Direction.OUTBOUND)
     closed(session(endpoint=None, flags=Flag.UH), CLOCK_START + 5)
-    ((labels, series),) = metrics.tcp_series.items()
+    (series,) = metrics.tcp.all_series()
+    labels = series.labels
     assert dict(zip(TCP_LABELS, labels, strict=True))["response_flags"] == "UH"
     assert (series.opened, series.closed) == (1, 1)
 
 
 def test_bytes_of_a_session_are_reported_while_it_lives_and_once() -> None:
     metrics = IstioMetrics(node())
-    opened, closed = metrics.tcp(Direction.OUTBOUND)
+    opened, closed = metrics.sessions(Direction.OUTBOUND)
     made = session(peer=None)
     opened(made)
     made.bytes_received, made.bytes_sent = 100, 2000
-    metrics.report_sessions()
-    metrics.report_sessions()
-    ((labels, alive),) = metrics.tcp_series.items()
+    metrics.tcp.report(REPORT_INTERVAL)
+    metrics.tcp.report(REPORT_INTERVAL)
+    (alive,) = metrics.tcp.all_series()
     assert (alive.opened, alive.closed, alive.received, alive.sent) == (1, 0, 100, 2000)
     made.bytes_received, made.flags = 150, Flag.UR
     closed(made, CLOCK_START + 5)
-    metrics.report_sessions()
+    metrics.tcp.report(REPORT_INTERVAL)
     assert (alive.closed, alive.received, alive.sent) == (0, 100, 2000)
-    (ended,) = [series for other, series in metrics.tcp_series.items() if other != labels]
+    (ended,) = [series for series in metrics.tcp.all_series() if series is not alive]
     assert (ended.opened, ended.closed, ended.received, ended.sent) == (0, 1, 50, 0)

@@ -29,7 +29,7 @@ def registry() -> CollectorRegistry:
     record = metrics.requests(Direction.OUTBOUND)
     record(exchange(), CLOCK_START + 0.003)
     record(exchange(), CLOCK_START + 4_000)
-    opened, closed = metrics.tcp(Direction.OUTBOUND)
+    opened, closed = metrics.sessions(Direction.OUTBOUND)
     opened(exchange())
     closed(exchange(), CLOCK_START)
     made = CollectorRegistry()

@@ -83,11 +83,11 @@ async def test_tcp_sessions(telemetry: Telemetry, tmp_path: Path) -> None:
     ended(made, CLOCK_START + 1)
     telemetry.sinks.flush()
     assert (tmp_path / "a.log").read_text() == "5\n"
-    assert [series.closed for series in telemetry.istio.tcp_series.values()] == [1]
+    assert [series.closed for series in telemetry.istio.tcp.all_series()] == [1]
     opened, ended = telemetry.tcp_accounting(TcpProxy("tcp", ()), Direction.UNSPECIFIED)
     opened(made)
     ended(made, CLOCK_START + 1)
-    assert [series.closed for series in telemetry.istio.tcp_series.values()] == [1]
+    assert [series.closed for series in telemetry.istio.tcp.all_series()] == [1]
 
 
 async def test_the_node_introduces_itself(telemetry: Telemetry) -> None:
@@ -187,10 +187,14 @@ async def test_an_account_that_fails_is_told_of_once_and_stops_nobody(
 
 
 async def test_living_tcp_sessions_are_reported_at_every_interval(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(station, "LATCH_INTERVAL", 0.001)
     telemetry = Telemetry(Stats(), node(), asyncio.get_running_loop(), clock=clock())
-    reported = asyncio.Event()
-    monkeypatch.setattr(telemetry.istio, "report_sessions", reported.set)
-    async with asyncio.timeout(5):
-        await reported.wait()
+    reported = {0.001: asyncio.Event(), 0.002: asyncio.Event()}
+    monkeypatch.setattr(telemetry.istio.tcp, "report", lambda every: reported[every].set())
+    for every in reported:
+        telemetry.tcp_accounting(TcpProxy("tcp", (), report_interval=every), Direction.OUTBOUND)
+    for _ in range(2):  # and again
+        async with asyncio.timeout(5):
+            for each in reported.values():
+                await each.wait()
+                each.clear()
     await telemetry.close()
