@@ -4,4 +4,4 @@ In a module of its own, and not asked of the installed metadata, so that it cost
 """
 
 VERSION = "0.1.0"
-AGENT = "asyncmesh"  # what a sidecar of ours calls itself when it connects
+AGENT_NAME = "asyncmesh"  # what a sidecar of ours calls itself when it connects

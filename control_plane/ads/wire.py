@@ -12,7 +12,7 @@ from control_plane.ads.push import Push, Variant
 from control_plane.ads.subscription import DeltaRequest, Request, SotwRequest
 from mesh.node import Locality, Node
 from mesh.protobuf import delimited
-from mesh.version import AGENT
+from mesh.version import AGENT_NAME
 
 SERVICE: Final = "envoy.service.discovery.v3.AggregatedDiscoveryService"
 METHODS: Final = {Variant.SOTW: "StreamAggregatedResources", Variant.DELTA: "DeltaAggregatedResources"}
@@ -87,7 +87,7 @@ def _agent(node: Any) -> str:
 
 def _has_stats(node: Any) -> bool:
     """Our sidecars have Istio's statistics filter built in; an Envoy lists what it was built with."""
-    if node.user_agent_name == AGENT:
+    if node.user_agent_name == AGENT_NAME:
         return True
     return any(each.name == "istio.stats" and each.category == "envoy.filters.network" for each in node.extensions)
 

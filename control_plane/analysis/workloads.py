@@ -19,9 +19,9 @@ from mesh.istio.model import Path
 from mesh.istio.resource import Key, Resource
 from mesh.istio.virtual_service import MESH_GATEWAY
 from mesh.naming import service_host
-from mesh.version import AGENT, VERSION
+from mesh.version import AGENT_NAME, VERSION
 
-_OURS: Final = f"{AGENT} {VERSION}"
+_OURS: Final = f"{AGENT_NAME} {VERSION}"
 PROXY_UID: Final = 1337
 _PROXY: Final = "istio-proxy"
 
@@ -95,7 +95,7 @@ def proxy_versions(seen: Examined) -> Iterator[Finding]:
     """Sidecars of ours that are of another version than the control plane."""
     others: dict[str, list[str]] = {}
     for node in seen.nodes:
-        if node.agent.startswith(f"{AGENT} ") and node.agent != _OURS:
+        if node.agent.startswith(f"{AGENT_NAME} ") and node.agent != _OURS:
             others.setdefault(node.namespace, []).append(f"{node.name} ({node.agent.partition(' ')[2]})")
     for namespace in sorted(others):
         message = (

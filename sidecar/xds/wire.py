@@ -8,7 +8,7 @@ from typing import Any, Final
 
 from google.protobuf.json_format import ParseDict
 
-from mesh.version import AGENT, VERSION
+from mesh.version import AGENT_NAME, VERSION
 from mesh.xds import HEALTH, TAKES_VIRTUAL_HOSTS
 from sidecar.xds.resources import Raw
 from sidecar.xds.subscriptions import DeltaRequest, Request
@@ -21,7 +21,7 @@ UNAVAILABLE: Final = 14
 
 # What the control plane is told that we are and can, as Envoy tells it.
 AGENT: Final = {
-    "user_agent_name": AGENT,
+    "user_agent_name": AGENT_NAME,
     "user_agent_version": VERSION,
     "client_features": [TAKES_VIRTUAL_HOSTS],
 }
