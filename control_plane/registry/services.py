@@ -167,9 +167,11 @@ def _kubernetes_service(resource: Resource, members: Members, kubernetes: Kubern
         name = Instance(spec.external_name, {}, namespace=namespace)
         service = replace(service, resolution=Resolution.DNS, addresses=(), external=True, endpoints=(name,))
         return _Declared(service, wanted, [], selects=True)
-    if not spec.selector:
-        return _Declared(service, wanted, kubernetes.endpoints(service), selects=False)
-    return _Declared(service, wanted, members.selected(service, wanted), selects=True)
+    selects = bool(spec.selector)
+    found = members.selected(service, wanted) if selects else kubernetes.endpoints(service)
+    if spec.publish_not_ready_addresses:
+        found = [replace(each, healthy=True) for each in found]
+    return _Declared(service, wanted, found, selects)
 
 
 def _exported(annotations: Mapping[str, str]) -> tuple[str, ...]:

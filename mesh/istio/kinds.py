@@ -57,6 +57,8 @@ class Kind:
     def plural(self) -> str:
         """As in `kubectl get virtualservices`, in lower case."""
         lower = self.name.lower()
+        if lower.endswith("s"):
+            return lower
         return f"{lower[:-1]}ies" if lower.endswith(("ry", "cy")) else f"{lower}s"
 
     @property
@@ -95,6 +97,7 @@ KINDS: Final[Mapping[str, Kind]] = {
             ("v1",),
             whole=True,
         ),
+        Kind("Endpoints", f"{_SLICES}:Endpoints", ("ep",), "", ("v1",), whole=True),
         Kind("Deployment", _WORKLOADS, ("deploy",), "apps", ("v1",), note=READ),
         Kind("StatefulSet", _WORKLOADS, ("sts",), "apps", ("v1",), note=READ),
         Kind("DaemonSet", _WORKLOADS, ("ds",), "apps", ("v1",), note=READ),

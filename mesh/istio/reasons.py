@@ -32,6 +32,11 @@ WHY: Final[Mapping[str, Mapping[str, str]]] = {
     },
     "MetricSelector": {"customMetric": "Envoy's statistics are there as they are; only Istio's metrics can be changed"},
     "HttpService": {"headers": "the exporter adds none: let a collector beside the mesh add what a service wants"},
+    "Port": {
+        "targetPort": "it has no effect on a Gateway, in Istio either: the Service in front of it says where it listens"
+    },
+    "SidecarPort": {"targetPort": "it has no effect on a Sidecar, in Istio either: leave it out"},
+    "ServiceSpec": {"internalTrafficPolicy=Local": "nobody knows here which nodes endpoints are on"},
     "GrpcService": {
         "initialMetadata": "the exporter adds none: let a collector beside the mesh add what a service wants"
     },

@@ -156,28 +156,19 @@ REFUSED: Final[Mapping[str, tuple[str, ...]]] = {
         "cipherSuites",
         "insecureSkipVerify",
     ),
-    "Port": ("targetPort",),
     "WorkloadEntry": ("network",),
     "GroupTemplate": ("address", "network"),
     "HTTPHealthCheckConfig": ("host", "scheme", "httpHeaders"),
     "TCPHealthCheckConfig": ("host",),
     "ProxyConfig": ("image",),
-    "ServiceSpec": (
-        "externalIPs",
-        "healthCheckNodePort",
-        "loadBalancerClass",
-        "publishNotReadyAddresses",
-        "sessionAffinityConfig",
-        "externalTrafficPolicy=Local",
-        "internalTrafficPolicy=Local",
-    ),
+    "Port": ("targetPort",),
+    "ServiceSpec": ("internalTrafficPolicy=Local",),
     "ServiceEntryPort": ("protocol=UDP",),
     "ServicePort": ("protocol=UDP", "protocol=SCTP"),
 }
 
 # Kinds of the same API groups.
 REFUSED_KINDS: Final[Mapping[str, tuple[str, ...]]] = {
-    "": ("Endpoints",),
     "networking.k8s.io": ("Ingress", "IngressClass"),
     "security.istio.io": ("AuthorizationPolicy", "PeerAuthentication", "RequestAuthentication"),
     "extensions.istio.io": ("WasmPlugin",),
@@ -204,13 +195,14 @@ NARROWED: Final[Mapping[str, Mapping[str, str]]] = {
     "LoadBalancerSettings": {
         "simple": "PASSTHROUGH where connections are intercepted: else callers name hosts, not addresses",
     },
-    "ConsistentHashLB": {"useSourceIp": "HTTP only: TCP connections are spread at random"},
     "ServiceEntry": {"resolution": "DYNAMIC_DNS for HTTP, HTTP2 and GRPC: TLS by its SNI is not implemented yet"},
     "MeshConfig": {"defaultVirtualServiceExportTo": "not of delegates"},
     "TagOverride": {"value": "CEL as far as docs/telemetry.md has it"},
     "LogFilter": {"expression": "CEL as far as docs/telemetry.md has it"},
     "WorkloadEntry": {"address": "no Unix domain sockets"},
 }
+
+_AFFINITY: Final = "an address is hashed: it has its endpoint for as long as that one is there"
 
 # Fields that are accepted because files have them, and that cannot matter here.
 NO_EFFECT: Final[Mapping[str, Mapping[str, str]]] = {
@@ -223,12 +215,19 @@ NO_EFFECT: Final[Mapping[str, Mapping[str, str]]] = {
     "WorkloadEntry": {"serviceAccount": "an identity matters with mutual TLS only"},
     "ServiceSpec": {
         "allocateLoadBalancerNodePorts": "nodes are opened by Kubernetes",
+        "externalIPs": "they are nodes' addresses, which Kubernetes opens",
+        "externalTrafficPolicy": "nodes are opened by Kubernetes",
+        "healthCheckNodePort": "nodes are opened by Kubernetes",
+        "loadBalancerClass": "load balancers are Kubernetes'",
         "loadBalancerIP": "load balancers are Kubernetes'",
         "loadBalancerSourceRanges": "load balancers are Kubernetes'",
+        "sessionAffinityConfig": _AFFINITY,
         "ipFamilies": "filled in by Kubernetes",
         "ipFamilyPolicy": "filled in by Kubernetes",
     },
     "ServicePort": {"nodePort": "nodes are opened by Kubernetes"},
+    "SessionAffinityConfig": {"clientIP": _AFFINITY},
+    "ClientIPConfig": {"timeoutSeconds": _AFFINITY},
 }
 
 

@@ -1,4 +1,4 @@
-"""Kubernetes' EndpointSlice, discovery v1: who serves a Service that has no selector."""
+"""Kubernetes' EndpointSlice, discovery v1, and the older Endpoints: who serves a Service that has no selector."""
 
 from __future__ import annotations
 
@@ -57,6 +57,26 @@ class EndpointSliceSpec(Foreign):
     ports: Rows[EndpointPort] = ()
 
 
+class EndpointAddress(Foreign):
+    ip: Annotated[str, AfterValidator(_address)]
+
+
+class EndpointSubset(Foreign):
+    """All addresses have all ports."""
+
+    addresses: Rows[EndpointAddress] = ()
+    not_ready_addresses: Rows[EndpointAddress] = ()
+    ports: Rows[EndpointPort] = ()
+
+
+class Endpoints(Foreign):
+    """Of the Service of the same name."""
+
+    subsets: Rows[EndpointSubset] = ()
+
+
 def summary(document: Mapping[str, Any]) -> str:
     """The addresses."""
-    return ", ".join(str(a) for endpoint in document.get("endpoints", []) for a in endpoint.get("addresses", []))
+    found = [str(a) for endpoint in document.get("endpoints", []) for a in endpoint.get("addresses", [])]
+    found += [str(a.get("ip")) for subset in document.get("subsets", []) for a in subset.get("addresses", [])]
+    return ", ".join(found)

@@ -46,6 +46,22 @@ class TrafficScope(StrEnum):
     CLUSTER = "Cluster"
 
 
+class ExternalTrafficScope(StrEnum):
+    CLUSTER = "Cluster"
+    LOCAL = "Local"
+
+
+MAX_AFFINITY_SECONDS: Final = 86400
+
+
+class ClientIPConfig(Message):
+    timeout_seconds: Annotated[Count, Field(ge=1, le=MAX_AFFINITY_SECONDS)] | None = None
+
+
+class SessionAffinityConfig(Message):
+    client_ip: ClientIPConfig | None = Field(default=None, alias="clientIP")
+
+
 def _target_port(value: Any) -> Any:
     if isinstance(value, bool) or not isinstance(value, (int, str)):
         raise wrong(f"must be a port number or a port's name, not {shown(value)}")
@@ -60,6 +76,12 @@ def _target_port(value: Any) -> Any:
 def _cluster_ip(value: str) -> str:
     if value not in ("", HEADLESS) and not is_ip(value):
         raise wrong(f"must be an IP address or None, not {shown(value)}")
+    return value
+
+
+def _external_ip(value: str) -> str:
+    if not is_ip(value):
+        raise wrong(f"must be an IP address, not {shown(value)}")
     return value
 
 
@@ -92,11 +114,16 @@ class ServiceSpec(Message):
     allocate_load_balancer_node_ports: bool = True
     load_balancer_ip: str = Field(default="", alias="loadBalancerIP")
     load_balancer_source_ranges: Rows[str] = ()
+    load_balancer_class: str = ""
+    external_ips: Rows[Annotated[str, AfterValidator(_external_ip)]] = Field(default=(), alias="externalIPs")
+    health_check_node_port: Count = 0
     external_name: str = ""
     traffic_distribution: Word[TrafficDistribution] = TrafficDistribution.ANY
     session_affinity: Word[SessionAffinity] = SessionAffinity.NONE
+    session_affinity_config: SessionAffinityConfig | None = None
+    publish_not_ready_addresses: bool = False
     internal_traffic_policy: Word[TrafficScope] = TrafficScope.CLUSTER
-    external_traffic_policy: Word[TrafficScope] = TrafficScope.CLUSTER
+    external_traffic_policy: Word[ExternalTrafficScope] = ExternalTrafficScope.CLUSTER
 
     def rules(self) -> Iterator[Found]:
         external = self.type is ServiceType.EXTERNAL_NAME
@@ -104,6 +131,8 @@ class ServiceSpec(Message):
             yield Found(("externalName",), problem)
         if self.external_name and not external:
             yield Found(("externalName",), "takes effect only with type ExternalName")
+        if self.session_affinity_config is not None and self.session_affinity is not SessionAffinity.CLIENT_IP:
+            yield Found(("sessionAffinityConfig",), "takes effect only with sessionAffinity: ClientIP")
         if not self.ports and not external and self.cluster_ip != HEADLESS:
             yield Found(("ports",), "must have at least one port")
         for index, port in enumerate(self.ports):

@@ -8,7 +8,34 @@ from typing import Final
 from tests.simulation.fields import Field
 
 # (kind, message) → field ("*": the others) → test.
-TESTS: Final[Mapping[tuple[str, str], Mapping[str, str]]] = {}
+_EGRESS: Final = "tests/simulation/test_egress.py::"
+_INGRESS: Final = "tests/simulation/test_sidecar_ingress.py::"
+_ENDPOINTS: Final = "tests/simulation/test_kubernetes.py::test_endpoints_are_those_of_the_service_of_their_name"
+
+TESTS: Final[Mapping[tuple[str, str], Mapping[str, str]]] = {
+    ("Sidecar", "IstioEgressListener"): {
+        "port": f"{_EGRESS}test_a_port_has_the_hosts_that_are_named_there",
+        "bind": f"{_EGRESS}test_where_it_listens",
+        "captureMode": f"{_EGRESS}test_where_it_listens",
+        "captureMode: DEFAULT": f"{_EGRESS}test_a_port_has_the_hosts_that_are_named_there",
+    },
+    ("Sidecar", "SidecarPort"): {
+        "*": f"{_EGRESS}test_the_listener_says_what_is_spoken",
+        "number": f"{_EGRESS}test_a_port_has_the_hosts_that_are_named_there",
+    },
+    ("Sidecar", "IstioIngressListener"): {
+        "bind": f"{_INGRESS}test_a_listener_of_its_own",
+        "captureMode": f"{_INGRESS}test_a_listener_of_its_own",
+    },
+    ("Sidecar", "SidecarOutboundTrafficPolicy"): {"egressProxy": f"{_EGRESS}test_unknown_hosts_go_to_the_egress_proxy"},
+    ("Sidecar", "Destination"): {"*": f"{_EGRESS}test_unknown_hosts_go_to_the_egress_proxy"},
+    ("Sidecar", "PortSelector"): {"*": f"{_EGRESS}test_unknown_hosts_go_to_the_egress_proxy"},
+    ("Service", "ServiceSpec"): {"publishNotReadyAddresses": _ENDPOINTS},
+    ("Endpoints", "Endpoints"): {"*": _ENDPOINTS},
+    ("Endpoints", "EndpointSubset"): {"*": _ENDPOINTS},
+    ("Endpoints", "EndpointAddress"): {"*": _ENDPOINTS},
+    ("Endpoints", "EndpointPort"): {"*": _ENDPOINTS},
+}
 
 
 def shown_by(field: Field) -> str:

@@ -44,6 +44,26 @@ def test_slices_are_the_endpoints_of_a_service_without_selector() -> None:
     assert addresses(built[ENDPOINT][WEB]) == [("10.0.0.3", 81)]
 
 
+def test_endpoints_are_those_of_the_service_of_their_name() -> None:
+    subsets = "subsets: [{addresses: [{ip: 10.0.0.1}], notReadyAddresses: [{ip: 10.0.0.2}], ports: [{port: 8080}]}]\n"
+    ends = f"apiVersion: v1\nkind: Endpoints\nmetadata: {{name: web}}\n{subsets}"
+    ports = "ports: [{port: 80, name: http}]"
+    for spec, second in ((ports, 2), (f"{ports}, publishNotReadyAddresses: true", 0)):
+        (group,) = made(service(spec), ends)[ENDPOINT][WEB].endpoints
+        found = [(each.endpoint.address.socket_address.address, each.health_status) for each in group.lb_endpoints]
+        assert found == [("10.0.0.1", 0), ("10.0.0.2", second)]
+    assert WEB not in made(service(ports, "other"), ends)[ENDPOINT]
+
+
+def test_what_only_kubernetes_does_changes_nothing() -> None:
+    plain = "ports: [{port: 80, name: http}], sessionAffinity: ClientIP"
+    more = (
+        "externalIPs: [192.0.2.1], externalTrafficPolicy: Local, healthCheckNodePort: 30000, loadBalancerClass: x, "
+        "sessionAffinityConfig: {clientIP: {timeoutSeconds: 600}}"
+    )
+    assert made(service(plain)) == made(service(f"{plain}, {more}"))
+
+
 def test_a_named_target_port_is_the_number_that_a_container_gives_it() -> None:
     deployment = """
 apiVersion: apps/v1

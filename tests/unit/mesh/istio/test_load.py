@@ -115,7 +115,7 @@ spec:
         'f.yaml:22:1: kind: unknown kind "VirtualServce" of networking.istio.io/v1; did you mean "VirtualService"?; '
         "supported are VirtualService, DestinationRule, Gateway, ServiceEntry, WorkloadEntry, WorkloadGroup, Sidecar, "
         "EnvoyFilter of networking.istio.io; "
-        "Telemetry of telemetry.istio.io; Service of v1; EndpointSlice of discovery.k8s.io; "
+        "Telemetry of telemetry.istio.io; Service, Endpoints of v1; EndpointSlice of discovery.k8s.io; "
         "MeshConfig, CircuitBreaker, RateLimit, Experiment of mesh.asyncmesh.io",
         "f.yaml:29:5: spec.ports[0].name: is required where there are several ports",
         "f.yaml:30:5: spec.ports[1].port: there is a port 80 already",

@@ -70,7 +70,10 @@ def test_a_document_loads_as_itself() -> None:
             {"kind": "WasmPlugin", "apiVersion": "extensions.istio.io/v1alpha1"},
             "kind: WasmPlugin of extensions.istio.io/v1alpha1 is not implemented yet; supported are VirtualService,",
         ),
-        ({"kind": "Endpoints", "apiVersion": "v1"}, "kind: Endpoints of v1 is not implemented yet"),
+        (
+            {"kind": "Ingress", "apiVersion": "networking.k8s.io/v1"},
+            "kind: Ingress of networking.k8s.io/v1 is not implemented yet",
+        ),
         (
             {"kind": "Gateway", "apiVersion": "gateway.networking.k8s.io/v1"},
             "kind: Gateway of gateway.networking.k8s.io/v1 is not implemented yet",
