@@ -131,7 +131,12 @@ class ServiceSpec(Message):
             yield Found(("externalName",), problem)
         if self.external_name and not external:
             yield Found(("externalName",), "takes effect only with type ExternalName")
-        if self.session_affinity_config is not None and self.session_affinity is not SessionAffinity.CLIENT_IP:
+        config = self.session_affinity_config
+        if (
+            config is not None
+            and config.client_ip is not None
+            and self.session_affinity is not SessionAffinity.CLIENT_IP
+        ):
             yield Found(("sessionAffinityConfig",), "takes effect only with sessionAffinity: ClientIP")
         if not self.ports and not external and self.cluster_ip != HEADLESS:
             yield Found(("ports",), "must have at least one port")

@@ -119,6 +119,10 @@ VALUES: dict[str, Any] = {
     "allocateLoadBalancerNodePorts": True,
     "loadBalancerSourceRanges": ["10.0.0.0/8"],
     "ipFamilies": ["IPv4"],
+    "externalIPs": ["192.0.2.1"],
+    "externalTrafficPolicy": "Local",
+    "healthCheckNodePort": 30081,
+    "sessionAffinityConfig": {},
     "holdApplicationUntilProxyStarts": True,
     "nodePort": 30080,
 }

@@ -49,7 +49,7 @@ def test_values_and_defaults() -> None:
         ({**port(), "clusterIP": "x"}, 'clusterIP: must be an IP address or None, not "x"'),
         ({**port(), "type": "ExternalName"}, "externalName: must not be empty"),
         ({**port(), "externalName": "x"}, "externalName: takes effect only with type ExternalName"),
-        ({**port(), "sessionAffinityConfig": {}}, "takes effect only with sessionAffinity: ClientIP"),
+        ({**port(), "sessionAffinityConfig": {"clientIP": {}}}, "takes effect only with sessionAffinity: ClientIP"),
         (
             {**port(), "sessionAffinity": "ClientIP", "sessionAffinityConfig": {"clientIP": {"timeoutSeconds": 0}}},
             "timeoutSeconds: must be at least 1",
