@@ -181,6 +181,7 @@ class MeshConfig:
     default_logs: tuple[str, ...] = ()
     tags: tuple[tuple[str, tuple[str, str, str]], ...] = ()
     istio_tags: bool = True
+    traced_by_request_id: bool = True
     metrics: tuple[MetricChange, ...] = ()
     report_interval: float = 0.0
     asked: MeshConfig | None = None

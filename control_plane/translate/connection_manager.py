@@ -12,6 +12,7 @@ from envoy.extensions.filters.http.router.v3.router_pb2 import Router
 from envoy.extensions.filters.network.http_connection_manager.v3.http_connection_manager_pb2 import (
     HttpConnectionManager,
 )
+from envoy.extensions.request_id.uuid.v3.uuid_pb2 import UuidRequestIdConfig
 
 from control_plane.translate.cors import CORS_FILTER
 from control_plane.translate.fault import FAULT_FILTER
@@ -20,11 +21,14 @@ from control_plane.translate.messages import HTTP_CONNECTION_MANAGER, ads, durat
 from control_plane.translate.telemetry import access_logs, stats_filters, tracing
 from control_plane.world import MeshConfig, PathNormalization
 from mesh.node import Node
+from mesh.xds import any_of
 
 SERVER_NAME: Final = "istio-envoy"
 WEBSOCKET: Final = "websocket"
 CONNECT: Final = "CONNECT"
 
+# Whether a request is traced is not told by its id, which may be one of other proxies'.
+ANY_REQUEST_ID: Final = any_of(UuidRequestIdConfig(use_request_id_for_trace_sampling={"value": False}))
 ROUTER_FILTER: Final = http_filter("envoy.filters.http.router", Router())
 # In every chain whose routes come from VirtualServices, so that they can set them per route; in Istio's order.
 FAULT_FILTERS: Final = (http_filter(FAULT_FILTER, HTTPFault()), ROUTER_FILTER)  # for gRPC clients
@@ -54,6 +58,8 @@ def connection_manager(index: Index, mesh: MeshConfig, node: Node, stat_prefix: 
     manager.http_filters.extend(stats_filters(mesh))
     if (traces := tracing(index, mesh, node)) is not None:
         manager.tracing.CopyFrom(traces)
+        if not mesh.traced_by_request_id:
+            manager.request_id_extension.typed_config.CopyFrom(ANY_REQUEST_ID)
     return manager
 
 

@@ -118,6 +118,8 @@ def _trace(mesh: MeshConfig, tracing: Tracing) -> MeshConfig:
         mesh = replace(mesh, sampling=tracing.random_sampling_percentage)
     if tracing.enable_istio_tags is not None:
         mesh = replace(mesh, istio_tags=tracing.enable_istio_tags)
+    if tracing.use_request_id_for_trace_sampling is not None:
+        mesh = replace(mesh, traced_by_request_id=tracing.use_request_id_for_trace_sampling)
     return replace(mesh, tags=span_tags(tracing.custom_tags)) if tracing.custom_tags else mesh
 
 
@@ -131,4 +133,6 @@ def span_tags(tags: Mapping[str, CustomTag]) -> Tags:
             found[name] = ("environment", tag.environment.name, tag.environment.default_value)
         elif tag.header is not None:
             found[name] = ("header", tag.header.name, tag.header.default_value)
+        elif tag.formatter is not None:
+            found[name] = ("formatter", tag.formatter.value, "")
     return tuple(sorted(found.items()))

@@ -156,6 +156,8 @@ def tracing(index: Index, mesh: MeshConfig, node: Node) -> Any:
         custom = out.custom_tags.add(tag=tag)
         if kind == "literal":
             custom.literal.value = value
+        elif kind == "formatter":
+            custom.value = value
         elif kind == "environment":
             custom.environment.name, custom.environment.default_value = value, default
         else:

@@ -31,6 +31,9 @@ WHY: Final[Mapping[str, Mapping[str, str]]] = {
         "serviceAttributeEnrichment=OTEL_SEMANTIC_CONVENTIONS": "a span's service is named as Istio names it",
     },
     "MetricSelector": {"customMetric": "Envoy's statistics are there as they are; only Istio's metrics can be changed"},
+    "Tracing": {
+        "disableContextPropagation": "a route's headers.request.remove takes traceparent away from what leaves the mesh"
+    },
     "HttpService": {"headers": "the exporter adds none: let a collector beside the mesh add what a service wants"},
     "Port": {
         "targetPort": "it has no effect on a Gateway, in Istio either: the Service in front of it says where it listens"

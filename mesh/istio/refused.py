@@ -29,8 +29,7 @@ REFUSED: Final[Mapping[str, tuple[str, ...]]] = {
     "ListenerMatch": ("portName",),
     "RouteConfigurationMatch": ("portName", "gateway"),
     "Telemetry": ("targetRef", "targetRefs"),
-    "Tracing": ("useRequestIdForTraceSampling", "disableContextPropagation"),
-    "CustomTag": ("formatter",),
+    "Tracing": ("disableContextPropagation",),
     "MeshConfig": (
         "caCertificates",
         "certificates",

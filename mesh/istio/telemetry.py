@@ -100,12 +100,19 @@ class TagEnvironment(Message):
     default_value: str = ""
 
 
+class TagFormatter(Message):
+    """A format as of access logs: `%REQUESTED_SERVER_NAME%`."""
+
+    value: Annotated[str, Field(min_length=1)]
+
+
 class CustomTag(Message):
-    exactly_one = (("literal", "environment", "header"),)
+    exactly_one = (("literal", "environment", "header", "formatter"),)
 
     literal: TagLiteral | None = None
     environment: TagEnvironment | None = None
     header: TagHeader | None = None
+    formatter: TagFormatter | None = None
 
 
 class Tracing(OfASide):
@@ -116,6 +123,7 @@ class Tracing(OfASide):
     disable_span_reporting: bool | None = None
     custom_tags: dict[str, CustomTag] = Field(default_factory=dict)
     enable_istio_tags: bool | None = None
+    use_request_id_for_trace_sampling: bool | None = None
 
 
 class TagOperation(StrEnum):

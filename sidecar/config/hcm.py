@@ -36,7 +36,7 @@ _FETCH_TIMEOUT: Final = 15.0
 
 def hcm(reader: Reader) -> Hcm:
     routes, rds, rds_timeout = _routes(reader)
-    _refusals(reader)
+    by_request_id = _by_request_id(reader)
     trace = reader.child("tracing")
     filters, metrics = http_filters(reader)
     return Hcm(
@@ -47,7 +47,7 @@ def hcm(reader: Reader) -> Hcm:
         rds=rds,
         rds_timeout=rds_timeout,
         access_logs=access_logs(reader),
-        tracing=tracing(trace) if trace is not None else None,
+        tracing=tracing(trace, by_request_id) if trace is not None else None,
         server_name=reader.text("server_name") or "envoy",
         server_header=reader.enum("server_header_transformation"),
         use_remote_address=reader.flag("use_remote_address"),
@@ -97,17 +97,18 @@ def _routes(reader: Reader) -> tuple[RouteConfig | None, str, float]:
     return None, name, ads_source(rds, "config_source")
 
 
-def _refusals(reader: Reader) -> None:
-    """Fields of which the default is all there is."""
+def _by_request_id(reader: Reader) -> bool:
+    """Whether the id of a request tells whether it is traced."""
+    if reader.has("strip_any_host_port") and reader.has("strip_matching_host_port"):
+        reader.problem("only one of strip_any_host_port and strip_matching_host_port may be set", "strip_any_host_port")
     if (identity := reader.child("request_id_extension")) is not None:
         _, config = identity.unpacked()
         if config is None or config.type not in _UUID:
             identity.problem(f"only {', '.join(_UUID)} is implemented", "typed_config")
         else:
             config.only("pack_trace_reason", True)
-            config.only("use_request_id_for_trace_sampling", True)
-    if reader.has("strip_any_host_port") and reader.has("strip_matching_host_port"):
-        reader.problem("only one of strip_any_host_port and strip_matching_host_port may be set", "strip_any_host_port")
+            return config.flag("use_request_id_for_trace_sampling", True)
+    return True
 
 
 def _head_rules(reader: Reader) -> dict[str, Any]:

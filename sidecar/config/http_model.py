@@ -101,9 +101,12 @@ class Tracing:
     service_name: str = ""
     otlp_cluster: str = ""
     otlp_url: str = ""
-    # (tag, kind literal|environment|request_header, argument, default)
+    # (tag, kind literal|environment|request_header|value, argument, default); a `value` is a format as of access logs
     custom_tags: tuple[tuple[str, str, str, str], ...] = ()
     path_tag_length: int = PATH_TAG_LENGTH  # so many bytes of the path are in a span's http.url
+    by_request_id: bool = (
+        True  # the request id tells whether a request is traced; else every one is that none came with
+    )
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,6 +18,7 @@ from sidecar.config.model import MILLION, Direction, Tracing
 from sidecar.http.headers import Headers, drop, get, put
 from sidecar.http.local_reply import is_grpc
 from sidecar.http.response_flags import flags_text
+from sidecar.telemetry.formatter import compile_format
 from sidecar.telemetry.propagation import (
     Inherited,
     RandomIds,
@@ -127,6 +128,8 @@ class Tracer:
         self._constant = _node_attributes(node)
         self._operations: dict[str, bytes] = {}  # encoded once
         self._header_tags: list[tuple[str, bytes, str]] = []
+        self._formatted_tags: list[tuple[str, Callable[[Exchange], bytes]]] = []
+        self._by_request_id = config.by_request_id
         self._custom_tags(config)
 
     # ── the request's head ────────────────────────────────────────────────────────────────────────────────────────────
@@ -134,7 +137,7 @@ class Tracer:
     def begin(self, exchange: Exchange) -> None:
         """Decides, and writes the context that goes on. `exchange.request_id` and its header are there already."""
         indexed, headers = exchange.indexed_headers, exchange.headers
-        traced = self._decide(exchange)
+        traced = self._decide(exchange) if self._by_request_id else True
         span_id = self._ids.digits(16)
         before = indexed.get(b"traceparent")
         context = go_on(before, span_id) if before is not None and _B3.isdisjoint(indexed) else None
@@ -294,12 +297,17 @@ class Tracer:
                 attributes[tag] = _text(value)
             elif default:
                 attributes[tag] = default
+        for tag, made in self._formatted_tags:
+            if text := made(exchange):
+                attributes[tag] = _text(text)
         return attributes
 
     def _custom_tags(self, config: Tracing) -> None:
         for tag, kind, argument, default in config.custom_tags:
             if kind == "request_header":
                 self._header_tags.append((tag, argument.lower().encode(), default))
+            elif kind == "value":
+                self._formatted_tags.append((tag, compile_format(argument, self._clock)))
             else:
                 value = os.environ.get(argument, default) if kind == "environment" else argument
                 if value:

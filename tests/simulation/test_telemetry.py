@@ -11,6 +11,7 @@ from envoy.extensions.access_loggers.filters.cel.v3.cel_pb2 import ExpressionFil
 from envoy.extensions.filters.network.http_connection_manager.v3.http_connection_manager_pb2 import (
     HttpConnectionManager,
 )
+from envoy.extensions.request_id.uuid.v3.uuid_pb2 import UuidRequestIdConfig
 from google.protobuf.json_format import MessageToDict
 from xds.type.v3.typed_struct_pb2 import TypedStruct
 
@@ -184,7 +185,7 @@ def test_all_metrics_are_those_of_tcp_too() -> None:
 def test_traces() -> None:
     tags = (
         "customTags: {team: {literal: {value: shop}}, user: {header: {name: end-user, defaultValue: nobody}}, "
-        "zone: {environment: {name: ZONE, defaultValue: z1}}}"
+        "zone: {environment: {name: ZONE, defaultValue: z1}}, route: {formatter: {value: '%ROUTE_NAME%'}}}"
     )
     spec = f"tracing: [{{providers: [{{name: whatever}}], {tags}}}]"
     for manager in managers(sidecar("reviews"), telemetry(spec)):
@@ -192,7 +193,14 @@ def test_traces() -> None:
         assert found["team"].literal.value == "shop"
         assert (found["user"].request_header.name, found["user"].request_header.default_value) == ("end-user", "nobody")
         assert (found["zone"].environment.name, found["zone"].environment.default_value) == ("ZONE", "z1")
+        assert found["route"].value == "%ROUTE_NAME%"
         assert "istio.namespace" in found
+        assert not manager.HasField("request_id_extension")
+    any_id = telemetry("tracing: [{useRequestIdForTraceSampling: false}]")
+    for manager in managers(sidecar("reviews"), any_id):
+        identity = UuidRequestIdConfig()
+        assert manager.request_id_extension.typed_config.Unpack(identity)
+        assert not identity.use_request_id_for_trace_sampling.value
     bare = telemetry("tracing: [{enableIstioTags: false}]")
     assert not any(manager.tracing.custom_tags for manager in managers(sidecar("reviews"), bare))
     off = telemetry("tracing: [{disableSpanReporting: true}]")
@@ -213,6 +221,8 @@ def test_traces() -> None:
         ("metrics: [{overrides: [{tagOverrides: {a-b: {value: 'true'}}}]}]", "a-b"),
         ("metrics: [{overrides: [{match: {customMetric: x}}]}]", "customMetric: known to Istio, not implemented yet"),
         ("metrics: [{reportingInterval: 0s}]", "reportingInterval: must be at least 1ms"),
+        ("tracing: [{disableContextPropagation: true}]", "headers.request.remove takes traceparent away"),
+        ("tracing: [{customTags: {a: {formatter: {value: ''}}}}]", "customTags.a.formatter.value"),
         ("tracing: [{}, {}]", "tracing[1]: CLIENT has one already"),
         ("targetRefs: []", "targetRefs: known to Istio, not implemented yet"),
     ],

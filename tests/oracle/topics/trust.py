@@ -92,6 +92,12 @@ TRACED = {
         },
     }
 }
+ANY_ID = {
+    "typed_config": {
+        "@type": TYPE + "envoy.extensions.request_id.uuid.v3.UuidRequestIdConfig",
+        "use_request_id_for_trace_sampling": False,
+    }
+}
 # Setting → the connection manager's fields, and what the client sends as X-Forwarded-For.
 SETTINGS: Mapping[str, tuple[Mapping[str, Any], str]] = {
     "unset": ({}, STRANGER),
@@ -137,6 +143,7 @@ SETTINGS: Mapping[str, tuple[Mapping[str, Any], str]] = {
     "client_cert_set": ({"forward_client_cert_details": "SANITIZE_SET"}, STRANGER),
     "client_cert_always_forwarded": ({"forward_client_cert_details": "ALWAYS_FORWARD_ONLY"}, STRANGER),
     "traced": (TRACED, STRANGER),
+    "traced_whatever_the_id": ({**TRACED, "request_id_extension": ANY_ID}, STRANGER),
     "edge_traced": ({**EDGE, **TRACED}, STRANGER),
     "edge_traced_from_inside": ({**EDGE, **LOOPBACK, **TRACED}, ""),
     "no_absolute_timeouts": ({"stream_idle_timeout": "0s"}, STRANGER),

@@ -370,3 +370,25 @@ def test_a_grpc_call_tells_its_status(status: bytes, error: bool) -> None:
         "grpc.message": "why",
     }
     assert span.error is error
+
+
+def test_a_request_id_that_decides_nothing() -> None:
+    config = Tracing(random_chance=0, by_request_id=False)
+    made = begun(config)
+    assert made.trace is not None and made.trace.sampled
+    assert made.request_id == IDENTITY
+    came = begun(config, traceparent=b"00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-00")
+    assert came.trace is not None and not came.trace.sampled
+
+
+def test_tags_by_a_format() -> None:
+    tags = (("what", "value", "%PROTOCOL% %REQ(:METHOD)%", ""), ("none", "value", "%REQ(nosuch)%", ""))
+    spans = Spans()
+    config = Tracing(custom_tags=tags)
+    traced = tracer(config, spans=spans)
+    made = exchange(headers=[(b"x-request-id", IDENTITY)], request_id=IDENTITY)
+    traced.begin(made)
+    traced.finish(made, CLOCK_START)
+    (span,) = spans.recent
+    assert span.attributes["what"] == "HTTP/1.1 GET"
+    assert "none" not in span.attributes
