@@ -20,6 +20,7 @@ from control_plane.ads.subscription import (
     Request,
     Subscription,
     interest_after,
+    shrink,
 )
 from control_plane.snapshot.build import Resources, Snapshot, changed_names, set_version
 from control_plane.snapshot.resource import ASKED, Versioned
@@ -124,7 +125,7 @@ class PushCore:
         if known is None:
             self.subscriptions[request.type_url] = subscription
             subscription.owes_reply = interest.wildcard
-        before, subscription.interest = subscription.interest, interest
+        before, subscription.interest = subscription.interest, interest.lasting()
         if verdict is Verdict.ACK:
             subscription.accept(request.nonce, now)
             self._share(subscription)
@@ -246,6 +247,7 @@ class PushCore:
             self._awaited.get(type_url, {}).pop(name, None)
         for name in removed:
             self._await_no_more(subscription, name)
+        shrink(*self._awaited.values())
         resources = due
         if not self._partial(type_url):
             resources = {name: r for name, r in {**subscription.told, **due}.items() if name not in removed}

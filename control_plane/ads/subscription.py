@@ -69,6 +69,10 @@ class Interest:
     def wants(self, name: str) -> bool:
         return self.wildcard or name in self.names
 
+    def lasting(self) -> Interest:
+        """What remains of it once the request is read."""
+        return Interest(self.wildcard, self.legacy, self.names) if self.asked else self
+
 
 @dataclass(slots=True)
 class Subscription:
@@ -126,6 +130,7 @@ class Subscription:
                     self.absent.add(name)
                 else:
                     self.asked.discard(name)
+        shrink(self.asked, self.due)
 
     def _due(
         self,
@@ -155,6 +160,7 @@ class Subscription:
             else:
                 self.told[name] = resource
                 self.due.pop(name, None)
+        shrink(self.asked, self.due, self.gone)
 
     def forget(self, name: str) -> None:
         """The client no longer has it, and knows."""
@@ -216,6 +222,14 @@ class Subscription:
         if name in self.suspects:
             self.suspects.discard(name)
             self.doubt((name,))
+
+
+def shrink(*containers: dict[str, Any] | set[str]) -> None:
+    """Gives the memory of emptied ones back: a dict or a set that once held all names keeps the room for them, which adds up
+    over a thousand streams."""
+    for container in containers:
+        if not container:
+            container.clear()
 
 
 def interest_after(subscription: Subscription | None, request: Request) -> Interest:
