@@ -33,6 +33,8 @@ OPTIONS: Final = (
     ("grpc.keepalive_timeout_ms", 10_000),
     ("grpc.http2.ping_timeout_ms", 10_000),
     ("grpc.http2.max_pings_without_data", 0),
+    # After a restart everybody comes at once, and who comes last waits; thrown out after 30 s it would come yet again.
+    ("grpc.server_max_unrequested_time_in_server", 300),
     # A second control plane on the same port is an error, not a colleague.
     ("grpc.so_reuseport", 0),
     # 10,000 routes are more than 4 MB.

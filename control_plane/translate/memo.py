@@ -18,6 +18,7 @@ T = TypeVar("T")
 
 _NOTHING: Final = object()
 _PART: Final = "part"
+_NO_CELLS: Final[frozenset[Any]] = frozenset()
 FORGOTTEN_AFTER: Final = 3  # rounds in which nobody asked for a value from which nothing else is made
 
 
@@ -47,13 +48,13 @@ class _Cell:
         self.key = key
         self.value: Any = _NOTHING
         self.sources: dict[_Cell, Any] = {}
-        self.users: set[_Cell] = set()
-        self.dirty: set[_Cell] = set()
+        self.users: set[_Cell] | frozenset[_Cell] = _NO_CELLS
+        self.dirty: set[_Cell] | frozenset[_Cell] = _NO_CELLS
         self.round = 0
 
     def made_of(self, source: _Cell) -> None:
         self.sources[source] = source.value
-        source.users.add(self)
+        source.users = _with(source.users, self)
 
 
 @dataclass(slots=True)
@@ -155,7 +156,7 @@ class Memo:
                 raise
             finally:
                 self._making.pop()
-            cell.dirty.clear()
+            cell.dirty = _NO_CELLS
         gathered: _Gathered = self._used(cell)
         return gathered.tables
 
@@ -176,7 +177,7 @@ class Memo:
             source = self._cells[(_PART, cell.key, name)]
             before.cells.discard(source)
             cell.sources.pop(source)
-            source.users.discard(cell)
+            source.users = _without(source.users, cell)
             self._loose[source] = None
         for name in again:
             source_key = (_PART, cell.key, name)
@@ -200,11 +201,11 @@ class Memo:
 
     def _detach(self, cell: _Cell) -> None:
         for source in cell.sources:
-            source.users.discard(cell)
+            source.users = _without(source.users, cell)
             if not source.users:
                 self._loose[source] = None
         cell.sources.clear()
-        cell.dirty.clear()
+        cell.dirty = _NO_CELLS
 
     def _used(self, cell: _Cell) -> Any:
         cell.round = self._round
@@ -224,7 +225,7 @@ class Memo:
                 self._make(source, make)
             if source.value is not cell.sources[source]:
                 return False
-            cell.dirty.discard(source)
+            cell.dirty = _without(cell.dirty, source)
         return True
 
     def _make(self, cell: _Cell, make: Callable[[], Any]) -> None:
@@ -256,7 +257,21 @@ class Memo:
             for user in source.users:
                 if not user.dirty:
                     reached.append(user)
-                user.dirty.add(source)
+                user.dirty = _with(user.dirty, source)
+
+
+def _with(cells: set[_Cell] | frozenset[_Cell], cell: _Cell) -> set[_Cell]:
+    if isinstance(cells, frozenset):
+        return {cell}
+    cells.add(cell)
+    return cells
+
+
+def _without(cells: set[_Cell] | frozenset[_Cell], cell: _Cell) -> set[_Cell] | frozenset[_Cell]:
+    if isinstance(cells, frozenset):
+        return cells
+    cells.discard(cell)
+    return cells or _NO_CELLS
 
 
 def _merged(
