@@ -23,8 +23,8 @@ def test_a_client_that_has_everything_costs_next_to_nothing(variant: Variant) ->
 
 def room(core: PushCore) -> int:
     """Bytes of the containers of a stream, without what it shares with others."""
-    found: list[object] = [*core._awaited.values(), *core._kept.values()]  # noqa: SLF001 - what else could tell
+    found: list[object] = [*core._awaited.values(), *core._kept.values()]
     for s in core.subscriptions.values():
         found += [s.asked, s.due, s.absent, s.gone, s.unsure, s.flights, s.rejected, s.suspects, s.interest.asked]
-        found += [s.told._changes, s.accepted._changes]  # noqa: SLF001
+        found += [s.told._changes, s.accepted._changes]
     return sum(map(sys.getsizeof, found))
