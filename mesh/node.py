@@ -55,7 +55,7 @@ class Node:
     well, and None for one that does not ask; `app_metrics` is where that has metrics, `:PORT/PATH`, empty for nowhere;
     `group` is the WorkloadGroup that it is a member of, `weight` what that says of its share (0: as others);
     `agent` is the proxy's program with its version, as it says; `has_stats` tells that it has Istio's statistics filter for
-    TCP sessions, which a plain Envoy rejects."""
+    TCP sessions, which a plain Envoy rejects; `takes_virtual_hosts`, that virtual hosts can be resources on its stream."""
 
     kind: str
     address: str
@@ -80,6 +80,7 @@ class Node:
     weight: int = 0
     agent: str = field(default="", compare=False)
     has_stats: bool = field(default=False, compare=False)
+    takes_virtual_hosts: bool = field(default=False, compare=False)
 
     def inbound(self, index: int) -> int:
         """Where the proxy accepts traffic for its workload's index-th service port when nothing redirects."""

@@ -11,10 +11,10 @@ from typing import Final, Protocol
 from control_plane.ads.push import Progress
 from control_plane.ads.status import Convergence, Nack, RevisionState, short
 from control_plane.snapshot.resource import ASKED
-from mesh.xds import PUSH_ORDER
+from mesh.xds import PUSH_ORDER, ROUTE, VIRTUAL_HOST
 
 KEPT: Final = 256  # publications; a question about an older one is answered by the oldest that is kept
-_ASKERS: Final = {asked: asking for asking, asked in ASKED.items()}
+_ASKERS: Final = {**{asked: asking for asking, asked in ASKED.items()}, VIRTUAL_HOST: ROUTE}
 _ORDER: Final = {type_url: index for index, type_url in enumerate(PUSH_ORDER)}
 
 Item = tuple[str, str]  # type URL, name

@@ -18,10 +18,10 @@ from control_plane.world import World
 from mesh.istio.resource import Key, Resource
 from mesh.naming import service_host
 from mesh.node import ROUTER, Node
-from mesh.xds import CLUSTER, ENDPOINT, LISTENER, ROUTE
+from mesh.xds import CLUSTER, ENDPOINT, LISTENER, ROUTE, VIRTUAL_HOST
 
-_TYPES: Final = (CLUSTER, LISTENER, ROUTE)  # whose resources say what they were made of
-_ALL: Final = (CLUSTER, ENDPOINT, LISTENER, ROUTE)
+_TYPES: Final = (CLUSTER, LISTENER, ROUTE, VIRTUAL_HOST)  # whose resources say what they were made of
+_ALL: Final = (CLUSTER, ENDPOINT, LISTENER, ROUTE, VIRTUAL_HOST)
 
 
 class Stream(Protocol):

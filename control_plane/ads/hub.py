@@ -13,6 +13,7 @@ from control_plane.ads.effect import Effects
 from control_plane.ads.origins import Origins
 from control_plane.ads.pace import Pace
 from control_plane.ads.push import Variant
+from control_plane.ads.shown import whole_routes
 from control_plane.ads.status import Convergence, Metrics, NoMetrics, ProxyStatus, RevisionState, proxy_status
 from control_plane.ads.stream import ProxyStream, SendPlaces, Write
 from control_plane.ads.subscription import Request
@@ -22,7 +23,7 @@ from mesh.clock import Clock, SystemClock
 from mesh.errors import MeshError
 from mesh.node import Node
 from mesh.tasks import TaskOwner
-from mesh.xds import CLUSTER, ENDPOINT, HEALTH, LISTENER, ROUTE
+from mesh.xds import CLUSTER, ENDPOINT, HEALTH, LISTENER, ROUTE, VIRTUAL_HOST
 
 log = logging.getLogger(__name__)
 
@@ -196,10 +197,9 @@ class PushHub:
         """What was pushed to a proxy (its id, NAME or NAME.NAMESPACE), each a serialised google.protobuf.Any, which
         `unpacked` reads. Raises UnknownProxyError, and KeyError for a type other than those of CONFIG_TYPES."""
         type_url = CONFIG_TYPES[type_name]
-        subscription = self._find(proxy).core.subscriptions.get(type_url)
-        if subscription is None:
-            return []
-        return [resource.packed for _, resource in sorted(subscription.told.items()) if resource.known]
+        core = self._find(proxy).core
+        told = core.told(type_url)
+        return whole_routes(told, core.told(VIRTUAL_HOST)) if type_url == ROUTE else [each.packed for each in told]
 
     def effects(self, world: World) -> Effects:
         """Where the resources of a world are in effect, at this moment."""

@@ -9,10 +9,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from enum import Enum
-from typing import Final
 
 from control_plane.ads.ack_nack import Verdict, judge
 from control_plane.ads.admission import check_count, check_types
+from control_plane.ads.order import ACK_WAIT, ASK_WAIT, BACK, FRONT, REMOVALS, WHOLE_TYPES, in_the_way
 from control_plane.ads.subscription import (
     DeltaRequest,
     Flight,
@@ -24,17 +24,7 @@ from control_plane.ads.subscription import (
 )
 from control_plane.snapshot.build import Resources, Snapshot, changed_names, set_version
 from control_plane.snapshot.resource import ASKED, Versioned
-from mesh.xds import CLUSTER, ENDPOINT, LISTENER, ROUTE
-
-# Envoy gives a resource 15 s to arrive; a proxy silent for 10 s is not going to be broken by our going on.
-ACK_WAIT: Final = 10.0
-# Envoy asks for the endpoints of a new cluster before it acknowledges the cluster; other clients may take a moment.
-ASK_WAIT: Final = 1.0
-
-BACK: Final = (CLUSTER, ENDPOINT)
-FRONT: Final = (LISTENER, ROUTE)
-# In state-of-the-world these responses hold everything, and what they do not hold is gone; the others hold a part.
-WHOLE_TYPES: Final = frozenset({CLUSTER, LISTENER})
+from mesh.xds import CLUSTER, ENDPOINT, ROUTE, VIRTUAL_HOST, routes_of
 
 
 class Variant(Enum):
@@ -213,7 +203,7 @@ class PushCore:
             others = {name: resource for name, resource in due.items() if name not in subscription.suspects}
             due = others or dict(list(due.items())[:1])
         absent = subscription.absent if self.variant is Variant.DELTA else set()
-        removed = absent | self._in_the_way(subscription, due)
+        removed = absent | in_the_way(subscription, due)
         if not due and not removed and not subscription.owes_reply:
             return []
         return [self._push(subscription, due, removed, now)]
@@ -221,11 +211,11 @@ class PushCore:
     def _removals(self, now: float) -> list[Push]:
         """What the snapshot no longer holds, from the front to the back: each type once nothing points to it."""
         pushes: list[Push] = []
-        for type_url, front in ((LISTENER, None), (ROUTE, LISTENER), (CLUSTER, ROUTE), (ENDPOINT, CLUSTER)):
+        for type_url, front in REMOVALS:
             subscription = self.subscriptions.get(type_url)
             if subscription is None or not subscription.gone:
                 continue
-            if self._flying(front, now) or self._flying(type_url, now):
+            if any(self._flying(each, now) for each in (*front, type_url)):
                 continue
             gone = self._unused_clusters(subscription.gone) if type_url == CLUSTER else self._unasked(subscription)
             if not gone:
@@ -243,6 +233,8 @@ class PushCore:
         nonce = f"{self._nonces:x}"
         items: dict[str, Versioned | None] = {**due, **dict.fromkeys(removed)}
         for name, resource in due.items():
+            if resource.by_vhds:
+                self._send_hosts_again(name)
             self._await_asks(type_url, resource, subscription.told.get(name), now)
             self._awaited.get(type_url, {}).pop(name, None)
         for name in removed:
@@ -281,6 +273,15 @@ class PushCore:
                 self._awaited[asked_type][name] = now
                 self._doubt(asked_type, (name,))
 
+    def _send_hosts_again(self, routes: str) -> None:
+        """A client that gets a route configuration may have dropped its virtual hosts with an earlier one, and never asks
+        for them: all that it has said, once, is that it takes virtual hosts."""
+        hosts = self.subscriptions.get(VIRTUAL_HOST)
+        if hosts is not None:
+            names = [name for name in self.target.of(VIRTUAL_HOST) if routes_of(name) == routes]
+            hosts.asked.update(names)
+            hosts.doubt(names)
+
     def _await_no_more(self, subscription: Subscription, name: str) -> None:
         """What the client does not have, or not any more, it does not ask anything for."""
         for asked in subscription.told[name].asks if name in subscription.told else ():
@@ -310,8 +311,8 @@ class PushCore:
     def _in_flight(self, subscription: Subscription, now: float) -> bool:
         return any(now - flight.sent_at < self._ack_wait for flight in subscription.flights.values())
 
-    def _flying(self, type_url: str | None, now: float) -> bool:
-        subscription = self.subscriptions.get(type_url) if type_url is not None else None
+    def _flying(self, type_url: str, now: float) -> bool:
+        subscription = self.subscriptions.get(type_url)
         return subscription is not None and self._in_flight(subscription, now)
 
     def _partial(self, type_url: str) -> bool:
@@ -352,16 +353,14 @@ class PushCore:
         asking = next((asking for asking, asked in ASKED.items() if asked == subscription.type_url), "")
         return subscription.gone - self._asked_by(asking)
 
-    def _in_the_way(self, listeners: Subscription, due: Mapping[str, Versioned]) -> set[str]:
-        """Listeners that go and whose address a new one takes: two on one address are refused, so that these go at
-        once. One of which only the version is known may be on any address."""
-        if listeners.type_url != LISTENER or not due or not listeners.gone:
-            return set()
-        taken = frozenset().union(*(resource.binds for resource in due.values()))
-        told = listeners.told
-        return {name for name in listeners.gone if not told[name].known or told[name].binds & taken}
-
     # ── what the client has ───────────────────────────────────────────────────────────────────────────────────────────
+
+    def told(self, type_url: str) -> list[Versioned]:
+        """What it was sent of a type, on this stream, by name."""
+        subscription = self.subscriptions.get(type_url)
+        if subscription is None:
+            return []
+        return [resource for _, resource in sorted(subscription.told.items()) if resource.known]
 
     def synced(self, type_url: str) -> bool:
         """Whether the client has acknowledged all of this type that it asked for, and nothing is left to be removed."""

@@ -87,7 +87,7 @@ class AdsServer:
         if message is grpc.aio.EOF:
             return
         try:
-            node = read_node(message)
+            node = read_node(message, variant)
             check_address(node, context.peer(), self._local_addresses)
             node = self._join(node)
         except NodeError as error:

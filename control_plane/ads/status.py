@@ -9,7 +9,7 @@ from typing import Protocol
 
 from control_plane.ads.push import PushCore
 from mesh.node import Node
-from mesh.xds import PUSH_ORDER, SHORT, SyncState
+from mesh.xds import PUSH_ORDER, SHORT, VIRTUAL_HOST, SyncState
 
 
 class RevisionState(StrEnum):
@@ -110,7 +110,11 @@ def proxy_status(node: Node, since: float, core: PushCore, epoch: float) -> Prox
         address=node.address,
         connected=True,
         since=since + epoch,
-        types={SHORT[type_url]: type_status(core, type_url, epoch) for type_url in PUSH_ORDER},
+        types={
+            SHORT[type_url]: type_status(core, type_url, epoch)
+            for type_url in PUSH_ORDER
+            if type_url != VIRTUAL_HOST or type_url in core.subscriptions
+        },
         metrics_port=node.metrics_port,
     )
 

@@ -9,10 +9,10 @@ from typing import Any, Final
 
 from control_plane.ads.held import Held, shared_names
 from control_plane.snapshot.resource import Versioned
-from mesh.xds import CLUSTER, LISTENER
+from mesh.xds import CLUSTER, LISTENER, VIRTUAL_HOST
 
 WILDCARD: Final = "*"
-WILDCARD_TYPES: Final = frozenset({CLUSTER, LISTENER})
+WILDCARD_TYPES: Final = frozenset({CLUSTER, LISTENER, VIRTUAL_HOST})
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,9 +13,13 @@ from control_plane.ads.subscription import DeltaRequest, Request, SotwRequest
 from mesh.node import Locality, Node
 from mesh.protobuf import delimited
 from mesh.version import AGENT_NAME
+from mesh.xds import TAKES_VIRTUAL_HOSTS
 
 SERVICE: Final = "envoy.service.discovery.v3.AggregatedDiscoveryService"
 METHODS: Final = {Variant.SOTW: "StreamAggregatedResources", Variant.DELTA: "DeltaAggregatedResources"}
+
+# The first version whose VHDS takes ADS for a source (https://github.com/envoyproxy/envoy/pull/42812).
+ENVOY_WITH_VHDS: Final = (1, 38)
 
 # Protobuf keys of DiscoveryResponse and DeltaDiscoveryResponse, which agree but for the last.
 _VERSION: Final = b"\x0a"
@@ -59,7 +63,7 @@ def _names(names: Collection[str]) -> tuple[str, ...]:
     return tuple(map(sys.intern, names))
 
 
-def read_node(message: Any) -> Node:
+def read_node(message: Any, variant: Variant) -> Node:
     """The proxy behind the first request of a stream. Raises NodeError."""
     from google.protobuf.json_format import MessageToDict
 
@@ -71,7 +75,13 @@ def read_node(message: Any) -> Node:
     try:
         metadata = MessageToDict(node.metadata)
         check_metadata(node.id, metadata)
-        return replace(Node.from_xds(node.id, metadata, locality), agent=_agent(node), has_stats=_has_stats(node))
+        found = Node.from_xds(node.id, metadata, locality)
+        return replace(
+            found,
+            agent=_agent(node),
+            has_stats=_has_stats(node),
+            takes_virtual_hosts=variant is Variant.DELTA and _knows_vhds(node),
+        )
     except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
         raise NodeError(f"node {node.id!r}: its metadata cannot be read: {type(error).__name__}: {error}") from error
 
@@ -90,6 +100,13 @@ def _has_stats(node: Any) -> bool:
     if node.user_agent_name == AGENT_NAME:
         return True
     return any(each.name == "istio.stats" and each.category == "envoy.filters.network" for each in node.extensions)
+
+
+def _knows_vhds(node: Any) -> bool:
+    """Whether a client takes virtual hosts over ADS: it says so, or is an Envoy that does."""
+    version = node.user_agent_build_version.version
+    envoy = node.user_agent_name == "envoy" and (version.major_number, version.minor_number) >= ENVOY_WITH_VHDS
+    return envoy or TAKES_VIRTUAL_HOSTS in node.client_features
 
 
 def request_reader(variant: Variant) -> Any:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from mesh.protobuf import delimited, varint
-from mesh.xds import CLUSTER, ENDPOINT, LISTENER, ROUTE, version_of
+from mesh.xds import CLUSTER, ENDPOINT, LISTENER, ROUTE, VIRTUAL_HOST, version_of
 
 # What a client asks for by name once it has a resource of the other type.
 ASKED: Final = {CLUSTER: ENDPOINT, LISTENER: ROUTE}
@@ -25,7 +25,8 @@ _RESOURCE_BODY: Final = b"\x12"
 class Versioned:
     """`packed` is a serialised google.protobuf.Any; the two heads are what goes in front of it in a response of either
     variant, so that a response is assembled by joining. `asks` are the names of the resources that a client asks for
-    once it has this one (a cluster's endpoints, a listener's routes), `binds` a listener's addresses. `mark` hashes
+    once it has this one (a cluster's endpoints, a listener's routes), `binds` what no two may have: a listener's
+    addresses, a virtual host's domains. `by_vhds`: a route configuration whose virtual hosts are resources. `mark` hashes
     type, name and content, for sums over sets."""
 
     name: str
@@ -35,6 +36,7 @@ class Versioned:
     delta_head: bytes = b""
     asks: tuple[str, ...] = ()
     binds: frozenset[str] = frozenset()
+    by_vhds: bool = False
     mark: int = 0
 
     @property
@@ -60,7 +62,8 @@ def versioned(type_url: str, name: str, message: Any) -> Versioned:
         sotw_head=_RESOURCES + varint(len(packed)),
         delta_head=_RESOURCES + varint(len(inner_head) + len(packed)) + inner_head,
         asks=asks_for(type_url, message),
-        binds=_binds(message) if type_url == LISTENER else frozenset(),
+        binds=_binds(type_url, message),
+        by_vhds=type_url == ROUTE and message.HasField("vhds"),
         mark=int.from_bytes(mark, "big"),
     )
 
@@ -97,7 +100,13 @@ def _rds_name(config: Any) -> str:
     return str(manager.rds.route_config_name) if manager.HasField("rds") else ""
 
 
-def _binds(listener: Any) -> frozenset[str]:
+def _binds(type_url: str, message: Any) -> frozenset[str]:
+    if type_url == VIRTUAL_HOST:
+        return frozenset(map(str.lower, message.domains))
+    return _addresses(message) if type_url == LISTENER else frozenset()
+
+
+def _addresses(listener: Any) -> frozenset[str]:
     addresses = [listener.address, *(extra.address for extra in listener.additional_addresses)]
     return frozenset(
         f"{a.socket_address.address}:{a.socket_address.port_value}"

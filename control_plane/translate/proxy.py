@@ -7,14 +7,14 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from control_plane.layers import Layers
-from control_plane.translate import clusters, egress, gateway, grpc, inbound, listeners, routes, telemetry
+from control_plane.translate import clusters, egress, explicit, gateway, grpc, inbound, listeners, telemetry
 from control_plane.translate.index import Index
 from control_plane.translate.indexes import Indexes, indexes_of
 from control_plane.translate.patches import patched, patches_for
 from control_plane.translate.viewer import Audience, Viewer, viewer_of
 from control_plane.world import World
 from mesh.node import Node
-from mesh.xds import CLUSTER, ENDPOINT, LISTENER, ROUTE
+from mesh.xds import CLUSTER, ENDPOINT, LISTENER, ROUTE, VIRTUAL_HOST
 
 Resources = dict[str, Mapping[str, Any]]
 
@@ -42,19 +42,22 @@ def build(world: World, node: Node) -> Resources:
 
 
 def resources(index: Index, node: Node) -> Resources:
-    built = _resources(index, node)
     patches = patches_for(index.envoy_filters, node, index.mesh.root_namespace) if index.envoy_filters else ()
-    return patched(built, patches, node) if patches else built
+    if not patches:
+        return _resources(index, node, apart=node.takes_virtual_hosts)
+    whole = patched(_resources(index, node, apart=False), patches, node)
+    return explicit.taken_apart(whole) if node.takes_virtual_hosts else whole
 
 
-def _resources(index: Index, node: Node) -> Resources:
+def _resources(index: Index, node: Node, *, apart: bool) -> Resources:
+    """`apart`: with the virtual hosts of an explicit proxy as resources of their own."""
     viewer = viewer_of(index, node)
     if viewer.audience is Audience.GRPC:
         return _grpc(index, viewer)
     own = index.once(("own", id(node), viewer), lambda: _own(index, viewer, node))
     if viewer.audience is Audience.GATEWAY:
         return _gateway(index, viewer, own)
-    return _sidecar(index, viewer, node, own)
+    return _sidecar(index, viewer, node, own, apart=apart)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -84,18 +87,21 @@ def _counted(index: Index, node: Node, made: Mapping[str, Any]) -> Mapping[str, 
     return telemetry.with_session_stats(made, index.mesh, node)
 
 
-def _sidecar(index: Index, viewer: Viewer, node: Node, own: _Own) -> Resources:
+def _sidecar(index: Index, viewer: Viewer, node: Node, own: _Own, *, apart: bool) -> Resources:
     """Where a Sidecar says so each listener has routes for hosts of its own; clusters are those of all of them."""
-    apart = bool(index.egress)
-    outbound = egress.egress_listeners(index, viewer, node) if apart else {}
-    return {
+    several = bool(index.egress)
+    outbound = egress.egress_listeners(index, viewer, node) if several else {}
+    built = {
         CLUSTER: Layers(_shared_clusters(index, viewer), own.clusters),
         ENDPOINT: clusters.outbound_endpoints(index, viewer),
-        LISTENER: {**outbound, **own.listeners} if apart else own.listeners,
-        ROUTE: egress.egress_routes(index, viewer, node)
-        if apart
-        else routes.route_configurations(index, viewer, own.ports),
+        LISTENER: {**outbound, **own.listeners} if several else own.listeners,
+        ROUTE: egress.egress_routes(index, viewer, node, apart=apart)
+        if several
+        else explicit.route_configurations(index, viewer, own.ports, apart=apart),
     }
+    if apart:
+        built[VIRTUAL_HOST] = egress.egress_hosts(index, viewer) if several else explicit.explicit_hosts(index, viewer)
+    return built
 
 
 def _gateway(index: Index, viewer: Viewer, own: _Own) -> Resources:

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
+from envoy.config.core.v3.config_source_pb2 import V3
 from envoy.config.route.v3.route_components_pb2 import (
     DirectResponseAction,
     Route,
@@ -32,34 +33,57 @@ MAX_DIRECT_RESPONSE: Final = 1024 * 1024  # what the API takes; Envoy's own defa
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
-    """A virtual host to be. `domains` are its own; the `short` ones are given up to whoever has one as its own, or was
-    first."""
+class Claim:
+    """What a virtual host is to be called and asked for. `domains` are its own; the `short` ones are given up to whoever has
+    one as its own, or was first."""
 
     name: str
-    domains: Sequence[str]
-    routes: Sequence[Any]
-    short: Sequence[str] = ()
+    domains: tuple[str, ...]
+    short: tuple[str, ...] = ()
+
+    @property
+    def wished(self) -> tuple[str, ...]:
+        """What it has if nobody else asks for any of it."""
+        return tuple(dict.fromkeys((*self.domains, *self.short)))
+
+
+class Entry:
+    """A virtual host to be."""
+
+    __slots__ = ("claim", "routes")
+
+    def __init__(self, name: str, domains: Iterable[str], routes: Sequence[Any], short: Iterable[str] = ()) -> None:
+        self.claim = Claim(name, tuple(map(str.lower, domains)), tuple(map(str.lower, short)))
+        self.routes = routes
+
+    @property
+    def name(self) -> str:
+        return self.claim.name
 
 
 def virtual_hosts(entries: Iterable[Entry]) -> list[Any]:
-    """In the order of their names. Of two entries with a domain in common the first has it; one that is left without
-    any, or has the name of another, is dropped: a proxy would reject them all."""
+    """In the order of their names, without those that nobody could ask for."""
     ordered = sorted(entries, key=lambda entry: entry.name)
-    own = {domain.lower() for entry in ordered for domain in entry.domains}
+    found = zip(ordered, assigned([entry.claim for entry in ordered]), strict=True)
+    return [virtual_host(entry.name, domains, entry.routes) for entry, domains in found if domains]
+
+
+def assigned(claims: Sequence[Claim]) -> list[tuple[str, ...]]:
+    """The domains of each of these, which are in the order of their names. Of two with a domain in common the first has it;
+    one that is left without any, or has the name of another, gets none: a proxy would reject them all."""
+    own = {domain for claim in claims for domain in claim.domains}
     taken: set[str] = set()
     names: set[str] = set()
-    made = []
-    for entry in ordered:
-        domains = [d for d in dict.fromkeys(map(str.lower, entry.domains)) if d not in taken]
+    found = []
+    for claim in claims:
+        domains = [d for d in dict.fromkeys(claim.domains) if d not in taken]
         taken.update(domains)
-        more = [d for d in dict.fromkeys(map(str.lower, entry.short)) if d not in taken and d not in own]
+        more = [d for d in dict.fromkeys(claim.short) if d not in taken and d not in own]
         taken.update(more)
-        if (not domains and not more) or entry.name in names:
-            continue
-        names.add(entry.name)
-        made.append(virtual_host(entry.name, [*domains, *more], entry.routes))
-    return made
+        found.append(() if claim.name in names else (*domains, *more))
+        if found[-1]:
+            names.add(claim.name)
+    return found
 
 
 def virtual_host(name: str, domains: Iterable[str], routes: Iterable[Any]) -> Any:
@@ -72,6 +96,24 @@ def configuration(name: str, hosts: Iterable[Any], ignore_port: bool = True) -> 
     config.validate_clusters.value = False
     config.max_direct_response_body_size_bytes.value = MAX_DIRECT_RESPONSE
     return config
+
+
+def by_vhds(config: Any) -> Any:
+    """A route configuration whose virtual hosts are resources of their own, as far as it does not hold them."""
+    made = RouteConfiguration()
+    made.CopyFrom(config)
+    made.vhds.config_source.ads.SetInParent()
+    made.vhds.config_source.resource_api_version = V3
+    return made
+
+
+def renamed(host: Any, name: str) -> Any:
+    """The same virtual host under another name. (An Envoy removes one that is a resource by that, so that it is the
+    resource's.)"""
+    made = VirtualHost()
+    made.CopyFrom(host)
+    made.name = name
+    return made
 
 
 def connect_route(targets: Sequence[tuple[str, int]], *, http2: bool) -> Any:

@@ -12,6 +12,7 @@ from mesh.cli.output import Format, age, print_data, print_table
 from mesh.xds import SyncState
 
 TYPES = ("CDS", "LDS", "EDS", "RDS")
+_WORST_FIRST = (SyncState.NACKED, SyncState.STALE, SyncState.NOT_SENT, SyncState.SYNCED)
 Item = Mapping[str, Any]
 
 
@@ -28,7 +29,7 @@ def proxy_status(output: Output = Format.TABLE, server: Server = DEFAULT_SERVER)
         [
             short_name(proxy),
             proxy["address"],
-            *(proxy["types"].get(kind, {}).get("state", SyncState.NOT_SENT) for kind in TYPES),
+            *(_state(proxy["types"], kind) for kind in TYPES),
             age(proxy.get("since")) if proxy["connected"] else "no",
         ]
         for proxy in proxies
@@ -42,6 +43,13 @@ def proxy_status(output: Output = Format.TABLE, server: Server = DEFAULT_SERVER)
     ]
     if refused:
         raise CliError("a proxy refused its configuration", *refused)
+
+
+def _state(types: Mapping[str, Item], kind: str) -> str:
+    """Routes are what their virtual hosts are, where these come by themselves."""
+    kinds = (kind, "VHDS") if kind == "RDS" and "VHDS" in types else (kind,)
+    states = [types.get(each, {}).get("state", SyncState.NOT_SENT) for each in kinds]
+    return str(min(states, key=_WORST_FIRST.index))
 
 
 def short_name(proxy: Item) -> str:

@@ -42,15 +42,17 @@ def node(**metadata: Any) -> Any:
 )
 def test_what_a_node_may_say(metadata: dict[str, Any], reason: str) -> None:
     with pytest.raises(NodeError, match=reason):
-        read_node(node(**metadata))
+        read_node(node(**metadata), Variant.SOTW)
 
 
 def test_what_real_nodes_say_is_taken() -> None:
     ports = [{"number": n + 1, "name": f"http-{n}", "protocol": "HTTP", "target": 0} for n in range(500)]
-    assert len(read_node(node(SERVICE_PORTS=ports, LABELS={f"l{n}": "x" for n in range(200)})).ports) == 500
-    assert read_node(node(SERVICE_PORTS=[{"number": "80"}])).ports == (ServicePort(80, "", "HTTP", 0),)
+    assert (
+        len(read_node(node(SERVICE_PORTS=ports, LABELS={f"l{n}": "x" for n in range(200)}), Variant.SOTW).ports) == 500
+    )
+    assert read_node(node(SERVICE_PORTS=[{"number": "80"}]), Variant.SOTW).ports == (ServicePort(80, "", "HTTP", 0),)
     with pytest.raises(NodeError, match="node id"):
-        read_node(DiscoveryRequest(node={"id": "x" * 2000}))
+        read_node(DiscoveryRequest(node={"id": "x" * 2000}), Variant.SOTW)
 
 
 @pytest.mark.fault(7)

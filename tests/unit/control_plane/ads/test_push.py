@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from control_plane.ads.ack_nack import Verdict
-from control_plane.ads.push import ACK_WAIT, ASK_WAIT, Progress, Push, PushCore, Variant
+from control_plane.ads.order import ACK_WAIT, ASK_WAIT
+from control_plane.ads.push import Progress, Push, PushCore, Variant
 from control_plane.ads.subscription import DeltaRequest, SotwRequest
-from control_plane.snapshot.build import Snapshot
-from mesh.xds import CLUSTER, ENDPOINT, LISTENER, ROUTE, SHORT
+from control_plane.snapshot.build import Resources, Snapshot, set_version
+from control_plane.snapshot.resource import Versioned
+from mesh.xds import CLUSTER, ENDPOINT, LISTENER, ROUTE, SHORT, VIRTUAL_HOST
 from tests.unit.control_plane.ads.simulated import cluster, endpoints, listener, resource, route, snapshot
 
 SECRET = "type.googleapis.com/envoy.extensions.transport_sockets.tls.v3.Secret"
@@ -413,3 +417,89 @@ def test_a_change_of_a_cluster_that_is_rejected_holds_back_nothing(variant: Vari
     d.ack("eds", "a")
     assert d.ack("cds", error="cluster a: no") == ["RDS r"]
     assert d.core.progress(ROUTE, "r")[0] is Progress.WAITING
+
+
+# ── virtual hosts as resources ────────────────────────────────────────────────────────────────────────────────────────
+
+
+def with_hosts(*hosts: Versioned, clusters: tuple[str, ...] = ("a",), routes: int = 1) -> Snapshot:
+    base = snapshot(cds=map(cluster, clusters), lds=[listener("l", "r")], rds=[by_vhds("r", routes)])
+    named = {host.name: host for host in hosts}
+    return Snapshot({**base.types, VIRTUAL_HOST: Resources(set_version(hosts), named)})
+
+
+def by_vhds(name: str, version: int = 1) -> Versioned:
+    return replace(resource(ROUTE, name, f"{version}"), by_vhds=True)
+
+
+def host(name: str, to: str, *domains: str, version: int = 1) -> Versioned:
+    packed = f"<{to}>".encode()
+    return resource(VIRTUAL_HOST, name, f"{version}/{to}", binds=frozenset(domains or (name,)), packed=packed)
+
+
+def served(target: Snapshot) -> D:
+    """A client that has all of `target`."""
+    d = D(Variant.DELTA, target)
+    d.ask("cds")
+    d.ask("eds", *sorted(target.of(ENDPOINT)))
+    d.ack("cds")
+    d.ack("eds")
+    d.ask("lds")
+    assert d.ask("rds", "r") == ["RDS r"]
+    assert d.ask("vhds") == ["VHDS " + " ".join(sorted(target.of(VIRTUAL_HOST)))]
+    for kind in ("rds", "lds", "vhds"):
+        assert d.ack(kind) == []
+    assert all(d.core.synced(url) for url in d.core.subscriptions)
+    return d
+
+
+def test_one_virtual_host_of_many_is_sent() -> None:
+    d = served(with_hosts(host("r/x", "a"), host("r/y", "a")))
+    assert d.target(with_hosts(host("r/x", "a"), host("r/y", "a", version=2), host("r/z", "a"))) == ["VHDS r/y r/z"]
+    assert d.ack("vhds") == []
+
+
+def test_a_virtual_host_waits_for_its_new_cluster_and_the_old_one_for_it() -> None:
+    d = served(with_hosts(host("r/x", "a")))
+    assert d.target(with_hosts(host("r/x", "b"), clusters=("b",))) == ["CDS b"]
+    assert d.ask("eds", "b") == ["EDS b"]
+    d.ack("cds")
+    assert d.ack("eds") == ["VHDS r/x"]
+    assert d.ack("vhds") == ["CDS -a"]
+
+
+def test_virtual_hosts_go_before_their_clusters() -> None:
+    d = served(with_hosts(host("r/x", "a"), host("r/y", "b"), clusters=("a", "b")))
+    assert d.target(with_hosts(host("r/x", "a"))) == ["VHDS -r/y"]
+    assert d.ack("vhds") == ["CDS -b"]
+
+
+def test_one_that_goes_makes_way_for_its_domain() -> None:
+    d = served(with_hosts(host("r/x", "a", "one"), host("r/y", "a", "two")))
+    assert d.target(with_hosts(host("r/z", "a", "one"))) == ["VHDS r/z -r/x"]
+    assert d.ack("vhds") == ["VHDS -r/y"]
+
+
+def test_a_new_stream_gets_what_is_different() -> None:
+    d = D(Variant.DELTA, with_hosts(host("r/x", "a"), host("r/y", "a", version=2)))
+    d.ask("cds", known={"a": "1"})
+    d.ack("cds")
+    d.ask("eds", "a", known={"a": "1"})
+    d.ack("eds")
+    d.ask("lds", known={"l": "1/r"})
+    d.ack("lds")
+    assert d.ask("rds", "r", known={"r": "1"}) == []
+    assert d.ask("vhds", known={"r/x": "1/a", "r/y": "1/a", "r/gone": "1/a"}) == ["VHDS r/y -r/gone"]
+
+
+def test_a_route_configuration_brings_its_virtual_hosts_again() -> None:
+    d = served(with_hosts(host("r/x", "a"), host("s/y", "a")))
+    assert d.target(with_hosts(host("r/x", "a"), host("s/y", "a"), routes=2)) == ["RDS r", "VHDS r/x"]
+
+
+def test_a_refused_virtual_host_is_told_apart() -> None:
+    d = served(with_hosts(host("r/x", "a"), host("r/y", "a")))
+    d.target(with_hosts(host("r/x", "a", version=2), host("r/y", "a", version=2)))
+    assert d.ack("vhds", error="r/y is bad") == []
+    assert d.core.progress(VIRTUAL_HOST, "r/y") == (Progress.REJECTED, "r/y is bad")
+    assert d.core.progress(VIRTUAL_HOST, "r/x") == (Progress.DONE, "")

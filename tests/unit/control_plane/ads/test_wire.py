@@ -21,6 +21,7 @@ from control_plane.ads.wire import encode, read_node, read_request
 from control_plane.snapshot.resource import versioned
 from mesh.node import INTERCEPT_REDIRECT, Locality, Node, ServicePort
 from mesh.xds import CLUSTER, any_of
+from sidecar.xds.wire import AGENT
 
 clusters = st.dictionaries(st.text(max_size=200), st.text(max_size=300), max_size=4).map(
     lambda stats: [Cluster(name=name, alt_stat_name=stat) for name, stat in stats.items()]
@@ -77,7 +78,7 @@ def test_the_node_of_our_bootstraps_is_read_back() -> None:
         interception=INTERCEPT_REDIRECT,
     )
     request = DiscoveryRequest(node=node.to_xds())
-    assert read_node(request) == node
+    assert read_node(request, Variant.DELTA) == node
 
 
 @pytest.mark.parametrize(
@@ -93,7 +94,26 @@ def test_the_node_of_our_bootstraps_is_read_back() -> None:
 )
 def test_a_node_that_cannot_be_read_is_refused(request_: Any) -> None:
     with pytest.raises(NodeError):
-        read_node(request_)
+        read_node(request_, Variant.DELTA)
+
+
+def test_who_takes_virtual_hosts() -> None:
+    def takes(variant: Variant = Variant.DELTA, **said: Any) -> bool:
+        request = DiscoveryRequest()
+        ParseDict({"node": {"id": "sidecar~10.0.0.1~a.b~b.svc.cluster.local", **said}}, request)
+        return read_node(request, variant).takes_virtual_hosts
+
+    def envoy(minor: int) -> dict[str, Any]:
+        version = {"version": {"major_number": 1, "minor_number": minor}}
+        return {"user_agent_name": "envoy", "user_agent_build_version": version}
+
+    assert takes(**envoy(38))
+    assert not takes(**envoy(37))
+    assert not takes(Variant.SOTW, **envoy(40))
+    assert takes(**AGENT)
+    assert not takes(Variant.SOTW, **AGENT)
+    assert not takes(user_agent_name="envoy")
+    assert not takes()
 
 
 @pytest.mark.parametrize(
@@ -114,4 +134,4 @@ def test_a_node_that_cannot_be_read_is_refused(request_: Any) -> None:
 def test_what_a_proxy_says_that_it_is(said: dict[str, Any], agent: str) -> None:
     request = DiscoveryRequest()
     ParseDict({"node": {"id": "sidecar~10.0.0.1~a.b~b.svc.cluster.local", **said}}, request)
-    assert read_node(request).agent == agent
+    assert read_node(request, Variant.DELTA).agent == agent

@@ -19,7 +19,7 @@ from control_plane.snapshot.build import Interned, Snapshot, Snapshots, differen
 from control_plane.snapshot.resource import versioned
 from control_plane.world import World
 from mesh.node import Node
-from mesh.xds import CLUSTER, ENDPOINT, LISTENER, ROUTE, any_of
+from mesh.xds import CLUSTER, ENDPOINT, LISTENER, ROUTE, SECRET, any_of
 
 NODE = Node("sidecar", "127.0.0.1", "a")
 
@@ -59,11 +59,11 @@ def test_a_message_for_many_proxies_is_serialised_once() -> None:
             return b"content"
 
     message = Counting()
-    snapshots = Snapshots(lambda world, node: {ROUTE: {"r": message}}, World())
+    snapshots = Snapshots(lambda world, node: {SECRET: {"r": message}}, World())
     one, second, third = (snapshots.of(Node("sidecar", f"127.0.0.{n}", f"{n}")) for n in range(3))
     assert message.times == 1
-    assert one.of(ROUTE)["r"] is second.of(ROUTE)["r"]
-    assert second.of(ROUTE) is third.of(ROUTE)
+    assert one.of(SECRET)["r"] is second.of(SECRET)["r"]
+    assert second.of(SECRET) is third.of(SECRET)
 
 
 def test_what_was_made_for_proxies_that_come_and_go_is_not_kept_for_ever() -> None:

@@ -13,7 +13,7 @@ from envoy.extensions.filters.network.tcp_proxy.v3.tcp_proxy_pb2 import TcpProxy
 from google.protobuf.any_pb2 import Any as AnyMessage
 
 from control_plane.snapshot.resource import Versioned, versioned
-from mesh.xds import CLUSTER, LISTENER, ROUTE, any_of
+from mesh.xds import CLUSTER, LISTENER, ROUTE, SECRET, any_of
 
 
 def manager(route_name: str = "") -> Any:
@@ -42,7 +42,7 @@ def test_equal_content_has_equal_versions_and_marks_and_other_content_has_not() 
 
 def test_the_mark_tells_types_and_names_apart() -> None:
     empty = Cluster()
-    marks = {versioned(t, n, empty).mark for t in (CLUSTER, ROUTE) for n in ("a", "b")}
+    marks = {versioned(t, n, empty).mark for t in (CLUSTER, SECRET) for n in ("a", "b")}
     assert len(marks) == 4
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -18,15 +18,18 @@ from mesh.istio.load import load_documents
 from mesh.istio.resource import Resource
 from mesh.naming import service_host
 from mesh.node import GENERATOR_GRPC, INTERCEPT_REDIRECT, ROUTER, Locality, Node, ServicePort
+from mesh.xds import ROUTE, VIRTUAL_HOST
 
 NAMES = ("a", "b", "c")
 NAMESPACES = ("default", "shop", "istio-system")
 VERSIONS = ("v1", "v2")
+A = Node("sidecar", "127.0.0.1", "a-v1", service="a", ports=(ServicePort(9080),), labels={"version": "v1"})
 NODES = (
-    Node("sidecar", "127.0.0.1", "a-v1", service="a", ports=(ServicePort(9080),), labels={"version": "v1"}),
+    A,
     Node(
         "sidecar", "10.0.0.2", "b-v1", "shop", service="b", ports=(ServicePort(9080),), interception=INTERCEPT_REDIRECT
     ),
+    Node("sidecar", "10.0.0.5", "a-v2", service="a", labels={"version": "v2"}, takes_virtual_hosts=True),
     Node(ROUTER, "10.0.0.3", "gateway", "istio-system", labels={"istio": "ingressgateway"}),
     Node("sidecar", "10.0.0.4", "caller", generator=GENERATOR_GRPC, locality=Locality("r1", "z1")),
 )
@@ -208,6 +211,15 @@ def bytes_of(snapshot: Snapshot) -> dict[str, dict[str, bytes]]:
     }
 
 
+def assert_same_hosts(resources: Mapping[str, Any], whole: Iterable[Any]) -> None:
+    """Also that nobody has the domain of another."""
+    expected = {f"http_proxy/{host.name}": (list(host.domains), list(host.routes)) for host in whole}
+    assert {name: (list(host.domains), list(host.routes)) for name, host in resources.items()} == expected
+    assert all(host.name == name for name, host in resources.items())
+    domains = [domain for host in resources.values() for domain in host.domains]
+    assert len(domains) == len(set(domains))
+
+
 class Worlds(RuleBasedStateMachine):
     """One translator and one line of snapshots through all the worlds, beside new ones for each of them."""
 
@@ -289,6 +301,15 @@ class Worlds(RuleBasedStateMachine):
     @rule()
     def nothing(self) -> None:
         self.become()
+
+    @invariant()
+    def the_two_forms_of_virtual_hosts_are_the_same(self) -> None:
+        apart, whole = (
+            self.translator.build(self.world, replace(A, takes_virtual_hosts=takes)) for takes in (True, False)
+        )
+        assert VIRTUAL_HOST not in whole
+        assert not apart[ROUTE]["http_proxy"].virtual_hosts
+        assert_same_hosts(apart[VIRTUAL_HOST], whole[ROUTE]["http_proxy"].virtual_hosts)
 
     @invariant()
     def incremental_equals_full(self) -> None:

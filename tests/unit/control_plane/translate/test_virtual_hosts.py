@@ -29,7 +29,7 @@ def test_no_two_have_a_domain_or_a_name_in_common(entries: list[Entry]) -> None:
     domains = [domain for host in made for domain in host.domains]
     assert len(domains) == len(set(domains))
     assert len(made) == len({host.name for host in made})
-    assert set(domains) <= {d.lower() for entry in entries for d in (*entry.domains, *entry.short)}
+    assert set(domains) <= {d.lower() for entry in entries for d in entry.claim.wished}
 
 
 def test_configurations_stand_missing_clusters() -> None:

@@ -34,3 +34,9 @@ def test_proxy_status_fails_when_a_proxy_refused(mesh: Mesh, plane: FakeControlP
     assert result.code == 1
     assert "NACKED" in result.out
     assert "reviews-v1.default: RDS: bad route" in result.err
+
+
+def test_routes_are_what_their_virtual_hosts_are(mesh: Mesh, plane: FakeControlPlane) -> None:
+    late = {**PROXY, "types": {**PROXY["types"], "RDS": SYNCED, "VHDS": {**SYNCED, "state": "STALE"}}}
+    plane.on("GET /api/v1/proxies", {"items": [late]})
+    assert mesh("proxy-status").out.split("\n")[1].split()[2:6] == ["SYNCED", "SYNCED", "SYNCED", "STALE"]
