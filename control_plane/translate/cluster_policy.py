@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from enum import Enum
 from typing import Any, Final
 
@@ -72,6 +73,8 @@ def apply_policy(
         cluster.common_lb_config.locality_weighted_lb_config.SetInParent()
     if policy.outlier_detection is not None:
         _outlier(cluster, policy.outlier_detection)
+        if codes := policy.outlier_detection.outlier_detection_http_error_codes:
+            _errors(cluster, codes)
 
 
 def _finds_by_request(cluster: Any) -> bool:
@@ -243,6 +246,19 @@ def _outlier(cluster: Any, settings: OutlierDetection) -> None:
             out.consecutive_local_origin_failure.value = settings.consecutive_local_origin_failures
             out.enforcing_consecutive_local_origin_failure.value = _ALWAYS
     cluster.common_lb_config.healthy_panic_threshold.value = settings.min_health_percent
+
+
+def _errors(cluster: Any, codes: Sequence[int]) -> None:
+    """Responses of these codes count as errors, and no others."""
+    options = HttpProtocolOptions()
+    if not cluster.typed_extension_protocol_options[HTTP_OPTIONS].Unpack(options):
+        options.explicit_http_config.http_protocol_options.SetInParent()
+    matcher = options.outlier_detection.error_matcher
+    one = len(codes) == 1
+    for code in codes:
+        rule = matcher if one else matcher.or_match.rules.add()
+        rule.http_response_headers_match.headers.add(name=":status").string_match.exact = str(code)
+    cluster.typed_extension_protocol_options[HTTP_OPTIONS].CopyFrom(any_of(options))
 
 
 def _http2(options: Any, http: HTTPSettings | None) -> None:

@@ -18,6 +18,7 @@ from mesh.istio.scalars import (
     Duration,
     ExportTo,
     Int32,
+    Integer,
     Labels,
     Rows,
     WholePercent,
@@ -79,7 +80,8 @@ class ConnectionPoolSettings(Message):
 
 
 class OutlierDetection(Message):
-    """The consecutive counts are None when absent (the default holds) and 0 when switched off."""
+    """The consecutive counts are None when absent (the default holds) and 0 when switched off. What counts as an error are
+    responses from 500 on, or those of the codes that are listed."""
 
     consecutive_5xx_errors: Count | None = Field(default=None, alias="consecutive5xxErrors")
     consecutive_gateway_errors: Count | None = None
@@ -89,6 +91,7 @@ class OutlierDetection(Message):
     base_ejection_time: Duration | None = None
     max_ejection_percent: WholePercent = 0
     min_health_percent: WholePercent = 0
+    outlier_detection_http_error_codes: Rows[Annotated[Integer, Field(ge=100, le=599)]] = ()
 
     def rules(self) -> Iterator[Found]:
         if self.consecutive_local_origin_failures and not self.split_external_local_origin_errors:

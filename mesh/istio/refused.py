@@ -118,7 +118,7 @@ REFUSED: Final[Mapping[str, tuple[str, ...]]] = {
     "TrafficPolicy": ("tunnel", "proxyProtocol"),
     "RetryBudget": ("budgetInterval",),
     "LoadBalancerSettings": ("zoneAwareLbSetting",),
-    "OutlierDetection": ("consecutiveErrors", "outlierDetectionHttpErrorCodes"),
+    "OutlierDetection": ("consecutiveErrors",),
     "ClientTLSSettings": (
         "clientCertificate",
         "privateKey",

@@ -99,7 +99,8 @@ class OriginalDst:
 
 @dataclass(frozen=True, slots=True)
 class OutlierDetection:
-    """Envoy's defaults; None enforcement means 100 %."""
+    """Envoy's defaults; None enforcement means 100 %. `error_statuses` are those of responses that count as errors, None:
+    from 500 on."""
 
     consecutive_5xx: int = 5
     consecutive_gateway_failure: int = 5
@@ -125,6 +126,7 @@ class OutlierDetection:
     failure_percentage_minimum_hosts: int = 5
     failure_percentage_request_volume: int = 50
     successful_active_health_check_uneject_host: bool = True
+    error_statuses: frozenset[int] | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -75,7 +75,7 @@ def cluster(reader: Reader) -> Cluster:
         limits=limits,
         high_limits=high,
         original=_original(reader, discovery),
-        outlier=_outlier(outlier) if outlier is not None else None,
+        outlier=_outlier(outlier, upstream.error_statuses) if outlier is not None else None,
         health_check=_health_check(reader, discovery, http2=upstream.http2 is not None),
         circuit_breaker=circuit_breaker(reader, metadata),
         remove_while_healthy=reader.flag("ignore_health_on_host_removal"),
@@ -212,7 +212,7 @@ def _thresholds(reader: Reader) -> Limits:
     )
 
 
-def _outlier(reader: Reader) -> OutlierDetection:
+def _outlier(reader: Reader, error_statuses: frozenset[int] | None) -> OutlierDetection:
     default = OutlierDetection()
     base = reader.seconds("base_ejection_time", default.base_ejection_time)
     longest = reader.seconds("max_ejection_time", max(default.max_ejection_time, base))
@@ -244,6 +244,7 @@ def _outlier(reader: Reader) -> OutlierDetection:
         failure_percentage_minimum_hosts=number("failure_percentage_minimum_hosts", 5),
         failure_percentage_request_volume=number("failure_percentage_request_volume", 50),
         successful_active_health_check_uneject_host=reader.flag("successful_active_health_check_uneject_host", True),
+        error_statuses=error_statuses,
     )
 
 

@@ -21,6 +21,8 @@ from sidecar.upstream.host import Host
 
 # The status that a failure of our own making counts as, where local and upstream errors are not told apart.
 CONNECT_FAILED: Final = 503
+SUCCESS: Final = 200  # what responses count as where it is configured which of them are errors
+ERROR: Final = 500
 TIMED_OUT: Final = 504
 RESET: Final = 503
 
@@ -80,6 +82,9 @@ class OutlierDetector:
         """A response arrived, or a failure counts as one."""
         if self.config.split_local_origin:
             self._reachable(host)
+        errors = self.config.error_statuses
+        if errors is not None:
+            status = max(status, ERROR) if status in errors else SUCCESS
         self._on_code(host, status, now)
 
     def on_connected(self, host: Host, now: float) -> None:

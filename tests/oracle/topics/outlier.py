@@ -38,6 +38,7 @@ STATS = tuple(
         *(f"{when}_{kind}" for kind in KINDS for when in ("enforced", "detected")),
     )
 )
+HTTP_OPTIONS = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions"
 BAD: Plan = reply(503)
 
 
@@ -77,7 +78,42 @@ def ejecting(
     )
 
 
+def counting(name: str, answers: int, codes: Sequence[str], *, expect: Mapping[str, Any]) -> Case:
+    """Three answers of this status, of which two in a row would eject, where responses with these codes count as errors."""
+    rules = [{"http_response_headers_match": {"headers": [{"name": ":status", "string_match": {"exact": code}}]}}
+             for code in codes]  # fmt: skip
+    options = {
+        "@type": "type.googleapis.com/envoy.extensions.upstreams.http.v3.HttpProtocolOptions",
+        "explicit_http_config": {"http_protocol_options": {}},
+        "outlier_detection": {"error_matcher": rules[0] if len(rules) == 1 else {"or_match": {"rules": rules}}},
+    }
+    outlier = {**FOR_GOOD, "consecutive_5xx": 2, "consecutive_gateway_failure": 2}
+    fields = {
+        "outlier_detection": {
+            **outlier,
+            "enforcing_consecutive_gateway_failure": 100,
+            "enforcing_consecutive_5xx": 100,
+        },
+        "common_lb_config": AT_ONCE,
+        "typed_extension_protocol_options": {HTTP_OPTIONS: options},
+    }
+    gateway = "cluster.%CLUSTER%.outlier_detection.ejections_{}_consecutive_gateway_failure"
+    return Case(
+        name,
+        actions=requests(0, 3),
+        script=[reply(answers)],
+        clusters={"": Up(fields=fields)},
+        stats=[*STATS, *(gateway.format(when) for when in ("enforced", "detected"))],
+        ignore=["log", "upstream"],
+        expect=expect,
+    )
+
+
 CASES = (
+    counting("a_listed_status_is_an_error", 429, ["429"], expect={"client[2].body": b"no healthy upstream"}),
+    counting("one_of_several_is_an_error", 404, ["429", "404"], expect={"client[2].body": b"no healthy upstream"}),
+    counting("a_listed_gateway_error_is_one", 503, ["429", "503"], expect={"client[2].body": b"no healthy upstream"}),
+    counting("what_is_not_listed_is_none", 503, ["429"], expect={"client[2].status": 503, "client[2].body": b"ok"}),
     ejecting(
         "success_rate_ejects",
         4,

@@ -50,6 +50,7 @@ CASES: Final = (
     policy("a cookie with attributes", "{loadBalancer: {consistentHash: {httpCookie: {name: c, path: /, ttl: 5s, "
            "attributes: [{name: SameSite, value: Lax}]}}}}"),
     policy("warm-up with aggression", "{loadBalancer: {simple: LEAST_REQUEST, warmup: {duration: 9s, aggression: 2.5}}}"),
+    policy("which statuses are errors", "{outlierDetection: {outlierDetectionHttpErrorCodes: [429, 503]}}"),
     policy("errors of its own side apart", "{outlierDetection: {splitExternalLocalOriginErrors: true}}"),
     policy("the client's protocol", "{connectionPool: {http: {useClientProtocol: true}}}"),
     policy("streams and pings", "{connectionPool: {http: {maxConcurrentStreams: 50, "

@@ -77,3 +77,50 @@ def test_the_protocol_of_the_downstream() -> None:
 def test_auto_config_needs_alpn() -> None:
     with pytest.raises(ConfigError, match="needs ALPN"):
         changed(typed_extension_protocol_options=options(auto_config={}))
+
+
+def status_is(**how: Any) -> Data:
+    return {"http_response_headers_match": {"headers": [{"name": ":status", **how}]}}
+
+
+@pytest.mark.parametrize(
+    ("predicate", "errors", "others"),
+    [
+        (status_is(string_match={"exact": "429"}), {429}, {500}),
+        (status_is(range_match={"start": 400, "end": 402}), {400, 401}, {402, 500}),
+        (status_is(string_match={"exact": "429"}, invert_match=True), {200, 500}, {429}),
+        ({"not_match": status_is(string_match={"exact": "404"})}, {200, 500}, {404}),
+        ({"any_match": True}, {100, 200, 599}, set()),
+        (
+            {"or_match": {"rules": [status_is(string_match={"exact": code}) for code in ("404", "503")]}},
+            {404, 503},
+            {500},
+        ),
+        (
+            {"and_match": {"rules": [{"any_match": True}, status_is(range_match={"start": 500, "end": 600})]}},
+            {500, 599},
+            {429},
+        ),
+    ],
+)
+def test_which_responses_count_as_errors(predicate: Data, errors: set[int], others: set[int]) -> None:
+    http = options(explicit_http_config={"http_protocol_options": {}}, outlier_detection={"error_matcher": predicate})
+    outlier = changed(outlier_detection={}, typed_extension_protocol_options=http).outlier
+    assert outlier is not None and outlier.error_statuses is not None
+    assert errors <= outlier.error_statuses and not outlier.error_statuses & others
+    plain = changed(outlier_detection={}).outlier
+    assert plain is not None and plain.error_statuses is None
+
+
+@pytest.mark.parametrize(
+    "predicate",
+    [
+        {"http_request_headers_match": {"headers": [{"name": ":path", "present_match": True}]}},
+        {"http_response_headers_match": {"headers": [{"name": "x-error", "string_match": {"exact": "1"}}]}},
+        status_is(string_match={"prefix": "5"}),
+    ],
+)
+def test_what_else_may_count_is_refused(predicate: Data) -> None:
+    http = options(explicit_http_config={"http_protocol_options": {}}, outlier_detection={"error_matcher": predicate})
+    with pytest.raises(ConfigError, match="error_matcher"):
+        changed(outlier_detection={}, typed_extension_protocol_options=http)
