@@ -8,9 +8,10 @@ from typing import Any
 
 from control_plane.translate.mesh_telemetry import span_tags
 from control_plane.translate.providers import with_providers
-from control_plane.world import AccessLogEncoding, Exported, MeshConfig, OutboundPolicy, PathNormalization
+from control_plane.world import AccessLogEncoding, AddedHeaders, Exported, MeshConfig, OutboundPolicy, PathNormalization
 from mesh.istio.mesh_config import MeshConfig as Document
 from mesh.istio.mesh_config import MeshH2UpgradePolicy, PathNormalizationType
+from mesh.istio.proxy_headers import Disabled, ProxyHeaders
 from mesh.istio.resource import Resource
 
 
@@ -24,6 +25,7 @@ def _told(mesh: MeshConfig, spec: Document) -> MeshConfig:
     tracing = spec.default_config.tracing if spec.default_config is not None else None
     outbound, encoding, upgrade = spec.outbound_traffic_policy, spec.access_log_encoding, spec.h2_upgrade_policy
     topology = spec.default_config.gateway_topology if spec.default_config is not None else None
+    headers = spec.default_config.proxy_headers if spec.default_config is not None else None
     paths = spec.path_normalization
     said: dict[str, Any] = {
         "access_log_file": spec.access_log_file,
@@ -45,10 +47,28 @@ def _told(mesh: MeshConfig, spec: Document) -> MeshConfig:
         "trusted_proxies": topology.num_trusted_proxies if topology is not None else None,
         "tags": span_tags(tracing.custom_tags) if tracing is not None and tracing.custom_tags else None,
         "istio_tags": tracing.enable_istio_tags if tracing is not None else None,
+        "headers": _headers(headers) if headers is not None else None,
         "path_tag_length": tracing.max_path_tag_length if tracing is not None else None,
     }
     told = replace(mesh, **{name: value for name, value in said.items() if value is not None})
     return with_providers(told, spec.extension_providers, spec.default_providers)
+
+
+def _headers(said: ProxyHeaders) -> AddedHeaders:
+    server = said.server
+    return AddedHeaders(
+        server=(None if server.disabled else server.value) if server is not None else "",
+        request_id=not _off(said.request_id),
+        attempt_count=not _off(said.attempt_count),
+        envoys=not _off(said.envoy_debug_headers),
+        forwarded_host=said.x_forwarded_host is not None and said.x_forwarded_host.enabled,
+        forwarded_port=said.x_forwarded_port is not None and said.x_forwarded_port.enabled,
+        keep_case=said.preserve_http1_header_case,
+    )
+
+
+def _off(said: Disabled | None) -> bool:
+    return said is not None and said.disabled
 
 
 def _exported(before: Exported, spec: Document) -> Exported:

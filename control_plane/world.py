@@ -137,6 +137,20 @@ Provider = FileLog | Collector | Metered
 
 
 @dataclass(frozen=True, slots=True)
+class AddedHeaders:
+    """Which headers proxies add. `server` empty is the proxies' usual name, None the app's own; `envoys` are those that its
+    router makes (`x-envoy-upstream-service-time` and others)."""
+
+    server: str | None = ""
+    request_id: bool = True
+    attempt_count: bool = True
+    envoys: bool = True
+    forwarded_host: bool = False
+    forwarded_port: bool = False
+    keep_case: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class Exported:
     """To which namespaces things are exported that do not say so themselves; none means all."""
 
@@ -195,6 +209,7 @@ class MeshConfig:
     trusted_proxies: int = 0
     path_tag_length: int = 0
     exported: Exported = Exported()
+    headers: AddedHeaders = AddedHeaders()
 
     @property
     def inbound(self) -> MeshConfig:

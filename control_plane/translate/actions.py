@@ -40,13 +40,14 @@ NO_TIMEOUT: Final = 0.0
 class Target:
     """What a rule's action depends on besides the rule: the port that was called, where destinations lead, and how the
     requests to a cluster are spread by a key. `grpc` clients read the time-out from another field; `retries` are the mesh's,
-    for rules that say nothing of them."""
+    for rules that say nothing of them; with `forwarded_host` x-forwarded-host has the host that a rewrite replaces."""
 
     port: int
     cluster: Callable[[Destination], str]
     grpc: bool = False
     hashing: Callable[[str], ConsistentHashLB | None] = lambda _cluster: None
     retries: HTTPRetry | None = None
+    forwarded_host: bool = False
 
 
 def apply_action(route: Any, rule: HTTPRoute, target: Target) -> None:
@@ -75,6 +76,7 @@ def default_action(
 
 def _forward(route: Any, rule: HTTPRoute, authority: str, target: Target) -> None:
     action = route.route
+    action.append_x_forwarded_host = target.forwarded_host
     _set_timeout(action, NO_TIMEOUT if rule.timeout is None else rule.timeout, target.grpc)
     if rule.rewrite is not None:
         _rewrite(action, rule.rewrite)

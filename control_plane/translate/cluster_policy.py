@@ -7,6 +7,7 @@ from enum import Enum
 from typing import Any, Final
 
 from envoy.config.cluster.v3.cluster_pb2 import Cluster, LoadBalancingPolicy
+from envoy.extensions.http.header_formatters.preserve_case.v3.preserve_case_pb2 import PreserveCaseFormatterConfig
 from envoy.extensions.load_balancing_policies.least_request.v3.least_request_pb2 import LeastRequest
 from envoy.extensions.load_balancing_policies.ring_hash.v3.ring_hash_pb2 import RingHash
 from envoy.extensions.load_balancing_policies.round_robin.v3.round_robin_pb2 import RoundRobin
@@ -31,6 +32,7 @@ from mesh.node import ServicePort
 from mesh.xds import any_of
 
 UNLIMITED: Final = 2**32 - 1
+_KEEPS_CASE: Final = any_of(PreserveCaseFormatterConfig())
 HTTP_OPTIONS: Final = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions"
 DEFAULT_RING_SIZE: Final = 1024
 _ALWAYS: Final = 100  # percent
@@ -160,6 +162,7 @@ def _pool(cluster: Any, settings: ConnectionPoolSettings | None, mesh: MeshConfi
         http.max_requests_per_connection if http is not None else 0,
         tcp.max_connection_duration if tcp is not None else None,
         http,
+        mesh.headers.keep_case,
     )
 
 
@@ -193,6 +196,19 @@ def _budget(cluster: Any, settings: RetryBudget) -> None:
     budget.min_retry_concurrency.value = settings.min_retry_concurrency or MIN_RETRIES
 
 
+def _http1(options: Any, keeps_case: bool) -> None:
+    options.SetInParent()
+    if keeps_case:
+        keep_case(options)
+
+
+def keep_case(options: Any) -> None:
+    """Header names of HTTP/1 go on as they came."""
+    formatter = options.header_key_format.stateful_formatter
+    formatter.name = "preserve_case"
+    formatter.typed_config.CopyFrom(_KEEPS_CASE)
+
+
 def set_http_options(
     cluster: Any,
     spoken_to: Spoken,
@@ -200,18 +216,19 @@ def set_http_options(
     max_requests_per_connection: int = 0,
     max_connection_duration: float | None = None,
     http: HTTPSettings | None = None,
+    keeps_case: bool = False,
 ) -> None:
     """What is spoken to the cluster and how its connections are reused, when anything about that is said."""
     reused = not (idle_timeout is None and not max_requests_per_connection and max_connection_duration is None)
-    if spoken_to is Spoken.HTTP1 and not reused:
+    if spoken_to is Spoken.HTTP1 and not reused and not keeps_case:
         return
     options = HttpProtocolOptions()
     if spoken_to is Spoken.HTTP1:
-        options.explicit_http_config.http_protocol_options.SetInParent()
+        _http1(options.explicit_http_config.http_protocol_options, keeps_case)
     elif spoken_to is Spoken.HTTP2:
         _http2(options.explicit_http_config.http2_protocol_options, http)
     else:
-        options.use_downstream_protocol_config.http_protocol_options.SetInParent()
+        _http1(options.use_downstream_protocol_config.http_protocol_options, keeps_case)
         _http2(options.use_downstream_protocol_config.http2_protocol_options, http)
     common = options.common_http_protocol_options
     if idle_timeout is not None:

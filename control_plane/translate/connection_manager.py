@@ -14,22 +14,25 @@ from envoy.extensions.filters.network.http_connection_manager.v3.http_connection
 )
 from envoy.extensions.request_id.uuid.v3.uuid_pb2 import UuidRequestIdConfig
 
+from control_plane.translate.cluster_policy import keep_case
 from control_plane.translate.cors import CORS_FILTER
 from control_plane.translate.fault import FAULT_FILTER
 from control_plane.translate.index import Index
 from control_plane.translate.messages import HTTP_CONNECTION_MANAGER, ads, duration, http_filter, network_filter
 from control_plane.translate.telemetry import access_logs, stats_filters, tracing
-from control_plane.world import MeshConfig, PathNormalization
+from control_plane.world import AddedHeaders, MeshConfig, PathNormalization
 from mesh.node import Node
 from mesh.xds import any_of
 
 SERVER_NAME: Final = "istio-envoy"
+USUAL_SERVER: Final = ""  # Envoy's own name, of what a sidecar's app asks
 WEBSOCKET: Final = "websocket"
 CONNECT: Final = "CONNECT"
 
 # Whether a request is traced is not told by its id, which may be one of other proxies'.
 ANY_REQUEST_ID: Final = any_of(UuidRequestIdConfig(use_request_id_for_trace_sampling={"value": False}))
 ROUTER_FILTER: Final = http_filter("envoy.filters.http.router", Router())
+QUIET_ROUTER_FILTER: Final = http_filter("envoy.filters.http.router", Router(suppress_envoy_headers=True))
 # In every chain whose routes come from VirtualServices, so that they can set them per route; in Istio's order.
 FAULT_FILTERS: Final = (http_filter(FAULT_FILTER, HTTPFault()), ROUTER_FILTER)  # for gRPC clients
 # In front of them where browsers' gRPC may come.
@@ -52,8 +55,12 @@ def connection_manager(index: Index, mesh: MeshConfig, node: Node, stat_prefix: 
     )
     manager.use_remote_address.value = False
     manager.normalize_path.value = paths is not PathNormalization.NONE
-    manager.generate_request_id.value = True
+    manager.generate_request_id.value = mesh.headers.request_id
     manager.http_protocol_options.accept_http_10 = True
+    manager.append_x_forwarded_port = mesh.headers.forwarded_port
+    if mesh.headers.keep_case:
+        keep_case(manager.http_protocol_options)
+    set_server(manager, mesh.headers, USUAL_SERVER)
     manager.upgrade_configs.add(upgrade_type=WEBSOCKET)
     manager.http_filters.extend(stats_filters(mesh))
     if (traces := tracing(index, mesh, node)) is not None:
@@ -63,18 +70,31 @@ def connection_manager(index: Index, mesh: MeshConfig, node: Node, stat_prefix: 
     return manager
 
 
-def by_rds(manager: Any, name: str, filters: Iterable[Any] = ()) -> Any:
+def set_server(manager: Any, headers: AddedHeaders, usual: str) -> None:
+    """What responses have for `server`: what the mesh says, or what is usual there."""
+    manager.server_name = headers.server or usual
+    if headers.server is None:
+        manager.server_name = ""
+        manager.server_header_transformation = HttpConnectionManager.PASS_THROUGH
+
+
+def by_rds(manager: Any, name: str, filters: Iterable[Any] = (), *, headers: AddedHeaders = AddedHeaders()) -> Any:  # noqa: B008 - frozen
     """The network filter of a manager whose routes are the RDS resource `name`, with filters before all others."""
     manager.rds.route_config_name = name
     manager.rds.config_source.CopyFrom(ads())
     manager.http_filters.extend(filters)
-    manager.http_filters.extend(ROUTE_FILTERS)
+    manager.http_filters.extend(ROUTE_FILTERS[:-1])
+    manager.http_filters.append(router(headers))
     return network_filter(HTTP_CONNECTION_MANAGER, manager)
 
 
-def by_config(manager: Any, config: Any, filters: Iterable[Any] = ()) -> Any:
+def router(headers: AddedHeaders) -> Any:
+    return ROUTER_FILTER if headers.envoys else QUIET_ROUTER_FILTER
+
+
+def by_config(manager: Any, config: Any, filters: Iterable[Any] = (), *, headers: AddedHeaders = AddedHeaders()) -> Any:  # noqa: B008 - frozen
     """The network filter of a manager with routes of its own, and filters before the router."""
     manager.route_config.CopyFrom(config)
     manager.http_filters.extend(filters)
-    manager.http_filters.append(ROUTER_FILTER)
+    manager.http_filters.append(router(headers))
     return network_filter(HTTP_CONNECTION_MANAGER, manager)

@@ -149,7 +149,9 @@ def _listener(own: Index, viewer: Viewer, node: Node, at: PortListener, chains: 
         listener.bind_to_port.value = False
     if at.http:
         manager = connection_manager(own, own.mesh, node, f"outbound_{at.name}")
-        chain = listener.filter_chains.add(name=at.name, filters=[by_rds(manager, at.routes, dynamic_filters(own))])
+        chain = listener.filter_chains.add(
+            name=at.name, filters=[by_rds(manager, at.routes, dynamic_filters(own), headers=own.mesh.headers)]
+        )
         if chains:
             chain.filter_chain_match.application_protocols.extend(HTTP_DETECTED)
             detect_http(listener, own.mesh)

@@ -106,13 +106,16 @@ def _hosts(index: Index, viewer: Viewer, prefix: str) -> Mapping[str, Any]:
         del hosts[prefix + claim.name]
         if domains:
             [routes] = (each.routes for each in _entries_of(index, viewer, host) if each.claim == claim)
-            hosts[prefix + claim.name] = virtual_host(prefix + claim.name, domains, routes)
+            hosts[prefix + claim.name] = virtual_host(
+                prefix + claim.name, domains, routes, index.mesh.headers.attempt_count
+            )
     return hosts
 
 
 def _hosts_of(index: Index, viewer: Viewer, prefix: str, host: str) -> tuple[dict[str, Any]]:
     entries = _entries_of(index, viewer, host)
-    return ({prefix + e.name: virtual_host(prefix + e.name, e.claim.wished, e.routes) for e in entries},)
+    attempts = index.mesh.headers.attempt_count
+    return ({prefix + e.name: virtual_host(prefix + e.name, e.claim.wished, e.routes, attempts) for e in entries},)
 
 
 def _named(index: Index) -> tuple[str, ...]:

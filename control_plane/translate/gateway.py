@@ -14,7 +14,13 @@ from envoy.config.route.v3.route_components_pb2 import VirtualHost
 
 from control_plane.translate import virtual_service
 from control_plane.translate.bound import BoundService
-from control_plane.translate.connection_manager import GRPC_WEB_FILTER, SERVER_NAME, by_rds, connection_manager
+from control_plane.translate.connection_manager import (
+    GRPC_WEB_FILTER,
+    SERVER_NAME,
+    by_rds,
+    connection_manager,
+    set_server,
+)
 from control_plane.translate.dynamic import dynamic_filters
 from control_plane.translate.hosts import common
 from control_plane.translate.index import Index
@@ -128,11 +134,12 @@ def _listener(index: Index, viewer: Viewer, node: Node, host: str, place: Place,
         manager = connection_manager(index, index.mesh, node, f"outbound_{place.listener}")
         manager.use_remote_address.value = True  # the first proxy that a request meets: nobody is believed
         manager.xff_num_trusted_hops = index.mesh.trusted_proxies
-        manager.server_name = SERVER_NAME
+        set_server(manager, index.mesh.headers, SERVER_NAME)
         web = any(each.protocol is ServerProtocol.GRPC_WEB for each in served)
         first = (GRPC_WEB_FILTER,) if web else ()
         listener.filter_chains.add(
-            name=place.listener, filters=[by_rds(manager, place.routes, (*first, *dynamic_filters(index)))]
+            name=place.listener,
+            filters=[by_rds(manager, place.routes, (*first, *dynamic_filters(index)), headers=index.mesh.headers)],
         )
     return listener if listener.filter_chains else None
 
@@ -185,7 +192,7 @@ def _routes(index: Index, viewer: Viewer, place: Place, served: Iterable[Served]
         for bound in index.virtual_services:
             if server.gateway in bound.gateways:
                 _bind(index, viewer, server, bound, hosts)
-    return configuration(place.routes, _virtual_hosts(hosts, place.port))
+    return configuration(place.routes, _virtual_hosts(hosts, place.port, index.mesh.headers.attempt_count))
 
 
 def _bind(index: Index, viewer: Viewer, server: Served, bound: BoundService, hosts: dict[str, _Host]) -> None:
@@ -207,7 +214,7 @@ def _shared_hosts(server: Served, bound: BoundService) -> list[str]:
     return list(dict.fromkeys(host for one in visible for other in bound.hosts if (host := common(one, other))))
 
 
-def _virtual_hosts(hosts: Mapping[str, _Host], port: int) -> list[Any]:
+def _virtual_hosts(hosts: Mapping[str, _Host], port: int, attempts: bool) -> list[Any]:
     """Hosts with the very same rules are one virtual host, named after the first of them."""
     if not hosts:
         return [virtual_host(authority("blackhole", port), [ANY], [])]
@@ -217,7 +224,7 @@ def _virtual_hosts(hosts: Mapping[str, _Host], port: int) -> list[Any]:
     made = []
     for (_, redirect), names in together.items():
         routes = _catch_alls_last(hosts[names[0]].routes)
-        made.append(virtual_host(authority(names[0], port), map(authority, names), routes))
+        made.append(virtual_host(authority(names[0], port), map(authority, names), routes, attempts))
         if redirect:
             made[-1].require_tls = VirtualHost.ALL
     return made

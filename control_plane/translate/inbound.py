@@ -17,7 +17,13 @@ from control_plane.translate import retry
 from control_plane.translate.actions import NO_TIMEOUT
 from control_plane.translate.cluster_policy import apply_policy, set_http_options, spoken
 from control_plane.translate.clusters import static_cluster
-from control_plane.translate.connection_manager import GRPC_WEB_FILTER, SERVER_NAME, by_config, connection_manager
+from control_plane.translate.connection_manager import (
+    GRPC_WEB_FILTER,
+    SERVER_NAME,
+    by_config,
+    connection_manager,
+    set_server,
+)
 from control_plane.translate.inbound_routes import Asked, asked_of, inbound_routes
 from control_plane.translate.index import Index
 from control_plane.translate.listeners import HTTP_DETECTED, WILDCARD, detect_http
@@ -159,7 +165,12 @@ def _cluster(index: Index, node: Node, served: Served) -> Any:
     mesh = replace(index.mesh, http2_upgrade=False, tcp_keepalive=None)
     apply_policy(cluster, _policy(index, node, served), mesh, Audience.EXPLICIT, served.port)
     if may_be_http(served.port) and index.mesh.app_idle_timeout:
-        set_http_options(cluster, spoken(None, served.port), index.mesh.app_idle_timeout)
+        set_http_options(
+            cluster,
+            spoken(None, served.port),
+            index.mesh.app_idle_timeout,
+            keeps_case=index.mesh.headers.keep_case,
+        )
     return cluster
 
 
@@ -251,10 +262,10 @@ def _port_match(port: int, protocols: tuple[str, ...] = ()) -> Any:
 
 def _http(index: Index, node: Node, served: Served) -> Any:
     manager = connection_manager(index, index.mesh.inbound, node, f"inbound_{node.address}_{served.number}")
-    manager.server_name = SERVER_NAME
+    set_server(manager, index.mesh.headers, SERVER_NAME)
     asked = asked_of(index, served.host)
     first = (GRPC_WEB_FILTER,) if is_grpc_web(served.port) else ()
-    return by_config(manager, _route_config(served, asked), (*first, *asked.filters))
+    return by_config(manager, _route_config(served, asked), (*first, *asked.filters), headers=index.mesh.headers)
 
 
 def _route_config(served: Served, asked: Asked) -> Any:

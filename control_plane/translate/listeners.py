@@ -106,7 +106,7 @@ def _virtual(index: Index, node: Node) -> Any:
 def _explicit_filter(index: Index, node: Node) -> Any:
     manager = connection_manager(index, index.mesh, node, f"outbound_{HTTP_PROXY_ROUTES}")
     manager.upgrade_configs.add(upgrade_type=CONNECT)
-    return by_rds(manager, HTTP_PROXY_ROUTES, dynamic_filters(index))
+    return by_rds(manager, HTTP_PROXY_ROUTES, dynamic_filters(index), headers=index.mesh.headers)
 
 
 def _unknown(index: Index) -> Any:
@@ -141,7 +141,8 @@ def wildcard_listeners(
 def _add_http(index: Index, node: Node, listener: Any, port: int, detect: bool) -> None:
     manager = connection_manager(index, index.mesh, node, f"outbound_{WILDCARD}_{port}")
     chain = listener.filter_chains.add(
-        name=f"{WILDCARD}_{port}", filters=[by_rds(manager, str(port), dynamic_filters(index))]
+        name=f"{WILDCARD}_{port}",
+        filters=[by_rds(manager, str(port), dynamic_filters(index), headers=index.mesh.headers)],
     )
     if detect:
         chain.filter_chain_match.application_protocols.extend(HTTP_DETECTED)

@@ -20,6 +20,7 @@ from control_plane.translate.virtual_hosts import (
     Entry,
     configuration,
     pass_to,
+    uncounted,
     virtual_hosts,
 )
 from control_plane.world import OutboundPolicy, Service
@@ -61,7 +62,13 @@ def rest(index: Index, passing: Any) -> Any:
     if index.mesh.outbound_policy is not OutboundPolicy.ALLOW_ANY:
         return BLOCK_UNKNOWN
     proxy = index.mesh.egress_proxy
-    return index.once(("egress proxy", proxy), lambda: pass_to(proxy)) if proxy else passing
+    if not proxy and not index.mesh.headers.attempt_count:
+        return index.once(("uncounted", id(passing)), lambda: uncounted(passing))
+    return (
+        index.once(("egress proxy", proxy), lambda: pass_to(proxy, index.mesh.headers.attempt_count))
+        if proxy
+        else passing
+    )
 
 
 def _http_ports(index: Index) -> tuple[int, ...]:
@@ -88,7 +95,7 @@ def _captured(index: Index, viewer: Viewer, port: int, name: str) -> Any:
         if port in each.ports and (found := virtual_service.routes(index, viewer, each.bound, port))
     ]
     others = rest(index, BLOCK_UNKNOWN if name else PASS_UNKNOWN)
-    return configuration(name or str(port), [*virtual_hosts(entries), others])
+    return configuration(name or str(port), [*virtual_hosts(entries, index.mesh.headers.attempt_count), others])
 
 
 @dataclass(frozen=True, slots=True)

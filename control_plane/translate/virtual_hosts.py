@@ -61,11 +61,11 @@ class Entry:
         return self.claim.name
 
 
-def virtual_hosts(entries: Iterable[Entry]) -> list[Any]:
+def virtual_hosts(entries: Iterable[Entry], attempts: bool = True) -> list[Any]:
     """In the order of their names, without those that nobody could ask for."""
     ordered = sorted(entries, key=lambda entry: entry.name)
     found = zip(ordered, assigned([entry.claim for entry in ordered]), strict=True)
-    return [virtual_host(entry.name, domains, entry.routes) for entry, domains in found if domains]
+    return [virtual_host(entry.name, domains, entry.routes, attempts) for entry, domains in found if domains]
 
 
 def assigned(claims: Sequence[Claim]) -> list[tuple[str, ...]]:
@@ -86,8 +86,9 @@ def assigned(claims: Sequence[Claim]) -> list[tuple[str, ...]]:
     return found
 
 
-def virtual_host(name: str, domains: Iterable[str], routes: Iterable[Any]) -> Any:
-    return VirtualHost(name=name, domains=domains, routes=routes, include_request_attempt_count=True)
+def virtual_host(name: str, domains: Iterable[str], routes: Iterable[Any], attempts: bool = True) -> Any:
+    """With `attempts`, requests say the how many-th attempt they are."""
+    return VirtualHost(name=name, domains=domains, routes=routes, include_request_attempt_count=attempts)
 
 
 def configuration(name: str, hosts: Iterable[Any], ignore_port: bool = True) -> Any:
@@ -116,6 +117,14 @@ def renamed(host: Any, name: str) -> Any:
     return made
 
 
+def uncounted(host: Any) -> Any:
+    """The same virtual host, whose requests do not say the how many-th attempt they are."""
+    made = VirtualHost()
+    made.CopyFrom(host)
+    made.include_request_attempt_count = False
+    return made
+
+
 def connect_route(targets: Sequence[tuple[str, int]], *, http2: bool) -> Any:
     """CONNECT to a service ends here: what follows goes to the cluster, or to one of several by their weights, as it is.
     With `http2` that is looked for in the tunnel, for its requests to be carried one by one: so does gRPC use a proxy."""
@@ -132,11 +141,11 @@ def connect_route(targets: Sequence[tuple[str, int]], *, http2: bool) -> Any:
     return route
 
 
-def pass_to(cluster: str) -> Any:
+def pass_to(cluster: str, attempts: bool = True) -> Any:
     """For hosts that no service has: they are let through there, tunnels as well."""
     action = RouteAction(cluster=cluster, timeout=duration(NO_TIMEOUT))
     tunnel = connect_route(((cluster, 1),), http2=False)
-    return virtual_host(ALLOW_ANY, [ANY], [tunnel, Route(name=ALLOW_ANY, match=catch_all(), route=action)])
+    return virtual_host(ALLOW_ANY, [ANY], [tunnel, Route(name=ALLOW_ANY, match=catch_all(), route=action)], attempts)
 
 
 def _allow_any() -> Any:

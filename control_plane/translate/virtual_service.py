@@ -56,6 +56,7 @@ def _routes(index: Index, viewer: Viewer, bound: BoundService, port: int, gatewa
         viewer.audience is Audience.GRPC,
         (lambda cluster: consistent_hash(index, cluster, viewer.namespace)) if index.hashes else _no_hashing,
         index.mesh.http_retries,
+        index.mesh.headers.forwarded_host,
     )
     for number, rule in enumerate(bound.spec.http):
         for at, match in enumerate(rule.match or (None,)):

@@ -18,6 +18,7 @@ from mesh.istio.extension_providers import DefaultProviders, ExtensionProvider, 
 from mesh.istio.load_balancing import LocalityLoadBalancerSetting
 from mesh.istio.model import Found, Message, shown
 from mesh.istio.proxy_config import Environment, Workers
+from mesh.istio.proxy_headers import ProxyHeaders
 from mesh.istio.scalars import Count, DnsLabel, Duration, ExportTo, Rows, Word
 from mesh.istio.sidecar import OutboundTrafficPolicy
 from mesh.istio.telemetry import CustomTag
@@ -79,6 +80,7 @@ class MeshProxyConfig(Message):
     drain_duration: Duration | None = None
     termination_drain_duration: Duration | None = None
     hold_application_until_proxy_starts: bool | None = None
+    proxy_headers: ProxyHeaders | None = None
 
     def rules(self) -> Iterator[Found]:
         if self.hold_application_until_proxy_starts is False:

@@ -34,6 +34,11 @@ WHY: Final[Mapping[str, Mapping[str, str]]] = {
     "Tracing": {
         "disableContextPropagation": "a route's headers.request.remove takes traceparent away from what leaves the mesh"
     },
+    "ProxyHeaders": {
+        "forwardedClientCert": _ZERO_TRUST,
+        "setCurrentClientCertDetails": _ZERO_TRUST,
+        "metadataExchangeHeaders": "metrics on both sides are named by these headers",
+    },
     "HttpService": {"headers": "the exporter adds none: let a collector beside the mesh add what a service wants"},
     "Port": {
         "targetPort": "it has no effect on a Gateway, in Istio either: the Service in front of it says where it listens"

@@ -76,7 +76,6 @@ REFUSED: Final[Mapping[str, tuple[str, ...]]] = {
         "privateKeyProvider",
         "proxyAdminPort",
         "proxyBootstrapTemplatePath",
-        "proxyHeaders",
         "proxyStatsMatcher",
         "readinessProbe",
         "runtimeValues",
@@ -107,6 +106,7 @@ REFUSED: Final[Mapping[str, tuple[str, ...]]] = {
     ),
     "HttpService": ("headers",),
     "GrpcService": ("initialMetadata",),
+    "ProxyHeaders": ("forwardedClientCert", "setCurrentClientCertDetails", "metadataExchangeHeaders"),
     "ProxyTracing": (
         "lightstep",
         "openCensusAgent",

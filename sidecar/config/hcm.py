@@ -43,6 +43,7 @@ def hcm(reader: Reader) -> Hcm:
         stat_prefix=reader.text("stat_prefix"),
         filters=filters,
         metrics=metrics,
+        suppress_envoy_headers=bool(filters) and getattr(filters[-1].config, "suppress_envoy_headers", False),
         routes=routes,
         rds=rds,
         rds_timeout=rds_timeout,

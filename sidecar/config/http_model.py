@@ -181,6 +181,7 @@ class Hcm:
     http2: Http2 = field(default_factory=Http2)
     log_tunnels: bool = False  # … and when their tunnel stands
     metrics: tuple[MetricChange, ...] = ()
+    suppress_envoy_headers: bool = False  # what its router says
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final
 from sidecar.forward.attempt import Attempt
 from sidecar.forward.retries import PRIORITIES
 from sidecar.forward.timeouts import Timeouts
-from sidecar.http.headers import put
+from sidecar.http.headers import drop, put
 from sidecar.http.response_flags import Flag
 from sidecar.http.streams import NO_TRAILERS, Trailers
 from sidecar.process.timers import NEVER
@@ -84,7 +84,7 @@ class Attempts(Timeouts):
             return permit
         self._end_retry(succeeded=False)
         self.cluster.stats.complete(503, 0.0)
-        overloaded = ((b"x-envoy-overloaded", b"true"),)
+        overloaded = () if self.manager.quiet else ((b"x-envoy-overloaded", b"true"),)
         self.reply(503, b"circuit breaker open", "mesh_circuit_breaker_open", Flag.UO, headers=overloaded)
         return None
 
@@ -140,7 +140,7 @@ class Attempts(Timeouts):
     def _finished_head(self, host: Host) -> RequestHead:
         """The head of this attempt."""
         headers = self.headers
-        timeout = self._expected_timeout()
+        timeout = b"" if self.manager.quiet else self._expected_timeout()
         if timeout:
             if self.attempts == 1 and b"x-envoy-expected-rq-timeout-ms" not in self.indexed_headers:  # the usual case
                 headers.append((b"x-envoy-expected-rq-timeout-ms", timeout))
@@ -151,10 +151,20 @@ class Attempts(Timeouts):
         if self.route.host_from_upstream and host.endpoint.hostname:
             name = host.endpoint.hostname.encode()
             rewrite_host(self, name, append_forwarded=self.route.appends_forwarded_host)
+        if self.manager.quiet:
+            self._drop_rewritten()
         head = self.head
         head.method, head.target, head.authority, head.headers = self.method, self.path, self.authority, headers
         head.upgrade = self._upgrade
         return head
+
+    def _drop_rewritten(self) -> None:
+        """Nobody is told what a rewrite has replaced."""
+        if self.original_path:
+            drop(self.headers, b"x-envoy-original-path")
+            self.original_path = b""  # which is that header to logs and spans
+        if self.original_authority:
+            drop(self.headers, b"x-envoy-original-host")
 
     def _expected_timeout(self) -> bytes:
         """x-envoy-expected-rq-timeout-ms: what is left for this attempt, b"" without a time-out."""

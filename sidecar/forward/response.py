@@ -120,7 +120,7 @@ class Responses(Attempts):
             drop(headers, b"content-length")
         if b"connection" in hop_headers and hop_headers[b"connection"] not in _NOMINATES_NOTHING:
             drop_nominated(headers, hop_headers[b"connection"])
-        if self.request_complete and not self._upgrade:
+        if self.request_complete and not self._upgrade and not manager.quiet:
             headers.append((b"x-envoy-upstream-service-time", decimal(int((now - self.upstream_started) * 1000))))
         if self.route.tells_client_attempts:
             headers.append((b"x-envoy-attempt-count", b"%d" % self.attempts))

@@ -126,7 +126,8 @@ class UpstreamResets(Retries):
         why = reason.replace(" ", "_")
         if self.upstream_failure:
             why += "|" + self.upstream_failure
-        headers = ((b"x-envoy-overloaded", b"true"),) if failure is Failure.OVERFLOW else ()
+        overloaded = failure is Failure.OVERFLOW and not self.manager.quiet
+        headers = ((b"x-envoy-overloaded", b"true"),) if overloaded else ()
         self.cluster.stats.complete(status, 0.0)
         details = f"upstream_reset_before_response_started{{{why}}}"
         self.reply(status, reset_body(reason, retried), details, flag, headers=headers)

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from envoy.extensions.filters.http.router.v3.router_pb2 import Router
 from envoy.extensions.filters.network.http_connection_manager.v3.http_connection_manager_pb2 import (
     HttpConnectionManager,
 )
@@ -224,6 +225,74 @@ def test_the_root_namespace() -> None:
     assert made_of[CLUSTER][REVIEWS].circuit_breakers.thresholds[0].max_connections.value == 7
 
 
+def added(spec: str) -> Resources:
+    return made(f"defaultConfig: {{proxyHeaders: {{{spec}}}}}")
+
+
+def inbound(built: Resources) -> Any:
+    found = HttpConnectionManager()
+    assert built[LISTENER]["virtualInbound"].filter_chains[0].filters[0].typed_config.Unpack(found)
+    return found
+
+
+def servers(built: Resources) -> set[tuple[str, str]]:
+    transformation = HttpConnectionManager.ServerHeaderTransformation.Name
+    managers = (manager(built), inbound(built))
+    return {(each.server_name, transformation(each.server_header_transformation)) for each in managers}
+
+
+def test_the_server_header() -> None:
+    assert servers(added("")) == {("", "OVERWRITE"), ("istio-envoy", "OVERWRITE")}
+    assert servers(added("server: {value: shop}")) == {("shop", "OVERWRITE")}
+    assert servers(added("server: {disabled: true}")) == {("", "PASS_THROUGH")}
+
+
+def test_headers_that_are_not_added() -> None:
+    def seen(built: Resources) -> tuple[set[bool], set[bool], set[bool]]:
+        managers = (manager(built), inbound(built))
+        routers = [Router.FromString(each.http_filters[-1].typed_config.value) for each in managers]
+        hosts = [host for config in built[ROUTE].values() for host in config.virtual_hosts]
+        counted = {
+            host.include_request_attempt_count for host in hosts if not host.routes[0].HasField("direct_response")
+        }
+        identified = {each.generate_request_id.value for each in managers}
+        return identified, {router.suppress_envoy_headers for router in routers}, counted
+
+    assert seen(added("")) == ({True}, {False}, {True})
+    assert seen(added("requestId: {disabled: true}")) == ({False}, {False}, {True})
+    assert seen(added("envoyDebugHeaders: {disabled: true}")) == ({True}, {True}, {True})
+    off = "attemptCount: {disabled: true}"
+    assert seen(added(off)) == ({True}, {False}, {False})
+    captured = build(
+        world(service("reviews"), yaml=document(f"defaultConfig: {{proxyHeaders: {{{off}}}}}")), transparent()
+    )
+    assert not any(h.include_request_attempt_count for config in captured[ROUTE].values() for h in config.virtual_hosts)
+
+
+def test_headers_that_are_added() -> None:
+    assert not manager(added("")).append_x_forwarded_port
+    assert manager(added("xForwardedPort: {enabled: true}")).append_x_forwarded_port
+    rule = RULE.replace("/own}}],", "/own}}], rewrite: {authority: other},")
+
+    def appends(spec: str) -> bool:
+        text = f"{rule}---\n{document(f'defaultConfig: {{proxyHeaders: {{{spec}}}}}')}"
+        hosts = build(world(service("ratings"), yaml=text), sidecar("reviews"))[ROUTE]["http_proxy"].virtual_hosts
+        return any(route.route.append_x_forwarded_host for host in hosts for route in host.routes)
+
+    assert appends("xForwardedHost: {enabled: true}") and not appends("")
+
+
+def test_names_of_headers_go_on_as_they_came() -> None:
+    kept = added("preserveHttp1HeaderCase: true")
+    for each in (manager(kept), inbound(kept)):
+        assert each.http_protocol_options.header_key_format.HasField("stateful_formatter")
+    for name in (REVIEWS, "inbound|9080||"):
+        options = HttpProtocolOptions()
+        assert kept[CLUSTER][name].typed_extension_protocol_options[HTTP_OPTIONS].Unpack(options)
+        assert options.explicit_http_config.http_protocol_options.header_key_format.HasField("stateful_formatter")
+    assert HTTP_OPTIONS not in added("")[CLUSTER][REVIEWS].typed_extension_protocol_options
+
+
 def test_the_oldest_holds() -> None:
     assert len(manager(made("enableTracing: true", "accessLogFile: ''")).access_log) == 1
 
@@ -231,7 +300,10 @@ def test_the_oldest_holds() -> None:
 def test_envoy_takes_it(tmp_path: Path) -> None:
     everything = (
         "accessLogFile: /dev/stdout, accessLogEncoding: JSON, enableTracing: true, defaultConfig: {tracing: {sampling: 1}, "
-        "holdApplicationUntilProxyStarts: true}, outboundTrafficPolicy: {mode: REGISTRY_ONLY}, connectTimeout: 3s, "
+        "holdApplicationUntilProxyStarts: true, proxyHeaders: {server: {value: shop}, requestId: {disabled: true}, "
+        "attemptCount: {disabled: true}, envoyDebugHeaders: {disabled: true}, xForwardedHost: {enabled: true}, "
+        "xForwardedPort: {enabled: true}, preserveHttp1HeaderCase: true}}, "
+        "outboundTrafficPolicy: {mode: REGISTRY_ONLY}, connectTimeout: 3s, "
         "tcpKeepalive: {time: 60s}, pathNormalization: {normalization: DECODE_AND_MERGE_SLASHES}, "
         "localityLbSetting: {failover: [{from: eu, to: us}]}, protocolDetectionTimeout: 1s, h2UpgradePolicy: UPGRADE, "
         "defaultHttpRetryPolicy: {attempts: 1, retryOn: 5xx}"

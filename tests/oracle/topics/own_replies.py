@@ -29,6 +29,28 @@ def told(name: str, sent: bytes = request("/x"), **fields: Any) -> Case:
     return Case(f"attempts_{name}", sent, vhost={**TOLD, **fields.pop("vhost", {})}, faults=(33,), **fields)
 
 
+def quiet(name: str, sent: bytes = request("/x"), **fields: Any) -> Case:
+    """Behind a router that adds none of Envoy's headers."""
+    typed = {
+        "@type": "type.googleapis.com/envoy.extensions.filters.http.router.v3.Router",
+        "suppress_envoy_headers": True,
+    }
+    hcm = {"http_filters": [{"name": "envoy.filters.http.router", "typed_config": typed}]}
+    return Case(f"quiet_{name}", sent, hcm=hcm, **fields)
+
+
+def quiet_cases() -> Iterator[Case]:
+    yield quiet("plain", expect={"upstream[0].header.x-envoy-expected-rq-timeout-ms": None})
+    yield quiet("timeout", action={"timeout": "5s"})
+    yield quiet("path", action={"prefix_rewrite": "/y"})
+    yield quiet("path_of_the_client", request("/x", "x-envoy-original-path: /theirs"))
+    yield quiet("host", action={"host_rewrite_literal": "other.test"})
+    yield quiet("host_of_the_upstream", action={"auto_host_rewrite": True})
+    yield quiet("attempts", vhost=TOLD, action=RETRIES, clusters=SILENT)
+    yield quiet("overflow", clusters=FULL)
+    yield quiet("timed_out", action={"timeout": "0.1s"}, script=[HANGS])
+
+
 HOSTS = ("%HOST%", "%HOST%:80", "%HOST%:443", "%HOST%:8080")
 REDIRECTS: Sequence[Mapping[str, Any]] = (
     {"https_redirect": True, "port_redirect": 443},
@@ -85,6 +107,7 @@ def of_grpc() -> Iterator[Case]:
 
 
 CASES = (
+    *quiet_cases(),
     told("refused", clusters=SILENT),
     told("refused_three_times", clusters=SILENT, action=RETRIES),
     told("nobody_there", clusters=NOBODY),

@@ -7,6 +7,7 @@ from sidecar.config.model import (
     HeaderMatcher,
     HttpFilter,
 )
+from sidecar.filters.router import RouterConfig
 from tests.unit.sidecar.config.build import (
     FAULT,
     T,
@@ -14,7 +15,7 @@ from tests.unit.sidecar.config.build import (
     parts,
 )
 
-ROUTER_FILTER = HttpFilter("envoy.filters.http.router", None)
+ROUTER_FILTER = HttpFilter("envoy.filters.http.router", RouterConfig())
 
 
 def test_filters_in_order() -> None:

@@ -8,6 +8,7 @@ from sidecar.config.filters import ROUTER
 from sidecar.config.model import HttpFilter
 from sidecar.config.types import import_type
 from sidecar.filters.registry import FILTERS, filter_type
+from sidecar.filters.router import RouterConfig
 from tests.unit.sidecar.config.build import FAULT, Data, T, hcm_of, parts, problems
 
 UNKNOWN: Data = {"name": "u", "typed_config": {"@type": T + "mesh.Unknown", "any": ["thing"]}}
@@ -34,7 +35,7 @@ def test_an_unknown_filter_is_refused_by_name_or_skipped() -> None:
     given.hcm["http_filters"].insert(0, UNKNOWN)
     assert problems(given) == ["typed_config: mesh.Unknown: there is no such HTTP filter here"]
     given.hcm["http_filters"][0] = {**UNKNOWN, "is_optional": True}
-    assert hcm_of(given).filters == (HttpFilter("envoy.filters.http.router", None),)
+    assert hcm_of(given).filters == (HttpFilter("envoy.filters.http.router", RouterConfig()),)
 
 
 def test_transcoding_of_json_to_grpc_is_refused_by_name() -> None:

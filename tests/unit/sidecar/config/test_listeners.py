@@ -11,6 +11,7 @@ from sidecar.config.model import (
     Hcm,
     HttpFilter,
 )
+from sidecar.filters.router import RouterConfig
 from tests.unit.sidecar.config.build import (
     Data,
     T,
@@ -25,7 +26,7 @@ from tests.unit.sidecar.config.build import (
 PROXY_PROTOCOL = "envoy.extensions.filters.listener.proxy_protocol.v3.ProxyProtocol"
 
 
-ROUTER_FILTER = HttpFilter("envoy.filters.http.router", None)
+ROUTER_FILTER = HttpFilter("envoy.filters.http.router", RouterConfig())
 
 
 def test_defaults_are_envoys() -> None:
