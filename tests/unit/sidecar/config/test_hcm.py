@@ -92,8 +92,8 @@ def test_grouped_fields_of_a_manager() -> None:
         ),
         ({"http_filters": []}, "http_filters: needs the router filter"),
         (
-            {"http_filters": [{"name": "r", "typed_config": {"@type": ROUTER, "suppress_envoy_headers": True}}]},
-            "suppress_envoy_headers: is not implemented",
+            {"http_filters": [{"name": "r", "typed_config": {"@type": ROUTER, "respect_expected_rq_timeout": True}}]},
+            "respect_expected_rq_timeout: is not implemented",
         ),
         ({"tracing": {"verbose": True}}, "verbose: is not implemented"),
         (
@@ -198,3 +198,10 @@ def test_which_codec(codec: str) -> None:
     given = parts()
     given.hcm["codec_type"] = codec
     assert hcm_of(given).codec == codec
+
+
+def test_a_router_that_adds_no_headers_of_envoys() -> None:
+    def of(**config: Any) -> bool:
+        return changed(http_filters=[{"name": "r", "typed_config": {"@type": ROUTER, **config}}]).suppress_envoy_headers
+
+    assert of(suppress_envoy_headers=True) and not of()
