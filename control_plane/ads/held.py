@@ -45,6 +45,15 @@ class Held(MutableMapping[str, Versioned]):
                 changes[name] = here
         self._base, self._changes = base, changes
 
+    def unlike(self, current: Mapping[str, Versioned]) -> list[Versioned]:
+        """What is in here and not there, or not the same. Costs what is written down where that is over `current`."""
+        here = self._changes if current is self._base else self
+        return [
+            resource
+            for name, resource in here.items()
+            if resource is not None and ((now := current.get(name)) is None or now.version != resource.version)
+        ]
+
     def _get(self, name: str) -> Versioned | None:
         changes = self._changes
         return changes[name] if name in changes else self._base.get(name)

@@ -22,7 +22,7 @@ from control_plane.ads.subscription import (
     interest_after,
     shrink,
 )
-from control_plane.snapshot.build import Resources, Snapshot, changed_names, set_version
+from control_plane.snapshot.build import Snapshot, changed_names, set_version
 from control_plane.snapshot.resource import ASKED, Versioned
 from mesh.xds import CLUSTER, ENDPOINT, ROUTE, VIRTUAL_HOST, routes_of
 
@@ -84,14 +84,15 @@ class PushCore:
                     if held.base is old.by_name and held:
                         held.rebase(new.by_name, changed)
         for asking, asked in ASKED.items():
-            self._keep_what_is_asked_for(asking, self.target.resources(asked), snapshot.resources(asked), asked)
+            self._keep_what_is_asked_for(asking, asked, snapshot)
         self.target = snapshot
 
-    def _keep_what_is_asked_for(self, asking: str, old: Resources, new: Resources, asked: str) -> None:
+    def _keep_what_is_asked_for(self, asking: str, asked: str, snapshot: Snapshot) -> None:
+        old, new = self.target.resources(asked), snapshot.resources(asked)
         kept, there, before = self._kept[asked], new.by_name, old.by_name
         lost = [name for name in changed_names(old, new) if name not in there] if before else []
         if lost or kept:
-            names = self._asked_by(asking).intersection((*lost, *kept)) - there.keys()
+            names = self._asked_besides(asking, snapshot).intersection((*lost, *kept)) - there.keys()
             self._kept[asked] = {n: r for n in names if (r := before.get(n) or kept.get(n)) is not None}
             self._doubt(asked, (*lost, *kept))
         expected = self._awaited[asked]
@@ -289,11 +290,12 @@ class PushCore:
             self._kept[ASKED[subscription.type_url]].pop(asked, None)
             self._doubt(ASKED[subscription.type_url], (asked,))
 
-    def _asked_by(self, type_url: str) -> set[str]:
-        """What the client asks for because of the resources of this type that it was sent. One of which only the version
-        is known asks for what is named like itself, if it is a cluster."""
+    def _asked_besides(self, type_url: str, snapshot: Snapshot) -> set[str]:
+        """What the client asks for because of resources of this type that it was sent and that the snapshot has not, or not
+        the same: what those of the snapshot ask for is all in there. One of which only the version is known asks for what is
+        named like itself, if it is a cluster."""
         subscription = self.subscriptions.get(type_url)
-        told = subscription.told.values() if subscription is not None else ()
+        told = subscription.told.unlike(snapshot.of(type_url)) if subscription is not None else ()
         return {name for resource in told for name in (resource.asks if resource.known else (resource.name,))}
 
     # ── what has to wait ──────────────────────────────────────────────────────────────────────────────────────────────
@@ -337,13 +339,8 @@ class PushCore:
 
     def _unused_clusters(self, names: set[str]) -> set[str]:
         """Those of `names` that no listener or route that the client may still be using refers to."""
-        stale = [
-            resource
-            for type_url in FRONT
-            if (subscription := self.subscriptions.get(type_url)) is not None
-            for name, resource in subscription.accepted.items()
-            if (current := self.target.of(type_url).get(name)) is None or current.version != resource.version
-        ]
+        front = ((url, self.subscriptions[url]) for url in FRONT if url in self.subscriptions)
+        stale = [resource for url, held in front for resource in held.accepted.unlike(self.target.of(url))]
         if not all(resource.known for resource in stale):
             return set()
         return {name for name in names if not any(name.encode() in resource.packed for resource in stale)}
@@ -351,7 +348,7 @@ class PushCore:
     def _unasked(self, subscription: Subscription) -> set[str]:
         """What is gone and what no cluster or listener that the client still has asks for."""
         asking = next((asking for asking, asked in ASKED.items() if asked == subscription.type_url), "")
-        return subscription.gone - self._asked_by(asking)
+        return subscription.gone - self._asked_besides(asking, self.target)
 
     # ── what the client has ───────────────────────────────────────────────────────────────────────────────────────────
 

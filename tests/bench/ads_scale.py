@@ -25,6 +25,7 @@ import uvloop
 from control_plane.ads.hub import PushHub
 from control_plane.ads.pace import Pace
 from control_plane.ads.server import AdsServer
+from control_plane.ads.status import NoMetrics
 from control_plane.ads.stream import ProxyStream
 from control_plane.ads.subscription import Request
 from control_plane.translate import Translator
@@ -34,7 +35,7 @@ from mesh.istio.resource import Resource
 from mesh.naming import inbound_port, service_host
 from mesh.node import Node, ServicePort
 from mesh.tasks import TaskOwner
-from mesh.xds import CLUSTER, ENDPOINT, LISTENER, ROUTE
+from mesh.xds import CLUSTER, ENDPOINT, LISTENER, ROUTE, TAKES_VIRTUAL_HOSTS, VIRTUAL_HOST
 
 WAIT_SECONDS: Final = 120.0
 QUIET_SECONDS: Final = 3.0
@@ -82,8 +83,8 @@ def instance(service: str, number: int, n: int) -> Instance:
 # ── the proxies ───────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-async def proxy(port: int, number: int, services: int, gate: asyncio.Semaphore) -> None:
-    """Asks as Envoy does and acknowledges everything, until the server goes."""
+async def proxy(port: int, number: int, services: int, gate: asyncio.Semaphore, whole: bool) -> None:
+    """Asks as Envoy does and acknowledges everything, until the server goes; `whole`: as one that knows no VHDS."""
     import grpc.aio
     from envoy.config.cluster.v3.cluster_pb2 import Cluster
     from envoy.config.listener.v3.listener_pb2 import Listener
@@ -107,7 +108,8 @@ async def proxy(port: int, number: int, services: int, gate: asyncio.Semaphore) 
         async with gate:
             await channel.channel_ready()
         call = AggregatedDiscoveryServiceStub(channel).DeltaAggregatedResources()
-        await call.write(DeltaDiscoveryRequest(node=node.to_xds(), type_url=CLUSTER))
+        features = {} if whole else {"client_features": [TAKES_VIRTUAL_HOSTS]}
+        await call.write(DeltaDiscoveryRequest(node={**node.to_xds(), **features}, type_url=CLUSTER))
         await call.write(DeltaDiscoveryRequest(type_url=LISTENER))
         while (response := await call.read()) is not grpc.aio.EOF:
             type_url = response.type_url
@@ -120,16 +122,18 @@ async def proxy(port: int, number: int, services: int, gate: asyncio.Semaphore) 
                     await call.write(
                         DeltaDiscoveryRequest(type_url=asked[type_url], resource_names_subscribe=sorted(fresh))
                     )
+            if type_url == ROUTE and features:
+                await call.write(DeltaDiscoveryRequest(type_url=VIRTUAL_HOST))  # said again it changes nothing
             await call.write(DeltaDiscoveryRequest(type_url=type_url, response_nonce=response.nonce))
 
 
-async def proxies(port: int, first: int, count: int, services: int) -> None:
+async def proxies(port: int, first: int, count: int, services: int, whole: bool) -> None:
     """Ends with the stream of the first that ends."""
     import grpc.aio
 
     gate = asyncio.Semaphore(CONNECTING_AT_ONCE)
     try:
-        await asyncio.gather(*(proxy(port, first + n, services, gate) for n in range(count)))
+        await asyncio.gather(*(proxy(port, first + n, services, gate, whole) for n in range(count)))
     except grpc.aio.AioRpcError as error:
         print(f"proxies end: {error.code().name}", file=sys.stderr)
 
@@ -155,9 +159,11 @@ class LoopLag:
 
 
 @asynccontextmanager
-async def clients(port: int, count: int, processes: int, services: int) -> AsyncIterator[None]:
-    each = -(-count // processes)
+async def clients(port: int, options: argparse.Namespace) -> AsyncIterator[None]:
+    count, services = options.proxies, options.services
+    each = -(-count // options.processes)
     command = [sys.executable, "-m", "tests.bench.ads_scale", "--services", str(services), "--connect", str(port)]
+    command += ["--whole"] if options.whole else []
     children = [
         await asyncio.create_subprocess_exec(
             *command, "--first", str(first), "--proxies", str(min(each, count - first))
@@ -174,7 +180,8 @@ async def clients(port: int, count: int, processes: int, services: int) -> Async
 
 
 async def measure(options: argparse.Namespace) -> None:
-    hub = TimedHub(Translator().build, pace=Pace())
+    sent = Sent()
+    hub = TimedHub(Translator().build, metrics=sent, pace=Pace())
     server = AdsServer(hub, "127.0.0.1:0")
     await server.start()
     lag = LoopLag()
@@ -184,11 +191,12 @@ async def measure(options: argparse.Namespace) -> None:
     hub.publish(current)
     started, cpu = time.monotonic(), time.process_time()
     try:
-        async with clients(server.port, options.proxies, options.processes, options.services):
+        async with clients(server.port, options):
             async with asyncio.timeout(WAIT_SECONDS):
                 while not all_in_sync(hub, options.proxies):  # noqa: ASYNC110 - nobody says when
                     await asyncio.sleep(0.2)
-            row("all connect", time.monotonic() - started, time.process_time() - cpu, lag.take(), options.proxies)
+            spent = time.process_time() - cpu
+            row("all connect", time.monotonic() - started, spent, lag.take(), options.proxies, sent.take())
             for name, change in (
                 ("one endpoint more", one_endpoint_more),
                 ("one endpoint more again", one_endpoint_more),
@@ -200,17 +208,34 @@ async def measure(options: argparse.Namespace) -> None:
             ):
                 await asyncio.sleep(QUIET_SECONDS)  # nobody makes two changes at once
                 lag.take()
+                sent.take()
                 current = replace(change(current), revision=current.revision + 1)
                 cpu = time.process_time()
                 hub.begin()
                 hub.publish(current)
                 done = await hub.convergence(current.revision, WAIT_SECONDS)
                 spent = time.process_time() - cpu
-                row(f"{name}: {done.state}", done.seconds, spent, lag.take(), done.affected, hub.answered())
+                row(
+                    f"{name}: {done.state}", done.seconds, spent, lag.take(), done.affected, sent.take(), hub.answered()
+                )
             await steady(hub, current, options.changes)
     finally:
         await tasks.close()
         await server.stop()
+
+
+class Sent(NoMetrics):
+    """How many bytes went out since `take`."""
+
+    def __init__(self) -> None:
+        self._bytes = 0
+
+    def sent(self, type_name: str, size: int, due_seconds: float, seconds: float) -> None:
+        self._bytes += size
+
+    def take(self) -> int:
+        taken, self._bytes = self._bytes, 0
+        return taken
 
 
 class TimedHub(PushHub):
@@ -272,13 +297,15 @@ def one_service_less(before: World) -> World:
     )
 
 
-def row(name: str, seconds: float, cpu: float, lag: float, affected: int, answered: Sequence[float] = ()) -> None:
+def row(
+    name: str, seconds: float, cpu: float, lag: float, affected: int, size: int, answered: Sequence[float] = ()
+) -> None:
     half, most = (answered[len(answered) // 2], answered[len(answered) * 99 // 100]) if answered else (0.0, 0.0)
     now = int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE") / 1024 / 1024
     memory = usage.getrusage(usage.RUSAGE_SELF).ru_maxrss / 1024
     print(
         f"{name:34} p50 {half:5.2f} p99 {most:5.2f} all {seconds:6.2f} s {cpu:6.2f} s CPU {1000 * lag:5.0f} ms longest turn "
-        f"{affected:5} affected {now:5.0f} MiB now {memory:5.0f} at most",
+        f"{affected:5} affected {size / 1e6:8.2f} MB {now:5.0f} MiB now {memory:5.0f} at most",
         flush=True,
     )
 
@@ -291,6 +318,7 @@ def arguments(given: list[str] | None = None) -> Any:
     parser.add_argument("--scope", type=int, default=0, help="services that each proxy is told of (default: all)")
     parser.add_argument("--changes", type=int, default=0, help="of an endpoint, ten a second, at the end (default 0)")
     parser.add_argument("--processes", type=int, default=2, help="that the proxies are simulated in (default 2)")
+    parser.add_argument("--whole", action="store_true", help="virtual hosts within their routes: no client knows VHDS")
     parser.add_argument("--connect", type=int, default=0, help=argparse.SUPPRESS)  # being such a process
     parser.add_argument("--first", type=int, default=0, help=argparse.SUPPRESS)
     return parser.parse_args(given)
@@ -299,7 +327,7 @@ def arguments(given: list[str] | None = None) -> Any:
 def main() -> None:
     options = arguments()
     if options.connect:
-        uvloop.run(proxies(options.connect, options.first, options.proxies, options.services))
+        uvloop.run(proxies(options.connect, options.first, options.proxies, options.services, options.whole))
     else:
         uvloop.run(measure(options))
 

@@ -34,6 +34,12 @@ class Mappings(RuleBasedStateMachine):
         changed = [name for name in before.keys() | base.keys() if before.get(name) is not base.get(name)]
         self.held.rebase(base, changed if told else None)
 
+    @rule(current=bases, same=st.booleans())
+    def compare(self, current: dict[str, Versioned], same: bool) -> None:
+        other = self.held.base if same else current
+        found = [r for n, r in self.plain.items() if (now := other.get(n)) is None or now.version != r.version]
+        assert sorted(self.held.unlike(other), key=lambda r: r.name) == sorted(found, key=lambda r: r.name)
+
     @invariant()
     def alike(self) -> None:
         assert dict(self.held) == self.plain
