@@ -71,6 +71,10 @@ class HTTPSettings(Message):
     max_concurrent_streams: Int32 = 0
     http2_keepalive: Http2Keepalive | None = Field(default=None, alias="http2KeepAlive")
 
+    def rules(self) -> Iterator[Found]:
+        if self.use_client_protocol and self.h2_upgrade_policy is H2UpgradePolicy.UPGRADE:
+            yield Found(("useClientProtocol",), "excludes h2UpgradePolicy: UPGRADE, which says another protocol")
+
 
 class ConnectionPoolSettings(Message):
     at_least_one = (("tcp", "http"),)

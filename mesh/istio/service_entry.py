@@ -100,7 +100,9 @@ class ServiceEntry(Message):
         yield from self._host_rules()
         yield from self._port_rules()
         yield from self._endpoint_rules()
-        if self.resolution not in (Resolution.NONE, Resolution.STATIC):
+        if self.resolution == Resolution.DYNAMIC_DNS and self.addresses:
+            yield Found(("addresses",), "with resolution DYNAMIC_DNS it is the host that says where a request goes")
+        elif self.resolution not in (Resolution.NONE, Resolution.STATIC):
             for index, address in enumerate(self.addresses):
                 if "/" in address:
                     message = f"a CIDR block needs resolution NONE or STATIC, not {self.resolution}"
@@ -113,6 +115,9 @@ class ServiceEntry(Message):
         for index, host in enumerate(self.hosts):
             if host == "*":
                 yield Found(("hosts", index), 'must not be "*"')
+            elif self.resolution == Resolution.DYNAMIC_DNS and not host.startswith("*."):
+                message = f'must be a wildcard ("*.example.com") with resolution DYNAMIC_DNS, not {shown(host)}'
+                yield Found(("hosts", index), message)
             elif by_name and host_problem(host, wildcard=False):
                 message = f"{shown(host)} cannot be looked up: with resolution {self.resolution}, give endpoints"
                 yield Found(("hosts", index), message)

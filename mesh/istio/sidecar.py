@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from enum import StrEnum
+from ipaddress import ip_address
 from typing import Annotated, Any
 
 from pydantic import AfterValidator, BeforeValidator, Field
@@ -41,6 +42,8 @@ def _egress_host(value: str) -> str:
         raise wrong(f'the namespace must be a name, ".", "*" or "~", or "~" before one, not {shown(namespace)}')
     if host != ANY and (problem := host_problem(host, wildcard=True)):
         raise wrong(f"the host {problem}")
+    if host != ANY and "*" in host and not host.startswith("*."):
+        raise wrong(f'a "*" must stand for whole labels ("*.example.com"): {shown(host)}')
     return value
 
 
@@ -101,9 +104,15 @@ def _endpoint(value: str) -> str:
         raise wrong(f"Unix domain sockets are {NOT_YET}")
     host, _, port = value.rpartition(":")
     numbered = port.isascii() and port.isdigit() and 0 < int(port) < 65536
-    if value and not (numbered and is_ip(host.removeprefix("[").removesuffix("]"))):
-        raise wrong(f"must be 127.0.0.1:PORT (or another address of the app, or 0.0.0.0), not {shown(value)}")
+    if value and not (numbered and _is_local(host.removeprefix("[").removesuffix("]"))):
+        raise wrong(
+            f"must be 127.0.0.1:PORT (or another address of this machine's own, or 0.0.0.0), not {shown(value)}"
+        )
     return value
+
+
+def _is_local(address: str) -> bool:
+    return is_ip(address) and (ip_address(address).is_loopback or address in _ALL_ADDRESSES)
 
 
 class IstioIngressListener(Message):
@@ -157,6 +166,8 @@ class Sidecar(Message):
     inbound_connection_pool: ConnectionPoolSettings | None = None
 
     def rules(self) -> Iterator[Found]:
+        if not (self.egress or self.ingress or self.outbound_traffic_policy or self.inbound_connection_pool):
+            yield Found((), "says nothing: set egress, ingress, outboundTrafficPolicy or inboundConnectionPool")
         for index, number in repeated(each.port.number for each in self.ingress):
             yield Found(("ingress", index, "port", "number"), f"there is an ingress of port {number} already")
         numbers = {index: each.port.number for index, each in enumerate(self.egress) if each.port is not None}

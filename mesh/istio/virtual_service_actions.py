@@ -223,7 +223,8 @@ class HTTPRetry(Message):
     backoff: Duration | None = None
 
     def rules(self) -> Iterator[Found]:
-        if not self.attempts and (self.per_try_timeout is not None or self.retry_on):
+        more = self.per_try_timeout, self.retry_remote_localities, self.backoff, self.retry_on or None
+        if not self.attempts and any(each is not None for each in more):
             yield Found((), "attempts is 0, so nothing is retried: set attempts, or leave the other fields out")
         for word in self.retry_on.split(",") if self.retry_on else ():
             if word in RETRY_CONDITIONS or _is_status(word):

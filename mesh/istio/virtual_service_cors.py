@@ -36,6 +36,9 @@ class CorsPolicy(Message):
         for index, origin in enumerate(self.allow_origins):
             if origin.empty:
                 yield Found(("allowOrigins", index), "must be one of exact, prefix or regex")
+            for field in ("exact", "prefix", "regex"):
+                if getattr(origin, field) == "":
+                    yield Found(("allowOrigins", index, field), "must not be empty: no origin is")
         for index, method in enumerate(self.allow_methods):
             if method not in METHODS:
                 yield Found(("allowMethods", index), f"must be one of {', '.join(METHODS)}, not {shown(method)}")

@@ -47,7 +47,8 @@ ENTRIES: Final = (
     entry("names that are looked up", f"{HTTP}, resolution: DNS, endpoints: $ENDS"),
     entry("a name that is looked up in turns", f"{HTTP}, resolution: DNS_ROUND_ROBIN, "
           "endpoints: [{address: $A2, ports: {http: $P2}}]", to="v2"),
-    entry("names that requests bring", f"{HTTP}, resolution: DYNAMIC_DNS", to="", status=503),
+    Case("names that requests bring", bare=True, authority="a.$HOST", to="", status=503,
+         more=document("ServiceEntry", f"hosts: ['*.$HOST'], {HTTP}, resolution: DYNAMIC_DNS")),
     entry("wherever it goes", f"{HTTP}, resolution: NONE", to="", status=503),
     entry("a service with addresses", f"{HTTP}, resolution: STATIC, addresses: [10.99.1.1], endpoints: $ENDS"),
     entry("a service by its address", f"{HTTP}, resolution: STATIC, addresses: [10.99.1.2], endpoints: $ENDS",

@@ -52,7 +52,7 @@ def test_values_and_defaults() -> None:
         (entry(ports=[{**HTTP, "protocol": "X"}]), "must be one of HTTP, HTTP2, GRPC, GRPC-WEB, HTTPS, TLS, TCP"),
         (static(hosts=["a.x", "b.x"], ports=[TCP]), "ports[0].protocol: several hosts need a protocol that tells them"),
         (
-            entry(resolution="DYNAMIC_DNS", ports=[TCP]),
+            entry(hosts=["*.a.x"], resolution="DYNAMIC_DNS", ports=[TCP]),
             "ports[0].protocol: resolution DYNAMIC_DNS needs a protocol whose requests name their host",
         ),
         (entry(endpoints=[{"address": "10.0.0.1"}]), "endpoints: takes effect only with another resolution than NONE"),
