@@ -31,12 +31,14 @@ class StartSettings:
     environment: Mapping[str, str] = field(default_factory=dict)
     drain: int | None = None  # seconds
     termination_drain: int | None = None
+    log_flush: int | None = None  # milliseconds
 
     def flags(self, *, ours: bool = True) -> tuple[str, ...]:
         """For the command line of a proxy. An Envoy knows no termination drain, and gets one worker, as ours does."""
         given = {
             "--concurrency": self.concurrency,
             "--drain-time-s": DRAIN_SECONDS if self.drain is None else self.drain,
+            "--file-flush-interval-msec": self.log_flush,
         }
         if ours:
             given["--termination-drain-s"] = self.termination_drain
@@ -119,6 +121,7 @@ def start_settings(documents: Iterable[Document], namespace: str, labels: Mappin
             spec = spec.get("defaultConfig") or {}
             spec = {**spec, "environmentVariables": spec.get("proxyMetadata", {})}
             settings["drain"] = _whole_seconds(spec.get("drainDuration"))
+            settings["log_flush"] = _milliseconds(spec.get("fileFlushInterval"))
             settings["termination_drain"] = _whole_seconds(spec.get("terminationDrainDuration"))
         if spec.get("concurrency") is not None:
             settings["concurrency"] = int(spec["concurrency"]) or os.cpu_count()
@@ -140,9 +143,14 @@ def _place(document: Document, namespace: str, labels: Mapping[str, str], root: 
 
 
 def _whole_seconds(text: Any) -> int | None:
+    milliseconds = _milliseconds(text)
+    return None if milliseconds is None else max(1, round(milliseconds / 1000))
+
+
+def _milliseconds(text: Any) -> int | None:
     if text is None:
         return None
     from mesh.istio.scalars import parse_duration
 
     seconds = parse_duration(str(text))
-    return None if seconds is None else max(1, round(seconds))
+    return None if seconds is None else round(seconds * 1000)

@@ -19,7 +19,7 @@ from mesh.istio.load_balancing import LocalityLoadBalancerSetting
 from mesh.istio.model import Found, Message, shown
 from mesh.istio.proxy_config import Environment, Workers
 from mesh.istio.proxy_headers import ProxyHeaders
-from mesh.istio.scalars import Count, DnsLabel, Duration, ExportTo, Rows, Word
+from mesh.istio.scalars import Count, DnsLabel, Duration, ExportTo, Regex, Rows, WildcardHost, Word
 from mesh.istio.sidecar import OutboundTrafficPolicy
 from mesh.istio.telemetry import CustomTag
 from mesh.istio.virtual_service_actions import HTTPRetry
@@ -69,9 +69,35 @@ class ProxyTracing(Message):
     max_path_tag_length: Annotated[Count, Field(ge=1)] | None = None
 
 
+class InboundMode(StrEnum):
+    PASSTHROUGH = "PASSTHROUGH"
+    LOCALHOST = "LOCALHOST"
+
+
+class InboundTrafficPolicy(Message):
+    mode: Word[InboundMode] = InboundMode.PASSTHROUGH
+
+
+class SettingsOfServices(Message):
+    cluster_local: bool = False
+
+
+class ServiceSettings(Message):
+    """`hosts` with settings of several clusters."""
+
+    settings: SettingsOfServices | None = None
+    hosts: Rows[WildcardHost] = ()
+
+
+class ProxyStatsMatcher(Message):
+    inclusion_prefixes: Rows[str] = ()
+    inclusion_suffixes: Rows[str] = ()
+    inclusion_regexps: Rows[Regex] = ()
+
+
 class MeshProxyConfig(Message):
-    """`defaultConfig`. Concurrency, environment and drains take effect when a proxy starts. An app that
-    `mesh run` starts is always held until its proxy has its configuration."""
+    """`defaultConfig`. Concurrency, environment, drains and how often logs are written take effect when a proxy starts. An
+    app that `mesh run` starts is always held until its proxy has its configuration."""
 
     tracing: ProxyTracing | None = None
     concurrency: Workers | None = None
@@ -81,6 +107,9 @@ class MeshProxyConfig(Message):
     termination_drain_duration: Duration | None = None
     hold_application_until_proxy_starts: bool | None = None
     proxy_headers: ProxyHeaders | None = None
+    file_flush_interval: Duration | None = None
+    proxy_stats_matcher: ProxyStatsMatcher | None = None
+    extra_stat_tags: Rows[str] = ()
 
     def rules(self) -> Iterator[Found]:
         if self.hold_application_until_proxy_starts is False:
@@ -111,8 +140,15 @@ class MeshConfig(Message):
     default_destination_rule_export_to: ExportTo = ()
     extension_providers: Rows[ExtensionProvider] = ()
     default_providers: DefaultProviders | None = None
+    inbound_traffic_policy: InboundTrafficPolicy | None = None
+    service_settings: Rows[ServiceSettings] = ()
+    enable_prometheus_merge: bool | None = None
+    disable_envoy_listener_log: bool | None = None
 
     def rules(self) -> Iterator[Found]:
+        if self.enable_prometheus_merge is False:
+            message = "an app's metrics are merged where its annotations say so: leave it out, or say true"
+            yield Found(("enablePrometheusMerge",), message)
         yield from named_twice(self.extension_providers)
         said = self.access_log_format
         if self.access_log_encoding is AccessLogEncoding.JSON and said and not _is_json_object(said):

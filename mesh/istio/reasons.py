@@ -5,6 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Final
 
+_NO_INGRESS: Final = "the kind Ingress is not implemented: use a Gateway, whose selector says which proxies it is for"
+_AT_START: Final = "a proxy says that itself when it starts: mesh run --help, mesh bootstrap --help"
+_OWN_BOOTSTRAP: Final = "a proxy starts from what `mesh bootstrap` writes"
+_NO_CLUSTERS: Final = "there is one cluster here"
 _ZERO_TRUST: Final = "arrives with zero trust"
 _OTLP_ONLY: Final = "spans go out by OpenTelemetry's protocol: use opentelemetry, and a collector that translates"
 _FILES_ONLY: Final = "access logs go to files: use envoyFileAccessLog, and a collector that reads them"
@@ -33,6 +37,71 @@ WHY: Final[Mapping[str, Mapping[str, str]]] = {
     "MetricSelector": {"customMetric": "Envoy's statistics are there as they are; only Istio's metrics can be changed"},
     "Tracing": {
         "disableContextPropagation": "a route's headers.request.remove takes traceparent away from what leaves the mesh"
+    },
+    "MeshConfig": {
+        "ca": _ZERO_TRUST,
+        "caCertificates": _ZERO_TRUST,
+        "certificates": _ZERO_TRUST,
+        "configSources": "mesh-control-plane --store says where configuration is kept",
+        "defaultTrafficPolicy": "a DestinationRule for *.local in the root namespace is the default of all services",
+        "discoverySelectors": "exportTo (its defaults are here, too) and a Sidecar say who is told of what",
+        "enableAutoMtls": _ZERO_TRUST,
+        "enableEnvoyAccessLogService": _FILES_ONLY,
+        "hboneIdleTimeout": "there are sidecars only, no ambient mode",
+        "ingressClass": _NO_INGRESS,
+        "ingressControllerMode": _NO_INGRESS,
+        "ingressSelector": _NO_INGRESS,
+        "ingressService": _NO_INGRESS,
+        "meshMTLS": _ZERO_TRUST,
+        "proxyHttpPort": _AT_START,
+        "proxyInboundListenPort": _AT_START,
+        "proxyListenPort": _AT_START,
+        "serviceScopeConfigs": _NO_CLUSTERS,
+        "tlsDefaults": _ZERO_TRUST,
+        "trustDomain": _ZERO_TRUST,
+        "trustDomainAliases": _ZERO_TRUST,
+        "verifyCertificateAtClient": _ZERO_TRUST,
+    },
+    "MeshProxyConfig": {
+        "availabilityZone": "a proxy's locality is said by its WorkloadGroup, or when it starts",
+        "binaryPath": _OWN_BOOTSTRAP,
+        "caCertificatesPem": _ZERO_TRUST,
+        "configPath": _OWN_BOOTSTRAP,
+        "controlPlaneAuthPolicy": _ZERO_TRUST,
+        "customConfigFile": _OWN_BOOTSTRAP,
+        "discoveryAddress": "a proxy has to know its control plane before it can be told of this: mesh run --help",
+        "envoyAccessLogService": _FILES_ONLY,
+        "envoyMetricsService": "metrics are there for Prometheus to fetch",
+        "envoyMetricsServiceAddress": "metrics are there for Prometheus to fetch",
+        "image": "images are said where containers are",
+        "interceptionMode": _AT_START,
+        "meshId": _AT_START,
+        "privateKeyProvider": _ZERO_TRUST,
+        "proxyAdminPort": _AT_START,
+        "proxyBootstrapTemplatePath": _OWN_BOOTSTRAP,
+        "readinessProbe": "a WorkloadGroup's probe says how its members are asked whether they are well",
+        "runtimeValues": "sidecars of ours have no runtime whose values could be set",
+        "sds": _ZERO_TRUST,
+        "serviceCluster": "a proxy's cluster is its service and namespace",
+        "statNameLength": "names of statistics are as long as they are",
+        "statsdUdpAddress": "metrics are there for Prometheus to fetch",
+        "statusPort": "a proxy tells of its health on port 15021",
+        "tracingServiceName": "spans are those of the proxy's service and namespace",
+        "zipkinAddress": _OTLP_ONLY,
+    },
+    "ProxyTracing": {
+        "datadog": _OTLP_ONLY,
+        "lightstep": _OTLP_ONLY,
+        "openCensusAgent": _OTLP_ONLY,
+        "stackdriver": _OTLP_ONLY,
+        "tlsSettings": _ZERO_TRUST,
+        "zipkin": _OTLP_ONLY,
+    },
+    "GatewayTopology": {"forwardClientCertDetails": _ZERO_TRUST},
+    "ProxyConfig": {"image": "images are said where containers are"},
+    "Telemetry": {
+        "targetRef": "it is of the Gateway API: use a selector",
+        "targetRefs": "it is of the Gateway API: use a selector",
     },
     "ProxyHeaders": {
         "forwardedClientCert": _ZERO_TRUST,

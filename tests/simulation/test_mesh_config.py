@@ -293,6 +293,16 @@ def test_names_of_headers_go_on_as_they_came() -> None:
     assert HTTP_OPTIONS not in added("")[CLUSTER][REVIEWS].typed_extension_protocol_options
 
 
+def test_what_has_no_effect_has_none() -> None:
+    without = made("")
+    spec = (
+        "inboundTrafficPolicy: {mode: LOCALHOST}, serviceSettings: [{settings: {clusterLocal: true}, hosts: ['*.local']}], "
+        "enablePrometheusMerge: true, disableEnvoyListenerLog: true, defaultConfig: {extraStatTags: [team], "
+        "proxyStatsMatcher: {inclusionPrefixes: [http], inclusionSuffixes: [x], inclusionRegexps: ['.*']}}"
+    )
+    assert {kind: dict(found) for kind, found in made(spec).items()} == {k: dict(f) for k, f in without.items()}
+
+
 def test_the_oldest_holds() -> None:
     assert len(manager(made("enableTracing: true", "accessLogFile: ''")).access_log) == 1
 
@@ -326,6 +336,16 @@ def test_every_other_field_is_refused_by_name(field: str) -> None:
         ("defaultConfig: {tracing: {sampling: 101}}", "spec.defaultConfig.tracing.sampling: must be at most 100"),
         ("defaultConfig: {holdApplicationUntilProxyStarts: false}", "an app is always held"),
         ("defaultConfig: {statusPort: 2}", "spec.defaultConfig.statusPort: known to Istio"),
+        ("trustDomain: a", "spec.trustDomain: known to Istio, not implemented yet: arrives with zero trust"),
+        ("ingressSelector: a", "use a Gateway, whose selector"),
+        ("defaultConfig: {tracing: {zipkin: {}}}", "use opentelemetry, and a collector that translates"),
+        ("extensionProviders: [{name: a, zipkin: {}}]", "zipkin: known to Istio, not implemented yet: spans go out by"),
+        ("extensionProviders: [{name: a}]", "one of envoyFileAccessLog, opentelemetry and prometheus must be set"),
+        ("extensionProviders: [{name: a, prometheus: {}}, {name: A, prometheus: {}}]", '"A" is there already'),
+        ("extensionProviders: [{name: a, envoyFileAccessLog: {path: log}}]", "path: must begin with /"),
+        ("extensionProviders: [{name: a, opentelemetry: {service: /a, port: 1}}]", "must be HOST or NAMESPACE/HOST"),
+        ("accessLogEncoding: JSON, accessLogFormat: text", "accessLogFormat: must be a JSON object"),
+        ("enablePrometheusMerge: false", "leave it out, or say true"),
         ("accessLogfile: x", 'unknown field; did you mean "accessLogFile"'),
     ],
 )

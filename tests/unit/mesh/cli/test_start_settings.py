@@ -42,6 +42,12 @@ def test_drains_are_the_meshs() -> None:
     assert settings.flags(ours=False) == ("--concurrency", "1", "--drain-time-s", "30")
 
 
+def test_how_often_logs_are_written_is_the_meshs() -> None:
+    settings = start_settings([document("MeshConfig", {"defaultConfig": {"fileFlushInterval": "1.5s"}})], "default", {})
+    for ours in (True, False):
+        assert settings.flags(ours=ours)[-2:] == ("--file-flush-interval-msec", "1500")
+
+
 def test_without_a_word_a_drain_is_istios_and_an_envoy_has_one_worker() -> None:
     assert StartSettings().flags() == ("--drain-time-s", "45")
     assert StartSettings(concurrency=2).flags(ours=False) == ("--concurrency", "2", "--drain-time-s", "45")
