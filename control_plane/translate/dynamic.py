@@ -1,6 +1,8 @@
-"""Services whose hosts are looked up by the name that each request asks for: Envoy's dynamic forward proxy.
+"""Services whose hosts are looked up by the name that each request asks for, or each TLS hello: Envoy's dynamic forward
+proxy.
 
 https://www.envoyproxy.io/docs/envoy/latest/intro/arch_overview/http/http_proxy
+https://www.envoyproxy.io/docs/envoy/latest/configuration/listeners/network_filters/sni_dynamic_forward_proxy_filter
 """
 
 from __future__ import annotations
@@ -11,10 +13,14 @@ from envoy.config.cluster.v3.cluster_pb2 import Cluster
 from envoy.extensions.clusters.dynamic_forward_proxy.v3.cluster_pb2 import ClusterConfig
 from envoy.extensions.common.dynamic_forward_proxy.v3.dns_cache_pb2 import DnsCacheConfig
 from envoy.extensions.filters.http.dynamic_forward_proxy.v3.dynamic_forward_proxy_pb2 import FilterConfig
+from envoy.extensions.filters.network.sni_dynamic_forward_proxy.v3.sni_dynamic_forward_proxy_pb2 import (
+    FilterConfig as SniFilterConfig,
+)
 
 from control_plane.translate.index import Index
-from control_plane.translate.messages import duration, http_filter
+from control_plane.translate.messages import duration, http_filter, network_filter
 from control_plane.world import Resolution
+from mesh.naming import ClusterName
 from mesh.xds import any_of
 
 CACHE: Final = "dynamic_dns"
@@ -38,6 +44,17 @@ def dynamic_filters(index: Index) -> tuple[Any, ...]:
         return ()
     config = FilterConfig(dns_cache_config=_cache(index.mesh.dns_refresh_rate))
     return (http_filter("envoy.filters.http.dynamic_forward_proxy", config),)
+
+
+def sni_filters(index: Index, cluster: str) -> tuple[Any, ...]:
+    """The filter that looks up what a TLS hello names, where connections go to a cluster that finds its hosts so."""
+    name = ClusterName.parse(cluster)
+    service = index.service(name.host.lower()) if name is not None else None
+    if name is None or service is None or service.resolution is not Resolution.DYNAMIC:
+        return ()
+    port = next((port.app_port for port in service.ports if port.number == name.port), name.port)
+    config = SniFilterConfig(dns_cache_config=_cache(index.mesh.dns_refresh_rate), port_value=port)
+    return (network_filter("envoy.filters.network.sni_dynamic_forward_proxy", config),)
 
 
 def _cache(refresh: float) -> Any:

@@ -15,7 +15,7 @@ from envoy.extensions.filters.listener.http_inspector.v3.http_inspector_pb2 impo
 from envoy.extensions.filters.listener.tls_inspector.v3.tls_inspector_pb2 import TlsInspector
 
 from control_plane.translate.connection_manager import CONNECT, by_rds, connection_manager
-from control_plane.translate.dynamic import dynamic_filters
+from control_plane.translate.dynamic import dynamic_filters, sni_filters
 from control_plane.translate.index import Index
 from control_plane.translate.messages import address, duration, is_loopback, tcp_proxy
 from control_plane.translate.ports import is_http, is_tls, is_unknown, virtual_addresses, virtual_networks
@@ -207,7 +207,9 @@ def add_chains(listener: Any, index: Index, namespace: str, chains: Iterable[Cha
 
 
 def _chain(index: Index, namespace: str, chain: Chain) -> Any:
-    return FilterChain(name=chain.targets[0][0], filters=[tcp_filter(index, namespace, chain.targets)])
+    first = chain.targets[0][0]
+    filters = [*sni_filters(index, first), tcp_filter(index, namespace, chain.targets)]
+    return FilterChain(name=first, filters=filters)
 
 
 def _wait_briefly(listener: Any, mesh: MeshConfig) -> None:

@@ -109,6 +109,10 @@ WHY: Final[Mapping[str, Mapping[str, str]]] = {
         "metadataExchangeHeaders": "metrics on both sides are named by these headers",
     },
     "HttpService": {"headers": "the exporter adds none: let a collector beside the mesh add what a service wants"},
+    "OutlierDetection": {
+        "consecutiveErrors": "deprecated, and without effect in Istio: use consecutive5xxErrors or consecutiveGatewayErrors"
+    },
+    "RetryBudget": {"budgetInterval": "Envoy's published API has no field for it yet"},
     "Port": {
         "targetPort": "it has no effect on a Gateway, in Istio either: the Service in front of it says where it listens"
     },

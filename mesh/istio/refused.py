@@ -201,7 +201,7 @@ NARROWED: Final[Mapping[str, Mapping[str, str]]] = {
     "LoadBalancerSettings": {
         "simple": "PASSTHROUGH where connections are intercepted: else callers name hosts, not addresses",
     },
-    "ServiceEntry": {"resolution": "DYNAMIC_DNS for HTTP, HTTP2 and GRPC: TLS by its SNI is not implemented yet"},
+    "ServiceEntry": {"resolution": "DYNAMIC_DNS for HTTP, HTTP2, GRPC and, by the name in their hello, TLS and HTTPS"},
     "MeshConfig": {"defaultVirtualServiceExportTo": "not of delegates"},
     "TagOverride": {"value": "CEL as far as docs/telemetry.md has it"},
     "LogFilter": {"expression": "CEL as far as docs/telemetry.md has it"},

@@ -65,7 +65,7 @@ class Protocol(StrEnum):
 
 
 # What has a host in every request; TLS by its SNI is not implemented yet.
-_NAMING: Final = (Protocol.HTTP, Protocol.HTTP2, Protocol.GRPC)
+_NAMING: Final = (Protocol.HTTP, Protocol.HTTP2, Protocol.GRPC, Protocol.HTTPS, Protocol.TLS)
 
 
 class ServiceEntryPort(Message):
@@ -129,9 +129,7 @@ class ServiceEntry(Message):
             yield Found(("ports", index, "number"), f"there is a port {number} already")
         for index, port in enumerate(self.ports):
             if self.resolution == Resolution.DYNAMIC_DNS and port.protocol not in _NAMING:
-                message = (
-                    f"resolution DYNAMIC_DNS needs a protocol whose requests name their host: {', '.join(_NAMING)}"
-                )
+                message = f"resolution DYNAMIC_DNS needs a protocol that names the host: {', '.join(_NAMING)}"
                 yield Found(("ports", index, "protocol"), message)
             elif len(self.hosts) > 1 and self.resolution != Resolution.NONE and not port.protocol.tells_hosts_apart:
                 message = "several hosts need a protocol that tells them apart: HTTP, HTTP2, GRPC, HTTPS or TLS"

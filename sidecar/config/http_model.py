@@ -196,5 +196,6 @@ class TcpProxy:
     max_duration: float = 0.0  # of a session; 0.0: as long as it likes
     hash_source_ip: bool = False  # tables that hash pick by the client's address
     log_connects: bool = False  # sessions are logged when their upstream is there, too
+    sni_port: int = 0  # the name in the TLS hello is looked up first, for this port of it
     metrics: tuple[MetricChange, ...] = ()
     report_interval: float = 0.0  # between two counts of what a session has moved; 0.0: as usual

@@ -12,9 +12,11 @@ from envoy.extensions.filters.listener.http_inspector.v3 import http_inspector_p
 from envoy.extensions.filters.listener.original_dst.v3 import original_dst_pb2
 from envoy.extensions.filters.listener.tls_inspector.v3 import tls_inspector_pb2
 from envoy.extensions.filters.network.http_connection_manager.v3 import http_connection_manager_pb2
+from envoy.extensions.filters.network.sni_dynamic_forward_proxy.v3 import sni_dynamic_forward_proxy_pb2
 from envoy.extensions.filters.network.tcp_proxy.v3 import tcp_proxy_pb2
 
 from sidecar.config.common import address, cidr, plaintext, typed
+from sidecar.config.dns import dns_cache
 from sidecar.config.hcm import hcm
 from sidecar.config.istio_stats import STATS_CONFIG, session_changes
 from sidecar.config.listener_model import SYSTEM_BACKLOG
@@ -33,12 +35,15 @@ _NETWORK_FILTERS: Final[dict[str, Callable[[Reader], Hcm | TcpProxy]]] = {
     http_connection_manager_pb2.HttpConnectionManager.DESCRIPTOR.full_name: hcm,
     tcp_proxy_pb2.TcpProxy.DESCRIPTOR.full_name: tcp_proxy,
 }
+_SNI_LOOK_UP: Final = sni_dynamic_forward_proxy_pb2.FilterConfig.DESCRIPTOR.full_name
+_BEFORE_TCP: Final = {_SNI_LOOK_UP: None}
 _ORIGINAL_DST: Final = original_dst_pb2.OriginalDst.DESCRIPTOR.full_name
 _HTTP_INSPECTOR: Final = http_inspector_pb2.HttpInspector.DESCRIPTOR.full_name
 _TLS_INSPECTOR: Final = tls_inspector_pb2.TlsInspector.DESCRIPTOR.full_name
 _LISTENER_FILTERS: Final = {_ORIGINAL_DST: None, _HTTP_INSPECTOR: None, _TLS_INSPECTOR: None}
 _TRANSPORTS: Final = ("", "raw_buffer", "tls")
 
+HTTPS_PORT: Final = 443
 LISTENER_FILTERS_TIMEOUT: Final = 15.0
 BUFFER_LIMIT: Final = 1024 * 1024
 
@@ -136,22 +141,32 @@ def _chain(reader: Reader, match: FilterChainMatch) -> FilterChain:
 
 
 def _network(reader: Reader) -> Hcm | TcpProxy:
-    """The chain's one filter: a connection manager or a TCP proxy. Istio's statistics filter may stand before the latter:
-    bytes do not pass through it."""
-    filters = reader.children("filters")
-    stats = filters[0].typed_struct(STATS_CONFIG) if len(filters) > 1 else None
+    """The chain's one filter: a connection manager or a TCP proxy. Before the latter the name in a TLS hello may be looked
+    up, and Istio's statistics filter may stand: bytes do not pass through either."""
+    return _behind(reader, reader.children("filters"))
+
+
+def _behind(reader: Reader, filters: Sequence[Reader]) -> Hcm | TcpProxy:
+    if len(filters) < 2:
+        return _last(reader, filters)
+    first = filters[0]
+    network = _behind(reader, filters[1:])
+    stats = first.typed_struct(STATS_CONFIG)
     if stats is not None:
-        filters[0].text("name")
-        changes, every = session_changes(filters[0], stats)
-        network = _network_of(reader, filters[1:])
-        if isinstance(network, TcpProxy):
-            return replace(network, metrics=changes, report_interval=every)
-        reader.problem("belongs before a TCP proxy: in a connection manager it is an HTTP filter", "filters[0]")
-        return network
-    return _network_of(reader, filters)
+        first.text("name")
+        changes, every = session_changes(first, stats)
+    else:
+        port = _sni_port(first)
+    if not isinstance(network, TcpProxy):
+        first.problem("belongs before a TCP proxy")
+    elif stats is not None:
+        return replace(network, metrics=changes, report_interval=every)
+    else:
+        return replace(network, sni_port=port)
+    return network
 
 
-def _network_of(reader: Reader, filters: Sequence[Reader]) -> Hcm | TcpProxy:
+def _last(reader: Reader, filters: Sequence[Reader]) -> Hcm | TcpProxy:
     if len(filters) != 1:
         reader.problem(f"needs exactly one network filter, has {len(filters)}", "filters")
     result: Hcm | TcpProxy | None = None
@@ -160,6 +175,19 @@ def _network_of(reader: Reader, filters: Sequence[Reader]) -> Hcm | TcpProxy:
         if config is not None:
             result = _NETWORK_FILTERS[kind](config)
     return result or TcpProxy("", ())
+
+
+def _sni_port(reader: Reader) -> int:
+    """Where the host listens that is looked up, 0 for a filter that is none of this kind."""
+    _, config = typed(reader, _BEFORE_TCP, "filter before another network filter")
+    if config is None:
+        return 0
+    if (cache := config.child("dns_cache_config")) is None:
+        config.problem("is required", "dns_cache_config")
+    else:
+        dns_cache(cache)
+    config.only("save_upstream_address", False)
+    return config.number("port_value", HTTPS_PORT)
 
 
 def _match(reader: Reader | None) -> FilterChainMatch:

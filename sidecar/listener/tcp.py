@@ -16,7 +16,7 @@ from xxhash import xxh64_intdigest
 
 from mesh.tasks import TaskOwner
 from sidecar.config.model import HASHING, Address, TcpProxy, WeightedCluster
-from sidecar.http.exchange import Exchange, TcpExchange
+from sidecar.http.exchange import FOUND_ADDRESS, Exchange, TcpExchange
 from sidecar.http.response_flags import Flag
 from sidecar.process.drain import DrainSequence
 from sidecar.process.timers import Deadlines
@@ -25,6 +25,7 @@ from sidecar.telemetry.stats import ClusterStats, ListenerStats, Stats, TcpStats
 from sidecar.upstream import outlier
 from sidecar.upstream.cluster import ClusterRuntime
 from sidecar.upstream.dial import DialError, dial, hung_up
+from sidecar.upstream.dns_cache import CacheOverflowError, NameCache
 from sidecar.upstream.host import Host
 
 LINGER_NOT = struct.pack("ii", 1, 0)  # closing with this set sends RST
@@ -206,6 +207,8 @@ class TcpSession(asyncio.Protocol):
         exchange.cluster = self._cluster = cluster
         if manager.hashes_source and cluster.config.balancing.policy in HASHING:
             exchange.hash_key = xxh64_intdigest(self.remote.host.encode())
+        if manager.config.sni_port and cluster.names is not None and self.server_name:
+            await self._look_up(cluster.names, manager.config.sni_port)
         while exchange.attempts < manager.config.max_connect_attempts and not self._over:
             if await self._attempt(cluster):
                 return
@@ -214,6 +217,16 @@ class TcpSession(asyncio.Protocol):
         cluster.stats.upstream_cx_connect_attempts_exceeded.value += 1
         exchange.flags |= Flag.URX
         self._give_up(Flag.UF, reset=False)
+
+    async def _look_up(self, names: NameCache, port: int) -> None:
+        """Finds the host that the client's TLS names, for the cluster to pick; without an address there is none."""
+        try:
+            found = await names.find(self.server_name.lower())
+        except CacheOverflowError:
+            self._give_up(Flag.UO)
+            return
+        if found:
+            self.exchange.keep(FOUND_ADDRESS, Address(found[0], port))
 
     async def _attempt(self, cluster: ClusterRuntime) -> bool:
         """Tries one host; whether that settles it, for better or worse."""

@@ -7,9 +7,14 @@ from typing import Any
 
 import pytest
 from envoy.config.cluster.v3.cluster_pb2 import Cluster
+from envoy.extensions.clusters.dynamic_forward_proxy.v3.cluster_pb2 import ClusterConfig
 from envoy.extensions.filters.network.http_connection_manager.v3.http_connection_manager_pb2 import (
     HttpConnectionManager,
 )
+from envoy.extensions.filters.network.sni_dynamic_forward_proxy.v3.sni_dynamic_forward_proxy_pb2 import (
+    FilterConfig as SniFilterConfig,
+)
+from envoy.extensions.filters.network.tcp_proxy.v3.tcp_proxy_pb2 import TcpProxy
 
 from control_plane.registry.services import discover
 from control_plane.translate import Resources, build
@@ -22,6 +27,7 @@ from mesh.xds import CLUSTER, ENDPOINT, LISTENER, ROUTE
 from sidecar.config.clusters import compile_cluster
 from sidecar.config.listeners import compile_listener
 from sidecar.config.model import Discovery
+from sidecar.config.model import TcpProxy as OurTcpProxy
 from tests.simulation.evaluator import Call, evaluate
 from tests.simulation.validation import assert_envoy_accepts
 from tests.simulation.worlds import gateway, sidecar, transparent
@@ -152,6 +158,27 @@ def test_a_host_of_a_wildcard_goes_to_its_cluster() -> None:
     assert outcome is not None and outcome.clusters == {ANY_SHOP_CLUSTER: 1.0}
 
 
+def test_a_host_that_a_hello_names_is_looked_up(tmp_path: Path) -> None:
+    tls = ANY_SHOP.replace(
+        "number: 80, name: http, protocol: HTTP", "number: 443, name: tls, protocol: TLS, targetPort: 8443"
+    )
+    built = made(entry(f"{{{tls}}}"), node=transparent())
+    cluster = "outbound|443||*.shop.example"
+    (chain,) = built[LISTENER]["0.0.0.0_443"].filter_chains
+    assert list(chain.filter_chain_match.server_names) == ["*.shop.example"]
+    look_up, proxy = SniFilterConfig(), TcpProxy()
+    assert chain.filters[0].typed_config.Unpack(look_up) and chain.filters[-1].typed_config.Unpack(proxy)
+    config = ClusterConfig()
+    assert built[CLUSTER][cluster].cluster_type.typed_config.Unpack(config)
+    assert (look_up.port_value, look_up.dns_cache_config) == (8443, config.dns_cache_config)
+    assert proxy.cluster == cluster
+    assert_envoy_accepts(built, tmp_path)
+    network = compile_listener(built[LISTENER]["0.0.0.0_443"]).chains[0].network
+    assert isinstance(network, OurTcpProxy) and network.sni_port == 8443
+    connect = evaluate(made(entry(f"{{{tls}}}"))[ROUTE]["http_proxy"], Call("http://one.shop.example:443/", "CONNECT"))
+    assert connect is not None and connect.clusters == {cluster: 1.0}
+
+
 def test_nobody_else_has_the_filter() -> None:
     manager = HttpConnectionManager()
     listener = made(entry(f"{{{HTTP}, resolution: DNS}}"))[LISTENER]["virtualOutbound"]
@@ -163,8 +190,8 @@ def test_nobody_else_has_the_filter() -> None:
     ("spec", "problem"),
     [
         (
-            ANY_SHOP.replace("protocol: HTTP", "protocol: TLS"),
-            "needs a protocol whose requests name their host: HTTP",
+            ANY_SHOP.replace("protocol: HTTP", "protocol: TCP"),
+            "needs a protocol that names the host: HTTP",
         ),
         (f"{ANY_SHOP}, endpoints: [{{address: 10.0.0.1}}]", "it is the host that a request names that is looked up"),
         (

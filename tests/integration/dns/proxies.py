@@ -20,6 +20,10 @@ from tests.harness.sidecar import sidecar_command
 Fields = Mapping[str, Any]
 REFRESH = "0.4s"
 SIDES = ("envoy", "ours")
+TLS_INSPECTOR = {
+    "name": "tls_inspector",
+    "typed_config": {"@type": "type.googleapis.com/envoy.extensions.filters.listener.tls_inspector.v3.TlsInspector"},
+}
 
 
 def cluster(name: str, *names: str, port: int = 80, **fields: Any) -> dict[str, Any]:
@@ -93,7 +97,12 @@ class Proxy:
 
 
 def _config(
-    clusters: Sequence[Fields], resolver: Fields, admin: int, port: int, filters: Sequence[Fields]
+    clusters: Sequence[Fields],
+    resolver: Fields,
+    admin: int,
+    port: int,
+    filters: Sequence[Fields],
+    network: Sequence[Fields],
 ) -> dict[str, Any]:
     hosts = [
         {
@@ -125,7 +134,8 @@ def _config(
                 {
                     "name": "all",
                     "address": _address(port),
-                    "filter_chains": [{"filters": [{"name": "http", "typed_config": manager}]}],
+                    "filter_chains": [{"filters": list(network) or [{"name": "http", "typed_config": manager}]}],
+                    "listener_filters": [TLS_INSPECTOR] if network else [],
                 }
             ],
         },
@@ -149,13 +159,17 @@ async def proxy(
     *more: str,
     edit: Fields | None = None,
     filters: Sequence[Fields] = (),
+    network: Sequence[Fields] = (),
 ) -> AsyncIterator[Proxy]:
-    """A proxy with these clusters, reached by their names as hosts, once it is ready."""
+    """A proxy with these clusters, reached by their names as hosts, once it is ready; or with these `network` filters, which
+    know of TLS what its hello says."""
     admin, port = free_port(), free_port()
     async with DnsServer() as dns:
         dns.zone.update(zone)
         path = folder / f"{side}.yaml"
-        path.write_text(yaml.safe_dump({**_config(clusters, dns.resolver, admin, port, filters), **(edit or {})}))
+        path.write_text(
+            yaml.safe_dump({**_config(clusters, dns.resolver, admin, port, filters, network), **(edit or {})})
+        )
         command = (
             envoy_command(envoy_binary(), path, "-l", "error") if side == "envoy" else sidecar_command(path, *more)
         )

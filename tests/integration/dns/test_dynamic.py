@@ -11,6 +11,7 @@ import pytest
 from tests.harness.dns_server import Answer, Drop, Fail
 from tests.harness.process import http_get
 from tests.harness.upstream import Upstream
+from tests.integration.cases.wire import hello
 from tests.integration.dns.proxies import SIDES, Proxy, proxy
 
 SERVFAIL = 2
@@ -101,3 +102,45 @@ async def test_a_name_that_nobody_asks_for_is_forgotten(side: str, tmp_path: Pat
             return await stats(found, "host_removed") == 1
 
         await found.until(forgotten, "the name is forgotten")
+
+
+async def greeted(port: int, sent: bytes) -> bytes:
+    """What comes back on a connection that begins with these bytes."""
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    try:
+        writer.write(sent)
+        return await asyncio.wait_for(reader.read(2), 10)
+    except ConnectionError:
+        return b""
+    finally:
+        writer.close()
+
+
+@pytest.mark.parametrize("side", SIDES)
+async def test_names_that_tls_asks_for(side: str, tmp_path: Path) -> None:
+    """The hello is looked into, and passed on as it came."""
+    heard: list[bytes] = []
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        heard.append(await reader.read(4096))
+        writer.write(b"ok")
+        writer.close()
+
+    zone = {"app.test": Answer("127.0.0.1", ttl=60), "broken.test": Fail(SERVFAIL)}
+    server = await asyncio.start_server(serve, "127.0.0.1", 0)
+    settings, port = cache(), server.sockets[0].getsockname()[1]
+    chain = [
+        {"name": "sni", "typed_config": {"@type": f"{TYPES}.filters.network.sni_dynamic_forward_proxy.v3.FilterConfig",
+                                         "dns_cache_config": settings, "port_value": port}},
+        {"name": "tcp", "typed_config": {"@type": f"{TYPES}.filters.network.tcp_proxy.v3.TcpProxy",
+                                         "stat_prefix": "tcp", "cluster": "dynamic"}},
+    ]  # fmt: skip
+    async with server, proxy(side, tmp_path, [cluster(settings)], zone, network=chain) as found:
+        first = hello("app.test")
+        assert await greeted(found.port, first) == b"ok"
+        assert await greeted(found.port, hello("app.test")) == b"ok"
+        assert heard[0] == first
+        assert found.dns.count("app.test", "A") == 1  # it is kept
+        assert await greeted(found.port, hello("broken.test")) == b""
+        assert await greeted(found.port, b"no TLS at all") == b""
+        assert len(heard) == 2

@@ -53,7 +53,7 @@ def test_values_and_defaults() -> None:
         (static(hosts=["a.x", "b.x"], ports=[TCP]), "ports[0].protocol: several hosts need a protocol that tells them"),
         (
             entry(hosts=["*.a.x"], resolution="DYNAMIC_DNS", ports=[TCP]),
-            "ports[0].protocol: resolution DYNAMIC_DNS needs a protocol whose requests name their host",
+            "ports[0].protocol: resolution DYNAMIC_DNS needs a protocol that names the host: HTTP",
         ),
         (entry(endpoints=[{"address": "10.0.0.1"}]), "endpoints: takes effect only with another resolution than NONE"),
         (entry(workloadSelector={"labels": {"a": "b"}}), "workloadSelector: takes effect only with another resolution"),
