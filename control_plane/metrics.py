@@ -31,7 +31,7 @@ CONVERGENCE_BUCKETS: Final = (0.1, 0.5, 1, 3, 5, 10, 20, 30)
 DEBOUNCE_BUCKETS: Final = (0.01, 0.1, 0.5, 1, 3, 5, 10, 20, 30)
 SEND_BUCKETS: Final = (0.01, 0.1, 1, 3, 5, 10, 20, 30)
 SIZE_BUCKETS: Final = (1, 10_000, 1_000_000, 4_000_000, 10_000_000, 40_000_000)
-TYPES: Final = ("cds", "eds", "lds", "rds")
+TYPES: Final = ("cds", "eds", "lds", "rds", "vhds")
 BUILD_BUCKETS: Final = (0.01, 0.1, 0.5, 1, 3, 5)
 
 CONFIG: Final = "config"

@@ -381,17 +381,30 @@ class RouteTable:
         self._plans: dict[tuple[int, float], RetryPlan] = {}
         self._mutations: dict[tuple[HeaderOps, ...], tuple[Mutation, ...]] = {}
         self._virtual_hosts: dict[int, CompiledVirtualHost] = {}  # by the id of their configuration, which they keep
-        known = before._virtual_hosts if before is not None and self._compiles_like(before) else {}
+        if before is not None and self._compiles_like(before):
+            self._take_over(before)
         for vhost in config.virtual_hosts:
-            compiled = known.get(id(vhost))
-            if compiled is None:
-                kind = CompiledVirtualHost if vhost.require_tls is RequireTls.NONE else TlsVirtualHost
-                compiled = kind(vhost, self)
-            self._virtual_hosts[id(vhost)] = compiled
+            if id(vhost) in self._virtual_hosts:
+                continue
+            kind = CompiledVirtualHost if vhost.require_tls is RequireTls.NONE else TlsVirtualHost
+            compiled = self._virtual_hosts[id(vhost)] = kind(vhost, self)
             for domain in vhost.domains:
                 self._add_domain(domain.lower().encode(), compiled)
         self._suffixes.sort(key=lambda entry: -len(entry[0]))
         self._prefixes.sort(key=lambda entry: -len(entry[0]))
+
+    def _take_over(self, before: RouteTable) -> None:
+        """Everything that is still configured."""
+        wanted = {id(vhost) for vhost in self.config.virtual_hosts}
+        gone = {id(vhost) for key, vhost in before._virtual_hosts.items() if key not in wanted}
+        self._virtual_hosts = {key: vhost for key, vhost in before._virtual_hosts.items() if key in wanted}
+        self._exact = before._exact.copy()
+        for vhost in before._virtual_hosts.values():
+            for domain in vhost.config.domains if id(vhost) in gone else ():
+                self._exact.pop(domain.lower().encode(), None)
+        self._suffixes = [entry for entry in before._suffixes if id(entry[1]) not in gone]
+        self._prefixes = [entry for entry in before._prefixes if id(entry[1]) not in gone]
+        self._any = None if id(before._any) in gone else before._any
 
     def _compiles_like(self, before: RouteTable) -> bool:
         """Whether the same virtual host becomes the same in both."""

@@ -52,7 +52,7 @@ def test_what_has_not_happened_yet_is_there_as_zero() -> None:
     """So that a rate sees the first event."""
     text = ControlMetrics(CollectorRegistry(), "1.0").exposition().decode()
     for line in (
-        *(f'{name}{{type="{kind}"}} 0.0' for kind in ("cds", "eds", "lds", "rds") for name in PER_TYPE),
+        *(f'{name}{{type="{kind}"}} 0.0' for kind in ("cds", "eds", "lds", "rds", "vhds") for name in PER_TYPE),
         'pilot_push_triggers{type="config"} 0.0',
         'pilot_inbound_updates{type="eds"} 0.0',
         'galley_validation_failed{reason="invalid_resource"} 0.0',

@@ -560,6 +560,30 @@ def test_a_virtual_host_that_stays_is_not_compiled_again() -> None:
     assert RouteTable(changed, before=before).virtual_host(b"a") is not before.virtual_host(b"a")  # another generator
 
 
+@given(st.lists(st.dictionaries(st.sampled_from("abcdef"), st.integers(0, 2)), min_size=1, max_size=6))
+def test_what_is_taken_over_is_what_would_be_made_anew(steps: list[dict[str, int]]) -> None:
+    """Domains go from one host to another, too."""
+    rng = random.Random(1)
+    known: dict[tuple[str, int], VirtualHost] = {}
+    table = RouteTable(RouteConfig("r", (), vhds=True), rng=rng)
+    names = [b"a.x", b"b.x", b"x.y.z", b"z.a", b"z.b", b"n", b""]
+    for step in steps:
+        for n, (name, version) in enumerate(sorted(step.items())):
+            domains = (("*.x", "z.*", "*", "n", "*.y.z", "a.x")[(n + version) % 6],)
+            made = VirtualHost(f"{name}{n}", domains, (route(f"{name} {version}", RouteMatch(PathMatch.PREFIX, "/")),))
+            known.setdefault((made.name, version), made)
+        used: dict[str, VirtualHost] = {}
+        for n, (name, version) in enumerate(sorted(step.items())):
+            found_host = known[(f"{name}{n}", version)]
+            used.setdefault(found_host.domains[0], found_host)
+        config = RouteConfig("r", tuple(used.values()), vhds=True)
+        table = RouteTable(config, rng=rng, before=table)
+        anew = RouteTable(config, rng=rng)
+        for name_ in names:
+            ours, theirs = table.virtual_host(name_), anew.virtual_host(name_)
+            assert (ours and ours.config) is (theirs and theirs.config)
+
+
 def test_it_is_where_the_configuration_around_it_has_changed() -> None:
     rng = random.Random(1)
     first = RouteConfig("r", hosts(a="1"), vhds=True)
