@@ -30,6 +30,7 @@ from sidecar.telemetry.station import BreakerEvent, selected_metrics
 from sidecar.telemetry.trace import Spans
 from sidecar.workers import merge
 from sidecar.workers.merged_stats import MergedStats
+from sidecar.workers.route_changes import changes
 from sidecar.workers.state import Breaker, HostState, MetricState, Outlier
 from sidecar.workers.supervisor import Supervisor
 
@@ -147,8 +148,12 @@ class Fleet:
         self._tell("remove_listener", name)
 
     def set_routes(self, routes: model.RouteConfig) -> None:
+        before = self.routes.get(routes.name)
         self._rehearsal.set_routes(routes)
-        self._tell("set_routes", routes)
+        if before is not None and before.vhds and routes.vhds:
+            self._tell("change_routes", *changes(before, routes))
+        else:
+            self._tell("set_routes", routes)
 
     def remove_routes(self, name: str) -> None:
         self._rehearsal.remove_routes(name)

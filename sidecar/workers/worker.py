@@ -18,6 +18,7 @@ from sidecar.config.model import Bootstrap
 from sidecar.process.settings import Settings
 from sidecar.runtime import Runtime
 from sidecar.workers.channel import Channel
+from sidecar.workers.route_changes import changed
 from sidecar.workers.state import take
 
 log = logging.getLogger(__name__)
@@ -89,6 +90,7 @@ def _orders(runtime: Runtime) -> dict[str, Callable[..., Any]]:
         "set_listener": runtime.set_listener,
         "remove_listener": runtime.remove_listener,
         "set_routes": runtime.set_routes,
+        "change_routes": lambda base, hosts: runtime.set_routes(changed(runtime.routes[base.name], base, hosts)),
         "remove_routes": runtime.remove_routes,
         "initialized": runtime.initialized,
         "drain_listeners": lambda asked: runtime.drain_listeners(**asked),

@@ -7,14 +7,14 @@ import os
 import signal
 from pathlib import Path
 
-from mesh.xds import CLUSTER, ENDPOINT, LISTENER, ROUTE
+from mesh.xds import CLUSTER, ENDPOINT, LISTENER, ROUTE, VIRTUAL_HOST
 from tests.harness.ports import free_port
 from tests.harness.process import Process, admin_ready, http_get, wait_until
 from tests.harness.sidecar import sidecar_command
 from tests.harness.upstream import Upstream, reply
 from tests.integration.lifecycle.test_workers import CONNECTIONS, ask, children
 from tests.integration.xds_client.ads import ControlPlane
-from tests.integration.xds_client.resources import cluster, endpoints, listener, routes
+from tests.integration.xds_client.resources import answering, by_vhds, cluster, endpoints, listener, routes
 from tests.integration.xds_client.test_client import BOOTSTRAP
 
 
@@ -67,5 +67,15 @@ async def test_changes_reach_all_workers_and_those_that_come_later(tmp_path: Pat
             assert await answers(port) == {b"two"}
             await asyncio.to_thread(wait_until, lambda: len(children(process.pid)) == 2, 10.0, "another worker")
             assert await answers(port) == {b"two"}
+
+            # Virtual hosts one by one: a worker is told of the one that has changed.
+            await stream.acked(ROUTE, stream.push(ROUTE, {"r": by_vhds("r")}))
+            await stream.next(VIRTUAL_HOST)
+            hosts = {"r/all": answering("r/all", "three"), "r/other": answering("r/other", "other", "other")}
+            await stream.acked(VIRTUAL_HOST, stream.push(VIRTUAL_HOST, hosts))
+            assert await answers(port) == {b"three"}
+            changed = {"r/all": answering("r/all", "four")}
+            await stream.acked(VIRTUAL_HOST, stream.push(VIRTUAL_HOST, changed, removed=("r/other",)))
+            assert await answers(port) == {b"four"}
         finally:
             await asyncio.to_thread(process.stop)

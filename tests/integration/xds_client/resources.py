@@ -7,6 +7,7 @@ from typing import Any
 from envoy.config.cluster.v3.cluster_pb2 import Cluster
 from envoy.config.endpoint.v3.endpoint_pb2 import ClusterLoadAssignment
 from envoy.config.listener.v3.listener_pb2 import Listener
+from envoy.config.route.v3.route_components_pb2 import VirtualHost
 from envoy.config.route.v3.route_pb2 import RouteConfiguration
 from google.protobuf.json_format import ParseDict
 
@@ -56,3 +57,14 @@ def routes(name: str, to: str, **fields: Any) -> Any:
         "routes": [{"match": {"prefix": "/"}, "route": {"cluster": to}}],
     }
     return ParseDict({"name": name, "virtual_hosts": [host], **fields}, RouteConfiguration())
+
+
+def by_vhds(name: str, **fields: Any) -> Any:
+    """Its virtual hosts are resources."""
+    return ParseDict({"name": name, "vhds": {"config_source": SOURCE}, **fields}, RouteConfiguration())
+
+
+def answering(name: str, answer: str, *domains: str) -> Any:
+    """A virtual host that answers by itself."""
+    reply = {"match": {"prefix": "/"}, "direct_response": {"status": 200, "body": {"inline_string": answer}}}
+    return ParseDict({"name": name, "domains": domains or ["*"], "routes": [reply]}, VirtualHost())

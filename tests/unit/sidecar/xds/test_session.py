@@ -12,7 +12,7 @@ from sidecar.config.model import Address, AdsConfig, Bootstrap
 from sidecar.xds.resources import Raw
 from sidecar.xds.session import AdsSession
 from sidecar.xds.subscriptions import DeltaRequest, Request
-from tests.integration.xds_client.resources import cluster, endpoints, listener, routes
+from tests.integration.xds_client.resources import by_vhds, cluster, endpoints, listener, routes
 from tests.integration.xds_client.target import RecordingTarget
 
 ADS = AdsConfig("xds", Address("127.0.0.1", 1), cds_timeout=15.0, lds_timeout=15.0)
@@ -228,12 +228,6 @@ def test_versions_are_those_that_were_accepted() -> None:
 # ── virtual hosts as resources ────────────────────────────────────────────────────────────────────────────────────────
 
 
-def vhds(name: str, **fields: Any) -> Any:
-    found = routes(name, "a", vhds={"config_source": {"ads": {}, "resource_api_version": "V3"}}, **fields)
-    del found.virtual_hosts[:]
-    return found
-
-
 def virtual_host(name: str, to: str = "a", *domains: str) -> Any:
     made = routes("r", to).virtual_hosts[0]
     made.name = name
@@ -250,7 +244,7 @@ def with_hosts() -> Dialogue:
     d.push(CLUSTER, cluster("a"))
     d.push(ENDPOINT, endpoints("a", 1))
     d.push(LISTENER, listener("l", "r"))
-    d.push(ROUTE, vhds("r"))
+    d.push(ROUTE, by_vhds("r"))
     d.push(VIRTUAL_HOST, virtual_host("r/one"), virtual_host("r/two"))
     return d
 
@@ -261,7 +255,7 @@ def test_a_listener_serves_when_its_virtual_hosts_are_there() -> None:
     d.push(ENDPOINT, endpoints("a", 1))
     assert d.push(LISTENER, listener("l", "r")) == [DeltaRequest(ROUTE, ("r",))]
     listeners = d.ack(LISTENER)
-    assert d.push(ROUTE, vhds("r")) == [d.ack(ROUTE), DeltaRequest(VIRTUAL_HOST)]
+    assert d.push(ROUTE, by_vhds("r")) == [d.ack(ROUTE), DeltaRequest(VIRTUAL_HOST)]
     assert not d.target.ready
     assert d.push(VIRTUAL_HOST, virtual_host("r/one")) == [d.ack(VIRTUAL_HOST), listeners]
     assert d.target.ready
@@ -273,7 +267,7 @@ def test_without_virtual_hosts_it_serves_when_the_wait_is_over() -> None:
     d.push(CLUSTER, cluster("a"))
     d.push(ENDPOINT, endpoints("a", 1))
     d.push(LISTENER, listener("l", "r"))
-    d.push(ROUTE, vhds("r"))
+    d.push(ROUTE, by_vhds("r"))
     d.clock.advance(15.0)
     d.session.expire()
     assert d.target.ready
@@ -309,7 +303,7 @@ def test_a_bad_virtual_host_is_named_and_its_last_good_one_stays() -> None:
 
 def test_a_virtual_host_of_a_strict_configuration_names_clusters_that_are_there() -> None:
     d = with_hosts()
-    d.push(ROUTE, vhds("r", validate_clusters=True))
+    d.push(ROUTE, by_vhds("r", validate_clusters=True))
     [request] = d.push(VIRTUAL_HOST, virtual_host("r/two", "nobody"))
     assert request == d.nack(VIRTUAL_HOST, "r/two: a route names the cluster 'nobody', which is not there")
 
@@ -335,5 +329,5 @@ def test_state_of_the_world_has_no_virtual_hosts() -> None:
     d.push(CLUSTER, cluster("a"))
     d.push(ENDPOINT, endpoints("a", 1))
     d.push(LISTENER, listener("l", "r"))
-    [request, *_] = d.push(ROUTE, vhds("r"))
+    [request, *_] = d.push(ROUTE, by_vhds("r"))
     assert request.error == "r: vhds: virtual hosts can be had over delta xDS only"
