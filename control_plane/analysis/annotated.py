@@ -21,7 +21,7 @@ from mesh.istio.scalars import is_dns_label
 SUPPRESS: Final = "galley.istio.io/analyze-suppress"
 EXPORT_TO: Final = "networking.istio.io/exportTo"
 _ISTIO: Final = "istio.io"
-_KUBERNETES: Final = (".k8s.io", ".kubernetes.io")
+_INGRESS_CLASS: Final = "kubernetes.io/ingress.class"  # by which an Ingress says that it is Istio's
 ANY, POD, SERVICE, INGRESS, ENTRY, POLICY = "Any", "Pod", "Service", "Ingress", "WorkloadEntry", "AuthorizationPolicy"
 
 
@@ -99,6 +99,8 @@ KNOWN: Final[Mapping[str, str]] = {
         "kubevirtInterfaces",
     ),
     "topology.istio.io/controlPlaneClusters": ANY,
+    "gateway.istio.io/controller-version": ANY,
+    _INGRESS_CLASS: INGRESS,
 }
 _DEPRECATED: Final = frozenset(
     (
@@ -145,7 +147,7 @@ def _checked(resource: Resource, kind: str, annotations: Mapping[str, str], plac
 
 def _is_istio(name: str) -> bool:
     domain = name.partition("/")[0]
-    return domain == _ISTIO or domain.endswith(f".{_ISTIO}")
+    return domain == _ISTIO or domain.endswith(f".{_ISTIO}") or name == _INGRESS_CLASS
 
 
 # ── values ────────────────────────────────────────────────────────────────────────────────────────────────────────────

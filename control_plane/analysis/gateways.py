@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 from control_plane.analysis.codes import (
     CONFLICTING_GATEWAYS,
@@ -18,22 +18,36 @@ Selector = frozenset[tuple[str, str]]
 
 def conflicting_ports(seen: Examined) -> Iterator[Finding]:
     """Two Gateways for the same proxies with the same port and host."""
-    places: dict[tuple[Selector, int], dict[Key, set[str]]] = {}
+    places: dict[int, dict[Selector, dict[Key, set[str]]]] = {}
     for resource in seen.all("Gateway"):
         for server in resource.spec.servers:
-            there = places.setdefault((_selector(resource), server.port.number), {})
+            there = places.setdefault(server.port.number, {}).setdefault(_selector(resource), {})
             there.setdefault(resource.key, set()).update(server.hosts)
     for resource in seen.of("Gateway"):
+        own = _selector(resource)
         for position, server in enumerate(resource.spec.servers):
-            for key, hosts in places[_selector(resource), server.port.number].items():
-                shared = sorted(hosts & set(server.hosts))
-                if key == resource.key or not shared:
-                    continue
-                message = (
-                    f"Conflict with gateways {key.namespace}/{key.name} (workload selector "
-                    f"{labels_text(resource.spec.selector)}, port {server.port.number}, hosts {','.join(shared)})."
-                )
-                yield finding(CONFLICTING_GATEWAYS, resource, ("spec", "servers", position), message, (key,))
+            for other, gateways in places[server.port.number].items():
+                if other == own or _some_have_both(seen, own, other):
+                    yield from _conflicts(resource, position, gateways)
+
+
+def _some_have_both(seen: Examined, one: Selector, other: Selector) -> bool:
+    """Whether a selector narrows the other down, to somebody who is known."""
+    narrower = max(one, other, key=len)
+    return (one < other or other < one) and any(seen.picked(dict(narrower)))
+
+
+def _conflicts(resource: Resource, position: int, gateways: Mapping[Key, set[str]]) -> Iterator[Finding]:
+    server = resource.spec.servers[position]
+    for key, hosts in gateways.items():
+        shared = sorted(hosts & set(server.hosts))
+        if key == resource.key or not shared:
+            continue
+        message = (
+            f"Conflict with gateways {key.namespace}/{key.name} (workload selector "
+            f"{labels_text(resource.spec.selector)}, port {server.port.number}, hosts {','.join(shared)})."
+        )
+        yield finding(CONFLICTING_GATEWAYS, resource, ("spec", "servers", position), message, (key,))
 
 
 def _selector(resource: Resource) -> Selector:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from control_plane.analysis.codes import CONFLICTING_PORTS, EXTERNAL_NAME_PORT, PORT_NAME, SEVERAL_SERVICES
 from control_plane.analysis.examined import Examined, listed
@@ -11,6 +11,9 @@ from control_plane.analysis.finding import Finding, finding
 from control_plane.registry.ports import DETECT, protocol_of
 from mesh.istio.resource import Resource
 from mesh.kubernetes.service import ServiceType
+
+# Of Kubernetes' and Istio's own; who names their ports is nobody that reads this.
+_SYSTEM: Final = frozenset(("kube-system", "kube-public", "kube-node-lease", "istio-system"))
 
 
 class _Port(NamedTuple):
@@ -23,6 +26,8 @@ class _Port(NamedTuple):
 def port_names(seen: Examined) -> Iterator[Finding]:
     """Ports of which nothing says what they speak."""
     for resource in seen.of("Service"):
+        if resource.key.namespace in _SYSTEM:
+            continue
         external = resource.spec.type is ServiceType.EXTERNAL_NAME
         for position, port in enumerate(resource.spec.ports):
             path = ("spec", "ports", position)

@@ -1,27 +1,23 @@
-"""VirtualServices: what they name, and which of their rules can ever act."""
+"""VirtualServices: what they name, and which of them hold."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from control_plane.analysis.codes import (
-    CONFLICTING_HOSTS,
     DESTINATION_PORT_REQUIRED,
     HOST_NOT_IN_GATEWAY,
-    INEFFECTIVE_MATCH,
     REFERENCED_RESOURCE_NOT_FOUND,
     SHORT_NAME_WITH_DOTS,
-    UNREACHABLE_RULE,
 )
 from control_plane.analysis.destinations import destinations
 from control_plane.analysis.examined import Examined, listed
 from control_plane.analysis.finding import Finding, finding
 from control_plane.translate.bound import gateway_name
-from control_plane.translate.hosts import common, is_wildcard, qualified
-from control_plane.translate.match import is_catch_all, route_match
+from control_plane.translate.hosts import common, qualified
 from mesh.istio.model import Path
 from mesh.istio.resource import Resource
-from mesh.istio.virtual_service import MESH_GATEWAY, HTTPMatchRequest, HTTPRoute
+from mesh.istio.virtual_service import MESH_GATEWAY
 from mesh.naming import DOMAIN
 
 
@@ -92,7 +88,7 @@ def gateways(seen: Examined) -> Iterator[Finding]:
             if gateway is None:
                 yield _missing(resource, path, "gateway", name)
                 continue
-            served = [host.rpartition("/")[2].lower() for server in gateway.spec.servers for host in server.hosts]
+            served = [host for server in gateway.spec.servers for host in _served(server.hosts, gateway, namespace)]
             lost = [
                 host
                 for host in resource.spec.hosts
@@ -106,74 +102,12 @@ def gateways(seen: Examined) -> Iterator[Finding]:
                 yield finding(HOST_NOT_IN_GATEWAY, resource, path, message)
 
 
-def conflicts(seen: Examined) -> Iterator[Finding]:
-    """Two VirtualServices for one host in the mesh: the older one's rules hold, the other's do nothing."""
-    for resource in seen.of("VirtualService"):
-        for position, host in enumerate(resource.spec.hosts):
-            winner = seen.index.mesh_service(qualified(host, resource.key.namespace))
-            if not _in_mesh(resource) or winner is None or winner.resource.key == resource.key:
-                continue
-            if is_wildcard(host) or qualified(host, resource.key.namespace) not in winner.hosts:
-                continue
-            names = ",".join(sorted(f"{key.namespace}/{key.name}" for key in (resource.key, winner.resource.key)))
-            message = (
-                f"The VirtualServices {names} associated with mesh gateway define the same host {host} which can lead to "
-                "undefined behavior. This can be fixed by merging the conflicting VirtualServices into a single resource. "
-                f"(Here {winner.namespace}/{winner.name} holds, the older one.)"
-            )
-            yield finding(CONFLICTING_HOSTS, resource, ("spec", "hosts", position), message, (winner.resource.key,))
-
-
-def _in_mesh(resource: Resource) -> bool:
-    return not resource.spec.gateways or MESH_GATEWAY in resource.spec.gateways
-
-
-def unreachable(seen: Examined) -> Iterator[Finding]:
-    """Rules after one that takes everything, and matches that are there twice."""
-    for resource in seen.of("VirtualService"):
-        taken = -1
-        matches: dict[str, int] = {}  # what a match asks for → the rule that asked first
-        for number, rule in enumerate(resource.spec.http):
-            path: Path = ("spec", "http", number)
-            if taken >= 0:
-                reason = f"an earlier rule, {_name(resource, taken)}, has no conditions and takes every request"
-                yield _not_used(resource, path, _name(resource, number), reason)
-                continue
-            asked = [_conditions(match) for match in rule.match]
-            duplicates = [position for position, each in enumerate(asked) if each in matches]
-            if rule.match and len(duplicates) == len(rule.match):
-                yield _not_used(resource, path, _name(resource, number), "all matches are duplicates of earlier ones")
-            for position in duplicates:
-                message = (
-                    f"VirtualService rule {_name(resource, number)} match #{position} is not used "
-                    f"(duplicate/overlapping match in rule {_name(resource, matches[asked[position]])})."
-                )
-                yield finding(INEFFECTIVE_MATCH, resource, (*path, "match", position), message)
-            for each in asked:
-                matches.setdefault(each, number)
-            if _takes_everything(rule):
-                taken = number
-
-
-def _conditions(match: HTTPMatchRequest) -> str:
-    return match.model_dump_json(exclude={"name"}, exclude_defaults=True)
-
-
-def _not_used(resource: Resource, path: Path, name: str, reason: str) -> Finding:
-    return finding(UNREACHABLE_RULE, resource, path, f"VirtualService rule {name} not used ({reason}).")
-
-
-def _name(resource: Resource, number: int) -> str:
-    return f'"{resource.spec.http[number].name}"' if resource.spec.http[number].name else f"#{number}"
-
-
-def _takes_everything(rule: HTTPRoute) -> bool:
-    """Whoever asks, on whatever port, through whatever gateway."""
-    return not rule.match or any(
-        is_catch_all(route_match(match))
-        and not (match.gateways or match.source_labels or match.source_namespace or match.port)
-        for match in rule.match
-    )
+def _served(hosts: Iterable[str], gateway: Resource, namespace: str) -> Iterator[str]:
+    """What of a server's hosts is there for VirtualServices of a namespace: those of `./host` are for the Gateway's own."""
+    for host in hosts:
+        scope, _, name = host.rpartition("/")
+        if scope in ("", "*", namespace) or (scope == "." and gateway.key.namespace == namespace):
+            yield name.lower()
 
 
 def hosts(seen: Examined) -> Iterator[Finding]:

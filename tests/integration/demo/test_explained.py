@@ -13,8 +13,6 @@ from tests.harness.process import wait_until
 from tests.integration.demo.stack import Demo, load
 from tests.integration.demo.test_commands import RULES
 
-pytestmark = pytest.mark.long
-
 URL = "http://reviews:9080/reviews/0"
 
 
@@ -25,7 +23,10 @@ def explained(demo: Demo, *words: str) -> dict[str, object]:
     return found
 
 
-@pytest.mark.parametrize(("headers", "version"), [((), "v3"), (("-H", "end-user: jason"), "v2")])
+@pytest.mark.parametrize(
+    ("headers", "version"),
+    [pytest.param((), "v3", marks=pytest.mark.long), (("-H", "end-user: jason"), "v2")],
+)
 def test_what_is_explained_is_what_happens(demo: Demo, headers: tuple[str, ...], version: str) -> None:
     demo.apply((RULES / "reviews-jason-v2.yaml").read_text())
     found = explained(demo, URL, "--from", "productpage", *headers)
@@ -35,6 +36,7 @@ def test_what_is_explained_is_what_happens(demo: Demo, headers: tuple[str, ...],
     assert page.version == version
 
 
+@pytest.mark.long
 def test_each_place_is_named_by_resource_and_field(demo: Demo) -> None:
     demo.apply((RULES / "reviews-jason-v2.yaml").read_text())
     done = demo.mesh("explain", URL, "--from", "productpage-v1")
@@ -46,11 +48,13 @@ def test_each_place_is_named_by_resource_and_field(demo: Demo) -> None:
     assert max(map(len, done.stdout.splitlines())) <= 80
 
 
+@pytest.mark.long
 def test_through_the_gateway(demo: Demo) -> None:
     done = demo.mesh("explain", f"http://{demo.address}:{demo.port}/productpage", "--gateway")
     assert done.stdout.splitlines()[-1] == "→ sent to outbound|9080||productpage.default.svc.cluster.local"
 
 
+@pytest.mark.long
 def test_a_proxy_that_is_not_there(demo: Demo) -> None:
     done = demo.mesh("explain", URL, "--from", "nobody")
     assert done.returncode == 1
@@ -91,11 +95,13 @@ def test_20_why_did_this_happen(demo: Demo) -> None:
     assert max(map(len, done.stdout.splitlines())) <= 80
 
 
+@pytest.mark.long
 def test_a_request_that_nobody_has_seen(demo: Demo) -> None:
     done = demo.mesh("why", "no-such-id")
     assert done.returncode == 1 and "no proxy has logged a request no-such-id" in done.stderr
 
 
+@pytest.mark.long
 def test_04_a_rule_without_effect_is_seen_in_explain(demo: Demo) -> None:
     """Of the complaints: a rule is silently ignored. A host that nobody asks for changes nothing, and explain says so."""
     rule = (RULES / "reviews-jason-v2.yaml").read_text().replace("  - reviews\n  http", "  - reviews.elsewhere\n  http")
@@ -111,6 +117,19 @@ def weights(demo: Demo, *words: str) -> dict[str, Any]:
     return dict(only)
 
 
+def test_06_shares_are_counted_beside_the_configured_ones(demo: Demo) -> None:
+    """Of the demo's own load: few requests, and that is said."""
+    demo.apply((RULES / "reviews-90-10.yaml").read_text())
+    done = demo.mesh("weights", "reviews", "--window", "2")
+    assert done.returncode == 0, done.stderr
+    heading, first, second, *rest = done.stdout.splitlines()
+    assert heading.split() == ["CALLER", "TO", "CONFIGURED", "OBSERVED", "95", "%", "INTERVAL", "REQUESTS"]
+    assert first.split()[:3] == ["productpage-v1", "v1", "90.0%"]
+    assert second.split()[:2] == ["v2", "10.0%"]
+    assert any("requests are few" in line or "nothing can be said" in line for line in rest)
+
+
+@pytest.mark.long
 def test_06_configured_and_observed_weights(demo: Demo) -> None:
     """Of the complaints: "my 90/10 weights do not work", and nothing tells why."""
     demo.apply((RULES / "reviews-90-10.yaml").read_text())
@@ -130,6 +149,7 @@ def test_06_configured_and_observed_weights(demo: Demo) -> None:
     assert "path begins with /reviews/0 (VirtualService default/reviews spec.http[0].match[0])" in why
 
 
+@pytest.mark.long
 def test_without_a_split(demo: Demo) -> None:
     done = demo.mesh("weights", "details", "--window", "2")
     assert "no rule splits the requests to details.default.svc.cluster.local" in done.stdout

@@ -13,6 +13,12 @@ def test_names_of_ports() -> None:
         assert codes(document("Service", "a", f"{{selector: {{app: a}}, ports: [{{{right}}}]}}")) == []
 
 
+def test_names_of_ports_of_the_system_are_its_own() -> None:
+    for namespace, expected in (("istio-system", []), ("kube-system", []), ("shop", [("IST0118", "a")])):
+        text = document("Service", "a", "{selector: {app: a}, ports: [{name: web, port: 80}]}", namespace=namespace)
+        assert codes(text) == expected
+
+
 def test_ports_of_external_names() -> None:
     external = "{type: ExternalName, externalName: example.com, ports: [{name: %s, port: 80}]}"
     assert codes(document("Service", "a", external % "http")) == []
