@@ -1,22 +1,21 @@
-"""`python -m tests.bench.ads_scale`: how long a change takes to reach many proxies, and how long the loop stands still.
+"""`python -m tests.bench.ads_scale`: what changes cost the control plane, and how long they take to reach many proxies.
 
-Simulated delta proxies, each with a connection of its own, in other processes; the real translation of a World of
-`--services` services. Prints one line a change: seconds until half, 99 in 100 and all of the proxies have acknowledged it,
-CPU seconds of the control plane, the longest time that its loop did not come round, and its memory. With `--scope N` a
-Sidecar resource tells every proxy of N services only.
+Proxies with a connection each, in other processes; the real translation of a World of `--services` services over real
+sockets. A line for each event: seconds until half, 99 in 100 and all of the proxies have acknowledged it (without the
+debounce), CPU seconds of the control plane, bytes sent, the longest time that its loop did not come round, and its memory.
+`--matrix` runs the shapes that docs/pushes.md shows, each in a process of its own; `--write FILE` makes that page.
 """
 
 from __future__ import annotations
 
 import argparse
 import asyncio
-import os
-import resource as usage
+import json
 import sys
 import time
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -24,121 +23,95 @@ import uvloop
 
 from control_plane.ads.hub import PushHub
 from control_plane.ads.pace import Pace
+from control_plane.ads.push import Variant
 from control_plane.ads.server import AdsServer
 from control_plane.ads.status import NoMetrics
-from control_plane.ads.stream import ProxyStream
+from control_plane.ads.stream import ProxyStream, Write
 from control_plane.ads.subscription import Request
 from control_plane.translate import Translator
-from control_plane.world import Instance, Service, World
-from mesh.istio.load import load_documents
-from mesh.istio.resource import Resource
-from mesh.naming import inbound_port, service_host
-from mesh.node import Node, ServicePort
+from control_plane.world import World
+from mesh.node import Node
 from mesh.tasks import TaskOwner
-from mesh.xds import CLUSTER, ENDPOINT, LISTENER, ROUTE, TAKES_VIRTUAL_HOSTS, VIRTUAL_HOST
+from tests.bench.push_clients import KINDS
+from tests.bench.push_world import nothing, one_endpoint, one_route, one_service_less, one_service_more, world
 
-WAIT_SECONDS: Final = 120.0
-QUIET_SECONDS: Final = 3.0
-CONNECTING_AT_ONCE: Final = 50
-PORT: Final = ServicePort(9080, "http", "HTTP")
-
-
-def world(revision: int, services: int, endpoints: int, scope: int = 0) -> World:
-    """`services` services of `endpoints` endpoints each; with `scope` proxies see so many of them."""
-    names = [f"service-{n}" for n in range(services)]
-    hosts = {service_host(name, "default"): name for name in names}
-    return World(
-        revision=revision,
-        services={host: Service(host, name, "default", (PORT,)) for host, name in hosts.items()},
-        instances={
-            host: tuple(instance(name, number, n) for n in range(endpoints))
-            for number, (host, name) in enumerate(hosts.items())
-        },
-        resources={"Sidecar": (sidecar(names[:scope]),)} if scope else {},
-    )
+WAIT_SECONDS: Final = 180.0
+CHANGES: Final[tuple[tuple[str, Callable[[World], World]], ...]] = (
+    ("one endpoint", one_endpoint),
+    ("one endpoint again", one_endpoint),
+    ("one route", one_route),
+    ("that route changed", one_route),
+    ("one service more", one_service_more),
+    ("nothing", nothing),
+    ("that service less", one_service_less),
+)
+A_SECOND: Final = 10  # changes of an endpoint, when they follow one another
 
 
-def resource(kind: str, name: str, spec: dict[str, Any]) -> Resource:
-    head = {"apiVersion": "networking.istio.io/v1", "kind": kind, "metadata": {"name": name, "namespace": "default"}}
-    return load_documents([{**head, "spec": spec}])[0]
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One event. Seconds, CPU seconds, bytes, and megabytes of memory: at its end, and at most."""
 
+    event: str
+    p50: float
+    p99: float
+    seconds: float
+    cpu: float
+    sent: int
+    turn: float
+    rss: float
+    peak: float
+    proxies: int
 
-def sidecar(names: list[str]) -> Resource:
-    return resource("Sidecar", "default", {"egress": [{"hosts": [f"./{service_host(n, 'default')}" for n in names]}]})
-
-
-def one_route(before: World) -> World:
-    """A VirtualService for the first service that sends another share elsewhere each time."""
-    weight = before.revision % 50
-    targets = [{"destination": {"host": f"service-{n}"}, "weight": w} for n, w in ((0, weight), (1, 100 - weight))]
-    spec = {"hosts": ["service-0"], "http": [{"route": targets}]}
-    return replace(before, resources={**before.resources, "VirtualService": (resource("VirtualService", "r", spec),)})
-
-
-def instance(service: str, number: int, n: int) -> Instance:
-    address = f"127.{1 + n % 200}.{number // 250}.{number % 250 + 1}"
-    return Instance(address, {9080: inbound_port(0)}, {"app": service}, workload=f"{service}-{n}", meshed=True)
-
-
-# ── the proxies ───────────────────────────────────────────────────────────────────────────────────────────────────────
-
-
-async def proxy(port: int, number: int, services: int, gate: asyncio.Semaphore, whole: bool) -> None:
-    """Asks as Envoy does and acknowledges everything, until the server goes; `whole`: as one that knows no VHDS."""
-    import grpc.aio
-    from envoy.config.cluster.v3.cluster_pb2 import Cluster
-    from envoy.config.listener.v3.listener_pb2 import Listener
-    from envoy.service.discovery.v3.ads_pb2_grpc import AggregatedDiscoveryServiceStub
-    from envoy.service.discovery.v3.discovery_pb2 import DeltaDiscoveryRequest
-
-    from control_plane.snapshot.resource import asks_for
-
-    options = [("grpc.use_local_subchannel_pool", 1), ("grpc.max_receive_message_length", -1)]
-    readers = {CLUSTER: Cluster, LISTENER: Listener}
-    asked = {CLUSTER: ENDPOINT, LISTENER: ROUTE}
-    node = Node(
-        "sidecar",
-        f"127.250.{number // 250}.{number % 250 + 1}",
-        f"proxy-{number}",
-        service=f"service-{number % services}",
-        ports=(PORT,),
-    )
-    known: dict[str, set[str]] = {ENDPOINT: set(), ROUTE: set()}
-    async with grpc.aio.insecure_channel(f"127.0.0.1:{port}", options) as channel:
-        async with gate:
-            await channel.channel_ready()
-        call = AggregatedDiscoveryServiceStub(channel).DeltaAggregatedResources()
-        features = {} if whole else {"client_features": [TAKES_VIRTUAL_HOSTS]}
-        await call.write(DeltaDiscoveryRequest(node={**node.to_xds(), **features}, type_url=CLUSTER))
-        await call.write(DeltaDiscoveryRequest(type_url=LISTENER))
-        while (response := await call.read()) is not grpc.aio.EOF:
-            type_url = response.type_url
-            if type_url in readers:
-                messages = (readers[type_url].FromString(r.resource.value) for r in response.resources)
-                names = {name for message in messages for name in asks_for(type_url, message)}
-                fresh = names - known[asked[type_url]]
-                if fresh:
-                    known[asked[type_url]] |= fresh
-                    await call.write(
-                        DeltaDiscoveryRequest(type_url=asked[type_url], resource_names_subscribe=sorted(fresh))
-                    )
-            if type_url == ROUTE and features:
-                await call.write(DeltaDiscoveryRequest(type_url=VIRTUAL_HOST))  # said again it changes nothing
-            await call.write(DeltaDiscoveryRequest(type_url=type_url, response_nonce=response.nonce))
-
-
-async def proxies(port: int, first: int, count: int, services: int, whole: bool) -> None:
-    """Ends with the stream of the first that ends."""
-    import grpc.aio
-
-    gate = asyncio.Semaphore(CONNECTING_AT_ONCE)
-    try:
-        await asyncio.gather(*(proxy(port, first + n, services, gate, whole) for n in range(count)))
-    except grpc.aio.AioRpcError as error:
-        print(f"proxies end: {error.code().name}", file=sys.stderr)
+    def line(self) -> str:
+        return (
+            f"{self.event:22} p50 {self.p50:6.2f} p99 {self.p99:6.2f} all {self.seconds:6.2f} s  {self.cpu:6.2f} CPU s "
+            f"{self.sent / 1e6:8.2f} MB sent  turn {1000 * self.turn:4.0f} ms  RSS {self.rss:4.0f} MB, "
+            f"at most {self.peak:4.0f}"
+        )
 
 
 # ── the control plane ─────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+class Sent(NoMetrics):
+    """Counts the bytes of responses."""
+
+    def __init__(self) -> None:
+        self.bytes = 0
+
+    def sent(self, type_name: str, size: int, due_seconds: float, seconds: float) -> None:
+        self.bytes += size
+
+
+class TimedHub(PushHub):
+    """Notes when each proxy's last answer came, and how many have joined."""
+
+    def __init__(self, metrics: Sent) -> None:
+        super().__init__(Translator().build, metrics=metrics, pace=Pace())
+        self.joined = 0
+        self._began = 0.0
+        self._at: dict[str, float] = {}
+
+    def begin(self) -> None:
+        self._began, self._at, self.joined = time.monotonic(), {}, 0
+
+    def join(self, node: Node, variant: Variant, write: Write) -> ProxyStream:
+        self.joined += 1
+        return super().join(node, variant, write)
+
+    def received(self, stream: ProxyStream, request: Request) -> None:
+        super().received(stream, request)
+        self._at[stream.id] = time.monotonic() - self._began
+
+    def answered(self) -> list[float]:
+        """Seconds since `begin`, one for each proxy that said anything, the fastest first."""
+        return sorted(self._at.values())
+
+    def in_sync(self, count: int) -> bool:
+        known = self.proxies()
+        states = [[s.state for s in one.types.values() if s.state != "NOT SENT"] for one in known]
+        return len(known) == count and all(len(each) >= 4 and set(each) == {"SYNCED"} for each in states)
 
 
 class LoopLag:
@@ -158,178 +131,180 @@ class LoopLag:
         return longest
 
 
-@asynccontextmanager
-async def clients(port: int, options: argparse.Namespace) -> AsyncIterator[None]:
-    count, services = options.proxies, options.services
-    each = -(-count // options.processes)
-    command = [sys.executable, "-m", "tests.bench.ads_scale", "--services", str(services), "--connect", str(port)]
-    command += ["--whole"] if options.whole else []
-    children = [
-        await asyncio.create_subprocess_exec(
-            *command, "--first", str(first), "--proxies", str(min(each, count - first))
-        )
-        for first in range(0, count, each)
-    ]
-    try:
+class Bench:
+    """A control plane, the processes with its clients, and what has been measured so far."""
+
+    def __init__(self, options: argparse.Namespace) -> None:
+        self.options = options
+        self.rows: list[Row] = []
+        self.current = world(1, options.services, options.endpoints, options.scope)
+        self._lag = LoopLag()
+        self._tasks = TaskOwner("bench")
+        self._children: list[asyncio.subprocess.Process] = []
+        self._sent = Sent()
+        self._hub = TimedHub(self._sent)
+        self._server = AdsServer(self._hub, "127.0.0.1:0")
+
+    async def run(self) -> None:
+        self._tasks.start(self._lag.run())
+        try:
+            await self._events()
+        finally:
+            await self._tasks.close()
+            await self._server.stop()
+
+    async def _events(self) -> None:
+        options = self.options
+        await self._server.start()
+        self._hub.publish(self.current)
+        async with self._clients():
+            async with self._event("first push"):
+                await self._in_sync(options.proxies)
+            for name, change in CHANGES:
+                await asyncio.sleep(options.quiet)  # nobody makes two changes at once
+                async with self._event(name):
+                    self.current = replace(change(self.current), revision=self.current.revision + 1)
+                    self._hub.publish(self.current)
+                    await self._hub.convergence(self.current.revision, WAIT_SECONDS)
+            for name, share in (("a fifth lose their stream", 5), ("all lose their stream", 1)):
+                await asyncio.sleep(options.quiet)
+                async with self._event(name):
+                    await self._in_sync(await self._drop(share))
+            await asyncio.sleep(options.quiet)
+            async with self._event("control plane restarts"):
+                await self._restart()
+                await self._in_sync(options.proxies)
+            await asyncio.sleep(options.quiet)
+            if options.seconds:
+                await self._steady()
+
+    @asynccontextmanager
+    async def _event(self, name: str) -> AsyncIterator[None]:
+        forget_peak()
+        self._lag.take()
+        self._hub.begin()
+        sent, cpu, began = self._sent.bytes, time.process_time(), time.monotonic()
         yield
-    finally:
-        for child in children:
-            if child.returncode is None:
-                child.terminate()
-            await child.wait()
+        seconds = time.monotonic() - began
+        spent, answered = time.process_time() - cpu, self._hub.answered()
+        memory = status("VmRSS"), status("VmHWM")
+        bytes_sent = self._sent.bytes - sent
+        half, most = quantile(answered, 0.5), quantile(answered, 0.99)
+        row = Row(name, half, most, seconds, spent, bytes_sent, self._lag.take(), *memory, len(answered))
+        self.rows.append(row)
+        print(row.line(), flush=True)
+
+    async def _in_sync(self, joined: int) -> None:
+        """Until so many have joined and everybody has everything."""
+        async with asyncio.timeout(WAIT_SECONDS):
+            while self._hub.joined < joined or not self._hub.in_sync(self.options.proxies):
+                await asyncio.sleep(0.2)
+                if any(child.returncode is not None for child in self._children):
+                    raise RuntimeError("a process with clients has ended")
+
+    async def _drop(self, share: int) -> int:
+        """Ends one stream in `share`; how many those are."""
+        counts = [-(-each // share) for each in self._shares()]
+        for child, count in zip(self._children, counts, strict=True):
+            assert child.stdin is not None
+            child.stdin.write(f"drop {count}\n".encode())
+        return sum(counts)
+
+    async def _restart(self) -> None:
+        """Another control plane that knows nothing, on the same port."""
+        port = self._server.port
+        await self._server.stop()
+        self._hub = TimedHub(self._sent)
+        self._hub.begin()
+        self._server = AdsServer(self._hub, f"127.0.0.1:{port}")
+        self._hub.publish(replace(self.current))
+        await self._server.start()
+
+    async def _steady(self) -> None:
+        changes = round(self.options.seconds * A_SECOND)
+        async with self._event(f"{A_SECOND} endpoints a second"):
+            began = time.monotonic()
+            for n in range(changes):
+                self.current = replace(one_endpoint(self.current), revision=self.current.revision + 1)
+                self._hub.publish(self.current)
+                await asyncio.sleep(max(0.0, began + (n + 1) / A_SECOND - time.monotonic()))
+            await self._hub.convergence(self.current.revision, WAIT_SECONDS)
+        row = self.rows[-1]
+        print(f"  {row.cpu / row.seconds:.2f} of a processor", flush=True)
+
+    def _shares(self) -> list[int]:
+        count, processes = self.options.proxies, self.options.processes
+        each = -(-count // processes)
+        return [min(each, count - first) for first in range(0, count, each)]
+
+    @asynccontextmanager
+    async def _clients(self) -> AsyncIterator[None]:
+        options, first = self.options, 0
+        command = [sys.executable, "-m", "tests.bench.push_clients", "--port", str(self._server.port)]
+        command += ["--services", str(options.services), "--client", options.client]
+        for count in self._shares():
+            child = await asyncio.create_subprocess_exec(
+                *command, "--first", str(first), "--proxies", str(count), stdin=asyncio.subprocess.PIPE
+            )
+            self._children.append(child)
+            first += count
+        try:
+            yield
+        finally:
+            for child in self._children:
+                if child.returncode is None:
+                    child.kill()
+                await child.wait()
 
 
-async def measure(options: argparse.Namespace) -> None:
-    sent = Sent()
-    hub = TimedHub(Translator().build, metrics=sent, pace=Pace())
-    server = AdsServer(hub, "127.0.0.1:0")
-    await server.start()
-    lag = LoopLag()
-    tasks = TaskOwner("bench")
-    tasks.start(lag.run())
-    current = world(1, options.services, options.endpoints, options.scope)
-    hub.publish(current)
-    started, cpu = time.monotonic(), time.process_time()
-    try:
-        async with clients(server.port, options):
-            async with asyncio.timeout(WAIT_SECONDS):
-                while not all_in_sync(hub, options.proxies):  # noqa: ASYNC110 - nobody says when
-                    await asyncio.sleep(0.2)
-            spent = time.process_time() - cpu
-            row("all connect", time.monotonic() - started, spent, lag.take(), options.proxies, sent.take())
-            for name, change in (
-                ("one endpoint more", one_endpoint_more),
-                ("one endpoint more again", one_endpoint_more),
-                ("one route", one_route),
-                ("that route changed", one_route),
-                ("one service more", one_service_more),
-                ("nothing", lambda w: w),
-                ("that service less", one_service_less),
-            ):
-                await asyncio.sleep(QUIET_SECONDS)  # nobody makes two changes at once
-                lag.take()
-                sent.take()
-                current = replace(change(current), revision=current.revision + 1)
-                cpu = time.process_time()
-                hub.begin()
-                hub.publish(current)
-                done = await hub.convergence(current.revision, WAIT_SECONDS)
-                spent = time.process_time() - cpu
-                row(
-                    f"{name}: {done.state}", done.seconds, spent, lag.take(), done.affected, sent.take(), hub.answered()
-                )
-            await steady(hub, current, options.changes)
-    finally:
-        await tasks.close()
-        await server.stop()
+def status(name: str) -> float:
+    """Megabytes, of this process."""
+    lines = Path("/proc/self/status").read_text().splitlines()
+    return int(next(line for line in lines if line.startswith(f"{name}:")).split()[1]) * 1024 / 1e6
 
 
-class Sent(NoMetrics):
-    """How many bytes went out since `take`."""
-
-    def __init__(self) -> None:
-        self._bytes = 0
-
-    def sent(self, type_name: str, size: int, due_seconds: float, seconds: float) -> None:
-        self._bytes += size
-
-    def take(self) -> int:
-        taken, self._bytes = self._bytes, 0
-        return taken
+def forget_peak() -> None:
+    """From now on the most memory (VmHWM) is counted anew."""
+    Path("/proc/self/clear_refs").write_text("5")
 
 
-class TimedHub(PushHub):
-    """Notes when each proxy's last answer came."""
-
-    def begin(self) -> None:
-        self._began, self._at = time.monotonic(), dict[ProxyStream, float]()
-
-    def received(self, stream: ProxyStream, request: Request) -> None:
-        super().received(stream, request)
-        if hasattr(self, "_at"):
-            self._at[stream] = time.monotonic() - self._began
-
-    def answered(self) -> list[float]:
-        """Seconds since `begin`, one for each proxy that said anything, the fastest first."""
-        return sorted(self._at.values())
+def quantile(ordered: Sequence[float], share: float) -> float:
+    return ordered[min(len(ordered) - 1, int(len(ordered) * share))] if ordered else 0.0
 
 
-async def steady(hub: PushHub, current: World, changes: int) -> None:
-    """So many changes of an endpoint, ten a second: CPU seconds of the control plane a second."""
-    if not changes:
-        return
-    cpu, began = time.process_time(), time.monotonic()
-    for n in range(changes):
-        current = replace(one_endpoint_more(current), revision=current.revision + 1)
-        hub.publish(current)
-        await asyncio.sleep(max(0.0, began + (n + 1) / 10 - time.monotonic()))
-    done = await hub.convergence(current.revision, WAIT_SECONDS)
-    seconds = time.monotonic() - began
-    share = (time.process_time() - cpu) / seconds
-    print(f"{changes} changes in {seconds:.1f} s: {done.state}, {share:.2f} of a processor", flush=True)
+# ── the command ───────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def all_in_sync(hub: PushHub, count: int) -> bool:
-    known = hub.proxies()
-    return len(known) == count and all(s.state == "SYNCED" for one in known for s in one.types.values())
-
-
-def one_endpoint_more(before: World) -> World:
-    host, instances = next(iter(before.instances.items()))
-    number = before.revision
-    address = f"127.240.{number // 250 % 250}.{number % 250 + 1}"
-    more = (*instances[:10], Instance(address, {9080: inbound_port(0)}, workload="more", meshed=True))
-    return replace(before, instances={**before.instances, host: more})
-
-
-def one_service_more(before: World) -> World:
-    host = service_host("more", "default")
-    services = {**before.services, host: Service(host, "more", "default", (PORT,))}
-    return replace(before, services=services, instances={**before.instances, host: (instance("more", 9_000, 0),)})
-
-
-def one_service_less(before: World) -> World:
-    host = service_host("more", "default")
-    return replace(
-        before,
-        services={h: s for h, s in before.services.items() if h != host},
-        instances={h: i for h, i in before.instances.items() if h != host},
-    )
-
-
-def row(
-    name: str, seconds: float, cpu: float, lag: float, affected: int, size: int, answered: Sequence[float] = ()
-) -> None:
-    half, most = (answered[len(answered) // 2], answered[len(answered) * 99 // 100]) if answered else (0.0, 0.0)
-    now = int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE") / 1024 / 1024
-    memory = usage.getrusage(usage.RUSAGE_SELF).ru_maxrss / 1024
-    print(
-        f"{name:34} p50 {half:5.2f} p99 {most:5.2f} all {seconds:6.2f} s {cpu:6.2f} s CPU {1000 * lag:5.0f} ms longest turn "
-        f"{affected:5} affected {size / 1e6:8.2f} MB {now:5.0f} MiB now {memory:5.0f} at most",
-        flush=True,
-    )
-
-
-def arguments(given: list[str] | None = None) -> Any:
+def arguments(given: Sequence[str] | None = None) -> Any:
     parser = argparse.ArgumentParser(prog="tests.bench.ads_scale", description=__doc__)
-    parser.add_argument("--proxies", type=int, default=1000)
-    parser.add_argument("--services", type=int, default=100)
+    parser.add_argument("--proxies", type=int, default=200, help="(default 200)")
+    parser.add_argument("--services", type=int, default=1000, help="(default 1000)")
     parser.add_argument("--endpoints", type=int, default=3, help="of each service (default 3)")
     parser.add_argument("--scope", type=int, default=0, help="services that each proxy is told of (default: all)")
-    parser.add_argument("--changes", type=int, default=0, help="of an endpoint, ten a second, at the end (default 0)")
-    parser.add_argument("--processes", type=int, default=2, help="that the proxies are simulated in (default 2)")
-    parser.add_argument("--whole", action="store_true", help="virtual hosts within their routes: no client knows VHDS")
-    parser.add_argument("--connect", type=int, default=0, help=argparse.SUPPRESS)  # being such a process
-    parser.add_argument("--first", type=int, default=0, help=argparse.SUPPRESS)
+    parser.add_argument("--client", choices=KINDS, default="delta", help="(default: delta)")
+    parser.add_argument(
+        "--seconds", type=float, default=0, help=f"of {A_SECOND} changes a second, at the end (default 0)"
+    )
+    parser.add_argument("--quiet", type=float, default=3, help="seconds between two events (default 3)")
+    parser.add_argument("--processes", type=int, default=2, help="that the proxies are in (default 2)")
+    parser.add_argument("--results", type=Path, help="a JSON file for the rows")
+    parser.add_argument("--matrix", action="store_true", help="all shapes, one after the other")
+    parser.add_argument("--shapes", nargs="*", help="of the matrix: SERVICESxPROXIES[/SCOPE][:CLIENT] (default: all)")
+    parser.add_argument("--write", type=Path, help="with --matrix: the page, docs/pushes.md")
     return parser.parse_args(given)
 
 
-def main() -> None:
-    options = arguments()
-    if options.connect:
-        uvloop.run(proxies(options.connect, options.first, options.proxies, options.services, options.whole))
-    else:
-        uvloop.run(measure(options))
+def main(given: Sequence[str] | None = None) -> None:
+    options = arguments(given)
+    if options.matrix:
+        from tests.bench.push_matrix import matrix
+
+        matrix(options)
+        return
+    bench = Bench(options)
+    uvloop.run(bench.run())
+    if options.results:
+        options.results.write_text(json.dumps([asdict(row) for row in bench.rows]))
 
 
 if __name__ == "__main__":

@@ -11,7 +11,7 @@ import pytest
 
 from sidecar.codec.hpack_decoder import Decoder, static_fields
 from sidecar.process import native
-from tests.bench import costs, measure, timings, tools
+from tests.bench import ads_scale, costs, measure, timings, tools
 from tests.bench.__main__ import GROUPS, main
 from tests.bench.cases import CASES, Request, Upstream, all_cases
 from tests.bench.h2_load import Blocks, H2BuiltIn, H2Load
@@ -196,3 +196,15 @@ def test_what_seeing_costs_is_measured_and_written(tmp_path: Path) -> None:
     assert "| ms of a scrape | " in page
     assert "mesh-sidecar: resident then" in page
     assert "errors)" not in page
+
+
+def test_pushes_are_measured_with_each_kind_of_client(tmp_path: Path) -> None:
+    """First push, changes, lost streams, a restart, changes in succession; and the page about it."""
+    page = tmp_path / "pushes.md"
+    small = ["--quiet", "0", "--processes", "1", "--seconds", "0.2", "--endpoints", "1"]
+    ads_scale.main(["--matrix", "--shapes", "4x3", "4x3:sotw", "4x3/2:ours", "--write", str(page), *small])
+    text = page.read_text()
+    for event in ("first push", "that route changed", "all lose their stream", "control plane restarts"):
+        assert text.count(f"| {event} |") == 3
+    assert "4 services, 3 proxies, 2 in scope (our sidecar's client)" in text
+    assert all(float(line.split("|")[6]) > 0 for line in text.splitlines() if line.startswith("| first push"))
