@@ -103,6 +103,7 @@ def _full_name(given: Given, host: str) -> str:
     """The service that is meant: of this name, else in the namespace `default`, else in the first one by name."""
     from sidecar.explain.splits import hosts_called
 
+    host = host.rpartition("//")[2].partition("/")[0].partition(":")[0]  # of a URL, or HOST:PORT
     fitting = sorted(name for name in hosts_called(given) if name == host or name.startswith(f"{host}."))
     return min(fitting, key=lambda name: (name != host, f"{host}.default." not in name), default="")
 

@@ -73,7 +73,12 @@ def _string_words(matcher: StringMatcher, *, invert: bool = False) -> str:
     verb = _STRINGS[matcher.kind]
     if invert:
         verb = "is not" if verb == "is" else f"not {verb}"
-    return f"{verb} {matcher.value!r}" + (" (in any case)" if matcher.ignore_case else "")
+    return f"{verb} {_quoted(matcher.value)}" + (" (in any case)" if matcher.ignore_case else "")
+
+
+def _quoted(text: str) -> str:
+    """In quotes, on one line, and a backslash as what it is: expressions have many."""
+    return repr(text).replace("\\\\", "\\")
 
 
 def _name(matcher: HeaderMatcher) -> str:
@@ -100,10 +105,10 @@ def _has(match: RouteMatch, number: int, exchange: Exchange) -> str:
         what = "it" if matcher.name in _PSEUDO else "the request's"
         if not values:
             return "the request has none"
-        return f"{what} is {', '.join(value.decode('latin-1') for value in values)!r}"
+        return f"{what} is {_quoted(', '.join(value.decode('latin-1') for value in values))}"
     if number - len(match.headers) < len(match.query):
         name = match.query[number - len(match.headers)].name
         pairs = [pair.partition("=") for pair in exchange.path.decode("latin-1").partition("?")[2].split("&")]
         values_of = [value for key, _, value in pairs if key == name]
-        return f"the request's is {values_of[0]!r}" if values_of else "the request has none"
+        return f"the request's is {_quoted(values_of[0])}" if values_of else "the request has none"
     return "the request is not"

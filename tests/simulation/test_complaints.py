@@ -13,7 +13,11 @@ from mesh.doctor import plane as doctor
 from mesh.doctor.check import Verdict
 from mesh.istio.load import load
 from mesh.istio.resource import Key
-from mesh.xds import CLUSTER
+from mesh.xds import CLUSTER, ROUTE
+from sidecar.config.route_model import Forward
+from sidecar.config.routes import compile_route_config
+from sidecar.http.head import ResponseHead
+from sidecar.router.retry import Failure, RetryPlan
 from tests.simulation.worlds import service, sidecar, world
 from tests.unit.control_plane.ads.test_effect import made, of
 from tests.unit.control_plane.analysis.support import (
@@ -79,6 +83,17 @@ def test_09_retry_storms_multiply() -> None:
     budget = document("DestinationRule", "budget", "{host: reviews, trafficPolicy: {retryBudget: {percent: 20}}}")
     cluster = build(world(service("reviews"), yaml=budget), sidecar())[CLUSTER][f"outbound|9080||{hosts[1]}"]
     assert cluster.circuit_breakers.thresholds[0].retry_budget.budget_percent.value == 20
+
+
+def test_09_by_default_only_what_no_app_has_begun_is_repeated() -> None:
+    """Asked of the sidecar's own decision: a POST whose connection is cut, or that is answered 500, is not sent twice."""
+    tables = build(world(service("reviews")), sidecar())[ROUTE]
+    hosts = compile_route_config(tables["http_proxy"]).virtual_hosts
+    action = next(host for host in hosts if host.name.startswith("reviews.")).routes[-1].action
+    assert isinstance(action, Forward) and action.retry is not None and action.retry.attempts == 2
+    plan = RetryPlan(action.retry)
+    assert [each for each in Failure if plan.wants_failure(each)] == [Failure.CONNECT, Failure.REFUSED]
+    assert not any(plan.wants_response(ResponseHead(status, [])) for status in (500, 502, 503, 504, 429))
 
 
 def test_10_fault_injection_with_retries_has_no_effect() -> None:

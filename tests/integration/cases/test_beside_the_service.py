@@ -88,6 +88,7 @@ def counted(address: str, name: str) -> int:
     return sum(int(line.rpartition(": ")[2]) for line in lines if line.partition(": ")[0].endswith(name))
 
 
+@pytest.mark.complaint(10)
 @pytest.mark.parametrize("whose", PROXIES)
 def test_retries_see_a_fault_beyond_the_router(stage: Stage, served: dict[str, str], whose: str) -> None:
     before = counted(served[whose], "fault.aborts_injected")
@@ -110,6 +111,7 @@ def test_requests_over_a_limit_are_refused(stage: Stage, served: dict[str, str],
     assert status(stage, whose, "/more") == {200}
 
 
+@pytest.mark.complaint(12)
 @pytest.mark.parametrize("whose", PROXIES)
 def test_a_dry_run_counts_what_it_would_refuse(stage: Stage, served: dict[str, str], whose: str) -> None:
     limited, enforced = "http_local_rate_limit.rate_limited", "http_local_rate_limit.enforced"

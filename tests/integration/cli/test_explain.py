@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
+import re
+import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -31,6 +34,23 @@ def test_20_why_was_this_route_taken() -> None:
     assert any(line.startswith("rule 1") and "√ any path and header end-user is 'jason'" in line for line in lines)
     assert "examples/bookinfo/networking/reviews-jason-v2.yaml:12" in done.stdout
     assert lines[-1] == "→ sent to outbound|9080|v2|reviews.default.svc.cluster.local"
+
+
+def shown(page: str) -> list[tuple[list[str], str]]:
+    """The commands on files that the page shows, and what they print."""
+    blocks = [block.partition("```")[0] for block in page.split("```\n$ mesh explain ")[1:]]
+    runs = [re.sub(r"\\\n\s*", " ", block).partition("\n") for block in blocks]
+    return [(shlex.split(words), output) for words, _, output in runs if " -f " in words]
+
+
+def test_the_page_shows_what_it_prints() -> None:
+    runs = shown((ROOT / "docs" / "explain.md").read_text())
+    assert len(runs) == 2
+    for words, output in runs:
+        command = [sys.executable, "-m", "mesh.cli.main", "explain", *words]
+        env = {**os.environ, "PYTHONPATH": str(ROOT)}
+        done = subprocess.run(command, capture_output=True, text=True, cwd=RULES, timeout=120, env=env)
+        assert done.stdout == output, done.stderr
 
 
 def test_the_condition_that_failed() -> None:

@@ -32,6 +32,7 @@ def test_the_rules_of_a_virtual_service_hold(pod: Pod) -> None:
     assert (answer.about["name"], answer.about["path"]) == ("details", "/details/1")
 
 
+@pytest.mark.complaint(13)
 def test_bytes_that_are_no_http_are_routed_by_their_virtual_address(pod: Pod) -> None:
     """The server speaks first: nobody waits to see what the client says."""
     assert pod.exchange(DATABASE, 5432, r"hello\n") == ("open", "database here\nhello\n")

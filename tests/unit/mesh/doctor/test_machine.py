@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
-from mesh.doctor import machine
+from mesh.doctor import machine, plane
 from mesh.doctor.check import Check, Verdict
 from mesh.doctor.facts import Facts
 
@@ -19,6 +20,17 @@ def checked(name: str, plane_answers: bool = False, **facts: Any) -> Check:
 def test_all_is_well_and_nothing_is_advised() -> None:
     checks = list(machine.checks(Facts(**GOOD), False))
     assert {(each.verdict, each.hint) for each in checks} == {(Verdict.OK, "")}
+
+
+def test_the_page_lists_every_check() -> None:
+    status = {"version": "1", "revision": 1, "resources": 0, "services": 0, "problems": [], "now": 1.0}
+    web = {"name": "web", "namespace": "default", "connected": True, "types": {}}
+    made = [*plane.checks("http://x", status, [web], "1", 1.0), *machine.checks(Facts(**GOOD), False)]
+    page = (Path(__file__).parents[4] / "docs" / "doctor.md").read_text()
+    rows = [line.split("|")[1].strip() for line in page.partition("|---|")[2].splitlines()[1:] if line.startswith("|")]
+    assert rows and sorted(rows) == sorted({each.name for each in made})
+    run = page.partition("$ mesh doctor\n")[2].partition("```")[0]
+    assert {line[6:20].strip() for line in run.splitlines() if line[:6].strip() in ("ok", "warn", "fail")} <= set(rows)
 
 
 def test_ports_that_somebody_else_has() -> None:

@@ -72,6 +72,12 @@ def test_the_first_condition_that_fails_is_told() -> None:
     assert reason(match, "http://h/x", ("end-user", "tom"), ("x", "")).endswith("the request's is 'tom'")
 
 
+def test_expressions_are_shown_as_they_are_written() -> None:
+    digits = HeaderMatcher(b"x", StringMatcher(StringMatch.REGEX, r"\d+"))
+    match = RouteMatch(PathMatch.PREFIX, "/", headers=(digits,))
+    assert reason(match, "http://h/x", ("x", r"a\b")) == r"header x matches '\d+': the request's is 'a\b'"
+
+
 def test_all_that_a_rule_asks() -> None:
     match = RouteMatch(PathMatch.REGEX, "/a.*", headers=(HeaderMatcher(b"x", present=True, invert=True),))
     assert match_words(match) == "path matches /a.* and header x is not there"
