@@ -6,6 +6,7 @@ metadata}`; `Node` is its parsed form.
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -55,7 +56,8 @@ class Node:
     well, and None for one that does not ask; `app_metrics` is where that has metrics, `:PORT/PATH`, empty for nowhere;
     `group` is the WorkloadGroup that it is a member of, `weight` what that says of its share (0: as others);
     `agent` is the proxy's program with its version, as it says; `has_stats` tells that it has Istio's statistics filter for
-    TCP sessions, which a plain Envoy rejects; `takes_virtual_hosts`, that virtual hosts can be resources on its stream."""
+    TCP sessions, which a plain Envoy rejects; `takes_virtual_hosts`, that virtual hosts can be resources on its stream;
+    `metadata` are the texts among what it says, as they are."""
 
     kind: str
     address: str
@@ -80,6 +82,7 @@ class Node:
     weight: int = 0
     agent: str = field(default="", compare=False)
     has_stats: bool = field(default=False, compare=False)
+    metadata: Mapping[str, str] = field(default_factory=dict, compare=False)
     takes_virtual_hosts: bool = field(default=False, compare=False)
 
     def inbound(self, index: int) -> int:
@@ -179,6 +182,9 @@ class Node:
             probe=_probe(metadata.get("PROXY_CONFIG")),
             app_metrics=_app_metrics(metadata.get("ANNOTATIONS")),
             group=str(metadata.get("AUTO_REGISTER_GROUP", "")),
+            metadata={
+                sys.intern(name): sys.intern(value) for name, value in metadata.items() if isinstance(value, str)
+            },
         )
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from mesh.istio.envoy_filter import ConfigPatch, PatchContext, PatchOperation
+from mesh.istio.envoy_filter import ConfigPatch, Patch, PatchContext, PatchOperation
 from mesh.istio.envoy_value import merge, message_class
 from mesh.node import ROUTER, Node
 from mesh.xds import any_of
@@ -37,10 +37,10 @@ def rearranged(items: list[Any], patch: ConfigPatch, wanted: str, message: Calla
         return items
     if operation is PatchOperation.REMOVE:
         return [each for each in items if wanted not in ("", each.name)]
-    if operation is PatchOperation.MERGE:
+    if patch.patch.merges:
         for each in items:
             if wanted in ("", each.name):
-                merge_filter(each, value)
+                merge_filter(each, patch.patch)
         return items
     added = message()
     merge(added, value)
@@ -52,8 +52,9 @@ def rearranged(items: list[Any], patch: ConfigPatch, wanted: str, message: Calla
     return [*items[:place], added, *items[place:]]
 
 
-def merge_filter(target: Any, value: Mapping[str, Any]) -> None:
+def merge_filter(target: Any, patch: Patch) -> None:
     """Merges a filter, its configuration included; one that is configured by another type is left alone, as by Istio."""
+    value, lists = patch.value, patch.operation is PatchOperation.MERGE_AND_REPLACE_LIST
     config = value.get("typed_config", value.get("typedConfig"))
     kind = str(config.get("@type", "")).rpartition("/")[2] if isinstance(config, Mapping) else ""
     own = (
@@ -62,10 +63,14 @@ def merge_filter(target: Any, value: Mapping[str, Any]) -> None:
     if kind and own and kind != own:
         return
     if not isinstance(config, Mapping) or not own:
-        merge(target, value)
+        patch.merge_into(target)
         return
     message = message_class(own)()
     target.typed_config.Unpack(message)
-    merge(message, {key: each for key, each in config.items() if key != "@type"})
-    merge(target, {key: each for key, each in value.items() if key not in ("typed_config", "typedConfig")})
+    merge(message, {key: each for key, each in config.items() if key != "@type"}, replace_lists=lists)
+    merge(
+        target,
+        {key: each for key, each in value.items() if key not in ("typed_config", "typedConfig")},
+        replace_lists=lists,
+    )
     target.typed_config.CopyFrom(any_of(message))

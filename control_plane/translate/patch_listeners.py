@@ -17,6 +17,7 @@ from control_plane.translate.messages import HTTP_CONNECTION_MANAGER
 from control_plane.translate.patch import Named, copied, in_context, merge_filter, outbound, rearranged
 from mesh.istio.envoy_filter import ApplyTo, ChainMatch, ConfigPatch, ListenerMatch, PatchContext, PatchOperation
 from mesh.istio.envoy_value import merge
+from mesh.naming import INBOUND_LISTENER, OUTBOUND_LISTENER, ClusterName
 from mesh.node import Node
 from mesh.xds import any_of
 
@@ -31,9 +32,9 @@ def patched_listeners(named: Named, patch: ConfigPatch, node: Node) -> dict[str,
         elif patch.apply_to is not ApplyTo.LISTENER:
             found[name] = copied(listener)
             _INSIDE[patch.apply_to](found[name], patch)
-        elif operation is PatchOperation.MERGE:
+        elif patch.patch.merges:
             found[name] = copied(listener)
-            merge(found[name], patch.patch.value)
+            patch.patch.merge_into(found[name])
         elif operation is not PatchOperation.REMOVE:
             found[name] = listener
     if patch.apply_to is ApplyTo.LISTENER and operation is PatchOperation.ADD:
@@ -50,8 +51,11 @@ def _listener_matches(listener: Any, patch: ConfigPatch, node: Node) -> bool:
     if not in_context(patch, PatchContext.SIDECAR_INBOUND if inbound else outbound(node)):
         return False
     match = patch.match.listener or ListenerMatch()
+    if match.name not in ("", listener.name):
+        return False
     port = listener.address.socket_address.port_value
-    return match.name in ("", listener.name) and match.port_number in (None, port)
+    by_chain = patch.apply_to is not ApplyTo.LISTENER and listener.name in (INBOUND_LISTENER, OUTBOUND_LISTENER)
+    return by_chain or match.port_number in (None, port)
 
 
 # ── chains ────────────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -59,9 +63,22 @@ def _listener_matches(listener: Any, patch: ConfigPatch, node: Node) -> bool:
 
 def _chains(listener: Any, patch: ConfigPatch) -> Iterator[Any]:
     """The filter chains that a patch is about."""
-    match = (patch.match.listener or ListenerMatch()).filter_chain or ChainMatch()
+    named = patch.match.listener or ListenerMatch()
+    match = named.filter_chain or ChainMatch()
+    port = named.port_number if listener.name in (INBOUND_LISTENER, OUTBOUND_LISTENER) else None
     default = [listener.default_filter_chain] if listener.HasField("default_filter_chain") else []
-    return (chain for chain in (*listener.filter_chains, *default) if _chain_matches(chain, match))
+    return (
+        chain for chain in (*listener.filter_chains, *default) if _is_of(chain, port) and _chain_matches(chain, match)
+    )
+
+
+def _is_of(chain: Any, port: int | None) -> bool:
+    """Where connections to all ports come to one listener, the port that a patch names is that of the chain: the one that is
+    called, or that the app listens at."""
+    if port in (None, chain.filter_chain_match.destination_port.value):
+        return True
+    parsed = ClusterName.parse(chain.name.removesuffix("http"))
+    return parsed is not None and parsed.port == port
 
 
 def _chain_matches(chain: Any, match: ChainMatch) -> bool:
@@ -82,9 +99,9 @@ def _patch_chains(listener: Any, patch: ConfigPatch) -> None:
         merge(listener.filter_chains.add(), value)
         return
     meant = list(_chains(listener, patch))
-    if operation is PatchOperation.MERGE:
+    if patch.patch.merges:
         for chain in meant:
-            merge(chain, value)
+            patch.patch.merge_into(chain)
         return
     if any(chain is listener.default_filter_chain for chain in meant):
         listener.ClearField("default_filter_chain")
@@ -104,13 +121,13 @@ def _patch_listener_filters(listener: Any, patch: ConfigPatch) -> None:
 def _patch_network_filters(listener: Any, patch: ConfigPatch) -> None:
     wanted = (patch.match.listener or ListenerMatch()).filter.name
     for chain in _chains(listener, patch):
-        if patch.patch.operation is not PatchOperation.MERGE:
+        if not patch.patch.merges:
             _rearrange(chain.filters, patch, wanted, Filter)
             continue
         for each in chain.filters:
             named = wanted or HTTP_CONNECTION_MANAGER
             if each.name == named:
-                merge_filter(each, patch.patch.value)
+                merge_filter(each, patch.patch)
 
 
 def _patch_http_filters(listener: Any, patch: ConfigPatch) -> None:

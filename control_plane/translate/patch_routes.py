@@ -53,7 +53,7 @@ def route_config(config: Any, patch: ConfigPatch, context: PatchContext) -> Any:
         return config
     made = copied(config)
     if patch.apply_to is ApplyTo.ROUTE_CONFIGURATION:
-        merge(made, patch.patch.value)
+        patch.patch.merge_into(made)
     else:
         _virtual_hosts(made, patch, (match.vhost if match is not None else None) or VirtualHostMatch())
     return made
@@ -71,8 +71,8 @@ def _virtual_hosts(config: Any, patch: ConfigPatch, match: VirtualHostMatch) -> 
         meant = match.name in ("", host.name) and (not match.domain_name or match.domain_name in host.domains)
         if meant and patch.apply_to is ApplyTo.HTTP_ROUTE:
             _routes(host, patch, match.route or RouteNameMatch())
-        elif meant and operation is PatchOperation.MERGE:
-            merge(host, value)
+        elif meant and patch.patch.merges:
+            patch.patch.merge_into(host)
         elif meant:
             continue  # REMOVE
         kept.append(copied(host))
@@ -81,11 +81,11 @@ def _virtual_hosts(config: Any, patch: ConfigPatch, match: VirtualHostMatch) -> 
 
 
 def _routes(host: Any, patch: ConfigPatch, match: RouteNameMatch) -> None:
-    operation, value = patch.patch.operation, patch.patch.value
+    operation = patch.patch.operation
     routes = [copied(route) for route in host.routes]
-    if operation is PatchOperation.MERGE:
+    if patch.patch.merges:
         for route in filter(_meant(match), routes):
-            merge(route, value)
+            patch.patch.merge_into(route)
     elif operation is PatchOperation.REMOVE:
         routes = [route for route in routes if not _meant(match)(route)]
     else:

@@ -30,7 +30,11 @@ def patches_for(filters: Iterable[Resource], node: Node, root: str) -> tuple[Con
         if each.key.namespace in (root, node.namespace) and each.spec.labels.items() <= node.labels.items()
     ]
     ordered = sorted(own, key=lambda each: (each.spec.priority, each.key.namespace != root))
-    return tuple(patch for each in ordered for patch in each.spec.config_patches)
+    return tuple(patch for each in ordered for patch in each.spec.config_patches if _is_for(patch, node))
+
+
+def _is_for(patch: ConfigPatch, node: Node) -> bool:
+    return patch.match.proxy is None or patch.match.proxy.is_for(node.metadata)
 
 
 def patched(built: Mapping[str, Named], patches: Iterable[ConfigPatch], node: Node) -> dict[str, Named]:
@@ -62,9 +66,9 @@ def _clusters(named: Named, patch: ConfigPatch, node: Node) -> Named:
     for name, cluster in named.items():
         if not _cluster_matches(name, patch, node):
             found[name] = cluster
-        elif operation is PatchOperation.MERGE:
+        elif patch.patch.merges:
             found[name] = copied(cluster)
-            merge(found[name], value)
+            patch.patch.merge_into(found[name])
     return found
 
 

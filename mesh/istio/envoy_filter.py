@@ -7,11 +7,12 @@ from collections.abc import Iterator, Mapping
 from enum import StrEnum
 from typing import Annotated, Any, Final
 
+import re2
 from pydantic import Field
 
-from mesh.istio.envoy_value import value_problem
+from mesh.istio.envoy_value import merge, value_problem
 from mesh.istio.model import Found, Message
-from mesh.istio.scalars import Integer, Labels, PortNumber, Rows, Word
+from mesh.istio.scalars import Integer, Labels, PortNumber, Regex, Rows, Word
 
 
 class ApplyTo(StrEnum):
@@ -35,6 +36,7 @@ class PatchContext(StrEnum):
 
 class PatchOperation(StrEnum):
     MERGE = "MERGE"
+    MERGE_AND_REPLACE_LIST = "MERGE_AND_REPLACE_LIST"
     ADD = "ADD"
     REMOVE = "REMOVE"
     INSERT_BEFORE = "INSERT_BEFORE"
@@ -43,18 +45,21 @@ class PatchOperation(StrEnum):
     REPLACE = "REPLACE"
 
 
+ISTIO_VERSION: Final = "ISTIO_VERSION"
+
 O = PatchOperation  # noqa: E741 - short, for the table
+_MERGES: Final = (O.MERGE, O.MERGE_AND_REPLACE_LIST)
 # What is implemented, by what it is applied to.
 OPERATIONS: Final[Mapping[ApplyTo, frozenset[PatchOperation]]] = {
-    ApplyTo.LISTENER: frozenset((O.MERGE, O.ADD, O.REMOVE)),
-    ApplyTo.FILTER_CHAIN: frozenset((O.MERGE, O.ADD, O.REMOVE)),
+    ApplyTo.LISTENER: frozenset((*_MERGES, O.ADD, O.REMOVE)),
+    ApplyTo.FILTER_CHAIN: frozenset((*_MERGES, O.ADD, O.REMOVE)),
     ApplyTo.LISTENER_FILTER: frozenset(O),
     ApplyTo.NETWORK_FILTER: frozenset(O),
     ApplyTo.HTTP_FILTER: frozenset(O),
-    ApplyTo.ROUTE_CONFIGURATION: frozenset((O.MERGE,)),
-    ApplyTo.VIRTUAL_HOST: frozenset((O.MERGE, O.ADD, O.REMOVE)),
-    ApplyTo.HTTP_ROUTE: frozenset((O.MERGE, O.ADD, O.REMOVE, O.INSERT_FIRST, O.INSERT_BEFORE, O.INSERT_AFTER)),
-    ApplyTo.CLUSTER: frozenset((O.MERGE, O.ADD, O.REMOVE)),
+    ApplyTo.ROUTE_CONFIGURATION: frozenset(_MERGES),
+    ApplyTo.VIRTUAL_HOST: frozenset((*_MERGES, O.ADD, O.REMOVE)),
+    ApplyTo.HTTP_ROUTE: frozenset((*_MERGES, O.ADD, O.REMOVE, O.INSERT_FIRST, O.INSERT_BEFORE, O.INSERT_AFTER)),
+    ApplyTo.CLUSTER: frozenset((*_MERGES, O.ADD, O.REMOVE)),
 }
 
 
@@ -88,6 +93,18 @@ class ListenerMatch(Message):
     def filter(self) -> NetworkFilterMatch:
         chain = self.filter_chain
         return chain.filter if chain is not None and chain.filter is not None else NetworkFilterMatch()
+
+
+class ProxyMatch(Message):
+    """What a proxy says of itself in its node's metadata: `ISTIO_VERSION`, and others as they are."""
+
+    proxy_version: Regex | None = None
+    metadata: dict[str, str] = Field(default_factory=dict)
+
+    def is_for(self, said: Mapping[str, str]) -> bool:
+        if self.proxy_version and not re2.search(self.proxy_version, said.get(ISTIO_VERSION, "")):
+            return False
+        return all(said.get(name) == value for name, value in self.metadata.items())
 
 
 class RouteAction(StrEnum):
@@ -125,6 +142,7 @@ class ObjectMatch(Message):
     at_most_one = (("listener", "routeConfiguration", "cluster"),)
 
     context: Word[PatchContext] = PatchContext.ANY
+    proxy: ProxyMatch | None = None
     listener: ListenerMatch | None = None
     route_configuration: RouteConfigurationMatch | None = None
     cluster: ClusterMatch | None = None
@@ -133,9 +151,24 @@ class ObjectMatch(Message):
 _ANYTHING = ObjectMatch()
 
 
+class FilterClass(StrEnum):
+    UNSPECIFIED = "UNSPECIFIED"
+    AUTHN = "AUTHN"
+    AUTHZ = "AUTHZ"
+    STATS = "STATS"
+
+
 class Patch(Message):
     operation: Word[PatchOperation]
     value: dict[str, Any] = Field(default_factory=dict)
+    filter_class: Word[FilterClass] = FilterClass.UNSPECIFIED
+
+    @property
+    def merges(self) -> bool:
+        return self.operation in (PatchOperation.MERGE, PatchOperation.MERGE_AND_REPLACE_LIST)
+
+    def merge_into(self, message: Any) -> None:
+        merge(message, self.value, replace_lists=self.operation is PatchOperation.MERGE_AND_REPLACE_LIST)
 
 
 class ConfigPatch(Message):

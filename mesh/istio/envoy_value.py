@@ -41,10 +41,23 @@ def message_class(name: str) -> Any:
     raise LookupError(name)
 
 
-def merge(message: Any, value: Mapping[str, Any]) -> None:
-    """Sets what `value` says, and adds to its lists; ParseError for what is none of its fields."""
+def merge(message: Any, value: Mapping[str, Any], *, replace_lists: bool = False) -> None:
+    """Sets what `value` says, and adds to its lists or replaces them; ParseError for what is none of its fields."""
     _know_types(value)
-    ParseDict(dict(value), message)
+    if replace_lists:
+        _clear_lists(message, value)
+    told = ParseDict(dict(value), type(message)())  # which would replace lists where it is put into one that is there
+    message.MergeFrom(told)
+
+
+def _clear_lists(message: Any, value: Mapping[str, Any]) -> None:
+    """Empties the lists that `value` has, at any depth."""
+    for field in message.DESCRIPTOR.fields:
+        given = value.get(field.name, value.get(field.json_name))
+        if isinstance(given, list):
+            message.ClearField(field.name)
+        elif isinstance(given, Mapping) and not field.is_repeated and message.HasField(field.name):
+            _clear_lists(getattr(message, field.name), given)
 
 
 def value_problem(apply_to: str, value: Mapping[str, Any]) -> str:

@@ -9,6 +9,7 @@ _NO_INGRESS: Final = "the kind Ingress is not implemented: use a Gateway, whose 
 _AT_START: Final = "a proxy says that itself when it starts: mesh run --help, mesh bootstrap --help"
 _OWN_BOOTSTRAP: Final = "a proxy starts from what `mesh bootstrap` writes"
 _NO_CLUSTERS: Final = "there is one cluster here"
+_NO_AMBIENT: Final = "there are sidecars only, no ambient mode"
 _ZERO_TRUST: Final = "arrives with zero trust"
 _OTLP_ONLY: Final = "spans go out by OpenTelemetry's protocol: use opentelemetry, and a collector that translates"
 _FILES_ONLY: Final = "access logs go to files: use envoyFileAccessLog, and a collector that reads them"
@@ -47,7 +48,7 @@ WHY: Final[Mapping[str, Mapping[str, str]]] = {
         "discoverySelectors": "exportTo (its defaults are here, too) and a Sidecar say who is told of what",
         "enableAutoMtls": _ZERO_TRUST,
         "enableEnvoyAccessLogService": _FILES_ONLY,
-        "hboneIdleTimeout": "there are sidecars only, no ambient mode",
+        "hboneIdleTimeout": _NO_AMBIENT,
         "ingressClass": _NO_INGRESS,
         "ingressControllerMode": _NO_INGRESS,
         "ingressSelector": _NO_INGRESS,
@@ -102,6 +103,17 @@ WHY: Final[Mapping[str, Mapping[str, str]]] = {
     "Telemetry": {
         "targetRef": "it is of the Gateway API: use a selector",
         "targetRefs": "it is of the Gateway API: use a selector",
+    },
+    "EnvoyFilter": {"targetRefs": "it is of the Gateway API: use workloadSelector"},
+    "ConfigPatch": {
+        "applyTo=EXTENSION_CONFIG": "put the whole filter in: applyTo HTTP_FILTER",
+        "applyTo=BOOTSTRAP": _OWN_BOOTSTRAP,
+    },
+    "ObjectMatch": {"waypoint": _NO_AMBIENT, "context=WAYPOINT": _NO_AMBIENT},
+    "ListenerMatch": {"portName": "Istio makes nothing of it either: use portNumber"},
+    "RouteConfigurationMatch": {
+        "portName": "it tells servers of HTTPS apart: plain HTTP is told by name (http.80) or portNumber",
+        "gateway": "it tells servers of HTTPS apart: plain HTTP is told by name (http.80) or portNumber",
     },
     "ProxyHeaders": {
         "forwardedClientCert": _ZERO_TRUST,

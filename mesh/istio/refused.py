@@ -24,8 +24,7 @@ REFUSED: Final[Mapping[str, tuple[str, ...]]] = {
         "applyTo=EXTENSION_CONFIG",
         "applyTo=BOOTSTRAP",
     ),
-    "ObjectMatch": ("proxy", "waypoint", "context=WAYPOINT"),
-    "Patch": ("operation=MERGE_AND_REPLACE_LIST", "filterClass"),
+    "ObjectMatch": ("waypoint", "context=WAYPOINT"),
     "ListenerMatch": ("portName",),
     "RouteConfigurationMatch": ("portName", "gateway"),
     "Telemetry": ("targetRef", "targetRefs"),
@@ -205,6 +204,7 @@ NARROWED: Final[Mapping[str, Mapping[str, str]]] = {
     "MeshConfig": {"defaultVirtualServiceExportTo": "not of delegates"},
     "TagOverride": {"value": "CEL as far as docs/telemetry.md has it"},
     "LogFilter": {"expression": "CEL as far as docs/telemetry.md has it"},
+    "ProxyMatch": {"proxyVersion": "ISTIO_VERSION of a proxy's metadata: one that says none is never meant"},
     "WorkloadEntry": {"address": "no Unix domain sockets"},
 }
 
@@ -226,6 +226,7 @@ NO_EFFECT: Final[Mapping[str, Mapping[str, str]]] = {
         "holdApplicationUntilProxyStarts": "an app that `mesh run` starts always waits for its proxy",
         "proxyStatsMatcher": "a proxy always has all of its statistics",
     },
+    "Patch": {"filterClass": "Istio makes nothing of it either: what is added goes to the end"},
     "GroupTemplate": {"serviceAccount": "an identity matters with mutual TLS only"},
     "GroupMetadata": {"annotations": "nothing here reads them"},
     "WorkloadEntry": {"serviceAccount": "an identity matters with mutual TLS only"},

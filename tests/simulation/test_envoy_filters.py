@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -364,18 +365,89 @@ spec:
         (envoy_filter("BOOTSTRAP", "MERGE"), "BOOTSTRAP is known to Istio, not implemented yet"),
         (
             envoy_filter("CLUSTER", "INSERT_FIRST"),
-            "INSERT_FIRST of CLUSTER is not implemented yet; there is ADD, MERGE, REMOVE",
+            "INSERT_FIRST of CLUSTER is not implemented yet; there is ADD, MERGE, MERGE_AND_REPLACE_LIST, REMOVE",
         ),
-        (envoy_filter("CLUSTER", "REPLACE"), "REPLACE of CLUSTER is not implemented yet; there is ADD, MERGE, REMOVE"),
-        (envoy_filter("HTTP_FILTER", "REPLACE", LIMIT), "match: must name what is to be replaced"),
         (
-            envoy_filter("CLUSTER", "MERGE_AND_REPLACE_LIST"),
-            "MERGE_AND_REPLACE_LIST is known to Istio, not implemented",
+            envoy_filter("CLUSTER", "REPLACE"),
+            "REPLACE of CLUSTER is not implemented yet; there is ADD, MERGE, MERGE_AND_REPLACE_LIST, REMOVE",
         ),
-        (envoy_filter("CLUSTER", "REMOVE", match="{proxy: {proxyVersion: x}}"), "proxy: known to Istio"),
+        (envoy_filter("HTTP_FILTER", "REPLACE", LIMIT), "match: must name what is to be replaced"),
+        (envoy_filter("EXTENSION_CONFIG", "ADD"), "put the whole filter in: applyTo HTTP_FILTER"),
+        (
+            envoy_filter("CLUSTER", "MERGE", match="{listener: {portName: http}}"),
+            "portName: known to Istio, not implemented yet: Istio makes nothing of it either",
+        ),
+        (
+            envoy_filter("HTTP_ROUTE", "MERGE", match="{routeConfiguration: {gateway: a/b}}"),
+            "plain HTTP is told by name (http.80) or portNumber",
+        ),
+        (envoy_filter("CLUSTER", "MERGE", match="{proxy: {proxyVersion: '('}}"), "proxyVersion"),
     ],
 )
 def test_what_is_refused(document: str, problem: str) -> None:
     with pytest.raises(ConfigError) as caught:
         load(document)
     assert problem in str(caught.value)
+
+
+def test_lists_are_added_to_or_replaced() -> None:
+    match = "{context: SIDECAR_OUTBOUND, routeConfiguration: {vhost: {name: 'reviews.default.svc.cluster.local:9080'}}}"
+
+    def domains(operation: str) -> list[str]:
+        built = made(envoy_filter("VIRTUAL_HOST", operation, "domains: [also.test]", match))
+        hosts = [host for host in built[ROUTE]["http_proxy"].virtual_hosts if "also.test" in host.domains]
+        assert len(hosts) == 1
+        return list(hosts[0].domains)
+
+    assert len(domains("MERGE")) > 1
+    assert domains("MERGE_AND_REPLACE_LIST") == ["also.test"]
+
+
+def test_lists_within_a_filter_are_replaced() -> None:
+    value = f"""
+name: {HCM}
+typed_config:
+  "@type": type.googleapis.com/envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager
+  upgrade_configs: [{{upgrade_type: other}}]
+"""
+    match = "{context: SIDECAR_OUTBOUND}"
+    found = manager(made(envoy_filter("NETWORK_FILTER", "MERGE", value, match))[LISTENER]["virtualOutbound"])
+    assert len(found.upgrade_configs) > 1
+    only = manager(
+        made(envoy_filter("NETWORK_FILTER", "MERGE_AND_REPLACE_LIST", value, match))[LISTENER]["virtualOutbound"]
+    )
+    assert [each.upgrade_type for each in only.upgrade_configs] == ["other"]
+
+
+@pytest.mark.parametrize(
+    ("match", "meant"),
+    [
+        ("{}", True),
+        ("{proxyVersion: '^1[.]2[0-9]'}", True),
+        ("{proxyVersion: '^1[.]1'}", False),
+        ("{metadata: {ZONE: a}}", True),
+        ("{metadata: {ZONE: b}}", False),
+        ("{metadata: {ZONE: a, NOSUCH: ''}}", False),
+        ("{proxyVersion: '^1[.]2', metadata: {ZONE: a}}", True),
+    ],
+)
+def test_some_proxies_are_meant(match: str, meant: bool) -> None:
+    patch = envoy_filter("CLUSTER", "MERGE", "connect_timeout: 7s", f"{{proxy: {match}}}")
+    node = replace(sidecar("reviews"), metadata={"ISTIO_VERSION": "1.27.1", "ZONE": "a"})
+    assert (made(patch, node=node)[CLUSTER][REVIEWS].connect_timeout.seconds == 7) is meant
+
+
+def test_a_proxy_that_says_no_version_is_not_meant() -> None:
+    patch = envoy_filter("CLUSTER", "MERGE", "connect_timeout: 7s", "{proxy: {proxyVersion: '.*1.*'}}")
+    assert made(patch)[CLUSTER][REVIEWS].connect_timeout.seconds != 7
+
+
+@pytest.mark.parametrize("node", [sidecar("reviews"), transparent("reviews")], ids=["explicit", "transparent"])
+@pytest.mark.parametrize(("port", "meant"), [(9080, True), (1, False)])
+def test_a_port_is_that_of_the_chain_where_all_come_to_one_listener(node: Node, port: int, meant: bool) -> None:
+    match = f"{{context: SIDECAR_INBOUND, listener: {{portNumber: {port}, filterChain: {{filter: {{name: {HCM}}}}}}}}}"
+    listener = made(envoy_filter("HTTP_FILTER", "INSERT_FIRST", LIMIT, match), node=node)[LISTENER]["virtualInbound"]
+    chain = next(each for each in listener.filter_chains if each.name == "inbound|9080||")
+    found = HttpConnectionManager()
+    assert chain.filters[0].typed_config.Unpack(found)
+    assert (found.http_filters[0].name == "envoy.filters.http.local_ratelimit") is meant
