@@ -15,7 +15,8 @@ from mesh.istio.scalars import Count, DnsLabel, Duration, Host, OptionalDnsLabel
 from mesh.istio.virtual_service_match import HTTPMatchRequest, StringMatch
 
 SHORTEST_INTERVAL: Final = 0.05  # Envoy's
-_ELSEWHERE: Final = (  # what a match may ask for, and is known to the caller's proxy only
+_ELSEWHERE: Final = (  # what a match may have, and means something to the caller's proxy only
+    ("name", "name"),
     ("port", "port"),
     ("source_labels", "sourceLabels"),
     ("source_namespace", "sourceNamespace"),

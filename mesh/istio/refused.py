@@ -226,6 +226,18 @@ NO_EFFECT: Final[Mapping[str, Mapping[str, str]]] = {
         "holdApplicationUntilProxyStarts": "an app that `mesh run` starts always waits for its proxy",
         "proxyStatsMatcher": "a proxy always has all of its statistics",
     },
+    "InboundTrafficPolicy": {
+        "mode": "a proxy says itself where its app is: APP_ADDRESS, 127.0.0.1 unless told otherwise"
+    },
+    "ServiceSettings": dict.fromkeys(
+        ("settings", "hosts"), "there is one cluster, so that every service is local to it"
+    ),
+    "SettingsOfServices": {"clusterLocal": "there is one cluster, so that every service is local to it"},
+    "ProxyStatsMatcher": dict.fromkeys(
+        ("inclusionPrefixes", "inclusionSuffixes", "inclusionRegexps"), "a proxy always has all of its statistics"
+    ),
+    "DefaultProviders": {"metrics": "the metrics that Prometheus fetches are always there"},
+    "OpenTelemetryTracingProvider": {"serviceAttributeEnrichment": "ISTIO_CANONICAL is how spans are named anyway"},
     "Patch": {"filterClass": "Istio makes nothing of it either: what is added goes to the end"},
     "GroupTemplate": {"serviceAccount": "an identity matters with mutual TLS only"},
     "GroupMetadata": {"annotations": "nothing here reads them"},

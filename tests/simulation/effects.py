@@ -17,7 +17,7 @@ from control_plane.mesh_config import mesh_of
 from control_plane.registry.groups import as_member
 from control_plane.registry.services import discover
 from control_plane.registry.workload import Workload
-from control_plane.translate import build
+from control_plane.translate import Resources, build
 from control_plane.world import MeshConfig, World
 from mesh.cli.start_settings import start_settings, template_of
 from mesh.istio.kinds import KINDS, READ
@@ -31,11 +31,12 @@ from tests.simulation.fields import Field, Use, otherwise, reference, uses
 ENDS: Final = {version: (f"10.0.0.{number + 1}", 8000) for number, version in enumerate(VERSIONS)}
 LABELS: Final = {"app": "client", "version": "v1"}
 NODES: Final = (
-    Node(SIDECAR, "127.0.1.1", "client-1", service="client", labels=LABELS, ports=(ServicePort(9080),)),
+    Node(SIDECAR, "127.0.1.1", "client-1", service="client", labels=LABELS, ports=(ServicePort(9080),),
+         metadata={"ISTIO_VERSION": "1.27.1", "ZONE": "a"}),
     Node(ROUTER, "127.0.1.3", "edge-1", labels={"istio": "ingressgateway", "whose": "ours"}),
     Node(SIDECAR, "127.0.1.4", "beside-1", service="beside", labels={"app": "beside"}, ports=(ServicePort(80),)),
     Node(SIDECAR, "10.0.1.1", "client-2", service="client", labels=LABELS, ports=(ServicePort(9080),),
-         interception=INTERCEPT_REDIRECT, locality=Locality("a", "a-1", "x")),
+         interception=INTERCEPT_REDIRECT, has_stats=True, locality=Locality("a", "a-1", "x")),
     Node(SIDECAR, "127.0.1.5", "member-1", service="joined", group="members"),
 )  # fmt: skip
 
@@ -72,11 +73,14 @@ class Mesh:
         services, instances = discover(self._kinds, self.workloads)
         return World(1, self._kinds, services, instances, mesh_of(MeshConfig(), self._kinds))
 
-    def told(self, number: int) -> Any:
+    def built(self, number: int) -> Resources:
         """The resources of one of the proxies."""
+        return build(self._world, self.nodes[number])
+
+    def told(self, number: int) -> Any:
+        """The same, to be compared."""
         if number not in self._told:
-            built = build(self._world, self.nodes[number])
-            self._told[number] = {kind: dict(found) for kind, found in built.items()}
+            self._told[number] = {kind: dict(found) for kind, found in self.built(number).items()}
         return self._told[number]
 
     @cached_property
