@@ -233,9 +233,9 @@ class PushCore:
         self._nonces += 1
         nonce = f"{self._nonces:x}"
         items: dict[str, Versioned | None] = {**due, **dict.fromkeys(removed)}
+        if type_url == ROUTE:
+            self._send_hosts_again({name for name, resource in due.items() if resource.by_vhds})
         for name, resource in due.items():
-            if resource.by_vhds:
-                self._send_hosts_again(name)
             self._await_asks(type_url, resource, subscription.told.get(name), now)
             self._awaited.get(type_url, {}).pop(name, None)
         for name in removed:
@@ -274,12 +274,12 @@ class PushCore:
                 self._awaited[asked_type][name] = now
                 self._doubt(asked_type, (name,))
 
-    def _send_hosts_again(self, routes: str) -> None:
+    def _send_hosts_again(self, routes: set[str]) -> None:
         """A client that gets a route configuration may have dropped its virtual hosts with an earlier one, and never asks
         for them: all that it has said, once, is that it takes virtual hosts."""
         hosts = self.subscriptions.get(VIRTUAL_HOST)
-        if hosts is not None:
-            names = [name for name in self.target.of(VIRTUAL_HOST) if routes_of(name) == routes]
+        if hosts is not None and routes:
+            names = [name for name in self.target.of(VIRTUAL_HOST) if routes_of(name) in routes]
             hosts.asked.update(names)
             hosts.doubt(names)
 

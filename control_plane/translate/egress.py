@@ -13,7 +13,6 @@ from typing import Any
 
 from control_plane.translate.connection_manager import by_rds, connection_manager
 from control_plane.translate.dynamic import dynamic_filters
-from control_plane.translate.explicit import explicit_hosts, route_configurations
 from control_plane.translate.index import Index
 from control_plane.translate.listeners import (
     HTTP_DETECTED,
@@ -30,6 +29,7 @@ from control_plane.translate.listeners import (
 )
 from control_plane.translate.ports import is_http, is_tls, may_be_http, virtual_addresses, virtual_networks
 from control_plane.translate.routes import captured
+from control_plane.translate.sidecar_routes import route_configurations
 from control_plane.translate.tcp_routes import Chain, service_chains
 from control_plane.translate.telemetry import with_session_stats
 from control_plane.translate.viewer import Viewer
@@ -111,23 +111,18 @@ def captured_ports(index: Index, node: Node) -> frozenset[int]:
     return frozenset(at.port for at in found if at is not None and not at.bound)
 
 
-def egress_routes(index: Index, viewer: Viewer, node: Node, *, apart: bool = False) -> Mapping[str, Any]:
-    """The route configurations of these listeners, by name; `apart`: that of the explicit proxy without its hosts."""
+def egress_routes(index: Index, viewer: Viewer, node: Node) -> Mapping[str, Any]:
+    """The route configurations of these listeners, by name."""
     found: dict[str, Any] = {}
     taken = captured_ports(index, node)
     for listener, own in index.egress:
         at = port_listener(listener, node)
         if listener is None:
             ports = tuple(port for port in captured_http_ports(own, node) if port not in taken)
-            found.update(route_configurations(own, viewer, ports, apart=apart))
+            found.update(route_configurations(own, viewer, ports))
         elif at is not None and at.http:
             found[at.routes] = captured(own, viewer, at.port, at.name if at.bound else "")
     return found
-
-
-def egress_hosts(index: Index, viewer: Viewer) -> Mapping[str, Any]:
-    """The virtual hosts of the explicit proxy, which is the listener without a port, if there is one."""
-    return next((explicit_hosts(own, viewer) for listener, own in index.egress if listener is None), {})
 
 
 def _listeners(own: Index, viewer: Viewer, node: Node, at: PortListener) -> Iterator[Any]:

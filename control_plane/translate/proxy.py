@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 from control_plane.layers import Layers
-from control_plane.translate import clusters, egress, explicit, gateway, grpc, inbound, listeners, telemetry
+from control_plane.translate import clusters, egress, gateway, grpc, inbound, listeners, sidecar_routes, telemetry
 from control_plane.translate.index import Index
 from control_plane.translate.indexes import Indexes, indexes_of
 from control_plane.translate.patches import patched, patches_for
@@ -46,11 +47,11 @@ def resources(index: Index, node: Node) -> Resources:
     if not patches:
         return _resources(index, node, apart=node.takes_virtual_hosts)
     whole = patched(_resources(index, node, apart=False), patches, node)
-    return explicit.taken_apart(whole) if node.takes_virtual_hosts else whole
+    return sidecar_routes.taken_apart(whole) if node.takes_virtual_hosts else whole
 
 
 def _resources(index: Index, node: Node, *, apart: bool) -> Resources:
-    """`apart`: with the virtual hosts of an explicit proxy as resources of their own."""
+    """`apart`: with the virtual hosts of a sidecar's routes as resources of their own."""
     viewer = viewer_of(index, node)
     if viewer.audience is Audience.GRPC:
         return _grpc(index, viewer)
@@ -89,18 +90,18 @@ def _counted(index: Index, node: Node, made: Mapping[str, Any]) -> Mapping[str, 
 
 def _sidecar(index: Index, viewer: Viewer, node: Node, own: _Own, *, apart: bool) -> Resources:
     """Where a Sidecar says so each listener has routes for hosts of its own; clusters are those of all of them."""
-    several = bool(index.egress)
-    outbound = egress.egress_listeners(index, viewer, node) if several else {}
     built = {
         CLUSTER: Layers(_shared_clusters(index, viewer), own.clusters),
         ENDPOINT: clusters.outbound_endpoints(index, viewer),
-        LISTENER: {**outbound, **own.listeners} if several else own.listeners,
-        ROUTE: egress.egress_routes(index, viewer, node, apart=apart)
-        if several
-        else explicit.route_configurations(index, viewer, own.ports, apart=apart),
     }
+    if index.egress:
+        built[LISTENER] = {**egress.egress_listeners(index, viewer, node), **own.listeners}
+        built[ROUTE] = egress.egress_routes(index, viewer, node)
+        return sidecar_routes.taken_apart(built, partial(sidecar_routes.kept_apart, index)) if apart else built
+    built[LISTENER] = own.listeners
+    built[ROUTE] = sidecar_routes.route_configurations(index, viewer, own.ports, apart=apart)
     if apart:
-        built[VIRTUAL_HOST] = egress.egress_hosts(index, viewer) if several else explicit.explicit_hosts(index, viewer)
+        built[VIRTUAL_HOST] = sidecar_routes.sidecar_hosts(index, viewer)
     return built
 
 

@@ -80,12 +80,7 @@ def _http_ports(index: Index) -> tuple[int, ...]:
 def _captured(index: Index, viewer: Viewer, port: int, name: str) -> Any:
     """Hosts are matched without their port, which is that of the listener."""
     entries = [
-        Entry(
-            authority(service.host, port),
-            [authority(host) for host in (service.host, *virtual_addresses(service))],
-            service_routes(index, viewer, service, port),
-            short_names(service.host, viewer.namespace),
-        )
+        captured_entry(index, viewer, service, port)
         for service in index.services
         if any(p.number == port and may_be_http(p) for p in service.ports)
     ]
@@ -96,6 +91,16 @@ def _captured(index: Index, viewer: Viewer, port: int, name: str) -> Any:
     ]
     others = rest(index, BLOCK_UNKNOWN if name else PASS_UNKNOWN)
     return configuration(name or str(port), [*virtual_hosts(entries, index.mesh.headers.attempt_count), others])
+
+
+def captured_entry(index: Index, viewer: Viewer, service: Service, port: int) -> Entry:
+    """Who asks for a service on one of its ports."""
+    return Entry(
+        authority(service.host, port),
+        [authority(host) for host in (service.host, *virtual_addresses(service))],
+        service_routes(index, viewer, service, port),
+        short_names(service.host, viewer.namespace),
+    )
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -18,7 +18,7 @@ from mesh.istio.load import load_documents
 from mesh.istio.resource import Resource
 from mesh.naming import service_host
 from mesh.node import GENERATOR_GRPC, INTERCEPT_REDIRECT, ROUTER, Locality, Node, ServicePort
-from mesh.xds import ROUTE, VIRTUAL_HOST
+from mesh.xds import ROUTE, VIRTUAL_HOST, routes_of
 
 NAMES = ("a", "b", "c")
 NAMESPACES = ("default", "shop", "istio-system")
@@ -30,6 +30,7 @@ NODES = (
         "sidecar", "10.0.0.2", "b-v1", "shop", service="b", ports=(ServicePort(9080),), interception=INTERCEPT_REDIRECT
     ),
     Node("sidecar", "10.0.0.5", "a-v2", service="a", labels={"version": "v2"}, takes_virtual_hosts=True),
+    Node("sidecar", "10.0.0.6", "b-v2", "shop", interception=INTERCEPT_REDIRECT, takes_virtual_hosts=True),
     Node(ROUTER, "10.0.0.3", "gateway", "istio-system", labels={"istio": "ingressgateway"}),
     Node("sidecar", "10.0.0.4", "caller", generator=GENERATOR_GRPC, locality=Locality("r1", "z1")),
 )
@@ -211,12 +212,17 @@ def bytes_of(snapshot: Snapshot) -> dict[str, dict[str, bytes]]:
     }
 
 
-def assert_same_hosts(resources: Mapping[str, Any], whole: Iterable[Any]) -> None:
-    """Also that nobody has the domain of another."""
-    expected = {f"http_proxy/{host.name}": (list(host.domains), list(host.routes)) for host in whole}
-    assert {name: (list(host.domains), list(host.routes)) for name, host in resources.items()} == expected
+def assert_same_hosts(resources: Mapping[str, Any], whole: Mapping[str, Any]) -> None:
+    """For each route configuration; in none has one host the domain of another."""
+    expected = {
+        f"{name}/{host.name}": (list(host.domains), list(host.routes))
+        for name, config in whole.items()
+        for host in config.virtual_hosts
+    }
+    found = {n: (list(h.domains), list(h.routes)) for n, h in resources.items() if routes_of(n) in whole}
+    assert found == expected
     assert all(host.name == name for name, host in resources.items())
-    domains = [domain for host in resources.values() for domain in host.domains]
+    domains = [(routes_of(name), domain) for name, host in resources.items() for domain in host.domains]
     assert len(domains) == len(set(domains))
 
 
@@ -304,12 +310,14 @@ class Worlds(RuleBasedStateMachine):
 
     @invariant()
     def the_two_forms_of_virtual_hosts_are_the_same(self) -> None:
-        apart, whole = (
-            self.translator.build(self.world, replace(A, takes_virtual_hosts=takes)) for takes in (True, False)
-        )
-        assert VIRTUAL_HOST not in whole
-        assert not apart[ROUTE]["http_proxy"].virtual_hosts
-        assert_same_hosts(apart[VIRTUAL_HOST], whole[ROUTE]["http_proxy"].virtual_hosts)
+        for node in NODES[:2]:
+            apart, whole = (
+                self.translator.build(self.world, replace(node, takes_virtual_hosts=takes)) for takes in (True, False)
+            )
+            assert VIRTUAL_HOST not in whole
+            assert apart[ROUTE].keys() == whole[ROUTE].keys()
+            assert all(each.HasField("vhds") and not each.virtual_hosts for each in apart[ROUTE].values())
+            assert_same_hosts(apart[VIRTUAL_HOST], whole[ROUTE])
 
     @invariant()
     def incremental_equals_full(self) -> None:

@@ -1,6 +1,6 @@
-from control_plane.translate.explicit import route_configurations
 from control_plane.translate.index import Index
 from control_plane.translate.routes import captured, http_ports, service_routes
+from control_plane.translate.sidecar_routes import route_configurations
 from control_plane.translate.viewer import Audience, Viewer
 from control_plane.world import Resolution, Service
 from mesh.node import ServicePort
