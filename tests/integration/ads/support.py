@@ -215,17 +215,19 @@ class Envoy:
 
 
 @asynccontextmanager
-async def envoy(xds_port: int, delta: bool, directory: Path, name: str = "web-1") -> AsyncIterator[Envoy]:
+async def envoy(
+    xds_port: int, delta: bool, directory: Path, name: str = "web-1", node: Node | None = None
+) -> AsyncIterator[Envoy]:
     admin = free_port()
+    node = node or Node("sidecar", "127.0.0.1", name, service="web", labels={"app": "web"})
     path = directory / f"{name}.yaml"
-    path.write_text(yaml.safe_dump(_bootstrap(xds_port, admin, delta, name)))
+    path.write_text(yaml.safe_dump(_bootstrap(xds_port, admin, delta, node)))
     command = envoy_command(envoy_binary(), path, "-l", "warning")
     with Process(command, directory / f"{name}.log") as process:
         yield Envoy(process, admin)
 
 
-def _bootstrap(xds_port: int, admin: int, delta: bool, name: str) -> dict[str, Any]:
-    node = Node("sidecar", "127.0.0.1", name, service="web", labels={"app": "web"})
+def _bootstrap(xds_port: int, admin: int, delta: bool, node: Node) -> dict[str, Any]:
     service = {
         "envoy_grpc": {
             "cluster_name": "xds",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +13,11 @@ from envoy.config.route.v3.route_pb2 import RouteConfiguration
 from google.protobuf.json_format import ParseDict
 
 from control_plane.ads import convergence
-from control_plane.ads.hub import unpacked
+from control_plane.ads.hub import PushHub, unpacked
+from control_plane.ads.server import AdsServer
 from control_plane.ads.status import Convergence
+from control_plane.translate import Translator, build
+from mesh.node import INTERCEPT_REDIRECT, Node
 from mesh.xds import LISTENER, ROUTE, VIRTUAL_HOST
 from tests.harness.client import Client
 from tests.harness.ports import free_port
@@ -29,6 +33,7 @@ from tests.integration.ads.support import (
     listener,
 )
 from tests.integration.ads.test_envoy import Load, started
+from tests.simulation.worlds import service, world
 
 
 def host(name: str, answer: str, *domains: str) -> Any:
@@ -202,3 +207,47 @@ async def test_no_request_is_lost_while_a_host_goes_to_other_clusters(tmp_path: 
             assert set(load.statuses) == {200}, load.statuses
             assert await proxy.rejections() == {}
             assert await proxy.stat("cluster_manager.active_clusters") == 2  # the last one, and xds
+
+
+async def test_captured_ports_and_the_explicit_proxy_have_theirs(tmp_path: Path) -> None:
+    """As the control plane makes them: a port more, a service more, an EnvoyFilter on the routes, and back."""
+    node = Node(
+        "sidecar",
+        "127.0.0.1",
+        "web-1",
+        service="web",
+        interception=INTERCEPT_REDIRECT,
+        outbound_port=free_port(),
+        inbound_port=free_port(),
+    )
+    some = [service("a", 8081, 8082), service("b", 8081)]
+    steps = [world(*some), world(*some, service("c", 8083)), world(*some, yaml=PATCH), world(*some)]
+    hub = PushHub(Translator().build)
+    server = AdsServer(hub, "127.0.0.1:0")
+    await server.start()
+    try:
+        hub.publish(replace(steps[0], revision=1))
+        async with envoy(server.port, True, tmp_path, node=node) as proxy:
+            await proxy.ready(seconds=10.0)
+            for revision, step in enumerate(steps, 1):
+                hub.publish(replace(step, revision=revision))
+                done = await hub.convergence(revision, 10.0)
+                assert done.state == "converged", done
+                whole = build(step, node)[ROUTE]
+                expected = sorted(f"{name}/{host.name}" for name, c in whole.items() for host in c.virtual_hosts)
+                assert sorted(await shown(proxy)) == expected
+            assert await proxy.rejections() == {}
+    finally:
+        await server.stop()
+
+
+PATCH = """
+apiVersion: networking.istio.io/v1alpha3
+kind: EnvoyFilter
+metadata: {name: quick, namespace: default}
+spec:
+  configPatches:
+  - applyTo: HTTP_ROUTE
+    match: {context: SIDECAR_OUTBOUND, routeConfiguration: {vhost: {name: "a.default.svc.cluster.local:8081"}}}
+    patch: {operation: MERGE, value: {route: {timeout: 3s}}}
+"""
