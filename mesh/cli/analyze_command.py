@@ -13,7 +13,7 @@ import typer
 from mesh.cli.client import ControlPlane
 from mesh.cli.errors import USAGE, CliError
 from mesh.cli.files import read_files
-from mesh.cli.options import DEFAULT_SERVER, Recursive, Server
+from mesh.cli.options import DEFAULT_SERVER, Namespace, Recursive, Server
 from mesh.cli.output import BOLD_RED, GREEN, YELLOW, coloured, print_table
 
 FOUND: Final = 79  # istioctl's exit code for "the analyzers found issues", for CI
@@ -57,6 +57,10 @@ def analyze(
         Threshold, typer.Option("--output-threshold", help="From which level on to print.")
     ] = Threshold.INFO,
     list_analyzers: Annotated[bool, typer.Option("--list-analyzers", "-L", help="Show what is looked for.")] = False,
+    namespace: Namespace = "",
+    all_namespaces: Annotated[
+        bool, typer.Option("--all-namespaces", "-A", help="All of them, as without --namespace.")
+    ] = False,
     recursive: Recursive = False,
     server: Server = DEFAULT_SERVER,
 ) -> None:
@@ -82,6 +86,8 @@ def analyze(
     _check(hidden)
     texts = read_files(asked, recursive) if asked else []
     findings = _of_mesh(server, texts, hidden) if live or not asked else _of_files(texts, hidden)
+    if namespace and not all_namespaces:
+        findings = [each for each in findings if _namespace(each) in ("", namespace)]
     shown = [each for each in findings if _at_least(each, output_threshold)]
     _print(shown, output)
     if output is not Form.LOG:
@@ -140,6 +146,11 @@ def _notes(skipped: Sequence[Mapping[str, Any]]) -> None:
     for note in skipped:
         place = f"{note['file']}:{note['line']}" if note["line"] else note["file"]
         print(f"note: {place}: {note['message']}", file=sys.stderr)
+
+
+def _namespace(found: Found) -> str:
+    """Of the resource that it is about (`VirtualService shop/reviews`); nothing for a text that is none."""
+    return str(found["origin"]).rpartition(" ")[2].rpartition("/")[0]
 
 
 def _at_least(found: Found, threshold: Threshold) -> bool:

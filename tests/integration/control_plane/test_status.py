@@ -133,8 +133,14 @@ async def test_in_effect_shadowed_and_rejected(tmp_path: Path) -> None:
             table = await asyncio.to_thread(mesh, plane, "get", "vs")
             one = await asyncio.to_thread(mesh, plane, "status", "vs", "first")
             doctor = await asyncio.to_thread(mesh, plane, "doctor")
+            file = tmp_path / "next.yaml"
+            file.write_text(ROUTE_OF.replace("NAME", "first").replace("name: n,", "name: m,"))
+            refused = await asyncio.to_thread(mesh, plane, "apply", "-f", str(file), "--wait")
             taking.cancel()
             refusing.cancel()
+        assert refused.returncode == 1
+        assert "was refused by a proxy, which goes on with what it had" in refused.stderr
+        assert "there is no such thing here" in refused.stderr
         assert "rejected by ratings-v1-1.default; in effect on 1 of 2" in table.stdout
         assert "shadowed by VirtualService default/first" in table.stdout
         assert doctor.returncode == 1

@@ -92,6 +92,15 @@ def test_suppression(mesh: Mesh, broken: str) -> None:
     assert (wrong.code, "must be CODE=RESOURCE" in wrong.err) == (2, True)
 
 
+def test_namespaces(mesh: Mesh, broken: str, tmp_path: Path) -> None:
+    assert mesh("analyze", broken, "-n", "default").code == 79
+    other = mesh("analyze", broken, "-n", "other")
+    assert (other.code, other.out) == (0, "")
+    assert mesh("analyze", broken, "-n", "other", "-A").code == 79
+    (tmp_path / "bad.yaml").write_text("kind: VirtualService\nspec: {hots: [a]}\n")
+    assert mesh("analyze", "-f", str(tmp_path / "bad.yaml"), "-n", "other").code == 79  # whose is it?
+
+
 def test_a_file_that_cannot_be_understood(mesh: Mesh, tmp_path: Path) -> None:
     (tmp_path / "bad.yaml").write_text("kind: VirtualService\nspec: {hots: [a]}\n")
     result = mesh("analyze", "-f", str(tmp_path))
