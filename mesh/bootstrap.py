@@ -12,7 +12,15 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from mesh.naming import ADMIN_PORT, HEALTH_PORT, INBOUND_PORT, MERGED_PORT, OUTBOUND_PORT, PROMETHEUS_PORT
+from mesh.naming import (
+    ADMIN_PORT,
+    HEALTH_PORT,
+    INBOUND_PORT,
+    LOCAL_CLUSTER,
+    MERGED_PORT,
+    OUTBOUND_PORT,
+    PROMETHEUS_PORT,
+)
 from mesh.node import SIDECAR, Node
 
 XDS_CLUSTER = "xds-grpc"
@@ -79,13 +87,18 @@ def bootstrap(node: Node, xds_host: str, xds_port: int, ports: Ports | None = No
         "admin": {"address": _address(admin, ports.admin)},
         "layered_runtime": {"layers": [{"name": "limits", "static_layer": {REGEX_LIMIT: MAX_REGEX_PROGRAM}}]},
         "dynamic_resources": _dynamic_resources(),
+        **({"cluster_manager": {"local_cluster_name": LOCAL_CLUSTER}} if node.self_discovery else {}),
         "static_resources": {
             "listeners": [
                 _door("prometheus", door, ports.prometheus, METRICS_DOOR),
                 _door("health", door, ports.health, {"/healthz/ready": "/ready"}),
                 *([_door("merged", door, ports.merged, MERGED_DOOR)] if node.app_metrics else []),
             ],
-            "clusters": [_cluster(ADMIN_CLUSTER, admin, ports.admin), _xds_cluster(xds_host, xds_port)],
+            "clusters": [
+                _cluster(ADMIN_CLUSTER, admin, ports.admin),
+                _xds_cluster(xds_host, xds_port),
+                *([_local_cluster()] if node.self_discovery else []),
+            ],
         },
     }
 
@@ -140,6 +153,15 @@ def _xds_cluster(host: str, port: int) -> dict[str, Any]:
                 "explicit_http_config": {"http2_protocol_options": http2},
             }
         }
+    }
+
+
+def _local_cluster() -> dict[str, Any]:
+    return {
+        "name": LOCAL_CLUSTER,
+        "type": "EDS",
+        "connect_timeout": CONNECT_TIMEOUT,
+        "eds_cluster_config": {"service_name": LOCAL_CLUSTER, "eds_config": _from_ads()},
     }
 
 

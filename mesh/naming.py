@@ -12,6 +12,7 @@ DOMAIN = "cluster.local"
 PASSTHROUGH_CLUSTER = "PassthroughCluster"
 BLACKHOLE_CLUSTER = "BlackHoleCluster"
 INBOUND_PASSTHROUGH_CLUSTER = "InboundPassthroughCluster"
+LOCAL_CLUSTER = "local_cluster"  # the proxies of one's own service
 OUTBOUND_LISTENER = "virtualOutbound"
 INBOUND_LISTENER = "virtualInbound"
 HTTP_PROXY_ROUTES = "http_proxy"

@@ -54,7 +54,8 @@ class Node:
     clients, else empty. `outbound_port` and `inbound_port` differ from Istio's where workloads share one address;
     `metrics_port` is 0 where none is served; `probe` is how the proxy finds out whether its app is
     well, and None for one that does not ask; `app_metrics` is where that has metrics, `:PORT/PATH`, empty for nowhere;
-    `group` is the WorkloadGroup that it is a member of, `weight` what that says of its share (0: as others);
+    `group` is the WorkloadGroup that it is a member of, `weight` what that says of its share (0: as others); with
+    `self_discovery` it is told of the other proxies of its service, which routing by zones compares;
     `agent` is the proxy's program with its version, as it says; `has_stats` tells that it has Istio's statistics filter for
     TCP sessions, which a plain Envoy rejects; `takes_virtual_hosts`, that virtual hosts can be resources on its stream;
     `metadata` are the texts among what it says, as they are."""
@@ -80,6 +81,7 @@ class Node:
     app_metrics: str = ""
     group: str = ""
     weight: int = 0
+    self_discovery: bool = False
     agent: str = field(default="", compare=False)
     has_stats: bool = field(default=False, compare=False)
     metadata: Mapping[str, str] = field(default_factory=dict, compare=False)
@@ -135,6 +137,8 @@ class Node:
             metadata["PROXY_CONFIG"] = {"readinessProbe": probes.encode(self.probe)}
         if self.group:
             metadata["AUTO_REGISTER_GROUP"] = self.group
+        if self.self_discovery:
+            metadata["ENABLE_SELF_DISCOVERY"] = "true"
         if self.app_metrics:
             port, slash, path = self.app_metrics.removeprefix(":").partition("/")
             metadata["ANNOTATIONS"] = {**_SCRAPED, "prometheus.io/port": port, "prometheus.io/path": slash + path}
@@ -185,6 +189,7 @@ class Node:
             metadata={
                 sys.intern(name): sys.intern(value) for name, value in metadata.items() if isinstance(value, str)
             },
+            self_discovery=str(metadata.get("ENABLE_SELF_DISCOVERY", "")).lower() == "true",
         )
 
 

@@ -27,7 +27,12 @@ from mesh.istio.destination_rule import (
     RetryBudget,
     TcpKeepalive,
 )
-from mesh.istio.load_balancing import ConsistentHashLB, LoadBalancerSettings, SimpleLB
+from mesh.istio.load_balancing import (
+    ConsistentHashLB,
+    LoadBalancerSettings,
+    SimpleLB,
+    ZoneAwareLoadBalancerSetting,
+)
 from mesh.node import ServicePort
 from mesh.xds import any_of
 
@@ -73,10 +78,21 @@ def apply_policy(
         _budget(cluster, policy.retry_budget)
     if weighted(policy) and not _finds_by_request(cluster):
         cluster.common_lb_config.locality_weighted_lb_config.SetInParent()
+    zones = policy.load_balancer.zone_aware_lb_setting if policy.load_balancer is not None else None
+    if zones is not None and not _finds_by_request(cluster):
+        _by_zone(cluster.common_lb_config.zone_aware_lb_config, zones)
     if policy.outlier_detection is not None:
         _outlier(cluster, policy.outlier_detection)
         if codes := policy.outlier_detection.outlier_detection_http_error_codes:
             _errors(cluster, codes)
+
+
+def _by_zone(config: Any, settings: ZoneAwareLoadBalancerSetting) -> None:
+    config.SetInParent()
+    if settings.enabled is False:
+        config.routing_enabled.value = 0
+    if settings.min_cluster_size is not None:
+        config.min_cluster_size.value = settings.min_cluster_size
 
 
 def _finds_by_request(cluster: Any) -> bool:

@@ -90,7 +90,7 @@ def rule_labels(
     balancers: Iterable[LoadBalancerSettings], localities: LocalityLoadBalancerSetting | None
 ) -> tuple[str, ...]:
     """The labels by which any DestinationRule, or the mesh (`localities`), tells clients apart."""
-    found = (localities, *(each.locality_lb_setting for each in balancers))
+    found = (localities, *(each.locality_lb_setting or each.zone_aware_lb_setting for each in balancers))
     return tuple(sorted({label.partition("=")[0] for each in found if each for label in each.failover_priority}))
 
 
@@ -98,7 +98,10 @@ def prefers_places(resource: Resource) -> bool:
     """Whether a DestinationRule may make some client prefer the endpoints near to it."""
     return any(
         each.outlier_detection is not None
-        or (each.load_balancer is not None and each.load_balancer.locality_lb_setting)
+        or (
+            each.load_balancer is not None
+            and (each.load_balancer.locality_lb_setting or each.load_balancer.zone_aware_lb_setting)
+        )
         for each in _settings(resource)
     )
 

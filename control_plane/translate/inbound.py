@@ -85,14 +85,14 @@ def inbound_listeners(index: Index, node: Node) -> Mapping[str, Any]:
 # ── what the app serves ───────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def _own_host(node: Node) -> str:
+def own_host(node: Node) -> str:
     return service_host(node.service, node.namespace) if node.service else f"{node.name}.{node.namespace}"
 
 
 def _served(index: Index, node: Node) -> list[Served]:
     """The ports that the workload tells of, then those that declared services give it, each where the app listens.
     Without interception the latter are of no use: clients are only sent to ports that the proxy opens."""
-    own = _own_host(node)
+    own = own_host(node)
     found = {port.app_port: Served(own, port, node.namespace) for port in reversed(node.ports)}
     if node.interception != INTERCEPT_NONE:
         for host, instance in index.served_by(node.id):
@@ -181,7 +181,7 @@ def _direct(index: Index, node: Node, position: int) -> Any:
     """The listener of the workload's service port at a position of its list."""
     number = node.inbound(position)
     name = INBOUND_LISTENER if position == 0 else f"inbound_{node.address}_{number}"
-    own = Served(_own_host(node), node.ports[position], node.namespace)
+    own = Served(own_host(node), node.ports[position], node.namespace)
     return _listener(index, node, _with_ingress(index, node, own), name, (node.address, number))
 
 

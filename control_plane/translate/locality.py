@@ -1,8 +1,9 @@
 """Which endpoints a client prefers by where they are: Istio's locality load balancing, on an EDS assignment.
 
 Shares (`distribute`) become the localities' weights, fail-over their priorities: 0 the client's own sub-zone, then its
-zone, its region, the region that takes over, all others; or by labels in common (`failoverPriority`). Priorities are
-numbered without gaps, since Envoy takes no others.
+zone, its region, the region that takes over, all others; or by labels in common (`failoverPriority`). Where proxies are
+to choose among the zones themselves (`zoneAwareLbSetting`) only regions are told apart. Priorities are numbered without
+gaps, since Envoy takes no others.
 https://istio.io/latest/docs/reference/config/networking/destination-rule/#LocalityLoadBalancerSetting
 """
 
@@ -17,7 +18,12 @@ from envoy.config.endpoint.v3.endpoint_components_pb2 import LocalityLbEndpoints
 
 from control_plane.translate.policy import Policy
 from control_plane.world import Instance
-from mesh.istio.load_balancing import Distribute, Failover, LocalityLoadBalancerSetting
+from mesh.istio.load_balancing import (
+    Distribute,
+    Failover,
+    LocalityLoadBalancerSetting,
+    ZoneAwareLoadBalancerSetting,
+)
 from mesh.node import Locality
 
 NETWORK: Final = "topology.istio.io/network"
@@ -33,26 +39,44 @@ Placed = tuple[Any, tuple[Instance, ...]]  # a LocalityLbEndpoints, and the inst
 @dataclass(frozen=True, slots=True)
 class Preference:
     """A client's place and labels, and what a policy makes of them. `failover` says that somebody finds out who is
-    down."""
+    down, `zones_alike` that of the places regions only count."""
 
     locality: Locality
     labels: tuple[tuple[str, str], ...]
     settings: LocalityLoadBalancerSetting
     failover: bool
+    zones_alike: bool = False
 
 
 def preference(policy: Policy, locality: Locality, labels: tuple[tuple[str, str], ...]) -> Preference | None:
     """What a client prefers, None where all endpoints are alike to it: nothing is known of its place, or nothing is
     asked for, or failing over would be without an end since nobody is ever found to be down."""
     balancer = policy.load_balancer
+    if balancer is not None and balancer.zone_aware_lb_setting is not None:
+        return _by_regions(balancer.zone_aware_lb_setting, locality, labels)
     settings = (balancer.locality_lb_setting if balancer is not None else None) or _DEFAULT
     failover = policy.outlier_detection is not None or policy.prefers_near
     if settings.enabled is False or not (settings.distribute or failover):
         return None
     if not locality.region and not settings.failover_priority:
         return None
-    asked = {label.partition("=")[0] for label in settings.failover_priority}
-    return Preference(locality, tuple(pair for pair in labels if pair[0] in asked), settings, failover)
+    return Preference(locality, _asked(settings.failover_priority, labels), settings, failover)
+
+
+def _by_regions(
+    said: ZoneAwareLoadBalancerSetting, locality: Locality, labels: tuple[tuple[str, str], ...]
+) -> Preference | None:
+    if said.enabled is False or not (locality.region or said.failover_priority):
+        return None
+    settings = LocalityLoadBalancerSetting.model_construct(
+        failover=said.failover, failover_priority=said.failover_priority
+    )
+    return Preference(locality, _asked(said.failover_priority, labels), settings, failover=True, zones_alike=True)
+
+
+def _asked(wanted: Sequence[str], labels: tuple[tuple[str, str], ...]) -> tuple[tuple[str, str], ...]:
+    names = {label.partition("=")[0] for label in wanted}
+    return tuple(pair for pair in labels if pair[0] in names)
 
 
 def weighted(policy: Policy) -> bool:
@@ -71,10 +95,12 @@ def placed(localities: Sequence[Placed], wish: Preference) -> list[Any]:
     settings = wish.settings
     if settings.distribute:
         return _distributed([group for group, _ in localities], wish.locality, settings.distribute)
-    if not settings.failover_priority:
-        return _by_place([group for group, _ in localities], wish.locality, settings.failover)
-    groups = _by_labels(localities, settings.failover_priority, _all_labels(dict(wish.labels), wish.locality))
-    return _by_place(groups, wish.locality, settings.failover) if settings.failover else groups
+    groups = [group for group, _ in localities]
+    if settings.failover_priority:
+        groups = _by_labels(localities, settings.failover_priority, _all_labels(dict(wish.labels), wish.locality))
+        if not (settings.failover or wish.zones_alike):
+            return groups
+    return _by_place(groups, wish, settings.failover)
 
 
 # ── shares ────────────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -109,10 +135,14 @@ def _distributed(groups: list[Any], client: Locality, rules: Sequence[Distribute
 # ── fail-over ─────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def _by_place(groups: list[Any], client: Locality, rules: Sequence[Failover]) -> list[Any]:
+def _by_place(groups: list[Any], wish: Preference, rules: Sequence[Failover]) -> list[Any]:
+    client = wish.locality
     heir = next((rule.to for rule in rules if rule.source == client.region), None)
     for group in groups:
-        group.priority = group.priority * _LEVELS + _distance(client, group.locality, heir)
+        distance = _distance(client, group.locality, heir)
+        if wish.zones_alike and group.locality.region == client.region:
+            distance = 0
+        group.priority = group.priority * _LEVELS + distance
     return _without_gaps(groups)
 
 

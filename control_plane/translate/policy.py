@@ -61,7 +61,7 @@ def service_policy(service: Service, host_policy: TrafficPolicy | None, port: in
 def with_localities(policy: Policy, localities: LocalityLoadBalancerSetting | None) -> Policy:
     """The policy with what the whole mesh prefers, where it says nothing of places itself."""
     balancer = policy.load_balancer or LoadBalancerSettings()
-    if localities is None or balancer.locality_lb_setting is not None:
+    if localities is None or balancer.locality_lb_setting is not None or balancer.zone_aware_lb_setting is not None:
         return policy
     return replace(policy, load_balancer=balancer.model_copy(update={"locality_lb_setting": localities}))
 

@@ -11,6 +11,7 @@ from control_plane.layers import Layers
 from control_plane.translate import clusters, egress, gateway, grpc, inbound, listeners, sidecar_routes, telemetry
 from control_plane.translate.index import Index
 from control_plane.translate.indexes import Indexes, indexes_of
+from control_plane.translate.neighbours import with_neighbours
 from control_plane.translate.patches import patched, patches_for
 from control_plane.translate.viewer import Audience, Viewer, viewer_of
 from control_plane.world import World
@@ -57,7 +58,7 @@ def _resources(index: Index, node: Node, *, apart: bool) -> Resources:
         return _grpc(index, viewer)
     own = index.once(("own", id(node), viewer), lambda: _own(index, viewer, node))
     if viewer.audience is Audience.GATEWAY:
-        return _gateway(index, viewer, own)
+        return _gateway(index, viewer, node, own)
     return _sidecar(index, viewer, node, own, apart=apart)
 
 
@@ -92,7 +93,7 @@ def _sidecar(index: Index, viewer: Viewer, node: Node, own: _Own, *, apart: bool
     """Where a Sidecar says so each listener has routes for hosts of its own; clusters are those of all of them."""
     built = {
         CLUSTER: Layers(_shared_clusters(index, viewer), own.clusters),
-        ENDPOINT: clusters.outbound_endpoints(index, viewer),
+        ENDPOINT: with_neighbours(index, node, clusters.outbound_endpoints(index, viewer)),
     }
     if index.egress:
         built[LISTENER] = {**egress.egress_listeners(index, viewer, node), **own.listeners}
@@ -105,10 +106,10 @@ def _sidecar(index: Index, viewer: Viewer, node: Node, own: _Own, *, apart: bool
     return built
 
 
-def _gateway(index: Index, viewer: Viewer, own: _Own) -> Resources:
+def _gateway(index: Index, viewer: Viewer, node: Node, own: _Own) -> Resources:
     return {
         CLUSTER: Layers(_shared_clusters(index, viewer), own.clusters),
-        ENDPOINT: clusters.outbound_endpoints(index, viewer),
+        ENDPOINT: with_neighbours(index, node, clusters.outbound_endpoints(index, viewer)),
         LISTENER: own.listeners,
         ROUTE: gateway.gateway_routes(index, viewer, own.servers),
     }

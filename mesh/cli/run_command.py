@@ -69,6 +69,14 @@ GroupOf = Annotated[
     str,
     typer.Option("--group", metavar="NAME", help="The WorkloadGroup that it is a member of: labels, ports, probe."),
 ]
+SelfDiscovery = Annotated[
+    bool,
+    typer.Option(
+        "--self-discovery",
+        envvar="ISTIO_META_ENABLE_SELF_DISCOVERY",
+        help="Know the other proxies of the service: zoneAwareLbSetting needs it.",
+    ),
+]
 ServerOf = Annotated[
     str,
     typer.Option(
@@ -98,6 +106,7 @@ def _workload(
     app_metrics: AppMetrics = "",
     group: GroupOf = "",
     server: ServerOf = "",
+    self_discovery: SelfDiscovery = False,
     probe_http: ProbeHttp = None,
     probe_tcp: ProbeTcp = None,
     probe_grpc: ProbeGrpc = None,
@@ -115,6 +124,7 @@ def _workload(
     return Workload(
         service, version, tuple(port or ()), address, app_address, tuple(label or ()), namespace, protocol, xds, name,
         locality, interception, probe=probing, app_metrics=app_metrics, group=group, server=server,
+        self_discovery=self_discovery,
     )  # fmt: skip
 
 

@@ -69,6 +69,7 @@ class Workload:
     app_metrics: str = ""
     group: str = ""
     server: str = ""
+    self_discovery: bool = False
 
     @property
     def plane(self) -> str:
@@ -142,6 +143,7 @@ def _node(workload: Workload, address: str, ports: tuple[ServicePort, ...], labe
         app_address=workload.app_address,
         probe=probe,
         app_metrics=parse_app_metrics(workload.app_metrics, ports[0].app_port if ports else 0),
+        self_discovery=workload.self_discovery,
     )
 
 

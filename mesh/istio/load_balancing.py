@@ -102,6 +102,9 @@ class ConsistentHashLB(Message):
             yield Found(("httpQueryParameterName",), "must not be empty")
 
 
+PLACES = ("topology.kubernetes.io/region", "topology.kubernetes.io/zone", "topology.istio.io/subzone")
+
+
 def _place(value: str) -> str:
     """`*`, `region/*`, `region/zone/*`, or a full locality."""
     parts = value.split("/")
@@ -162,6 +165,25 @@ class LocalityLoadBalancerSetting(Message):
                 yield Found(("failoverPriority", index), "must be the name of a label, or NAME=VALUE")
 
 
+class ZoneAwareLoadBalancerSetting(Message):
+    """Zones of a region are the proxies' own business, which stay in theirs as far as there is room; a proxy has to be told
+    who its neighbours are for that. Other regions take over, in this order, when nobody of one's own is well."""
+
+    enabled: bool | None = None
+    failover: Rows[Failover] = ()
+    failover_priority: Rows[str] = ()
+    min_cluster_size: Annotated[Count, Field(ge=1)] | None = None
+
+    def rules(self) -> Iterator[Found]:
+        for index, label in enumerate(self.failover_priority):
+            if not label or label.startswith("="):
+                yield Found(("failoverPriority", index), "must be the name of a label, or NAME=VALUE")
+            elif label in PLACES:
+                yield Found(
+                    ("failoverPriority", index), "is a place: places are taken into account without being named"
+                )
+
+
 class WarmupConfiguration(Message):
     """A new endpoint gets its share of requests gradually, from `minimum_percent` of it to all of it."""
 
@@ -171,11 +193,16 @@ class WarmupConfiguration(Message):
 
 
 class LoadBalancerSettings(Message):
-    at_most_one = (("simple", "consistentHash"), ("warmup", "warmupDurationSecs"))
+    at_most_one = (
+        ("simple", "consistentHash"),
+        ("warmup", "warmupDurationSecs"),
+        ("localityLbSetting", "zoneAwareLbSetting"),
+    )
 
     simple: Word[SimpleLB] = SimpleLB.UNSPECIFIED
     consistent_hash: ConsistentHashLB | None = None
     locality_lb_setting: LocalityLoadBalancerSetting | None = None
+    zone_aware_lb_setting: ZoneAwareLoadBalancerSetting | None = None
     warmup: WarmupConfiguration | None = None
     warmup_duration_secs: Duration | None = None  # deprecated, the same as warmup.duration
 

@@ -123,7 +123,6 @@ REFUSED: Final[Mapping[str, tuple[str, ...]]] = {
     "GatewayTopology": ("forwardClientCertDetails", "proxyProtocol"),
     "TrafficPolicy": ("tunnel", "proxyProtocol"),
     "RetryBudget": ("budgetInterval",),
-    "LoadBalancerSettings": ("zoneAwareLbSetting",),
     "OutlierDetection": ("consecutiveErrors",),
     "ClientTLSSettings": (
         "clientCertificate",

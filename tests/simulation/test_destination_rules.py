@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -11,6 +12,9 @@ from envoy.extensions.upstreams.http.v3.http_protocol_options_pb2 import HttpPro
 from control_plane.translate import build
 from control_plane.translate.cluster_policy import HTTP_OPTIONS
 from control_plane.world import MeshConfig
+from mesh.errors import ConfigError
+from mesh.istio.load import load
+from mesh.naming import LOCAL_CLUSTER
 from mesh.node import Locality, Node
 from mesh.xds import CLUSTER, ENDPOINT
 from tests.simulation.scenarios import destination_rule
@@ -51,6 +55,10 @@ def priorities(policy: str, node: Node | None = None) -> dict[str, tuple[int, in
         for group in assignment.endpoints
         for endpoint in group.lb_endpoints
     }
+
+
+def ruled(policy: str) -> str:
+    return f"{{host: reviews, trafficPolicy: {{{policy}}}}}"
 
 
 def levels(policy: str, node: Node | None = None) -> list[int]:
@@ -165,3 +173,43 @@ def test_retry_budget() -> None:
 
     assert budget("{}") == (20, 3)
     assert budget("{percent: 50, minRetryConcurrency: 7}") == (50, 7)
+
+
+def test_zones_are_left_to_proxies_that_know_their_neighbours() -> None:
+    def policy(text: str) -> str:
+        return f"loadBalancer: {{zoneAwareLbSetting: {{{text}}}}}"
+
+    assert levels(policy("")) == [0, 0, 0, 1, 1]  # of the endpoints only those of other regions come later
+    assert levels(policy("enabled: false")) == [0, 0, 0, 0, 0]
+    assert levels(policy("failover: [{from: eu, to: us}]")) == [0, 0, 0, 1, 2]
+    config = cluster(ruled(policy("minClusterSize: 2"))).common_lb_config
+    assert config.zone_aware_lb_config.min_cluster_size.value == 2
+    off = cluster(ruled(policy("enabled: false"))).common_lb_config.zone_aware_lb_config
+    assert off.HasField("routing_enabled") and off.routing_enabled.value == 0
+
+
+@pytest.mark.parametrize(
+    ("setting", "message"),
+    [
+        ("zoneAwareLbSetting: {}, localityLbSetting: {}", "exclude each other"),
+        ("zoneAwareLbSetting: {failoverPriority: [topology.kubernetes.io/zone]}", "is a place"),
+        ("zoneAwareLbSetting: {minClusterSize: 0}", "must be at least 1"),
+        ("zoneAwareLbSetting: {failover: [{from: a, to: a}]}", "cannot take over from itself"),
+    ],
+)
+def test_settings_of_zones_that_cannot_be(setting: str, message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
+        load(destination_rule(ruled(f"loadBalancer: {{{setting}}}")))
+
+
+@pytest.mark.parametrize(("region", "found"), [("eu", ["10.0.0.1"]), ("us", ["10.0.0.4"])])
+def test_a_proxy_that_asks_for_it_is_told_of_its_neighbours(region: str, found: list[str]) -> None:
+    where = world(service("reviews"), instances={"reviews": [
+        instance("10.0.0.1", locality=Locality("eu", "a")), instance("10.0.0.4", locality=Locality("us", "a")),
+    ]})  # fmt: skip
+    node = sidecar("reviews", locality=Locality(region, "a"))
+    assert LOCAL_CLUSTER not in build(where, node)[ENDPOINT]
+    told = build(where, replace(node, self_discovery=True))[ENDPOINT][LOCAL_CLUSTER]
+    assert [e.endpoint.address.socket_address.address for g in told.endpoints for e in g.lb_endpoints] == found
+    stranger = replace(sidecar("nobody"), self_discovery=True)
+    assert not build(where, stranger)[ENDPOINT][LOCAL_CLUSTER].endpoints
