@@ -50,6 +50,8 @@ CASES: Final = (
     policy("a cookie with attributes", "{loadBalancer: {consistentHash: {httpCookie: {name: c, path: /, ttl: 5s, "
            "attributes: [{name: SameSite, value: Lax}]}}}}"),
     policy("warm-up with aggression", "{loadBalancer: {simple: LEAST_REQUEST, warmup: {duration: 9s, aggression: 2.5}}}"),
+    policy("zones by themselves", "{loadBalancer: {zoneAwareLbSetting: {enabled: true, minClusterSize: 2}}}"),
+    policy("no zones", "{loadBalancer: {zoneAwareLbSetting: {enabled: false}}}"),
     policy("which statuses are errors", "{outlierDetection: {outlierDetectionHttpErrorCodes: [429, 503]}}"),
     policy("errors of its own side apart", "{outlierDetection: {splitExternalLocalOriginErrors: true}}"),
     policy("the client's protocol", "{connectionPool: {http: {useClientProtocol: true}}}"),

@@ -24,9 +24,9 @@ def at(locality: str, number: int, label: str = "other") -> str:
     return f"{{address: $A{number}, locality: {locality}, labels: {{app: {label}}}, ports: {{http: $P{number}}}}}"
 
 
-def placed(name: str, setting: str, to: str, *ends: str) -> Case:
+def placed(name: str, setting: str, to: str, *ends: str, field: str = "localityLbSetting") -> Case:
     """A case of endpoints in places, the client being in a/a-1/x."""
-    policy = f"{{localityLbSetting: {{{setting}}}}}"
+    policy = f"{{{field}: {{{setting}}}}}"
     return Case(
         name, bare=True, to=to,
         more=document("ServiceEntry", f"hosts: [$HOST], {HTTP}, resolution: STATIC, location: MESH_INTERNAL, "
@@ -69,6 +69,10 @@ PLACES: Final = (
     placed("shares of places", "distribute: [{from: a/*, to: {b: 100}}]", "v2", *NEAR_AND_FAR),
     placed("places are alike", "enabled: false", "v1 v2 v3", *NEAR_AND_FAR),
     placed("by labels", "failoverPriority: [app]", "v2", *NEAR_AND_FAR),
+    placed(
+        "the own region, zones alike", "failover: [{from: a, to: c}]", "v1", *NEAR_AND_FAR, field="zoneAwareLbSetting"
+    ),
+    placed("labels, zones alike", "failoverPriority: [app]", "v2", *NEAR_AND_FAR, field="zoneAwareLbSetting"),
 )
 
 

@@ -12,7 +12,12 @@ from mesh.istio.kinds import KINDS
 @pytest.mark.parametrize("kind", KINDS)
 def test_every_spelling(kind: str) -> None:
     lower = kind.lower()
-    irregular = {"serviceentry": "serviceentries", "workloadentry": "workloadentries", "telemetry": "telemetries"}
+    irregular = {
+        "serviceentry": "serviceentries",
+        "workloadentry": "workloadentries",
+        "telemetry": "telemetries",
+        "endpoints": "endpoints",
+    }
     plural = irregular.get(lower, f"{lower}s")
     for word in (kind, lower, plural, *KINDS[kind].short, f"{plural}.networking.istio.io"):
         assert parse_kind(word) == kind

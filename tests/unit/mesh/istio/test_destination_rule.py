@@ -118,7 +118,7 @@ def test_values_and_defaults() -> None:
             policy(loadBalancer={"simple": "RANDOM", "warmupDurationSecs": "1s"}),
             "loadBalancer.warmupDurationSecs: takes effect only with ROUND_ROBIN and LEAST_REQUEST",
         ),
-        (policy(loadBalancer={"zoneAwareLbSetting": {}}), "loadBalancer.zoneAwareLbSetting: known to Istio"),
+        (policy(retryBudget={"budgetInterval": "1s"}), "retryBudget.budgetInterval: known to Istio"),
         (
             policy(loadBalancer={"localityLbSetting": {"distribute": [{"from": "a/*", "to": {"a/b": 60, "c": 30}}]}}),
             "localityLbSetting.distribute[0].to: the shares must add up to 100, not 90",
