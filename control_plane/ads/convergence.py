@@ -72,6 +72,10 @@ class Ledger:
         self._close(publication, now)
         return [publication]
 
+    def awaits(self, proxy: Proxy) -> bool:
+        """Whether any publication waits for what it changes for `proxy`."""
+        return any(proxy in publication.untranslated for publication in self._pending)
+
     def translated(self, proxy: Proxy, changes: Iterable[Item], now: float) -> list[Publication]:
         """The snapshot of `proxy` now contains every publication; `changes` is what that changed."""
         items = set(changes)

@@ -34,16 +34,23 @@ class Held(MutableMapping[str, Versioned]):
 
     def rebase(self, base: Mapping[str, Versioned], changed: Iterable[str] | None = None) -> None:
         """The same content over another base, of which it is known in which names it differs from the one before. (Without
-        that both are compared.)"""
+        that both are compared.) What has the version of the base's is the base's: a client that comes back brings versions
+        only."""
         if base is self._base:
             return
         names = {*self._changes, *(base.keys() | self._base.keys() if changed is None else changed)}
         changes: dict[str, Versioned | None] = {}
         for name in names:
-            here = self._get(name)
-            if here is not base.get(name):
+            here, there = self._get(name), base.get(name)
+            if here is not there and (here is None or there is None or here.version != there.version):
                 changes[name] = here
         self._base, self._changes = base, changes
+
+    def adopt(self, content: Mapping[str, Versioned], base: Mapping[str, Versioned]) -> None:
+        """From now on it is `content`, over `base`."""
+        changes: dict[str, Versioned | None] = {n: r for n, r in content.items() if base.get(n) is not r}
+        changes.update((name, None) for name in base if name not in content)
+        self._base, self._changes, self._length = base, changes, len(content)
 
     def unlike(self, current: Mapping[str, Versioned]) -> list[Versioned]:
         """What is in here and not there, or not the same. Costs what is written down where that is over `current`."""

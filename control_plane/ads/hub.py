@@ -143,7 +143,8 @@ class PushHub:
         if self._snapshots is None:
             return
         snapshot = self._snapshots.of(stream.node)
-        changes = differences(stream.core.target, snapshot)
+        # Of one that joins nobody waits to hear in what it differs from nothing.
+        changes = differences(stream.core.target, snapshot) if self._ledger.awaits(stream) else ()
         stream.retarget(snapshot)
         self._announce(self._ledger.translated(stream, changes, self._clock.monotonic()))
 

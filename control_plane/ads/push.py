@@ -153,15 +153,19 @@ class PushCore:
     def _remember(self, subscription: Subscription, initial: Mapping[str, str]) -> None:
         """What a client still has from an earlier stream need not be sent again. Endpoints are nevertheless: the stream
         may have ended after a changed cluster and before its endpoints, which Envoy then still waits for."""
+        if not initial:
+            return
         target = self.target.of(subscription.type_url)
+        had: dict[str, Versioned] = {}
         for name, version in initial.items():
             if subscription.interest.wants(name):
                 current = target.get(name)
                 same = current is not None and current.version == version
-                had = current if same and current is not None else Versioned(name, version)
-                subscription.told[name] = subscription.accepted[name] = had
-                if subscription.type_url != ENDPOINT:
-                    subscription.asked.discard(name)
+                had[name] = current if same and current is not None else Versioned(name, version)
+        if subscription.type_url != ENDPOINT:
+            subscription.asked.difference_update(had)
+        subscription.told.adopt(had, target)
+        subscription.accepted.adopt(had, target)
 
     # ── what to send ──────────────────────────────────────────────────────────────────────────────────────────────────
 

@@ -100,7 +100,8 @@ class AdsServer:
         tasks = TaskOwner(f"ads {node.id}")
         writer = tasks.start(stream.run(), "write")
         # In a task of its own, which `stop` can end: the stream then ends as it should, and not as a failed call.
-        reader = self._readers.start(self._read(stream, variant, message, context), node.id)
+        reader = self._readers.start(self._read(stream, variant, [message], context), node.id)
+        del message  # of a client that comes back it has all names and versions: not to be kept as long as the stream
         try:
             await asyncio.wait([reader, writer], return_when=asyncio.FIRST_COMPLETED)
         finally:
@@ -112,14 +113,16 @@ class AdsServer:
             log.warning("ended the stream of %s: %s", stream.id, refused)
             await context.abort(grpc.StatusCode.INVALID_ARGUMENT, str(refused))
 
-    async def _read(self, stream: ProxyStream, variant: Variant, first: Any, context: Any) -> RequestError | None:
-        """Passes requests on until the client ends the stream, or one of them is refused: returns why."""
-        message = first
+    async def _read(self, stream: ProxyStream, variant: Variant, first: list[Any], context: Any) -> RequestError | None:
+        """Passes requests on until the client ends the stream, or one of them is refused: returns why. `first` has been read
+        already; it is taken out."""
+        message = first.pop()
         while message is not grpc.aio.EOF:
             try:
                 self._hub.received(stream, read_request(message, variant))
             except RequestError as error:
                 return error
+            message = None  # a large one is not held while we wait for the next
             message = await context.read()
         return None
 
