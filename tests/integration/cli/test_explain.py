@@ -43,13 +43,14 @@ def shown(page: str) -> list[tuple[list[str], str]]:
     return [(shlex.split(words), output) for words, _, output in runs if " -f " in words]
 
 
-def test_the_page_shows_what_it_prints() -> None:
-    runs = shown((ROOT / "docs" / "explain.md").read_text())
-    assert len(runs) == 2
+@pytest.mark.parametrize(("page", "folder", "count"), [("explain.md", RULES, 2), ("rules.md", ROOT, 1)])
+def test_the_page_shows_what_it_prints(page: str, folder: Path, count: int) -> None:
+    runs = shown((ROOT / "docs" / page).read_text())
+    assert len(runs) == count
     for words, output in runs:
         command = [sys.executable, "-m", "mesh.cli.main", "explain", *words]
         env = {**os.environ, "PYTHONPATH": str(ROOT)}
-        done = subprocess.run(command, capture_output=True, text=True, cwd=RULES, timeout=120, env=env)
+        done = subprocess.run(command, capture_output=True, text=True, cwd=folder, timeout=120, env=env)
         assert done.stdout == output, done.stderr
 
 
