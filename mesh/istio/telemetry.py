@@ -51,7 +51,7 @@ def _bare_word(value: str) -> str:
 
 
 class ProviderRef(Message):
-    name: str
+    name: Annotated[str, Field(min_length=1)]
 
 
 class WorkloadLabels(Message):

@@ -19,7 +19,9 @@ _FLOW: Final = ",[]{}"
 _INDICATORS: Final = _BLANK + "-?:,[]{}#&*!|>'\"%@`"
 
 
-class _Loader(yaml.SafeLoader):
+class Loader(yaml.SafeLoader):
+    """PyYAML's own scanner, and what ends a plain scalar as Go's has it."""
+
     def check_value(self) -> bool:
         if not self.flow_level:
             return self.peek(1) in _BLANK
@@ -56,12 +58,12 @@ class _Loader(yaml.SafeLoader):
         char = self.peek(at)
         if char in _BLANK or (self.flow_level and char in _FLOW):
             return True
-        return char == ":" and self.peek(at + 1) in (_BLANK + _FLOW if self.flow_level else _BLANK)
+        return char == ":" and self.peek(at + 1) in _BLANK  # as in Go, and so in Kubernetes: in flow collections, too
 
 
 def flow_events(text: str) -> Iterator[Any]:
     """The events of a text, flow collections read as in YAML 1.2."""
-    yield from yaml.parse(text, Loader=_Loader)
+    yield from yaml.parse(text, Loader=Loader)
 
 
 def worth_another_look(text: str, error: yaml.YAMLError) -> bool:

@@ -20,7 +20,7 @@ from mesh.istio.yaml_flow import flow_events, worth_another_look
 try:
     from yaml import CSafeLoader as SafeLoader
 except ImportError:  # PyYAML without libyaml: the same events, ten times slower
-    from yaml import SafeLoader  # type: ignore[assignment]
+    from mesh.istio.yaml_flow import Loader as SafeLoader  # type: ignore[assignment]
 
 MAX_TEXT: Final = 32 * 1024 * 1024
 MAX_DEPTH: Final = 100  # the API's own depth is about 15

@@ -306,6 +306,7 @@ MISTAKES: Final[Mapping[str, Mapping[str, str]]] = {
     },
     "Telemetry": {
         "samples of more than all": "{tracing: [{randomSamplingPercentage: 101}]}",
+        "a provider without a name": "{metrics: [{providers: [{name: ''}]}]}",
         "a tag that is nothing": "{tracing: [{customTags: {x: {}}}]}",
         "a tag set to nothing": "{metrics: [{overrides: [{tagOverrides: {x: {operation: UPSERT, value: ''}}}]}]}",
         "a tag removed, to a value": "{metrics: [{overrides: [{tagOverrides: {x: {operation: REMOVE, value: y}}}]}]}",
