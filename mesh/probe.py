@@ -7,13 +7,16 @@ under `PROXY_CONFIG.readinessProbe`, as Istio's does: the proxy beside the app a
 
 from __future__ import annotations
 
+import re
 import shlex
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, fields
 from typing import Any, Final
 
 from mesh.errors import MeshError
 
+_HEADER_NAME: Final = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")
+_HOST: Final = re.compile(r"[A-Za-z0-9.:_-]*")
 MOST_SECONDS: Final = 3600.0
 MAX_PORT: Final = 65535
 
@@ -24,13 +27,16 @@ class ProbeError(MeshError, ValueError):
 
 @dataclass(frozen=True, slots=True)
 class HttpGet:
-    """Passes with an answer of 200 to 399."""
+    """Passes with an answer of 200 to 399, by HTTPS whoever answers. `host` is who is asked, empty for where the app is."""
 
     port: int
     path: str = "/"
+    host: str = ""
+    tls: bool = False
+    headers: tuple[tuple[str, str], ...] = ()
 
     def __str__(self) -> str:
-        return f"http :{self.port}{self.path}"
+        return f"{'https' if self.tls else 'http'} {self.host}:{self.port}{self.path}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,9 +44,10 @@ class TcpSocket:
     """Passes when the connection is accepted."""
 
     port: int
+    host: str = ""
 
     def __str__(self) -> str:
-        return f"tcp :{self.port}"
+        return f"tcp {self.host}:{self.port}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,14 +142,21 @@ def encode(probe: Probe) -> dict[str, Any]:
     """As Istio's API has it, in JSON."""
     times = {name: getattr(probe, own) for own, name in {**_SECONDS, **_COUNTS}.items()}
     match probe.check:
-        case HttpGet(port, path):
-            return {"httpGet": {"port": port, "path": path}, **times}
-        case TcpSocket(port):
-            return {"tcpSocket": {"port": port}, **times}
+        case HttpGet(port, path, host, tls, headers):
+            more: dict[str, Any] = {"scheme": "HTTPS"} if tls else {}
+            if headers:
+                more["httpHeaders"] = [{"name": name, "value": value} for name, value in headers]
+            return {"httpGet": {"port": port, "path": path, **_host(host), **more}, **times}
+        case TcpSocket(port, host):
+            return {"tcpSocket": {"port": port, **_host(host)}, **times}
         case Grpc(port, service):
             return {"grpc": {"port": port, "service": service}, **times}
         case Exec(words):
             return {"exec": {"command": list(words)}, **times}
+
+
+def _host(host: str) -> dict[str, str]:
+    return {"host": host} if host else {}
 
 
 def decode(data: Mapping[str, Any]) -> Probe:
@@ -170,14 +184,34 @@ def _seconds(data: Mapping[str, Any], own: str, name: str) -> float:
 
 
 def _http_get(method: Mapping[str, Any]) -> HttpGet:
-    if str(method.get("scheme", "HTTP")).upper() != "HTTP":
-        raise ProbeError(f"readinessProbe.httpGet.scheme: {method['scheme']} is not implemented: use HTTP")
-    if method.get("httpHeaders"):
-        raise ProbeError("readinessProbe.httpGet.httpHeaders: not implemented")
+    scheme = str(method.get("scheme") or "HTTP").upper()
+    if scheme not in ("HTTP", "HTTPS"):
+        raise ProbeError(f"readinessProbe.httpGet.scheme: {scheme!r}: expected HTTP or HTTPS")
     path = str(method.get("path", "/"))
     if not path.isascii() or not path.isprintable() or " " in path:
         raise ProbeError(f"readinessProbe.httpGet.path: {path!r} is no path")
-    return HttpGet(_number(method, "httpGet"), path if path.startswith("/") else f"/{path}")
+    return HttpGet(
+        _number(method, "httpGet"),
+        path if path.startswith("/") else f"/{path}",
+        _named_host(method, "httpGet"),
+        scheme == "HTTPS",
+        tuple(_headers(method.get("httpHeaders") or ())),
+    )
+
+
+def _headers(rows: Any) -> Iterator[tuple[str, str]]:
+    for index, row in enumerate(rows):
+        name, value = (str(row.get(key, "")) for key in ("name", "value")) if isinstance(row, Mapping) else ("", "")
+        if not _HEADER_NAME.fullmatch(name) or not value.isprintable() or not value.isascii():
+            raise ProbeError(f"readinessProbe.httpGet.httpHeaders[{index}]: {name!r}: {value!r} is no header")
+        yield name, value
+
+
+def _named_host(method: Mapping[str, Any], name: str) -> str:
+    host = str(method.get("host") or "")
+    if not _HOST.fullmatch(host):
+        raise ProbeError(f"readinessProbe.{name}.host: {host!r} is no host")
+    return host
 
 
 def _exec(method: Mapping[str, Any]) -> Exec:
@@ -197,7 +231,7 @@ def _number(method: Mapping[str, Any], name: str) -> int:
 
 _READERS: Final[Mapping[str, Callable[[Mapping[str, Any]], Check]]] = {
     "httpGet": _http_get,
-    "tcpSocket": lambda method: TcpSocket(_number(method, "tcpSocket")),
+    "tcpSocket": lambda method: TcpSocket(_number(method, "tcpSocket"), _named_host(method, "tcpSocket")),
     "grpc": lambda method: Grpc(_number(method, "grpc"), str(method.get("service", ""))),
     "exec": _exec,
 }

@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Iterable, Mapping
-from itertools import islice
-from typing import Any
+from collections.abc import Iterable, Iterator, Mapping
+from itertools import chain, islice
+from typing import Any, Final
 
 from aiohttp import web
 
 from control_plane.console.body import integer, selection_of
 from control_plane.console.plane import plane
-from control_plane.sources.source import Event
+from control_plane.registry.entries import entry_of
+from control_plane.registry.workload import Workload
+from control_plane.sources.source import Event, Selection
 
+WORKLOAD_ENTRY: Final = "WorkloadEntry"
 HISTORY_LIMIT = 50
 MOST_HISTORY = 10_000
 LIST_PAGE = 100  # items that are written at a time
@@ -29,13 +32,25 @@ def routes() -> list[web.RouteDef]:
 
 
 async def resources(request: web.Request) -> web.StreamResponse:
-    """The resources that are stored, of a kind, namespace and name if given."""
-    store = plane(request).store
-    items = (
+    """The resources that are stored, of a kind, namespace and name if given; of WorkloadEntries also those that members of
+    groups are, which have no revision."""
+    store, selection = plane(request).store, selection_of(request)
+    items: Iterable[Any] = (
         {"revision": stored.revision, "created": stored.created, "document": stored.document}
-        for stored in store.select(selection_of(request))
+        for stored in store.select(selection)
     )
+    if selection.kind == WORKLOAD_ENTRY:
+        members = [each for each in plane(request).workloads() if each.node.group]
+        items = chain(items, _registered(members, selection))
     return await _listed(request, {"revision": store.source.revision}, items)
+
+
+def _registered(members: Iterable[Workload], selection: Selection) -> Iterator[Any]:
+    for workload in members:
+        document = entry_of(workload)
+        own = document["metadata"]
+        if selection.namespace in ("", own["namespace"]) and selection.name in ("", own["name"]):
+            yield {"revision": 0, "created": workload.joined, "document": document}
 
 
 async def history(request: web.Request) -> web.StreamResponse:

@@ -227,6 +227,14 @@ def _print_results(answer: Mapping[str, Any], note: str = "") -> None:
         print("nothing to do")
 
 
+def _condition(document: Mapping[str, Any]) -> str:
+    """What the probe of a workload says that made the resource by connecting."""
+    for each in (document.get("status") or {}).get("conditions", []):
+        if each.get("type") == "Healthy":
+            return "healthy" if each.get("status") == "True" else "unhealthy"
+    return "-"
+
+
 def _row(item: Mapping[str, Any], status: Mapping[tuple[str, str, str], str], with_kind: bool) -> list[str]:
     document = item["document"]
     metadata = document.get("metadata", {})
@@ -240,7 +248,7 @@ def _row(item: Mapping[str, Any], status: Mapping[tuple[str, str, str], str], wi
         name,
         namespace,
         KINDS[kind].summary(document.get("spec", document)) if kind in KINDS else "",
-        status.get((kind, namespace, name), "-"),
-        str(item["revision"]),
+        status.get((kind, namespace, name)) or _condition(document),
+        str(item["revision"] or "-"),  # none has one that a workload has made by connecting
         age(item["created"]),
     ]

@@ -162,8 +162,6 @@ REFUSED: Final[Mapping[str, tuple[str, ...]]] = {
     ),
     "WorkloadEntry": ("network",),
     "GroupTemplate": ("address", "network"),
-    "HTTPHealthCheckConfig": ("host", "scheme", "httpHeaders"),
-    "TCPHealthCheckConfig": ("host",),
     "ProxyConfig": ("image",),
     "Port": ("targetPort",),
     "ServiceSpec": ("internalTrafficPolicy=Local",),

@@ -30,11 +30,10 @@ def _locality(value: str) -> str:
 Locality = Annotated[str, AfterValidator(_locality)]
 
 
-class WorkloadEntry(Message):
-    """`ports` maps the name of a service's port to the number that the workload listens on; weight 0 means 1.
-    `service_account` says who the workload is: it matters with mutual TLS only."""
+class AnyWorkload(Message):
+    """What a workload has, whoever it is. `ports` maps the name of a service's port to the number that the workload listens
+    on; weight 0 means 1. `service_account` says who the workload is: it matters with mutual TLS only."""
 
-    address: Annotated[str, AfterValidator(_address)]
     ports: dict[str, PortNumber] = Field(default_factory=dict)
     labels: Labels = Field(default_factory=dict)
     locality: Locality = ""
@@ -45,6 +44,10 @@ class WorkloadEntry(Message):
         for name in self.ports:
             if not is_dns_label(name):
                 yield Found(("ports", name), f"{shown(name)} is not the name of a port (letters, digits and -)")
+
+
+class WorkloadEntry(AnyWorkload):
+    address: Annotated[str, AfterValidator(_address)]
 
 
 def summary(spec: Mapping[str, Any]) -> str:

@@ -6,14 +6,15 @@ https://istio.io/latest/docs/reference/config/networking/workload-group/
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
+from enum import StrEnum
 from typing import Annotated, Any
 
 from pydantic import Field
 
-from mesh.istio.model import Found, Message, shown
-from mesh.istio.scalars import Count, Integer, Labels, PortNumber, Rows, is_dns_label
-from mesh.istio.workload_entry import Locality
+from mesh.istio.model import Message
+from mesh.istio.scalars import HeaderText, Integer, Labels, PortNumber, Rows, Word
+from mesh.istio.workload_entry import AnyWorkload
 
 Seconds = Annotated[Integer, Field(ge=0, le=3600)]
 Threshold = Annotated[Integer, Field(ge=0, le=1000)]
@@ -26,28 +27,37 @@ class GroupMetadata(Message):
     annotations: dict[str, str] = Field(default_factory=dict)
 
 
-class GroupTemplate(Message):
+class GroupTemplate(AnyWorkload):
     """A WorkloadEntry without an address: that is the proxy's own."""
 
-    ports: dict[str, PortNumber] = Field(default_factory=dict)
-    labels: Labels = Field(default_factory=dict)
-    locality: Locality = ""
-    weight: Count = 0
-    service_account: str = ""
 
-    def rules(self) -> Iterator[Found]:
-        for name in self.ports:
-            if not is_dns_label(name):
-                yield Found(("ports", name), f"{shown(name)} is not the name of a port (letters, digits and -)")
+class ProbeScheme(StrEnum):
+    HTTP = "HTTP"
+    HTTPS = "HTTPS"
+
+
+class HTTPHeader(Message):
+    name: Annotated[str, Field(pattern=r"^[A-Za-z0-9!#$%&'*+.^_`|~-]+$")]
+    value: HeaderText = ""
+
+
+# An address, or a name.
+ProbedHost = Annotated[str, Field(pattern=r"^[A-Za-z0-9.:_-]*$")]
 
 
 class HTTPHealthCheckConfig(Message):
+    """`host` is who is asked, where the app is if it is left out."""
+
     port: PortNumber
     path: Annotated[str, Field(pattern=r"^[!-~]*$")] = "/"
+    host: ProbedHost = ""
+    scheme: Word[ProbeScheme] = ProbeScheme.HTTP
+    http_headers: Rows[HTTPHeader] = ()
 
 
 class TCPHealthCheckConfig(Message):
     port: PortNumber
+    host: ProbedHost = ""
 
 
 class ExecHealthCheckConfig(Message):

@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import asyncio
 import os
+import ssl
 from collections.abc import Callable
 from contextlib import suppress
+from functools import cache
 from time import monotonic
 from typing import Final
 
@@ -76,10 +78,10 @@ class Prober:
 
     async def _check(self) -> str:
         match self._probe.check:
-            case HttpGet(port, path):
-                return await _http(self._address, port, path)
-            case TcpSocket(port):
-                _, writer = await asyncio.open_connection(self._address, port)
+            case HttpGet() as get:
+                return await _http(get.host or self._address, get)
+            case TcpSocket(port, host):
+                _, writer = await asyncio.open_connection(host or self._address, port)
                 writer.close()
                 return ""
             case Grpc(port, service):
@@ -88,12 +90,16 @@ class Prober:
                 return await _exec(command)
 
 
-async def _http(address: str, port: int, path: str) -> str:
-    reader, writer = await asyncio.open_connection(address, port, limit=_MOST_BYTES)
-    host = f"[{address}]:{port}" if ":" in address else f"{address}:{port}"
+async def _http(address: str, get: HttpGet) -> str:
+    tls = whoever_answers() if get.tls else None
+    reader, writer = await asyncio.open_connection(address, get.port, limit=_MOST_BYTES, ssl=tls)
+    host = f"[{address}]:{get.port}" if ":" in address else f"{address}:{get.port}"
+    headers = {"host": ("Host", host), "user-agent": ("User-Agent", "mesh-probe")}
+    headers |= {name.lower(): (name, value) for name, value in get.headers}
+    headers["connection"] = ("Connection", "close")
     try:
-        request = f"GET {path} HTTP/1.1\r\nHost: {host}\r\nUser-Agent: mesh-probe\r\nConnection: close\r\n\r\n"
-        writer.write(request.encode("ascii"))
+        lines = [f"GET {get.path} HTTP/1.1", *(f"{name}: {value}" for name, value in headers.values()), "", ""]
+        writer.write("\r\n".join(lines).encode("ascii"))
         line = await reader.readline()
     except ValueError:  # a line without an end
         return "the answer is no HTTP"
@@ -104,6 +110,15 @@ async def _http(address: str, port: int, path: str) -> str:
         return "the answer is no HTTP" if line else "the connection was closed without an answer"
     status = int(rest[:3])
     return "" if 200 <= status < 400 else f"status {status}"
+
+
+@cache
+def whoever_answers() -> ssl.SSLContext:
+    """A probe asks whether somebody is well, and not who it is: as Istio's and Kubernetes'."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.check_hostname = False
+    context.verify_mode = ssl.CERT_NONE
+    return context
 
 
 async def _grpc(address: str, port: int, service: str) -> str:

@@ -168,12 +168,13 @@ TELEMETRY: Final = (
 
 _PROBE: Final = (
     "initialDelaySeconds: 1, timeoutSeconds: 2, periodSeconds: 3, successThreshold: 2, failureThreshold: 4, "
-    "httpGet: {port: 80, path: /well}"
+    "httpGet: {port: 80, path: /well, host: 10.9.0.1, scheme: HTTPS, httpHeaders: [{name: x-a, value: b}]}"
 )
 GROUP: Final = (
     "{metadata: {labels: {team: a}}, template: {ports: {http: 8080}, labels: {app: joined}, locality: a/a-1, weight: 3}, "
     f"probe: {{{_PROBE}}}}}",
-    "{template: {ports: {http: 80}}, probe: {tcpSocket: {port: 80}}}",
+    "{template: {ports: {http: 80}}, probe: {tcpSocket: {port: 80, host: 10.9.0.1}}}",
+    "{template: {ports: {http: 80}}, probe: {httpGet: {port: 80, scheme: HTTP}}}",
     "{template: {ports: {http: 80}}, probe: {exec: {command: [check]}}}",
     "{template: {ports: {http: 80}}, probe: {grpc: {port: 80, service: a}}}",
 )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import http.client
 import signal
+import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -82,12 +83,16 @@ def test_a_member_comes_and_goes(plane: ControlPlane, tmp_path: Path) -> None:
         assert member["labels"] == {"app": "reviews-vm", "version": "v1"}
         assert member["probe"].startswith("http :9080/health")
         assert get(client, "reviews.example") == 200
+        assert _entries(plane) == [(f"reviews-{address}", "True")]
         environment = Path(f"/proc/{_sidecar(running)}/environ").read_bytes().split(b"\0")
         assert b"TEAM=shop" in environment
         # Its probe is its health. (It is asked on all the same as long as there is nobody else.)
         ill.touch()
         plane.until(lambda: _states(plane) == ["unhealthy"], "an ill member", 30)
         assert "status 503" in _members(plane)[0]["problem"]
+        assert _entries(plane) == [(f"reviews-{address}", "False")]
+        shown = _mesh(plane, "get", "workloadentries").splitlines()[1].split()
+        assert shown[:5] == [f"reviews-{address}", "default", address, "unhealthy", "-"]
         ill.unlink()
         plane.until(lambda: _states(plane) == ["healthy"], "a healthy member", 30)
         running.signal(signal.SIGTERM)
@@ -96,6 +101,22 @@ def test_a_member_comes_and_goes(plane: ControlPlane, tmp_path: Path) -> None:
 
 def _members(plane: ControlPlane) -> list[Any]:
     return [workload for workload in items(plane) if workload["group"] == "reviews"]
+
+
+def _entries(plane: ControlPlane) -> list[tuple[str, str]]:
+    """Those that members of `reviews` are, with their condition."""
+    items = plane.call("GET", "/api/v1/resources?kind=WorkloadEntry").body["items"]
+    made = (item["document"] for item in items)
+    return [
+        (each["metadata"]["name"], each["status"]["conditions"][0]["status"])
+        for each in made
+        if each["metadata"]["annotations"]["istio.io/autoRegistrationGroup"] == "reviews"
+    ]
+
+
+def _mesh(plane: ControlPlane, *words: str) -> str:
+    command = [sys.executable, "-m", "mesh.cli.main", *words, "--server", f"http://127.0.0.1:{plane.http}"]
+    return subprocess.run(command, capture_output=True, text=True, timeout=60, check=True).stdout
 
 
 def _states(plane: ControlPlane) -> list[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import pytest
@@ -13,9 +14,12 @@ from mesh.probe import KINDS, Exec, Grpc, HttpGet, Probe, ProbeError, TcpSocket,
 
 PORTS = st.integers(1, 65535)
 PATHS = st.text(st.characters(min_codepoint=0x21, max_codepoint=0x7E), max_size=20).map("/{}".format)
+HOSTS = st.sampled_from(("", "10.0.0.1", "::1", "app.test"))
+NAMES, VALUES = st.text("abc-X", min_size=1, max_size=9), st.text(" -~"[::2] + "abc=;", max_size=9)
+HEADERS = st.lists(st.tuples(NAMES, VALUES), max_size=3).map(tuple)
 CHECKS = st.one_of(
-    st.builds(HttpGet, PORTS, PATHS),
-    st.builds(TcpSocket, PORTS),
+    st.builds(HttpGet, PORTS, PATHS, HOSTS, st.booleans(), HEADERS),
+    st.builds(TcpSocket, PORTS, HOSTS),
     st.builds(Grpc, PORTS, st.text("abc.XYZ", max_size=9)),
     st.builds(Exec, st.lists(st.text(min_size=1, max_size=9), min_size=1, max_size=3).map(tuple)),
 )
@@ -76,9 +80,13 @@ def test_a_wrong_command_line_says_what_was_expected(kind: str, text: str, port:
         ({"httpGet": {"port": 1}, "exec": {"command": ["a"]}}, "expected one of"),
         ({"httpGet": {"port": 0}}, "httpGet.port: 0"),
         ({"httpGet": {"port": "http"}}, "httpGet.port: 'http'"),
-        ({"httpGet": {"port": 1, "scheme": "HTTPS"}}, "scheme"),
+        ({"httpGet": {"port": 1, "scheme": "FTP"}}, "scheme: 'FTP': expected HTTP or HTTPS"),
+        ({"httpGet": {"port": 1, "host": "a b"}}, "httpGet.host: 'a b' is no host"),
+        ({"tcpSocket": {"port": 1, "host": "a/b"}}, "tcpSocket.host: 'a/b' is no host"),
         ({"httpGet": {"port": 1, "path": "/a\r\nb"}}, "is no path"),
-        ({"httpGet": {"port": 1, "httpHeaders": [{"name": "a", "value": "b"}]}}, "httpHeaders"),
+        ({"httpGet": {"port": 1, "httpHeaders": [{"name": "a", "value": "b\r\nc: d"}]}}, "httpHeaders[0]: 'a'"),
+        ({"httpGet": {"port": 1, "httpHeaders": [{"name": "a b", "value": "b"}]}}, "'a b': 'b' is no header"),
+        ({"httpGet": {"port": 1, "httpHeaders": ["a"]}}, "is no header"),
         ({"exec": {"command": "ls"}}, "a list of words"),
         ({"tcpSocket": 80}, "expected an object"),
         ({"tcpSocket": {"port": 80}, "periodSeconds": -1}, "periodSeconds: -1"),
@@ -86,5 +94,5 @@ def test_a_wrong_command_line_says_what_was_expected(kind: str, text: str, port:
     ],
 )
 def test_wrong_metadata_says_which_field(data: dict[str, Any], said: str) -> None:
-    with pytest.raises(ProbeError, match=said):
+    with pytest.raises(ProbeError, match=re.escape(said)):
         decode(data)

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import ssl
 import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from pathlib import Path
 
 import grpc
 import pytest
@@ -63,6 +65,47 @@ async def test_http(answer: bytes, expected: str) -> None:
     async with answering(answer) as port:
         wanted = f"http :{port}/healthz: {expected}" if expected else ""
         assert await verdicts(HttpGet(port, "/healthz")) == [wanted]
+
+
+@asynccontextmanager
+async def hearing(heard: list[bytes], tls: ssl.SSLContext | None = None) -> AsyncIterator[int]:
+    """A port that answers 200 and remembers what it was asked."""
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        heard.append(await reader.readuntil(b"\r\n\r\n"))
+        writer.write(b"HTTP/1.1 200 OK\r\n\r\n")
+        await writer.drain()
+        writer.close()
+
+    async with await asyncio.start_server(serve, "127.0.0.2", 0, ssl=tls) as server:
+        yield server.sockets[0].getsockname()[1]
+
+
+async def test_whom_http_asks_and_what_it_says() -> None:
+    heard: list[bytes] = []
+    async with hearing(heard) as port:
+        headers = (("Host", "shop.test"), ("x-probe", "yes"), ("user-agent", "mine"))
+        assert await verdicts(HttpGet(port, "/", "127.0.0.2", False, headers)) == [""]
+        assert await verdicts(TcpSocket(port, "127.0.0.2")) == [""]
+        (said,) = await verdicts(HttpGet(port))  # nobody is where the app is
+    assert said.startswith(f"http :{port}/: ")
+    assert heard[0].splitlines() == [
+        b"GET / HTTP/1.1", b"Host: shop.test", b"user-agent: mine", b"x-probe: yes", b"Connection: close", b""
+    ]  # fmt: skip
+
+
+async def test_https_asks_whoever_answers(tmp_path: Path) -> None:
+    key, certificate = tmp_path / "key.pem", tmp_path / "certificate.pem"
+    words = ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes"]
+    words += ["-keyout", str(key), "-out", str(certificate), "-subj", "/CN=somebody", "-days", "1"]
+    made = await asyncio.create_subprocess_exec(*words, stderr=asyncio.subprocess.DEVNULL)
+    assert await made.wait() == 0
+    tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    tls.load_cert_chain(certificate, key)
+    heard: list[bytes] = []
+    async with hearing(heard, tls) as port:
+        assert await verdicts(HttpGet(port, "/well", "127.0.0.2", tls=True)) == [""]
+    assert heard[0].startswith(b"GET /well ")
 
 
 async def test_who_does_not_answer_in_time() -> None:
