@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Annotated, Any
+from typing import Annotated, Any, Final
 
 import typer
 
@@ -12,6 +13,9 @@ from mesh.cli.errors import CliError
 from mesh.cli.kinds import ALL, parse_target
 from mesh.cli.options import DEFAULT_SERVER, Namespace, Output, Server
 from mesh.cli.output import Format, age, print_data, print_table
+
+WIDTH: Final = 80
+_WORDS: Final = 15  # the column of the words that say what a fact is about
 
 Item = Mapping[str, Any]
 
@@ -74,7 +78,9 @@ def _list(word: str, values: Sequence[str]) -> Iterator[str]:
 
 
 def _line(word: str, text: str) -> str:
-    return f"  {word:12} {text}"
+    """A fact in lines that fit, under one another."""
+    found = textwrap.wrap(text, WIDTH - _WORDS, break_on_hyphens=False, break_long_words=False) or [""]
+    return f"\n{' ' * _WORDS}".join([f"  {word:12} {found[0]}", *found[1:]])
 
 
 def _refusals(item: Item) -> list[str]:

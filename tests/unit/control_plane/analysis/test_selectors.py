@@ -66,3 +66,12 @@ def test_a_gateway_that_selects_nobody() -> None:
     assert codes(edge, nodes=[gateway(istio="egressgateway")]) == [("IST0101", "edge")]
     (found,) = analysed(edge, nodes=[sidecar("reviews")])
     assert found.message == 'Referenced selector not found: "istio=ingressgateway"'
+
+
+def test_there_is_one_mesh() -> None:
+    def settings(name: str) -> str:
+        return f"apiVersion: mesh.asyncmesh.io/v1alpha1\nkind: MeshConfig\nmetadata: {{name: {name}}}\nspec: {{}}\n"
+
+    assert codes(settings("one")) == []
+    (found,) = analysed(settings("one"), settings("two"))
+    assert (found.code.number, found.key.name, found.others[0].name) == ("MESH0012", "two", "one")
