@@ -9,6 +9,7 @@ _NO_INGRESS: Final = "the kind Ingress is not implemented: use a Gateway, whose 
 _AT_START: Final = "a proxy says that itself when it starts: mesh run --help, mesh bootstrap --help"
 _OWN_BOOTSTRAP: Final = "a proxy starts from what `mesh bootstrap` writes"
 _NO_CLUSTERS: Final = "there is one cluster here"
+_CLUSTERS_NAME: Final = "a cluster's statistics have the name of the cluster"
 _NO_AMBIENT: Final = "there are sidecars only, no ambient mode"
 _ZERO_TRUST: Final = "arrives with zero trust"
 _OTLP_ONLY: Final = "spans go out by OpenTelemetry's protocol: use opentelemetry, and a collector that translates"
@@ -49,34 +50,42 @@ WHY: Final[Mapping[str, Mapping[str, str]]] = {
         "enableAutoMtls": _ZERO_TRUST,
         "enableEnvoyAccessLogService": _FILES_ONLY,
         "hboneIdleTimeout": _NO_AMBIENT,
+        "inboundClusterStatName": _CLUSTERS_NAME,
         "ingressClass": _NO_INGRESS,
         "ingressControllerMode": _NO_INGRESS,
         "ingressSelector": _NO_INGRESS,
         "ingressService": _NO_INGRESS,
         "meshMTLS": _ZERO_TRUST,
+        "outboundClusterStatName": _CLUSTERS_NAME,
         "proxyHttpPort": _AT_START,
         "proxyInboundListenPort": _AT_START,
         "proxyListenPort": _AT_START,
+        "serviceEntryVisibility": "exportTo, and defaultServiceExportTo here, say who is told of a service",
         "serviceScopeConfigs": _NO_CLUSTERS,
         "tlsDefaults": _ZERO_TRUST,
         "trustDomain": _ZERO_TRUST,
         "trustDomainAliases": _ZERO_TRUST,
         "verifyCertificateAtClient": _ZERO_TRUST,
+        "zoneAwareLbSetting": "a DestinationRule in the root namespace has it for all services: host *.local",
     },
     "MeshProxyConfig": {
         "availabilityZone": "a proxy's locality is said by its WorkloadGroup, or when it starts",
         "binaryPath": _OWN_BOOTSTRAP,
         "caCertificatesPem": _ZERO_TRUST,
         "configPath": _OWN_BOOTSTRAP,
+        "connectionSettings": "an EnvoyFilter changes what listeners and clusters allow",
         "controlPlaneAuthPolicy": _ZERO_TRUST,
         "customConfigFile": _OWN_BOOTSTRAP,
         "discoveryAddress": "a proxy has to know its control plane before it can be told of this: mesh run --help",
+        "discoveryRefreshDelay": "changes are pushed when they are made",
         "envoyAccessLogService": _FILES_ONLY,
         "envoyMetricsService": "metrics are there for Prometheus to fetch",
         "envoyMetricsServiceAddress": "metrics are there for Prometheus to fetch",
+        "fileFlushMinSizeKb": "fileFlushInterval says how often logs are written",
         "image": "images are said where containers are",
         "interceptionMode": _AT_START,
         "meshId": _AT_START,
+        "parentShutdownDuration": "a proxy has no parent: drainDuration and terminationDrainDuration say how it ends",
         "privateKeyProvider": _ZERO_TRUST,
         "proxyAdminPort": _AT_START,
         "proxyBootstrapTemplatePath": _OWN_BOOTSTRAP,
@@ -85,6 +94,7 @@ WHY: Final[Mapping[str, Mapping[str, str]]] = {
         "sds": _ZERO_TRUST,
         "serviceCluster": "a proxy's cluster is its service and namespace",
         "statNameLength": "names of statistics are as long as they are",
+        "statsCompression": "what a proxy tells Prometheus goes out as it is",
         "statsdUdpAddress": "metrics are there for Prometheus to fetch",
         "statusPort": "a proxy tells of its health on port 15021",
         "tracingServiceName": "spans are those of the proxy's service and namespace",
@@ -98,7 +108,10 @@ WHY: Final[Mapping[str, Mapping[str, str]]] = {
         "tlsSettings": _ZERO_TRUST,
         "zipkin": _OTLP_ONLY,
     },
-    "GatewayTopology": {"forwardClientCertDetails": _ZERO_TRUST},
+    "GatewayTopology": {
+        "forwardClientCertDetails": _ZERO_TRUST,
+        "proxyProtocol": "gateways take no PROXY protocol: numTrustedProxies says how far x-forwarded-for is believed",
+    },
     "ProxyConfig": {"image": "images are said where containers are"},
     "Telemetry": {
         "targetRef": "it is of the Gateway API: use a selector",

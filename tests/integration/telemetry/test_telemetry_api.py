@@ -193,6 +193,31 @@ def test_logs_and_spans_go_to_providers(stage: Stage, providers: Path, whose: st
         assert counted and all("team" not in labels for labels in counted)
 
 
+def seen(address: str, path: str) -> tuple[int, http.client.HTTPMessage, dict[str, str]]:
+    """The answer to a request: its status and headers, and those that the service got."""
+    connection = http.client.HTTPConnection(address, 15001, timeout=10)
+    try:
+        connection.request("GET", path)
+        response = connection.getresponse()
+        body = response.read()
+        return response.status, response.headers, json.loads(body)["seen"] if response.status == 200 else {}
+    finally:
+        connection.close()
+
+
+@pytest.mark.parametrize("whose", PROXIES)
+def test_the_settings_of_the_mesh(stage: Stage, providers: Path, whose: str) -> None:
+    address, _ = stage.proxies[whose]
+    settings = EXAMPLES.parent / "mesh" / "settings.yaml"
+    assert stage.plane.apply(settings.read_text(), settings.name).status == 200
+    wait_until(lambda: seen(address, "http://web.test/")[1]["server"] == "shop", 15.0, "the server's name")
+    status, gets, sends = seen(address, "http://web.test/")
+    assert (status, sends["path"]) == (200, "/")
+    assert not [name for name in gets if name.lower().startswith("x-envoy")]
+    assert not {"x-request-id", "x-envoy-attempt-count", "x-envoy-expected-rq-timeout-ms"} & set(sends)
+    assert seen(address, "http://nobody.test/")[0] == 502
+
+
 def test_nobody_rejects_it(stage: Stage) -> None:
     items = stage.plane.call("GET", "/api/v1/proxies").body["items"]
     assert len(items) == 2
