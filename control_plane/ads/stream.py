@@ -19,7 +19,7 @@ T = TypeVar("T")
 Write = Callable[[bytes], Awaitable[None]]
 
 # Responses that are assembled in memory at the same time, over all proxies.
-SENDS_AT_ONCE: Final = 64
+SENDS_AT_ONCE: Final = 16
 # A proxy that reads slowly gives its place to others after this.
 SEND_PATIENCE: Final = 0.25
 

@@ -25,7 +25,8 @@ SHAPES: Final = (
     "1000x100/20",
     "5000x100/20",
 )
-SECONDS: Final = 60.0
+LONG: Final = frozenset({(300, 200), (1000, 200)})  # where changes follow one another for a minute
+LONG_SECONDS, SHORT_SECONDS = 60.0, 5.0
 BASE_MB, PROXY_MB = 110, 0.1
 
 
@@ -83,12 +84,14 @@ the debounce, until a proxy has acknowledged it; CPU seconds and memory are the 
 
 
 def measured(shape: Shape, options: argparse.Namespace) -> dict[str, dict[str, Any]]:
+    long = (shape.services, shape.proxies) in LONG
+    seconds = options.seconds or (LONG_SECONDS if long else SHORT_SECONDS)
     with tempfile.TemporaryDirectory() as folder:
         kept = Path(folder) / "rows.json"
         command = [sys.executable, "-m", "tests.bench.ads_scale", "--results", str(kept), "--client", shape.client]
         command += ["--services", str(shape.services), "--proxies", str(shape.proxies), "--scope", str(shape.scope)]
         command += ["--endpoints", str(options.endpoints), "--quiet", str(options.quiet)]
-        command += ["--seconds", str(options.seconds or SECONDS), "--processes", str(options.processes)]
+        command += ["--seconds", str(seconds), "--processes", str(options.processes)]
         subprocess.run(command, check=True)
         return {row["event"]: row for row in json.loads(kept.read_text())}
 
