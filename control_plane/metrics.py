@@ -78,6 +78,9 @@ class ControlMetrics:
         ).set(1)
         self._pushes = Sums(registry, "pilot_xds_pushes", "Responses sent to proxies.", ["type"], TYPES)
         self._rejects = Sums(registry, "pilot_total_xds_rejects", "Responses that proxies rejected.", ["type"], TYPES)
+        self._expired = Sums(
+            registry, "pilot_xds_expired_nonce", "Requests that answer an earlier response.", ["type"], TYPES
+        )
         self._triggers = Sums(
             registry, "pilot_push_triggers", "Why proxies were pushed to.", ["type"], (CONFIG, ENDPOINT)
         )
@@ -92,6 +95,9 @@ class ControlMetrics:
         )
         self._convergence = self._histogram(
             "pilot_proxy_convergence_time", "Seconds from a change until all proxies have it.", CONVERGENCE_BUCKETS
+        )
+        self._queue = self._histogram(
+            "pilot_proxy_queue_time", "Seconds that a proxy waited until its part was made.", CONVERGENCE_BUCKETS
         )
         self._debounce = self._histogram(
             "pilot_debounce_time", "Seconds from the first change until it was let through.", DEBOUNCE_BUCKETS
@@ -110,6 +116,7 @@ class ControlMetrics:
             "pilot_pushcontext_init_seconds", "Seconds it took to make a World.", BUILD_BUCKETS
         )
         self._services = Gauge("pilot_services", "Services known.", registry=registry)
+        self._empty = Gauge("pilot_eds_no_instances", "Services without an endpoint.", registry=registry)
         self._virtual_services = Gauge("pilot_virt_services", "VirtualServices in effect.", registry=registry)
         self._subsets = Gauge("pilot_destrule_subsets", "Subsets in effect.", registry=registry)
         self._workloads = Gauge("mesh_workloads", "Endpoints of services of the mesh.", ["health"], registry=registry)
@@ -139,6 +146,14 @@ class ControlMetrics:
     def rejected(self, type_name: str) -> None:
         """A proxy refused one."""
         self._rejects.add(type_name)
+
+    def expired(self, type_name: str) -> None:
+        """A proxy's answer came when it had been sent more."""
+        self._expired.add(type_name)
+
+    def queued(self, seconds: float) -> None:
+        """A proxy's turn came to have its part made."""
+        self._queue.observe(seconds)
 
     def failed(self) -> None:
         """A proxy's configuration could not be made."""
@@ -185,6 +200,7 @@ class ControlMetrics:
         self._build.observe(seconds)
         self._weights.show(world)
         self._services.set(len(world.services))
+        self._empty.set(sum(not world.instances.get(host) for host in world.services))
         self._virtual_services.set(len(world.resources.get("VirtualService", ())))
         rules = world.resources.get("DestinationRule", ())
         self._subsets.set(sum(len(rule.spec.subsets) for rule in rules))

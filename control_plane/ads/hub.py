@@ -14,7 +14,7 @@ from control_plane.ads.origins import Origins
 from control_plane.ads.pace import Pace
 from control_plane.ads.push import Variant
 from control_plane.ads.shown import whole_routes
-from control_plane.ads.status import Convergence, Metrics, NoMetrics, ProxyStatus, RevisionState, proxy_status
+from control_plane.ads.status import Convergence, Metrics, NoMetrics, ProxyStatus, RevisionState, proxy_status, short
 from control_plane.ads.stream import ProxyStream, SendPlaces, Write
 from control_plane.ads.subscription import Request
 from control_plane.snapshot.build import Build, Snapshots, differences
@@ -67,7 +67,7 @@ class PushHub:
         self._pace = pace
         self._next: tuple[World, float] | None = None  # to be pushed as soon as it may, and when the change was made
         self._timer: asyncio.TimerHandle | None = None
-        self._queue: dict[ProxyStream, None] = {}
+        self._queue: dict[ProxyStream, float] = {}  # since when
         self._behind: set[ProxyStream] = set()  # for whom the last world has not been translated yet
         self._translating = False
         self._news = asyncio.Event()
@@ -112,7 +112,9 @@ class PushHub:
         self._enqueue(self._streams)
 
     def _enqueue(self, streams: Iterable[ProxyStream]) -> None:
-        self._queue.update(dict.fromkeys(streams))
+        now = self._clock.monotonic()
+        for stream in streams:
+            self._queue.setdefault(stream, now)
         if self._queue and not self._translating and self._snapshots is not None:
             self._translating = True
             self._tasks.start(self._translate_queue(), "translate")
@@ -123,7 +125,7 @@ class PushHub:
         try:
             while self._queue:
                 stream = next(iter(self._queue))
-                del self._queue[stream]
+                self._metrics.queued(self._clock.monotonic() - self._queue.pop(stream))
                 task = self._tasks.start(self._translate(stream), f"translate {stream.id}")
                 await asyncio.wait([task])
                 if not task.cancelled() and (error := task.exception()) is not None:
@@ -172,7 +174,9 @@ class PushHub:
         if verdict is Verdict.NACK:
             error = getattr(request, "error", "")
             log.warning("%s rejected %s: %s", stream.id, request.type_url.rpartition(".")[2], error)
-        if verdict is not Verdict.STALE:
+        if verdict is Verdict.STALE:
+            self._metrics.expired(short(request.type_url).lower())
+        else:
             self._announce(self._ledger.progressed(stream, self._clock.monotonic()))
 
     def leave(self, stream: ProxyStream) -> None:

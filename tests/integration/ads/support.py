@@ -144,6 +144,10 @@ class Counts:
     def converged(self, seconds: float) -> None:
         self._add("converged")
 
+    def expired(self, type_name: str) -> None: ...
+
+    def queued(self, seconds: float) -> None: ...
+
     def proxies(self, count: int) -> None:
         self.values["proxies"] = count
 

@@ -19,6 +19,8 @@ def test_everything_is_counted_under_istio_s_names() -> None:
     instances = {"a": (Instance("10.0.0.1", {80: 80}), Instance("10.0.0.2", {80: 80}, healthy=False))}
     metrics.published(World(resources={"VirtualService": tuple(resources(route()))}, instances=instances), 0.02)
     metrics.converged(0.3)
+    metrics.queued(0.2)
+    metrics.expired("cds")
     metrics.sent("eds", 20_000, 0.3, 0.02)
     metrics.accepted(["VirtualService", "VirtualService"])
     metrics.refused(3)
@@ -32,6 +34,9 @@ def test_everything_is_counted_under_istio_s_names() -> None:
         'pilot_debounce_time_bucket{le="0.1"} 1.0',
         'pilot_proxy_convergence_time_bucket{le="0.5"} 1.0',
         'pilot_xds_send_time_bucket{le="0.1"} 1.0',
+        'pilot_proxy_queue_time_bucket{le="0.1"} 0.0',
+        'pilot_proxy_queue_time_bucket{le="0.5"} 1.0',
+        'pilot_xds_expired_nonce{type="cds"} 1.0',
         'pilot_xds_push_time_bucket{le="0.1",type="eds"} 0.0',
         'pilot_xds_push_time_bucket{le="1.0",type="eds"} 1.0',
         'pilot_xds_config_size_bytes_bucket{le="10000.0",type="eds"} 0.0',
@@ -55,6 +60,10 @@ def test_what_has_not_happened_yet_is_there_as_zero() -> None:
         *(f'{name}{{type="{kind}"}} 0.0' for kind in ("cds", "eds", "lds", "rds", "vhds") for name in PER_TYPE),
         'pilot_push_triggers{type="config"} 0.0',
         'pilot_inbound_updates{type="eds"} 0.0',
+        *(f"pilot_{name}_count 0.0" for name in ("debounce_time", "proxy_convergence_time", "proxy_queue_time")),
+        *(f"pilot_{name}_count 0.0" for name in ("xds_send_time", "pushcontext_init_seconds")),
+        *(f"pilot_{name} 0.0" for name in ("services", "virt_services", "destrule_subsets", "eds_no_instances")),
+        "pilot_total_xds_internal_errors 0.0",
         'galley_validation_failed{reason="invalid_resource"} 0.0',
         'pilot_xds{version="1.0"} 0.0',
         'istio_build{component="pilot",tag="1.0"} 1.0',
@@ -65,6 +74,7 @@ def test_what_has_not_happened_yet_is_there_as_zero() -> None:
 PER_TYPE = (
     "pilot_xds_pushes",
     "pilot_total_xds_rejects",
+    "pilot_xds_expired_nonce",
     "pilot_xds_push_time_count",
     "pilot_xds_config_size_bytes_count",
 )

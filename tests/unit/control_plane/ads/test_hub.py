@@ -36,6 +36,7 @@ class Registry:
 class Metrics:
     def __init__(self) -> None:
         self.log: list[tuple[Any, ...]] = []
+        self.waits: list[float] = []
 
     def pushed(self, type_name: str) -> None:
         self.log.append(("pushed", type_name))
@@ -48,6 +49,12 @@ class Metrics:
 
     def converged(self, seconds: float) -> None:
         self.log.append(("converged", seconds))
+
+    def expired(self, type_name: str) -> None:
+        self.log.append(("expired", type_name))
+
+    def queued(self, seconds: float) -> None:
+        self.waits.append(seconds)
 
     def proxies(self, count: int) -> None:
         self.log.append(("proxies", count))
@@ -307,6 +314,20 @@ async def test_what_a_proxy_has_can_be_read_by_its_id_or_names(plane: Plane) -> 
             plane.hub.proxy_config("nobody", "clusters")
         with pytest.raises(KeyError):
             plane.hub.proxy_config("web.default", "secrets")
+
+
+async def test_how_long_each_proxy_waits_for_its_turn_is_told(plane: Plane) -> None:
+    plane.publish(1, a="1")
+    async with client(plane, "web") as one, client(plane, "api") as other:
+        await one.response()
+        await other.response()
+        assert plane.metrics.waits == [0.0, 0.0]
+        plane.publish(2, a="2")
+        plane.clock.advance(3)
+        async with asyncio.timeout(5):
+            while len(plane.metrics.waits) < 4:
+                await asyncio.sleep(0)
+        assert plane.metrics.waits[2:] == [3.0, 3.0]
 
 
 async def test_the_state_of_a_proxy(plane: Plane) -> None:
