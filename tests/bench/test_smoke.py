@@ -11,7 +11,7 @@ import pytest
 
 from sidecar.codec.hpack_decoder import Decoder, static_fields
 from sidecar.process import native
-from tests.bench import ads_scale, costs, measure, timings, tools
+from tests.bench import ads_scale, costs, measure, receiving, timings, tools
 from tests.bench.__main__ import GROUPS, main
 from tests.bench.cases import CASES, Request, Upstream, all_cases
 from tests.bench.h2_load import Blocks, H2BuiltIn, H2Load
@@ -208,3 +208,15 @@ def test_pushes_are_measured_with_each_kind_of_client(tmp_path: Path) -> None:
         assert text.count(f"| {event} |") == 3
     assert "4 services, 3 proxies, 2 in scope (our sidecar's client)" in text
     assert all(float(line.split("|")[6]) > 0 for line in text.splitlines() if line.startswith("| first push"))
+
+
+@pytest.mark.long
+def test_what_services_cost_a_proxy_is_measured(tmp_path: Path) -> None:
+    envoy_binary()
+    page = tmp_path / "pushes.md"
+    receiving.main(["--services", "4", "--seconds", "0.5", "--write", str(page)])
+    cells = [[cell.strip() for cell in line.split("|")] for line in page.read_text().splitlines()]
+    rows = {row[2]: row[3:5] for row in cells if len(row) == 7 and row[1] == "4"}
+    assert rows.keys() == set(receiving.LABELS.values())
+    assert rows.pop("errors") == ["0", "0"]
+    assert all(float(envoy) > 0 and float(ours) > 0 for what, (envoy, ours) in rows.items() if "change" not in what)
