@@ -7,7 +7,7 @@ import ipaddress
 from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
-from envoy.config.core.v3.address_pb2 import Address, SocketAddress
+from envoy.config.core.v3.address_pb2 import Address, Pipe, SocketAddress
 from envoy.config.core.v3.base_pb2 import Metadata
 from envoy.config.core.v3.config_source_pb2 import V3, AggregatedConfigSource, ConfigSource
 from envoy.config.listener.v3.listener_components_pb2 import Filter
@@ -30,6 +30,9 @@ def duration(seconds: float) -> Duration:
 
 
 def address(host: str, port: int) -> Any:
+    """Of a socket; a path, or "@" and a name, is a Unix domain socket's."""
+    if host[:1] in ("/", "@"):
+        return Address(pipe=Pipe(path=host))
     return Address(socket_address=SocketAddress(address=host, port_value=port))
 
 

@@ -45,6 +45,9 @@ class Scoping:
     def __init__(self, world: World) -> None:
         kinds = world.resources
         self._sidecars = kinds.get("Sidecar", ())
+        self._with_ports = {
+            each.key: each.spec.egress for each in self._sidecars if any(e.port is not None for e in each.spec.egress)
+        }
         rules = kinds.get("DestinationRule", ())
         self._selecting = tuple(rule for rule in rules if rule.spec.workload_selector is not None)
         exported = (*rules, *kinds.get("VirtualService", ()))
@@ -68,7 +71,7 @@ class Scoping:
     def listeners(self, scope: Scope) -> tuple[tuple[IstioEgressListener | None, Scope], ...]:
         """The egress listeners of a scope that have ports, with their scopes, and then the one for all other ports. None
         where all are one: where no listener has a port."""
-        egress = _sidecar(self._sidecars, scope.sidecar).egress if scope.sidecar is not None else ()
+        egress = self._with_ports.get(scope.sidecar, ()) if scope.sidecar is not None else ()
         own = tuple((each, scope._replace(egress=at)) for at, each in enumerate(egress) if each.port is not None)
         return (*own, (None, scope._replace(egress=len(own)))) if own else ()
 

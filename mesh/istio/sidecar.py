@@ -29,6 +29,8 @@ from mesh.istio.service_entry import Protocol
 from mesh.naming import ADMIN_PORT, HEALTH_PORT, INBOUND_PORT, MERGED_PORT, OUTBOUND_PORT, PROMETHEUS_PORT
 
 ANY = "*"
+UNIX = "unix://"
+MAX_PATH = 107  # of a Unix domain socket
 OWN, NONE = ".", "~"
 _ALL_ADDRESSES = ("0.0.0.0", "::")
 _PROXYS_OWN = (ADMIN_PORT, OUTBOUND_PORT, INBOUND_PORT, MERGED_PORT, HEALTH_PORT, PROMETHEUS_PORT)
@@ -100,8 +102,11 @@ class IstioEgressListener(Message):
 
 
 def _endpoint(value: str) -> str:
-    if value.startswith("unix://"):
-        raise wrong(f"Unix domain sockets are {NOT_YET}")
+    if value.startswith(UNIX):
+        path = value.removeprefix(UNIX)
+        if path[:1] not in ("/", "@") or not 1 < len(path.encode()) <= MAX_PATH or not path.isprintable():
+            raise wrong(f"must be unix:///PATH or unix://@NAME, of {MAX_PATH} bytes at the most, not {shown(value)}")
+        return value
     host, _, port = value.rpartition(":")
     numbered = port.isascii() and port.isdigit() and 0 < int(port) < 65536
     if value and not (numbered and _is_local(host.removeprefix("[").removesuffix("]"))):
@@ -126,7 +131,9 @@ class IstioIngressListener(Message):
 
     @property
     def place(self) -> tuple[str, int] | None:
-        """Where the app listens; without an address where it is one of all."""
+        """Where the app listens; without an address where it is one of all; the path of a Unix domain socket has port 0."""
+        if self.default_endpoint.startswith(UNIX):
+            return self.default_endpoint.removeprefix(UNIX), 0
         host, _, port = self.default_endpoint.rpartition(":")
         address = host.removeprefix("[").removesuffix("]")
         return ("" if address in _ALL_ADDRESSES else address, int(port)) if host else None

@@ -137,6 +137,9 @@ def _assignment(cluster: model.Cluster, hosts: Any) -> bytes:
         )
         entry.load_balancing_weight.value = host.endpoint.weight
         entry.endpoint.hostname = host.endpoint.hostname
+        if host.address.is_pipe:
+            entry.endpoint.address.pipe.path = host.address.host
+            continue
         entry.endpoint.address.socket_address.address = host.address.host
         entry.endpoint.address.socket_address.port_value = host.address.port
     content: bytes = message.SerializeToString(deterministic=True)

@@ -126,7 +126,7 @@ def _host_json(host: HostView) -> dict[str, Any]:
     locality = host.locality
     where = {"region": locality.region, "zone": locality.zone, "sub_zone": locality.sub_zone}
     status: dict[str, Any] = {
-        "address": _socket_address(host.address.host, host.address.port),
+        "address": _address(host.address),
         "stats": [
             *(_stat(name, value) for name, value in _counters(host).items()),
             *({"type": "GAUGE", **_stat(name, value)} for name, value in _gauges(host).items()),
@@ -147,6 +147,10 @@ def _host_json(host: HostView) -> dict[str, Any]:
 
 def _stat(name: str, value: int) -> dict[str, str]:
     return {"value": str(value), "name": name} if value else {"name": name}
+
+
+def _address(address: model.Address) -> dict[str, Any]:
+    return {"pipe": {"path": address.host}} if address.is_pipe else _socket_address(address.host, address.port)
 
 
 def _socket_address(host: str, port: int) -> dict[str, Any]:

@@ -20,7 +20,8 @@ class Direction(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Address:
-    """An IP address (or a DNS name, in STRICT_DNS endpoints) and a port."""
+    """An IP address (or a DNS name, in STRICT_DNS endpoints) and a port; or, as host, the path of a Unix domain socket (with
+    "@" in front an abstract one) and port 0."""
 
     host: str
     port: int
@@ -28,7 +29,11 @@ class Address:
 
     def __post_init__(self) -> None:
         text = f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
-        object.__setattr__(self, "text", text)
+        object.__setattr__(self, "text", self.host if self.is_pipe else text)
+
+    @property
+    def is_pipe(self) -> bool:
+        return self.host[:1] in ("/", "@")
 
     def __str__(self) -> str:
         return self.text

@@ -26,14 +26,17 @@ from sidecar.telemetry.formatter import compile_format
 _QUIET = re2.Options()
 _QUIET.log_errors = False
 
+MAX_PIPE_PATH = 107  # the system's, without the zero at its end
 RAW_BUFFER = "envoy.extensions.transport_sockets.raw_buffer.v3.RawBuffer"
 
 
-def address(reader: Reader | None, *, names: bool = False) -> Address:
-    """A TCP socket address; a host name only where `names` says so."""
+def address(reader: Reader | None, *, names: bool = False, pipes: bool = False) -> Address:
+    """A TCP socket address; a host name only where `names` says so, a Unix domain socket only with `pipes`."""
     if reader is None:
         return Address("", 0)
-    for other in ("pipe", "envoy_internal_address"):
+    if pipes and (pipe := reader.child("pipe")) is not None:
+        return _pipe(pipe)
+    for other in ("envoy_internal_address",) if pipes else ("pipe", "envoy_internal_address"):
         reader.refuse(other)
     socket = reader.child("socket_address")
     if socket is None:
@@ -45,6 +48,14 @@ def address(reader: Reader | None, *, names: bool = False) -> Address:
     if host and not names and not is_ip(host):
         socket.problem(f"{host!r} is not an IP address", "address")
     return Address(host, socket.number("port_value"))
+
+
+def _pipe(reader: Reader) -> Address:
+    path = reader.text("path")
+    reader.number("mode")  # of a socket that is opened, which is the app's business
+    if path[:1] not in ("/", "@") or len(path.encode()) > MAX_PIPE_PATH:
+        reader.problem(f"must be a path from / on, or @ and a name, of {MAX_PIPE_PATH} bytes at the most", "path")
+    return Address(path, 0)
 
 
 def cidr(reader: Reader) -> str:

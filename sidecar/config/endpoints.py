@@ -60,7 +60,7 @@ def _endpoint(reader: Reader, names: bool) -> Endpoint:
     if inner is not None:
         if not inner.has("address"):
             inner.problem("is required", "address")
-        where = address(inner.child("address"), names=names)
+        where = address(inner.child("address"), names=names, pipes=not names)
         hostname = inner.text("hostname")
         check = inner.child("health_check_config")
     elif not reader.has("endpoint_name"):

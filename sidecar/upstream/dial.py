@@ -11,7 +11,7 @@ from time import monotonic
 from typing import TYPE_CHECKING, Any
 
 from mesh.errors import MeshError
-from sidecar.config.model import TcpKeepalive
+from sidecar.config.model import Address, TcpKeepalive
 from sidecar.upstream.host import Host
 
 if TYPE_CHECKING:
@@ -41,9 +41,7 @@ async def dial(cluster: ClusterRuntime, host: Host, make: Callable[[], Any]) -> 
     source = (cluster.config.bind_address, 0) if cluster.config.bind_address else None
     try:
         async with asyncio.timeout(cluster.config.connect_timeout):
-            transport, _ = await cluster.loop.create_connection(
-                make, host.address.host, host.address.port, local_addr=source
-            )
+            transport = await connect(cluster.loop, make, host.address, source)
     except TimeoutError:
         stats.upstream_cx_connect_timeout.value += 1
         failure = DialError(True, "")
@@ -56,7 +54,7 @@ async def dial(cluster: ClusterRuntime, host: Host, make: Callable[[], Any]) -> 
         raise
     else:
         stats.upstream_cx_connect_ms.record((monotonic() - started) * 1000)
-        if cluster.config.tcp_keepalive is not None:
+        if cluster.config.tcp_keepalive is not None and not host.address.is_pipe:
             keep_alive(transport.get_extra_info("socket"), cluster.config.tcp_keepalive)
         return
     stats.upstream_cx_connect_fail.value += 1
@@ -66,6 +64,23 @@ async def dial(cluster: ClusterRuntime, host: Host, make: Callable[[], Any]) -> 
         raise failure
     finally:
         del failure  # else it, its traceback and this frame would keep each other
+
+
+async def connect(
+    loop: asyncio.AbstractEventLoop, make: Callable[[], Any], address: Address, source: tuple[str, int] | None
+) -> Any:
+    """The transport of a new connection to an address, from `source` if that is any."""
+    if address.is_pipe:
+        transport, _ = await loop.create_unix_connection(make, pipe_path(address))
+    else:
+        transport, _ = await loop.create_connection(make, address.host, address.port, local_addr=source)
+    return transport
+
+
+def pipe_path(address: Address) -> str:
+    """As the system wants it: a zero instead of the "@" of an abstract name."""
+    path = address.host
+    return "\0" + path[1:] if path.startswith("@") else path
 
 
 def keep_alive(connection: Any, config: TcpKeepalive) -> None:

@@ -24,6 +24,7 @@ from sidecar.http.streams import NO_TRAILERS, UNKNOWN_LENGTH, ResetReason, Trail
 from sidecar.process.timers import Deadlines
 from sidecar.router.durations import rendered
 from sidecar.telemetry.stats import ClusterStats
+from sidecar.upstream.dial import connect
 from sidecar.upstream.health import PASSED, Failure, Verdict
 from sidecar.upstream.probe import applied, judge
 
@@ -195,12 +196,7 @@ class Http2Check:
                 self, self._options, loop, max_requests=0, idle_timeout=0.0, deadlines=Deadlines(loop, 1.0),
                 max_head=self._max_head, max_headers=self._max_headers,
             )  # fmt: skip
-            await loop.create_connection(
-                cast("Any", lambda: made),  # a protocol, though not by inheritance
-                self._address.host,
-                self._address.port,
-                local_addr=self._source,
-            )
+            await connect(loop, cast("Any", lambda: made), self._address, self._source)  # a protocol by its shape
             if made.lost:
                 raise ConnectionResetError
             self._connection = made

@@ -9,6 +9,7 @@ import httptools
 
 from sidecar.config import model
 from sidecar.config.model import HeaderOps
+from sidecar.upstream.dial import pipe_path
 from sidecar.upstream.health import PASSED, Failure, Verdict
 
 _SWITCHING: Final = 101  # nobody asked to: all that follows is of no interest
@@ -42,9 +43,11 @@ class _Connected:
         reader, writer = self._reader, self._writer
         if reader is None or writer is None or reader.at_eof() or writer.is_closing():
             self.close()
-            reader, writer = await asyncio.open_connection(
-                self._address.host, self._address.port, local_addr=self._source
-            )
+            where = self._address
+            if where.is_pipe:
+                reader, writer = await asyncio.open_unix_connection(pipe_path(where))
+            else:
+                reader, writer = await asyncio.open_connection(where.host, where.port, local_addr=self._source)
             self._reader, self._writer = reader, writer
         return reader, writer
 

@@ -12,6 +12,7 @@ from mesh.errors import ConfigError
 from mesh.istio.load import load
 from mesh.node import Node
 from mesh.xds import CLUSTER, LISTENER
+from sidecar.config.clusters import compile_cluster
 from tests.simulation.validation import assert_envoy_accepts
 from tests.simulation.worlds import service, sidecar, transparent, world
 
@@ -48,6 +49,17 @@ NODES = (sidecar("reviews"), transparent("reviews"))
 )
 def test_where_it_goes(node: Node, endpoint: str, expected: tuple[str, int]) -> None:
     assert app_of(made(scope(f"{{{PORT}, defaultEndpoint: {endpoint}}}"), node)) == expected
+
+
+@pytest.mark.parametrize("node", NODES, ids=["explicit", "transparent"])
+@pytest.mark.parametrize("path", ["/run/app.sock", "@app"])
+def test_an_app_may_listen_on_a_unix_domain_socket(node: Node, path: str, tmp_path: Path) -> None:
+    built = made(scope(f"{{{PORT}, defaultEndpoint: 'unix://{path}'}}"), node)
+    cluster = built[CLUSTER]["inbound|9080||"]
+    assert cluster.load_assignment.endpoints[0].lb_endpoints[0].endpoint.address.pipe.path == path
+    (endpoint,) = compile_cluster(cluster).assignment.localities[0].endpoints
+    assert (endpoint.address.text, endpoint.address.is_pipe) == (path, True)
+    assert_envoy_accepts(built, tmp_path)
 
 
 def test_without_an_endpoint_it_goes_where_it_went() -> None:
@@ -127,7 +139,9 @@ def test_envoy_takes_it(node: Node, tmp_path: Path) -> None:
         ("{}", "spec.ingress\\[0\\].port: is required"),
         (f"{{{PORT}, defaultEndpoint: 8080}}", "defaultEndpoint: must be a string"),
         (f"{{{PORT}, defaultEndpoint: 'web:80'}}", "must be 127.0.0.1:PORT"),
-        (f"{{{PORT}, defaultEndpoint: 'unix:///x'}}", "Unix domain sockets are known to Istio, not implemented yet"),
+        (f"{{{PORT}, defaultEndpoint: 'unix://x'}}", "must be unix:///PATH or unix://@NAME"),
+        (f"{{{PORT}, defaultEndpoint: 'unix://@'}}", "must be unix:///PATH or unix://@NAME"),
+        (f"{{{PORT}, defaultEndpoint: 'unix:///{'x' * 107}'}}", "of 107 bytes at the most"),
         (f"{{{PORT}, bind: 'unix:///x'}}", "Unix domain sockets are known to Istio, not implemented yet"),
         (f"{{{PORT}, bind: here}}", "ingress\\[0\\].bind: must be an IP address"),
         ("{port: {number: 15006, protocol: HTTP}}", "15006 is a port of the proxy's own"),

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import socketserver
+import threading
 from collections.abc import Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
 
 import pytest
 
@@ -30,6 +33,9 @@ spec:
   - port: {{number: 7000, protocol: HTTP}}
     bind: {bind}
     defaultEndpoint: {app}
+  - port: {{number: 7001, protocol: HTTP}}
+    bind: {bind}
+    defaultEndpoint: unix://{socket}
   outboundTrafficPolicy:
     mode: ALLOW_ANY
     egressProxy: {{host: bytes.example.com, port: {{number: 7432}}}}
@@ -55,19 +61,40 @@ def scoped(stage: Stage, tmp_path_factory: pytest.TempPathFactory) -> Iterator[d
     host, port = stage.backends["v1"].server_address[:2]
     texts, found = [SERVICE.format(host=host, port=port)], {}
     with ExitStack() as stack:
+        stack.enter_context(unix_server(folder / "app.sock"))
         for number, whose in enumerate(PROXIES):
             address, bind = f"{network}.{40 + number}", f"{network}.{50 + number}"
             node = Node(SIDECAR, address, f"scoped-{whose}-1", service=f"scoped-{whose}", ports=(ServicePort(9080),),
                         labels={"app": f"scoped-{whose}"})  # fmt: skip
             process = stack.enter_context(proxy(node, whose, stage.plane.xds, folder))
             process.wait_ready(lambda address=address: ready(address), READY_SECONDS)
-            texts.append(RULES.format(whose=whose, bind=bind, app=f"{host}:{port}"))
+            texts.append(RULES.format(whose=whose, bind=bind, app=f"{host}:{port}", socket=folder / "app.sock"))
             found[whose] = (address, bind)
         applied = stage.plane.apply("---".join(texts), "scoped.yaml")
         assert applied.status == 200, applied.body
         done = stage.plane.call("GET", f"/api/v1/convergence/{applied.body['revision']}?timeout=15").body
         assert done["state"] == "converged", done
         yield found
+
+
+class Paths(socketserver.StreamRequestHandler):
+    """Answers with the path that it was asked for."""
+
+    def handle(self) -> None:
+        while line := self.rfile.readline():
+            while self.rfile.readline().strip():
+                pass
+            path = line.split()[1]
+            self.wfile.write(b"HTTP/1.1 200 OK\r\nx-path: %s\r\ncontent-length: 0\r\n\r\n" % path)
+
+
+@contextmanager
+def unix_server(path: Path) -> Iterator[None]:
+    with socketserver.ThreadingUnixStreamServer(str(path), Paths) as server:
+        server.daemon_threads = True
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield
+        server.shutdown()
 
 
 def asked(address: str, port: int, authority: str, target: str = "/") -> str:
@@ -96,3 +123,4 @@ def test_unknown_hosts_go_to_the_egress_proxy(scoped: dict[str, tuple[str, str]]
 def test_an_ingress_is_opened_where_it_says(scoped: dict[str, tuple[str, str]]) -> None:
     for whose, (_, bind) in scoped.items():
         assert "x-version: v1" in asked(bind, 7000, "whatever"), whose
+        assert "x-path: /there\r\n" in asked(bind, 7001, "whatever", "/there"), whose

@@ -63,6 +63,13 @@ def test_health(status: str, health: Health) -> None:
     assert compiled.localities[0].endpoints[0].health is health
 
 
+@pytest.mark.parametrize("path", ["/run/app.sock", "@app"])
+def test_a_unix_domain_socket(path: str) -> None:
+    compiled = assignment({"lb_endpoints": [{"endpoint": {"address": {"pipe": {"path": path}}}}]})
+    where = compiled.localities[0].endpoints[0].address
+    assert (where, str(where), where.is_pipe) == (Address(path, 0), path, True)
+
+
 def test_an_empty_assignment() -> None:
     assert assignment().localities == ()
 
@@ -74,6 +81,10 @@ def test_an_empty_assignment() -> None:
         (
             {"endpoint": {"address": address(1, "name")}},
             "endpoints[0].lb_endpoints[0].endpoint.address.socket_address.address",
+        ),
+        (
+            {"endpoint": {"address": {"pipe": {"path": "app.sock"}}}},
+            "endpoints[0].lb_endpoints[0].endpoint.address.pipe.path",
         ),
         ({"endpoint": {}}, "endpoints[0].lb_endpoints[0].endpoint.address"),
         ({}, "endpoints[0].lb_endpoints[0].endpoint"),

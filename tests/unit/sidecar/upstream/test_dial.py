@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
+import os
 import socket
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from sidecar.config.model import Forward, PathMatch, Route, RouteMatch, TcpKeepalive, WeightedCluster
-from sidecar.upstream.dial import DialError, keep_alive
+from sidecar.config.model import Address, Forward, PathMatch, Route, RouteMatch, TcpKeepalive, WeightedCluster
+from sidecar.upstream.dial import DialError, connect, keep_alive, pipe_path
 from tests.harness.stage import ManualLoop, Stage, cluster, forward, hcm
 
 GET = b"GET / HTTP/1.1\r\nhost: a\r\n\r\n"
@@ -98,3 +101,25 @@ async def test_failures_have_envoys_words(loop: ManualLoop, error: OSError, reas
 
 def test_a_time_out_is_named() -> None:
     assert (str(DialError(True, "")), str(DialError(False, "why"))) == ("connection timeout", "why")
+
+
+@pytest.mark.parametrize("path", ["PATH", "@NAME"])
+async def test_a_unix_domain_socket_is_called_by_its_path_or_its_name(path: str, tmp_path: Path) -> None:
+    there = Address(
+        path.replace("PATH", f"{tmp_path}/app.sock").replace("NAME", f"asyncmesh-{tmp_path.name}-{os.getpid()}"), 0
+    )
+
+    async def answer(_reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(b"here")
+        writer.close()
+
+    heard: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
+
+    class Client(asyncio.Protocol):
+        def data_received(self, data: bytes) -> None:
+            heard.set_result(data)
+
+    async with await asyncio.start_unix_server(answer, pipe_path(there)):
+        transport = await connect(asyncio.get_running_loop(), Client, there, None)
+        assert await asyncio.wait_for(heard, 10) == b"here"
+        transport.close()
