@@ -9,13 +9,13 @@ from __future__ import annotations
 import zlib
 from collections import deque
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from control_plane.ads.push import Push, Variant
 from control_plane.ads.subscription import DeltaRequest, Request, SotwRequest
 from control_plane.snapshot.build import Resources, Snapshot, set_version
 from control_plane.snapshot.resource import Versioned
-from mesh.xds import CLUSTER, ENDPOINT, LISTENER, ROUTE, SHORT
+from mesh.xds import CLUSTER, ENDPOINT, LISTENER, ROUTE, SHORT, VIRTUAL_HOST, routes_of
 
 WHOLE = (CLUSTER, LISTENER)
 
@@ -44,6 +44,16 @@ def route(name: str, to: str, version: int = 1) -> Versioned:
     return resource(ROUTE, name, f"{version}/{to}", packed=f"<{to}>".encode())
 
 
+def by_vhds(name: str, version: int = 1) -> Versioned:
+    """A route configuration whose virtual hosts are resources."""
+    return replace(resource(ROUTE, name, f"{version}"), by_vhds=True)
+
+
+def host(name: str, to: str, *domains: str, version: int = 1) -> Versioned:
+    packed = f"<{to}>".encode()
+    return resource(VIRTUAL_HOST, name, f"{version}/{to}/{domains}", binds=frozenset(domains or (name,)), packed=packed)
+
+
 def resource(
     type_url: str,
     name: str,
@@ -59,9 +69,8 @@ def resource(
 
 def snapshot(**types: Iterable[Versioned]) -> Snapshot:
     """By short names in lower case: `snapshot(cds=[…], eds=[…])`; endpoints that are missing are added."""
-    by_type = {
-        url: {r.name: r for r in types.get(SHORT[url].lower(), ())} for url in (CLUSTER, ENDPOINT, LISTENER, ROUTE)
-    }
+    urls = (CLUSTER, ENDPOINT, LISTENER, ROUTE, *([VIRTUAL_HOST] if "vhds" in types else []))
+    by_type = {url: {r.name: r for r in types.get(SHORT[url].lower(), ())} for url in urls}
     for name in by_type[CLUSTER]:
         by_type[ENDPOINT].setdefault(name, endpoints(name, 0))
     return Snapshot({url: Resources(set_version(names.values()), names) for url, names in by_type.items()})
@@ -73,8 +82,9 @@ class Client:
 
     variant: Variant
     has: dict[str, dict[str, Versioned]] = field(
-        default_factory=lambda: {CLUSTER: {}, ENDPOINT: {}, LISTENER: {}, ROUTE: {}}
+        default_factory=lambda: {CLUSTER: {}, ENDPOINT: {}, LISTENER: {}, ROUTE: {}, VIRTUAL_HOST: {}}
     )
+    hosts: dict[str, Versioned] = field(default_factory=dict)  # in use: those of route configurations that are there
     warming: set[str] = field(default_factory=set)
     serving: set[str] = field(default_factory=set)  # clusters that requests can use
     asked: dict[str, frozenset[str]] = field(default_factory=dict)
@@ -92,9 +102,12 @@ class Client:
         self.outbox.clear()
         self.unanswered.clear()
         self.last.clear()
+        takes_hosts = VIRTUAL_HOST in self.asked
         self.asked.clear()
-        for type_url in WHOLE:
+        for type_url in (*WHOLE, *([VIRTUAL_HOST] if takes_hosts else [])):
             self._send(type_url, first=True)
+        if takes_hosts:
+            self.asked[VIRTUAL_HOST] = frozenset()
         self._ask()
 
     def read(self) -> None:
@@ -144,10 +157,12 @@ class Client:
             removed = has.keys() - good.keys() - refused
         if push.type_url == CLUSTER:
             self.refused = (self.refused | refused) - good.keys()
-        if push.type_url == ROUTE:
-            self._judge_routes(good)
+        if push.type_url in (ROUTE, VIRTUAL_HOST):
+            self._judge_routes({name: each for name, each in good.items() if not each.by_vhds})
+        if push.type_url == VIRTUAL_HOST:
+            self._apply_hosts(good, removed)
         for name in removed:
-            if push.type_url in WHOLE:
+            if push.type_url in (*WHOLE, VIRTUAL_HOST):
                 has.pop(name, None)
             if push.type_url == CLUSTER:
                 self.warming.discard(name)
@@ -159,8 +174,17 @@ class Client:
         for name, fresh in good.items():
             if push.type_url == CLUSTER and (name not in has or has[name].version != fresh.version):
                 self.warming.add(name)
-            if push.type_url in WHOLE or name in self.asked.get(push.type_url, ()):
+            if push.type_url in (*WHOLE, VIRTUAL_HOST) or name in self.asked.get(push.type_url, ()):
                 has[name] = fresh
+
+    def _apply_hosts(self, good: Mapping[str, Versioned], removed: set[str]) -> None:
+        """What belongs to no route configuration is remembered and not used; two with one domain are refused."""
+        hosts = {name: each for name, each in self.hosts.items() if name not in removed}
+        hosts |= {name: each for name, each in good.items() if routes_of(name) in self.has[ROUTE]}
+        domains = [(routes_of(name), domain) for name, each in hosts.items() for domain in each.binds]
+        if len(domains) != len(set(domains)):
+            self.violations.append(f"two virtual hosts with one domain: {sorted(domains)}")
+        self.hosts = hosts
 
     def _ask(self) -> None:
         """For what clusters and listeners refer to; what they no longer refer to is forgotten."""
@@ -182,6 +206,11 @@ class Client:
                 )
                 self.outbox.append(DeltaRequest(asked, added, gone, known))
 
+        if VIRTUAL_HOST not in self.asked and any(each.by_vhds for each in self.has[ROUTE].values()):
+            self.asked[VIRTUAL_HOST] = frozenset()  # once and for all
+            self._send(VIRTUAL_HOST, first=True)
+        self.hosts = {name: each for name, each in self.hosts.items() if routes_of(name) in self.has[ROUTE]}
+
     def _send(self, type_url: str, first: bool = False, nonce: str = "", error: str | None = None) -> None:
         if self.variant is Variant.DELTA:
             known = {name: r.version for name, r in self.has[type_url].items()} if first else {}
@@ -194,7 +223,8 @@ class Client:
     def _tables(self) -> dict[str, Versioned]:
         """The routes in use."""
         names = {name for r in self.has[LISTENER].values() for name in r.asks}
-        return {name: table for name, table in self.has[ROUTE].items() if name in names}
+        tables = {name: table for name, table in self.has[ROUTE].items() if name in names and not table.by_vhds}
+        return tables | {name: each for name, each in self.hosts.items() if routes_of(name) in names}
 
     def _judge_routes(self, fresh: Mapping[str, Versioned]) -> None:
         """Every route leads to a cluster that serves. Only one that is new may lead to a cluster that was refused."""

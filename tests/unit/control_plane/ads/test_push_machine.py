@@ -10,11 +10,23 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 from control_plane.ads.push import Progress, PushCore, Variant
 from control_plane.ads.subscription import Subscription
 from control_plane.snapshot.build import Snapshot
-from mesh.xds import CLUSTER, ENDPOINT, LISTENER, ROUTE, SHORT
-from tests.unit.control_plane.ads.simulated import BAD, Client, cluster, endpoints, is_bad, listener, route, snapshot
+from mesh.xds import CLUSTER, ENDPOINT, LISTENER, ROUTE, SHORT, VIRTUAL_HOST, routes_of
+from tests.unit.control_plane.ads.simulated import (
+    BAD,
+    Client,
+    by_vhds,
+    cluster,
+    endpoints,
+    host,
+    is_bad,
+    listener,
+    route,
+    snapshot,
+)
 
 FOREVER = 1e9  # no wait ever ends: what makes progress are the client's answers
 ALL = (CLUSTER, ENDPOINT, LISTENER, ROUTE)
+DOMAINS = ("d0", "d1", "d2", "d3")
 
 
 @st.composite
@@ -36,10 +48,35 @@ def snapshots(draw: st.DrawFn, bad: bool) -> Snapshot:
     )
 
 
+@st.composite
+def with_virtual_hosts(draw: st.DrawFn, bad: bool) -> Snapshot:
+    """The same with virtual hosts as resources; of those of one route configuration no two have a domain in common."""
+    whole = draw(snapshots(bad))
+    version = st.sampled_from([1, 2, BAD] if bad else [1, 2])
+    found = []
+    for name in whole.of(ROUTE):
+        free = list(draw(st.permutations(DOMAINS)))
+        for number in draw(st.lists(st.integers(0, 2), min_size=1, max_size=3, unique=True)):
+            to = draw(st.sampled_from(sorted(whole.of(CLUSTER))))
+            # One domain, and one more as long as every host can have one. Where some are refused nothing may move.
+            own = (
+                [f"h{number}"] if bad else [free.pop() for _ in range(draw(st.integers(1, 2)) if len(free) > 3 else 1)]
+            )
+            found.append(host(f"{name}/h{number}", to, *sorted(own), version=draw(version)))
+    return snapshot(
+        cds=whole.of(CLUSTER).values(),
+        eds=whole.of(ENDPOINT).values(),
+        lds=whole.of(LISTENER).values(),
+        rds=[by_vhds(name, draw(st.sampled_from([1, 2]))) for name in whole.of(ROUTE)],
+        vhds=found,
+    )
+
+
 class PushMachine(RuleBasedStateMachine):
     variant = Variant.DELTA
     bad = False
     names_culprits = True
+    targets = staticmethod(snapshots)
 
     def __init__(self) -> None:
         super().__init__()
@@ -59,7 +96,7 @@ class PushMachine(RuleBasedStateMachine):
 
     @rule(data=st.data())
     def publish(self, data: st.DataObject) -> None:
-        self.target = data.draw(snapshots(self.bad))
+        self.target = data.draw(self.targets(self.bad))
         self.core.retarget(self.target)
 
     @rule()
@@ -148,6 +185,23 @@ class SotwMachine(PushMachine):
     variant = Variant.SOTW
 
 
+class VirtualHostMachine(DeltaMachine):
+    targets = staticmethod(with_virtual_hosts)
+
+    def at_rest(self) -> None:
+        super().at_rest()
+        wanted = self.target.of(VIRTUAL_HOST)
+        if not any(is_bad(r) for url in (*ALL, VIRTUAL_HOST) for r in self.target.of(url).values()):
+            used = {name: each.version for name, each in self.client.hosts.items()}
+            there = self.client.has[ROUTE]
+            assert used == {name: each.version for name, each in wanted.items() if routes_of(name) in there}
+            assert VIRTUAL_HOST not in self.core.subscriptions or self.core.synced(VIRTUAL_HOST)
+
+
+class VirtualHostsWithRejections(VirtualHostMachine):
+    bad = True
+
+
 class DeltaWithRejections(DeltaMachine):
     bad = True
 
@@ -171,6 +225,8 @@ class SotwWithNamelessRejections(SotwMachine):
     [
         DeltaMachine,
         SotwMachine,
+        VirtualHostMachine,
+        VirtualHostsWithRejections,
         DeltaWithRejections,
         SotwWithRejections,
         DeltaWithNamelessRejections,
