@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from enum import Enum
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from envoy.config.cluster.v3.cluster_pb2 import Cluster, LoadBalancingPolicy
 from envoy.extensions.http.header_formatters.preserve_case.v3.preserve_case_pb2 import PreserveCaseFormatterConfig
@@ -26,6 +26,7 @@ from mesh.istio.destination_rule import (
     OutlierDetection,
     RetryBudget,
     TcpKeepalive,
+    TCPSettings,
 )
 from mesh.istio.load_balancing import (
     ConsistentHashLB,
@@ -167,19 +168,11 @@ def _pool(cluster: Any, settings: ConnectionPoolSettings | None, mesh: MeshConfi
     limits.max_pending_requests.value = (http.http1_max_pending_requests if http is not None else 0) or UNLIMITED
     limits.max_requests.value = (http.http2_max_requests if http is not None else 0) or UNLIMITED
     limits.max_retries.value = (http.max_retries if http is not None else 0) or UNLIMITED
-    idle = http.idle_timeout if http is not None else None
     keepalive = (tcp.tcp_keepalive if tcp is not None else None) or mesh.tcp_keepalive
     if keepalive is not None:
         _keepalive(cluster, keepalive)
-    set_http_options(
-        cluster,
-        spoken(http, port, mesh.http2_upgrade) if port is not None else Spoken.HTTP1,
-        idle if idle is not None or tcp is None else tcp.idle_timeout,
-        http.max_requests_per_connection if http is not None else 0,
-        tcp.max_connection_duration if tcp is not None else None,
-        http,
-        mesh.headers.keep_case,
-    )
+    said = spoken(http, port, mesh.http2_upgrade) if port is not None else Spoken.HTTP1
+    set_http_options(cluster, said, reuse(tcp, http), http, mesh.headers.keep_case)
 
 
 def spoken(http: HTTPSettings | None, port: ServicePort, upgraded: bool = False) -> Spoken:
@@ -225,18 +218,37 @@ def keep_case(options: Any) -> None:
     formatter.typed_config.CopyFrom(_KEEPS_CASE)
 
 
+class Reuse(NamedTuple):
+    """How long a connection is used, and for how much; None and 0 where nothing is said."""
+
+    idle_timeout: float | None = None
+    max_requests: int = 0
+    max_duration: float | None = None
+
+
+def reuse(tcp: TCPSettings | None, http: HTTPSettings | None, idle_timeout: float | None = None) -> Reuse:
+    """What settings say of it; `idle_timeout` holds where they say none."""
+    for said in (tcp.idle_timeout if tcp is not None else None, http.idle_timeout if http is not None else None):
+        idle_timeout = idle_timeout if said is None else said
+    return Reuse(
+        idle_timeout,
+        http.max_requests_per_connection if http is not None else 0,
+        tcp.max_connection_duration if tcp is not None else None,
+    )
+
+
+NO_LIMIT: Final = Reuse()
+
+
 def set_http_options(
     cluster: Any,
     spoken_to: Spoken,
-    idle_timeout: float | None = None,
-    max_requests_per_connection: int = 0,
-    max_connection_duration: float | None = None,
+    use: Reuse = NO_LIMIT,
     http: HTTPSettings | None = None,
     keeps_case: bool = False,
 ) -> None:
     """What is spoken to the cluster and how its connections are reused, when anything about that is said."""
-    reused = not (idle_timeout is None and not max_requests_per_connection and max_connection_duration is None)
-    if spoken_to is Spoken.HTTP1 and not reused and not keeps_case:
+    if spoken_to is Spoken.HTTP1 and use == NO_LIMIT and not keeps_case:
         return
     options = HttpProtocolOptions()
     if spoken_to is Spoken.HTTP1:
@@ -247,12 +259,12 @@ def set_http_options(
         _http1(options.use_downstream_protocol_config.http_protocol_options, keeps_case)
         _http2(options.use_downstream_protocol_config.http2_protocol_options, http)
     common = options.common_http_protocol_options
-    if idle_timeout is not None:
-        common.idle_timeout.CopyFrom(duration(idle_timeout))
-    if max_requests_per_connection:
-        common.max_requests_per_connection.value = max_requests_per_connection
-    if max_connection_duration is not None:
-        common.max_connection_duration.CopyFrom(duration(max_connection_duration))
+    if use.idle_timeout is not None:
+        common.idle_timeout.CopyFrom(duration(use.idle_timeout))
+    if use.max_requests:
+        common.max_requests_per_connection.value = use.max_requests
+    if use.max_duration is not None:
+        common.max_connection_duration.CopyFrom(duration(use.max_duration))
     cluster.typed_extension_protocol_options[HTTP_OPTIONS].CopyFrom(any_of(options))
 
 

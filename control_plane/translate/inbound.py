@@ -15,7 +15,7 @@ from envoy.extensions.filters.listener.original_dst.v3.original_dst_pb2 import O
 
 from control_plane.translate import retry
 from control_plane.translate.actions import NO_TIMEOUT
-from control_plane.translate.cluster_policy import apply_policy, set_http_options, spoken
+from control_plane.translate.cluster_policy import apply_policy, reuse, set_http_options, spoken
 from control_plane.translate.clusters import static_cluster
 from control_plane.translate.connection_manager import (
     GRPC_WEB_FILTER,
@@ -163,14 +163,15 @@ def _cluster(index: Index, node: Node, served: Served) -> Any:
     cluster.metadata.CopyFrom(istio_metadata({"services": services}))
     # What the mesh says of connections between proxies is not for the app's own.
     mesh = replace(index.mesh, http2_upgrade=False, tcp_keepalive=None)
-    apply_policy(cluster, _policy(index, node, served), mesh, Audience.EXPLICIT, served.port)
-    if may_be_http(served.port) and index.mesh.app_idle_timeout:
-        set_http_options(
-            cluster,
-            spoken(None, served.port),
-            index.mesh.app_idle_timeout,
-            keeps_case=index.mesh.headers.keep_case,
-        )
+    policy = _policy(index, node, served)
+    apply_policy(cluster, policy, mesh, Audience.EXPLICIT, served.port)
+    if may_be_http(served.port):
+        pool = policy.connection_pool
+        tcp, http = (pool.tcp, pool.http) if pool is not None else (None, None)
+        use = reuse(tcp, http, index.mesh.app_idle_timeout or None)
+        said = spoken(None, served.port)  # whatever the pool says: the app speaks what its port is declared as
+        cluster.ClearField("typed_extension_protocol_options")
+        set_http_options(cluster, said, use, http, index.mesh.headers.keep_case)
     return cluster
 
 

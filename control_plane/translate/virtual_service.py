@@ -88,7 +88,8 @@ def _is_for(match: HTTPMatchRequest, bound: BoundService, viewer: Viewer, port: 
 
 
 def _route(rule: HTTPRoute, match: HTTPMatchRequest | None, bound: BoundService, target: Target, number: int) -> Any:
-    route = Route(name=_name(rule, match), match=route_match(match))
+    prefix = match.stat_prefix if match is not None else ""
+    route = Route(name=_name(rule, match), match=route_match(match), stat_prefix=prefix)
     route.metadata.CopyFrom(istio_metadata({"config": config_path("virtual-service", bound.namespace, bound.name)}))
     apply_action(route, rule, target)
     if rule.cors_policy is not None and not target.grpc:  # gRPC clients, which are no browsers, know no such filter

@@ -9,7 +9,7 @@ from typing import Any, Final, get_args
 from mesh.istio.kinds import KINDS, Kind
 from mesh.istio.model import Message
 from mesh.istio.reasons import reason
-from mesh.istio.refused import NARROWED, NO_EFFECT, REFUSED, REFUSED_KINDS
+from mesh.istio.refused import NARROWED, REFUSED, REFUSED_KINDS, no_effect
 
 HEAD: Final = """# The API
 
@@ -28,7 +28,7 @@ def markdown() -> str:
         if kind.note:
             lines += [f"{kind.note.capitalize()}: what else it has is left alone.", ""]
         lines += ["| Message | Fields | Refused, not implemented yet |", "|---|---|---|"]
-        lines += [_row(message) for message in messages(kind.model)]
+        lines += [_row(kind.name, message) for message in messages(kind.model)]
         lines += [""]
     lines += ["### Kinds not implemented yet", "", "| API group | Kinds |", "|---|---|"]
     lines += [f"| {f'`{group}`' if group else 'core'} | {', '.join(names)} |" for group, names in REFUSED_KINDS.items()]
@@ -48,9 +48,9 @@ def _api_versions(kind: Kind) -> str:
     return f"`apiVersion`: {', '.join(f'`{version}`' for version in kind.api_versions)}"
 
 
-def _row(message: type[Message]) -> str:
+def _row(kind: str, message: type[Message]) -> str:
     name = message.__name__
-    fields = [_field(message, key, field.alias or key) for key, field in message.model_fields.items()]
+    fields = [_field(kind, message, key, field.alias or key) for key, field in message.model_fields.items()]
     refused = [_refused(name, row) for row in REFUSED.get(name, ())]
     return f"| {name} | {', '.join(fields)} | {', '.join(refused)} |"
 
@@ -60,12 +60,17 @@ def _refused(message: str, row: str) -> str:
     return f"`{row.replace('=', ': ')}` ({why})" if why else f"`{row.replace('=', ': ')}`"
 
 
-def _field(message: type[Message], key: str, alias: str) -> str:
-    notes = [f"`{value}`" for value in values(message.model_fields[key].annotation)]
-    if note := NARROWED.get(message.__name__, {}).get(alias):
+def _field(kind: str, message: type[Message], key: str, alias: str) -> str:
+    name = message.__name__
+    of_all = no_effect(kind, name, alias)
+    notes = []
+    for value in values(message.model_fields[key].annotation):
+        why = "" if of_all else no_effect(kind, name, alias, value)
+        notes.append(f"`{value}`: no effect, {why}" if why else f"`{value}`")
+    if note := NARROWED.get(name, {}).get(alias):
         notes.append(note)
-    if note := NO_EFFECT.get(message.__name__, {}).get(alias):
-        notes.append(f"no effect: {note}")
+    if of_all:
+        notes.append(f"no effect: {of_all}")
     return f"`{alias}` ({', '.join(notes)})" if notes else f"`{alias}`"
 
 

@@ -192,7 +192,11 @@ NARROWED: Final[Mapping[str, Mapping[str, str]]] = {
     "IstioIngressListener": {"bind": "where a listener is opened: without interception, or with captureMode NONE"},
     "IstioEgressListener": {"bind": "no Unix domain sockets"},
     "VirtualService": {"gateways": "NAME or NAMESPACE/NAME, not the legacy full name"},
-    "HTTPMatchRequest": {"headers": "no JWT claims", "withoutHeaders": "no JWT claims"},
+    "HTTPMatchRequest": {
+        "headers": "no JWT claims",
+        "withoutHeaders": "no JWT claims",
+        "statPrefix": "an Envoy has statistics of that name; those of our sidecar have fixed names",
+    },
     "HTTPRedirect": {"redirectCode": "301, 302, 303, 307, 308"},
     "LoadBalancerSettings": {
         "simple": "PASSTHROUGH where connections are intercepted: else callers name hosts, not addresses",
@@ -206,33 +210,46 @@ NARROWED: Final[Mapping[str, Mapping[str, str]]] = {
 }
 
 _AFFINITY: Final = "an address is hashed: it has its endpoint for as long as that one is there"
+_PLAIN: Final = "everything is plain text until there is mutual TLS"
+_BY_NUMBER: Final = "ports are told apart by their numbers"
+_ONE: Final = "the only value that there is"
+_APP_ADDRESS: Final = "a proxy says itself where its app is: APP_ADDRESS, 127.0.0.1 unless told otherwise"
+_ONE_CLUSTER: Final = "there is one cluster, so that every service is local to it"
+_ALL_STATISTICS: Final = "a proxy always has all of its statistics"
+_PODS: Final = "nothing of it matters to proxies"
 
-# Fields that are accepted because files have them, and that cannot matter here.
+# Fields (or values, as in REFUSED) that are accepted because files have them, and that cannot matter here: by message, or by
+# kind/message where they do elsewhere.
 NO_EFFECT: Final[Mapping[str, Mapping[str, str]]] = {
-    "HTTPMatchRequest": {"statPrefix": "an Envoy has statistics of that name; those of our sidecar have fixed names"},
-    "ServiceEntry": {"subjectAltNames": "an identity matters with TLS that a proxy speaks only"},
+    "TrafficPolicy": {"tls": _PLAIN},
+    "PortTrafficPolicy": {"tls": _PLAIN},
+    "ClientTLSSettings": {"mode": _PLAIN},
+    "ServiceEntry": {
+        "subjectAltNames": "an identity matters with TLS that a proxy speaks only",
+        "location": _PLAIN,
+    },
     "Server": {"name": "it names the routes of an HTTPS server"},
+    "Port": {"name": _BY_NUMBER},
+    "SidecarPort": {"name": _BY_NUMBER},
+    "Sidecar/HTTPSettings": {
+        "h2UpgradePolicy": "an app is spoken to as its port declares, as by Istio",
+        "useClientProtocol": "an app is spoken to as its port declares, as by Istio",
+    },
     "MeshConfig": {
         "disableEnvoyListenerLog": "listeners have no logs beside those of their requests and sessions",
         "enablePrometheusMerge": "an app's metrics are merged where its annotations say that it has some",
-        "inboundTrafficPolicy": "a proxy says itself where its app is: APP_ADDRESS, 127.0.0.1 unless told otherwise",
-        "serviceSettings": "there is one cluster, so that every service is local to it",
+        "inboundTrafficPolicy": _APP_ADDRESS,
+        "serviceSettings": _ONE_CLUSTER,
     },
+    "InboundTrafficPolicy": {"mode": _APP_ADDRESS},
+    "ServiceSettings": {"settings": _ONE_CLUSTER, "hosts": _ONE_CLUSTER},
+    "SettingsOfServices": {"clusterLocal": _ONE_CLUSTER},
+    "ProxyStatsMatcher": dict.fromkeys(("inclusionPrefixes", "inclusionSuffixes", "inclusionRegexps"), _ALL_STATISTICS),
     "MeshProxyConfig": {
         "extraStatTags": "metrics may have any tag that a Telemetry resource gives them",
         "holdApplicationUntilProxyStarts": "an app that `mesh run` starts always waits for its proxy",
-        "proxyStatsMatcher": "a proxy always has all of its statistics",
+        "proxyStatsMatcher": _ALL_STATISTICS,
     },
-    "InboundTrafficPolicy": {
-        "mode": "a proxy says itself where its app is: APP_ADDRESS, 127.0.0.1 unless told otherwise"
-    },
-    "ServiceSettings": dict.fromkeys(
-        ("settings", "hosts"), "there is one cluster, so that every service is local to it"
-    ),
-    "SettingsOfServices": {"clusterLocal": "there is one cluster, so that every service is local to it"},
-    "ProxyStatsMatcher": dict.fromkeys(
-        ("inclusionPrefixes", "inclusionSuffixes", "inclusionRegexps"), "a proxy always has all of its statistics"
-    ),
     "DefaultProviders": {"metrics": "the metrics that Prometheus fetches are always there"},
     "OpenTelemetryTracingProvider": {"serviceAttributeEnrichment": "ISTIO_CANONICAL is how spans are named anyway"},
     "Patch": {"filterClass": "Istio makes nothing of it either: what is added goes to the end"},
@@ -240,6 +257,10 @@ NO_EFFECT: Final[Mapping[str, Mapping[str, str]]] = {
     "GroupMetadata": {"annotations": "nothing here reads them"},
     "WorkloadEntry": {"serviceAccount": "an identity matters with mutual TLS only"},
     "ServiceSpec": {
+        "type=ClusterIP": "the three are reached alike within the mesh",
+        "type=NodePort": "the three are reached alike within the mesh",
+        "type=LoadBalancer": "the three are reached alike within the mesh",
+        "internalTrafficPolicy": _ONE,
         "allocateLoadBalancerNodePorts": "nodes are opened by Kubernetes",
         "externalIPs": "they are nodes' addresses, which Kubernetes opens",
         "externalTrafficPolicy": "nodes are opened by Kubernetes",
@@ -251,10 +272,29 @@ NO_EFFECT: Final[Mapping[str, Mapping[str, str]]] = {
         "ipFamilies": "filled in by Kubernetes",
         "ipFamilyPolicy": "filled in by Kubernetes",
     },
-    "ServicePort": {"nodePort": "nodes are opened by Kubernetes"},
     "SessionAffinityConfig": {"clientIP": _AFFINITY},
     "ClientIPConfig": {"timeoutSeconds": _AFFINITY},
+    "ServicePort": {"nodePort": "nodes are opened by Kubernetes", "protocol": _ONE},
+    "EndpointSliceSpec": {"addressType": "addresses say it themselves"},
+    "WorkloadSpec": {"selector": "pods are found by their template's labels"},
+    "LabelSelector": {"matchLabels": "pods are found by their template's labels"},
+    "DaemonSet/WorkloadSpec": {"replicas": "there is one on each node"},
+    "ReplicaSet/WorkloadSpec": {"replicas": "a Deployment has them"},
+    "PodSpec": {"serviceAccountName": "an identity matters with mutual TLS only"},
+    "Container": {"name": _PODS},
+    "ContainerPort": {"protocol": _PODS},
+    "ConfigMap": {"data": "nothing here reads it"},
+    "Secret": {"type": "nothing here reads it"},
 }
+
+
+def no_effect(kind: str, message: str, field: str, value: str = "") -> str:
+    """Why a field, or a value of it, cannot matter in a kind; an empty string where it does."""
+    for place in (f"{kind}/{message}", message):
+        rows = NO_EFFECT.get(place, {})
+        if reason := rows.get(field) or (value and rows.get(f"{field}={value}")) or "":
+            return reason
+    return ""
 
 
 def refused_field(message: str, field: str) -> str:

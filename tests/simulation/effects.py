@@ -20,12 +20,13 @@ from control_plane.registry.workload import Workload
 from control_plane.translate import Resources, build
 from control_plane.world import MeshConfig, World
 from mesh.cli.start_settings import start_settings, template_of
+from mesh.experiments.schedule import closed, early
+from mesh.experiments.stages import checks, observed_host, route_name, routes_of, stages
 from mesh.istio.kinds import KINDS, READ
 from mesh.istio.load import load
 from mesh.istio.resource import Resource
 from mesh.node import INTERCEPT_REDIRECT, ROUTER, SIDECAR, Locality, Node, ServicePort
 from tests.simulation.cases import EDGE, VERSIONS, Case, common, documents, hosts
-from tests.simulation.cases.worlds import world_text
 from tests.simulation.fields import Field, Use, otherwise, reference, uses
 
 ENDS: Final = {version: (f"10.0.0.{number + 1}", 8000) for number, version in enumerate(VERSIONS)}
@@ -37,8 +38,13 @@ NODES: Final = (
     Node(SIDECAR, "127.0.1.4", "beside-1", service="beside", labels={"app": "beside"}, ports=(ServicePort(80),)),
     Node(SIDECAR, "10.0.1.1", "client-2", service="client", labels=LABELS, ports=(ServicePort(9080),),
          interception=INTERCEPT_REDIRECT, has_stats=True, locality=Locality("a", "a-1", "x")),
+    Node(SIDECAR, "10.0.1.2", "beside-2", service="beside", labels={"app": "beside"}, ports=(ServicePort(80),),
+         interception=INTERCEPT_REDIRECT),
     Node(SIDECAR, "127.0.1.5", "member-1", service="joined", group="members"),
 )  # fmt: skip
+
+
+MOMENTS: Final = range(1_800_000_000, 1_800_600_000, 10_000)  # a week
 
 
 class Effect(Enum):
@@ -46,6 +52,7 @@ class Effect(Enum):
 
     PROXIES = ""
     START = "how a proxy starts"
+    EXPERIMENT = "what an experiment does"
     ANALYSIS = "`mesh analyze`"
 
 
@@ -92,6 +99,11 @@ class Mesh:
         return start_settings(documents, "default", LABELS), templates
 
     @cached_property
+    def experiments(self) -> list[Any]:
+        """What experiments do: when, in which stages, with which routes, and what is judged."""
+        return [_experiment(resource) for resource in self._kinds.get("Experiment", ())]
+
+    @cached_property
     def findings(self) -> list[str]:
         return [str(finding) for finding in analyse_kinds(self._kinds, self.workloads)]
 
@@ -101,7 +113,17 @@ class Mesh:
             return Effect.PROXIES
         if self.start != other.start:
             return Effect.START
+        if self.experiments != other.experiments:
+            return Effect.EXPERIMENT
         return Effect.ANALYSIS if KINDS[kind].note == READ and self.findings != other.findings else None
+
+
+def _experiment(resource: Resource) -> Any:
+    spec, (_, namespace, name) = resource.spec, resource.key
+    row = stages(spec)
+    routes = [routes_of(spec, index, None, name, namespace) for index in range(len(row))]
+    times = [(early(spec.schedule, moment), closed(spec.schedule, moment)) for moment in MOMENTS]
+    return row, routes, checks(spec), route_name(spec), observed_host(spec), times
 
 
 @dataclass(frozen=True)
@@ -140,18 +162,20 @@ def by_name() -> Mapping[str, tuple[str, Case]]:
 @cache
 def told(name: str) -> Told:
     host, case = by_name()[name]
-    resources = load("---\n".join(filter(None, (common(), world_text(case.world), documents(host, case, ENDS)))))
+    resources = load("---\n".join((common(), documents(host, case, ENDS))))
     return Told(resources, Mesh(resources))
 
 
-MOST_TRIES: Final = 8  # cases that set a field and do not show it
+MOST_TRIES: Final = 50  # cases that set a field and do not show it
 
 
 def search() -> dict[Field, tuple[str, Effect]]:
     """Field → the first case that shows it, and where."""
     found: dict[Field, tuple[str, Effect]] = {}
     wanted = dict.fromkeys(reference(), MOST_TRIES)
-    for name in by_name():
+    for name in sorted(
+        by_name(), key=lambda name: not by_name()[name][1].bare
+    ):  # these say nothing but what they are about
         case = told(name)
         for use, index in case.uses():
             if wanted.get(use.field) and use.field not in found:

@@ -8,10 +8,10 @@ from enum import Enum
 from itertools import islice
 from typing import Any, Final, NamedTuple
 
+from mesh.istio import refused
 from mesh.istio.kinds import KINDS
 from mesh.istio.model import Message
 from mesh.istio.reference import messages, values
-from mesh.istio.refused import NO_EFFECT
 from mesh.istio.resource import Resource
 from mesh.istio.schema import parse
 
@@ -58,7 +58,7 @@ def all_fields(kind: str) -> Iterator[Field]:
 
 def no_effect(field: Field) -> str:
     """The reason."""
-    return NO_EFFECT.get(field.message, {}).get(field.name, "")
+    return refused.no_effect(*field)
 
 
 # ── what a case sets ──────────────────────────────────────────────────────────────────────────────────────────────────
@@ -78,8 +78,10 @@ def _set(kind: str, message: Message, path: Step) -> Iterator[Use]:
             alias = info.alias or name
             field, value = Field(kind, type(message).__name__, alias), getattr(message, name)
             yield Use(field, (*path, alias))
-            if isinstance(value, Enum) and value.value:
-                yield Use(field._replace(value=str(value.value)), (*path, alias))
+            several = isinstance(value, tuple)
+            for index, item in enumerate(value if several else (value,)):
+                if isinstance(item, Enum) and item.value:
+                    yield Use(field._replace(value=str(item.value)), (*path, alias, *((index,) if several else ())))
 
 
 def below(value: Any, path: Step) -> Iterator[tuple[Message, Step]]:
@@ -103,14 +105,21 @@ def below(value: Any, path: Step) -> Iterator[tuple[Message, Step]]:
 
 
 def otherwise(resource: Resource, use: Use) -> Iterator[Resource]:
-    """The resource without what is set there. Where that is refused, and for a named value, with something else there."""
+    """The resource without what is set there. Where that is refused, and for a named value, with something else there;
+    where nothing else may be there either, without the message that it is in."""
     without = _parsed(_changed(resource.document, use.path, None))
     if without is not None:
         yield without
-    if without is None or use.field.value:
-        for value in islice(_others(_at(resource.document, use.path), use.field), MOST_CHANGES):
-            if (changed := _parsed(_changed(resource.document, use.path, value))) is not None:
-                yield changed
+    if without is not None and not use.field.value:
+        return
+    others = 0
+    for value in islice(_others(_at(resource.document, use.path), use.field), MOST_CHANGES):
+        if (changed := _parsed(_changed(resource.document, use.path, value))) is not None:
+            others += 1
+            yield changed
+    if not others and len(use.path) > 1:
+        above = _parsed(_changed(resource.document, use.path[:-1], None))
+        yield from () if above is None else (above,)
 
 
 def _parsed(document: Mapping[str, Any]) -> Resource | None:
@@ -137,9 +146,8 @@ def _changed(document: Mapping[str, Any], path: Step, value: Any) -> dict[str, A
 
 def _others(value: Any, field: Field) -> Iterator[Any]:
     if field.value:
-        yield from (
-            other.value for other in all_fields(field.kind) if other._replace(value="") == field._replace(value="")
-        )
+        named = (other.value for other in all_fields(field.kind) if other[:3] == field[:3])
+        yield from (value for value in named if value not in ("", field.value))
     elif isinstance(value, bool):
         yield not value
     elif isinstance(value, str):
@@ -157,4 +165,7 @@ def _others(value: Any, field: Field) -> Iterator[Any]:
 
 def _other_texts(value: str, field: Field) -> Iterator[str]:
     named = [other.value for other in all_fields(field.kind) if other[1:3] == field[1:3] and other.value]
-    yield from named or (f"{value}x", f"x{value}", "9s", "10.9.9.9", "x", "v2", "INTERNAL", "other/*", "true", "8")
+    if named:
+        yield from (name for name in named if name != value)
+    else:
+        yield from (f"{value}x", f"x{value}", "9s", "10.9.9.9", "x", "v2", "INTERNAL", "other/*", "true", "8")

@@ -6,13 +6,15 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterator
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from mesh.bootstrap import bootstrap, render
+from mesh.istio.load import load
+from mesh.istio.resource import Key
 from mesh.node import ROUTER, SIDECAR, Locality, Node, ServicePort
 from tests.harness.envoy import envoy_binary, envoy_command
 from tests.harness.ports import free_network
@@ -22,7 +24,9 @@ from tests.integration.control_plane.support import ControlPlane
 from tests.simulation.cases import BASE, VERSIONS, common, documents, of_world
 
 READY_SECONDS = 60
+SECONDS = 60  # a second or two, where nothing else runs
 PROXIES = ("ours", "envoy")
+NOTHING = "nothing"  # the world before any other
 FLUSH = ("--file-flush-interval-msec", "200")  # of their logs
 
 
@@ -33,6 +37,10 @@ class Stage:
     plane: ControlPlane
     backends: dict[str, Server]
     addresses: dict[tuple[str, str], str]
+    folder: Path
+    worlds: list[str] = field(default_factory=lambda: [NOTHING])
+    rejections: list[tuple[str, str]] = field(default_factory=list)
+    _there: list[Key] = field(default_factory=list)
 
     def documents(self, world: str) -> list[str]:
         """Those of the cases of a world."""
@@ -40,11 +48,32 @@ class Stage:
         edges = (self.addresses[("gateway", "ours")], self.addresses[("gateway", "envoy")])
         return [documents(host, case, places, edges) for host, case in of_world(world).items()]
 
+    def enter(self, world: str) -> None:
+        """What holds for the whole mesh is now this; that of the world before is taken back. All cases of the mesh as it is
+        come last, since so many hosts take long to be told anew."""
+        if world == self.worlds[-1]:
+            return
+        assert self.worlds[-1] != BASE, "it is the last"
+        self.rejections.extend(self.rejected())
+        for key in self._there:
+            assert self.plane.call("DELETE", "/api/v1/resources/" + "/".join(key)).status == 200
+        self._there.clear()
+        texts = self.documents(world)
+        self._there.extend(resource.key for resource in load("---\n".join(texts)))
+        self.worlds.append(world)
+        self.apply(*texts)
+
+    def rejected(self) -> list[tuple[str, str]]:
+        """Which proxies say that they do not take what they were sent, with the world."""
+        proxies = self.plane.call("GET", "/api/v1/proxies").body["items"]
+        assert len(proxies) >= len(self.addresses)
+        return [(self.worlds[-1], str(each)) for each in proxies if "NACK" in str(each)]
+
     def apply(self, *texts: str) -> None:
         """Raises if it is refused, or does not reach all proxies."""
         answer = self.plane.apply("---\n".join(texts), "cases.yaml")
         assert answer.status == 200, answer.body
-        done = self.plane.call("GET", f"/api/v1/convergence/{answer.body['revision']}?timeout=15").body
+        done = self.plane.call("GET", f"/api/v1/convergence/{answer.body['revision']}?timeout={SECONDS}").body
         assert done["state"] == "converged", done
 
 
@@ -59,8 +88,8 @@ def stage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
     with ExitStack() as stack:
         backends = stack.enter_context(servers({v: f"{network}.{10 + n}" for n, v in enumerate(VERSIONS)}))
         plane = stack.enter_context(ControlPlane(f"sqlite://{folder}/mesh.db", folder, "--access-log-file", ""))
-        stage = Stage(plane, backends, addresses)
-        stage.apply(common(), *stage.documents(BASE))
+        stage = Stage(plane, backends, addresses, folder)
+        stage.apply(common())
         proxies = [
             (address, stack.enter_context(proxy(_node(via, whose, address), whose, plane.xds, folder)))
             for (via, whose), address in addresses.items()
@@ -78,6 +107,12 @@ def _node(via: str, whose: str, address: str) -> Node:
     return Node(
         SIDECAR, address, f"client-{whose}", service="client", labels=labels, ports=(ServicePort(9080),), locality=place
     )
+
+
+def log_of(stage: Stage, via: str, whose: str) -> str:
+    """What a proxy has written so far."""
+    name = f"{'edge' if via == 'gateway' else 'client'}-{whose}"
+    return (stage.folder / f"{name}.log").read_text(encoding="utf-8", errors="replace")
 
 
 def proxy(node: Node, whose: str, xds: int, folder: Path) -> Process:

@@ -13,6 +13,7 @@ import pytest
 from mesh.node import SIDECAR, Node, ServicePort
 from tests.integration.cases.conftest import PROXIES, READY_SECONDS, Stage, proxy, ready
 from tests.integration.cases.wire import answer
+from tests.simulation.cases import BASE
 
 RULES = """
 apiVersion: networking.istio.io/v1
@@ -56,6 +57,7 @@ spec:
 @pytest.fixture(scope="module")
 def scoped(stage: Stage, tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, tuple[str, str]]]:
     """Where our sidecar and Envoy are, and where their Sidecar binds."""
+    stage.enter(BASE)
     folder = tmp_path_factory.mktemp("scoped")
     network = stage.addresses[("sidecar", "ours")].rpartition(".")[0]
     host, port = stage.backends["v1"].server_address[:2]

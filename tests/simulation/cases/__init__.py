@@ -18,7 +18,9 @@ EDGE_PORT: Final = 8080
 TLS_PORT: Final = 8443
 BESIDE: Final = "beside"  # the service of cases with via="beside", where one proxy is looked at
 BASE: Final = ""
+OURS: Final = "mesh.asyncmesh.io/v1alpha1"
 EDGES: Final = ("127.0.9.8", "127.0.9.9")
+PAPER: Final = "paper"  # nobody is called: documents whose effect is not on calls
 REFUSED: Final = 0  # no status: the connection is refused, or ends without an answer
 
 _META: Final = "apiVersion: networking.istio.io/v1\nkind: {}\nmetadata: {{name: {}}}\n"
@@ -36,7 +38,7 @@ class Case:
     The call is a request of a client of the `sidecar` or the `gateway`, or one to the service `beside` the proxy; a
     connection through the sidecar by `connect`, or through the gateway (`port`) by the name in its TLS hello (`sni`).
     `to` are the versions of which one answers, none when it is the proxy; `sees` is what the service gets ("path",
-    "method" or a header; None: it has none), `gets` are headers of the answer. `world` is what holds for the whole mesh
+    "method" or a header; None: it has none), `gets` are headers of the answer, `logs` is in a proxy's log. `world` is what holds for the whole mesh
     meanwhile; the cases of a world share it."""
 
     name: str
@@ -57,6 +59,7 @@ class Case:
     world: str = BASE
     bare: bool = False
     port: int = 0
+    logs: str = ""
 
     @property
     def versions(self) -> frozenset[str]:
@@ -96,9 +99,19 @@ def document(kind: str, spec: str, name: str = "$NAME", group: str = "networking
 @cache
 def hosts() -> dict[str, Case]:
     """All cases by their hosts."""
-    from tests.simulation.cases import actions, connections, gateways, matches, policies, services, worlds
+    from tests.simulation.cases import (
+        actions,
+        connections,
+        experiments,
+        gateways,
+        matches,
+        patches,
+        policies,
+        services,
+        worlds,
+    )
 
-    modules = (matches, actions, policies, gateways, services, connections, worlds)
+    modules = (matches, actions, policies, gateways, services, connections, patches, worlds, experiments)
     cases: list[Case] = [case for module in modules for case in module.CASES]
     names = [case.name for case in cases]
     assert len(set(names)) == len(names), {name for name in names if names.count(name) > 1}
@@ -159,6 +172,11 @@ def common() -> str:
     return _META.format("Gateway", EDGE) + f"spec: {{selector: {{istio: ingressgateway}}, servers: {servers}}}\n"
 
 
+def called() -> dict[str, Case]:
+    """The cases that have a call."""
+    return {host: case for host, case in hosts().items() if case.via != PAPER}
+
+
 def of_world(world: str) -> dict[str, Case]:
     """The cases that are called in it, by their hosts."""
-    return {host: case for host, case in hosts().items() if case.world == world}
+    return {host: case for host, case in called().items() if case.world == world}

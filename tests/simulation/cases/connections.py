@@ -76,6 +76,8 @@ CASES: Final = (
     tcp("a subset", f"{{{to('v2')}}}", "v2"),
     tcp("shares", "{route: [{destination: {host: $HOST, subset: v1, port: {number: 5432}}, weight: 0}, "
         "{destination: {host: $HOST, subset: v3, port: {number: 5432}}, weight: 100}]}", "v3"),
+    tcp("parts", "{route: [{destination: {host: $HOST, subset: v2, port: {number: 5432}}, weight: 1}, "
+        "{destination: {host: $HOST, subset: v3, port: {number: 5432}}, weight: 3}]}", "v2 v3"),
     tcp("the port", picked("{port: 5432}"), "v2"),
     tcp("another port", picked("{port: 443}"), "v1"),
     tcp("source labels", picked("{sourceLabels: {app: client}}"), "v2"),
@@ -96,6 +98,8 @@ CASES: Final = (
     tls("a network, of which a name says nothing", named(", destinationSubnets: [10.99.4.0/24]"), "v1"),
     edge("a name", f"{{match: [{{sniHosts: [$HOST]}}], {to('v2', 443)}}}", "v2"),
     edge("a wildcard", f"{{match: [{{sniHosts: ['*.$HOST']}}], {to('v3', 443)}}}", "v3", "['*.$HOST']", authority="a.$HOST"),
+    edge("either name", f"{{match: [{{sniHosts: [$HOST, also.$HOST]}}], {to('v2', 443)}}}", "v2", "[$HOST, also.$HOST]",
+         authority="also.$HOST"),
     edge("a name that nobody has", f"{{match: [{{sniHosts: [$HOST]}}], {to('v2', 443)}}}", "", authority="other-$HOST"),
     edge("the server's port", named(", port: 8443"), "v2"),
     edge("another port", named(", port: 443"), "v1"),

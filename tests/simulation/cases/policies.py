@@ -4,9 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from tests.simulation.cases import Case, document, to
-
-OURS: Final = "mesh.asyncmesh.io/v1alpha1"
+from tests.simulation.cases import OURS, Case, document, to
 
 
 def policy(name: str, text: str, **expected: object) -> Case:
@@ -55,8 +53,9 @@ CASES: Final = (
     policy("which statuses are errors", "{outlierDetection: {outlierDetectionHttpErrorCodes: [429, 503]}}"),
     policy("errors of its own side apart", "{outlierDetection: {splitExternalLocalOriginErrors: true}}"),
     policy("the client's protocol", "{connectionPool: {http: {useClientProtocol: true}}}"),
-    policy("streams and pings", "{connectionPool: {http: {maxConcurrentStreams: 50, "
-           "http2KeepAlive: {interval: 60s, timeout: 5s}}}}"),
+    Case("streams and pings to a host that has no HTTP/2", f"{{{to('v1')}}}", to="", status=502,
+         policy="{connectionPool: {http: {h2UpgradePolicy: UPGRADE, maxConcurrentStreams: 50, "
+                "http2KeepAlive: {interval: 60s, timeout: 5s}}}}"),
     *(policy(f"HTTP/2 by policy {name}", f"{{connectionPool: {{http: {{h2UpgradePolicy: {name}}}}}}}")
       for name in ("DEFAULT", "DO_NOT_UPGRADE")),
     Case("HTTP/2 to a host that has none", f"{{{to('v1')}}}", policy="{connectionPool: {http: {h2UpgradePolicy: UPGRADE}}}",

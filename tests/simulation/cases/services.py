@@ -124,8 +124,8 @@ KUBERNETES: Final = (
     service("endpoints of a slice", "ports: [{port: 80, name: http}]", SLICE),
     service("endpoints of a slice without names", "ports: [{port: 80}]",
             slice_of("endpoints: [{addresses: [$A1]}]\nports: [{port: $P1}]")),
-    service("addresses of the new kind", "ports: [{port: 80, name: http}]",
-            slice_of("endpoints: [{addresses: ['::1']}]\nports: [{name: http, port: 9}]", "IPv6"), to="", status=503),
+    service("addresses of the new kind", "ports: [{port: 80, name: http}, {port: 81, name: http-b}]",
+            slice_of("endpoints: [{addresses: ['::1']}]\nports: [{name: http, port: 9}, {name: http-b, port: 8}]", "IPv6"), to="", status=503),
     service("an external name", "type: ExternalName, externalName: $A2.nip.invalid, ports: [{port: 80, name: http}]", to="",
             status=503),
     service("an address of a service", "clusterIP: 10.99.2.1, selector: {app: $NAME}, ports: [{port: 80, name: http}]",
@@ -144,9 +144,82 @@ KUBERNETES: Final = (
     *(service(f"a service of type {name}", f"type: {name}, selector: {{app: $NAME}}, internalTrafficPolicy: Cluster, "
               "externalTrafficPolicy: Cluster, ports: [{port: 80, name: http, protocol: TCP}]", picked(1))
       for name in ("ClusterIP", "NodePort", "LoadBalancer")),
+    *(service(f"so many of a {kind}", "selector: {app: $NAME}, ports: [{port: 80, name: http}]",
+              document(kind, f"replicas: 20, selector: {{matchLabels: {{app: $NAME}}}}, template: {{metadata: {{labels: {{app: $NAME}}, "
+                       f"annotations: {{sidecar.istio.io/inject: perhaps}}}}, spec: {{{_POD}}}}}", group="apps/v1"),
+              document("DestinationRule", "host: $NAME, trafficPolicy: {outlierDetection: {interval: 1s}}"), to="", status=503)
+      for kind in ("Deployment", "StatefulSet", "DaemonSet", "ReplicaSet")),
     *(template(kind) for kind in ("Deployment", "StatefulSet", "DaemonSet", "ReplicaSet")),
+    service("what is read beside them", "selector: {app: $NAME}, sessionAffinity: ClientIP, sessionAffinityConfig: {clientIP: "
+            "{timeoutSeconds: 9}}, ports: [{port: 80, name: http}]", picked(1),
+            *(f"apiVersion: v1\nkind: {kind}\nmetadata: {{name: $NAME}}\n{rest}"
+              for kind, rest in (("ConfigMap", "data: {a: b}\n"), ("Secret", "type: Opaque\n"), ("ServiceAccount", "")))),
     service("a Pod names the port", "selector: {app: $NAME}, ports: [{port: 80, name: http, targetPort: main}]",
             f"apiVersion: v1\nkind: Pod\nmetadata: {{name: $NAME, labels: {{app: $NAME}}}}\nspec: {{{_POD}}}\n", _BARE),
 )  # fmt: skip
 
-CASES: Final = (*ENTRIES, *PLACES, *KUBERNETES)
+# ── what a proxy opens beside its app ─────────────────────────────────────────────────────────────────────────────────
+
+_POOL: Final = (
+    "{tcp: {maxConnections: 5, connectTimeout: 2s, tcpKeepalive: {probes: 3, time: 60s, interval: 5s}, "
+    "maxConnectionDuration: 60s, idleTimeout: 9s}, http: {http1MaxPendingRequests: 4, http2MaxRequests: 6, "
+    "maxRequestsPerConnection: 7, maxRetries: 2, idleTimeout: 8s, maxConcurrentStreams: 50, "
+    "http2KeepAlive: {interval: 60s, timeout: 5s}}}"
+)
+_BESIDE: Final = "workloadSelector: {labels: {app: beside}}"
+
+
+def scoped(name: str, spec: str) -> Case:
+    """A case of a Sidecar of the workloads of `beside`, which is asked as before."""
+    return Case(f"beside: {name}", more=document("Sidecar", f"{_BESIDE}, {spec}"), to="v1 v2 v3")
+
+
+SIDECARS: Final = (
+    scoped("unknown traffic passes", "outboundTrafficPolicy: {mode: ALLOW_ANY}"),
+    scoped("idle connections of TCP", "inboundConnectionPool: {tcp: {idleTimeout: 9s}}"),
+    Case("beside: faults beyond the router", to="v1 v2 v3",
+         more=document("VirtualService", "hosts: [beside], http: [{fault: {at: upstream, abort: {httpStatus: 503, "
+                       "percentage: {value: 100}}}, route: [{destination: {host: beside}}]}]", "beside")),
+    scoped("all settings of connections", f"inboundConnectionPool: {_POOL}"),
+    scoped("all settings of connections of HTTP/2", f"ingress: [{{port: {{number: 80, name: x, protocol: GRPC}}, "
+           f"connectionPool: {_POOL}}}]"),
+    *(scoped(f"a port that speaks {protocol}", f"ingress: [{{port: {{number: 80, name: x, protocol: {protocol}}}, "
+             "defaultEndpoint: 127.0.0.1:8000, connectionPool: {tcp: {connectTimeout: 2s}}}]")
+      for protocol in ("HTTP", "HTTP2", "GRPC", "GRPC-WEB", "HTTPS", "TLS", "TCP", "MONGO", "MYSQL", "REDIS")),
+    *(scoped(f"ports and how they are reached, {mode}",
+             f"egress: [{{port: {{number: 7000, name: y, protocol: HTTP}}, bind: 127.0.7.7, captureMode: {mode}, hosts: [./$HOST]}}, "
+             "{hosts: ['./*']}], "
+             f"ingress: [{{port: {{number: 7001, name: z, protocol: HTTP}}, bind: 127.0.7.8, captureMode: {mode}, "
+             "defaultEndpoint: 127.0.0.1:8000}]")
+      for mode in ("DEFAULT", "IPTABLES", "NONE")),
+)  # fmt: skip
+
+LIMITS: Final = (
+    Case("beside: limits", to="v1 v2 v3",
+         more=document("RateLimit", "host: beside, dryRun: true, limits: [{name: a, requests: 5, per: 9s, burst: 7, "
+                       "source: {workload: {exact: client}, namespace: default}, match: [{uri: {prefix: /a}, "
+                       "ignoreUriCase: true, scheme: {exact: http}, method: {regex: G.*}, authority: {prefix: b}, "
+                       "headers: {x: {exact: a}}, withoutHeaders: {y: {exact: b}}, queryParams: {q: {exact: c}}}]}]",
+                       group="mesh.asyncmesh.io/v1alpha1")),
+)  # fmt: skip
+
+
+def probed(name: str, check: str) -> str:
+    return document(
+        "WorkloadGroup", "metadata: {labels: {team: a}}, template: {ports: {http: 8000}, labels: {app: joined}, "
+        "locality: a/a-1, weight: 3}, probe: {initialDelaySeconds: 1, timeoutSeconds: 2, periodSeconds: 3, "
+        f"successThreshold: 4, failureThreshold: 5, {check}}}", name,
+    )  # fmt: skip
+
+
+STARTS: Final = (
+    *(Case(f"beside: members that are asked by {name}", to="v1 v2 v3", more=probed(group, check))
+      for group, name, check in (("members", "HTTP", "httpGet: {port: 8000, path: /ready}"), ("$NAME", "TCP", "tcpSocket: {port: 8000}"),
+                          ("$NAME", "a command", "exec: {command: [ls]}"), ("$NAME", "gRPC", "grpc: {port: 8000, service: s}"))),
+    Case("beside: how other proxies start", to="v1 v2 v3",
+         more=document("ProxyConfig", "selector: {matchLabels: {app: other}}, environmentVariables: {A: b}")),
+    Case("beside: how proxies start", to="v1 v2 v3",
+         more=document("ProxyConfig", "selector: {matchLabels: {app: client}}, concurrency: 2, environmentVariables: {A: b}")),
+)  # fmt: skip
+
+CASES: Final = (*ENTRIES, *PLACES, *KUBERNETES, *SIDECARS, *LIMITS, *STARTS)

@@ -185,3 +185,11 @@ async def test_a_guard_without_a_number_is_an_event_and_then_the_end(monkeypatch
     events = [(event.what, event.reason) for event in scene.conductor.state.events]
     assert events[1] == ("no data", held)
     assert [what for what, _ in events] == ["began", "no data", "rolled back"]
+
+
+async def test_what_happens_in_the_warm_up_is_no_evidence() -> None:
+    """Looks are 10 s apart, with 5 requests a version."""
+    scene = Scene(warmUp="25s")
+    await play(scene, lambda: scene.proxies.requests >= 25)
+    state = scene.conductor.state
+    assert state is not None and 0 < state.candidate.requests < scene.proxies.requests - 5

@@ -4,7 +4,14 @@ import yaml
 from envoy.config.cluster.v3.cluster_pb2 import Cluster
 from envoy.extensions.upstreams.http.v3.http_protocol_options_pb2 import HttpProtocolOptions
 
-from control_plane.translate.cluster_policy import HTTP_OPTIONS, UNLIMITED, Spoken, apply_policy, set_http_options
+from control_plane.translate.cluster_policy import (
+    HTTP_OPTIONS,
+    UNLIMITED,
+    Reuse,
+    Spoken,
+    apply_policy,
+    set_http_options,
+)
 from control_plane.translate.policy import port_policy
 from control_plane.translate.viewer import Audience
 from control_plane.world import MeshConfig
@@ -111,7 +118,7 @@ def test_http_options_are_there_when_something_is_said() -> None:
     made = Cluster()
     set_http_options(made, Spoken.HTTP1)
     assert not made.typed_extension_protocol_options
-    set_http_options(made, Spoken.HTTP1, idle_timeout=0.0)
+    set_http_options(made, Spoken.HTTP1, Reuse(idle_timeout=0.0))
     assert options(made).common_http_protocol_options.HasField("idle_timeout")
 
 
