@@ -97,10 +97,8 @@ class Discovery:
                 or (selected and not hosts.isdisjoint(self._selectors.selecting(workload.node)))
             ],
         )
-        self._services, self._instances = dict(self._services), dict(self._instances)
-        for host in hosts:
-            _put(self._services, host, services.get(host))
-            _put(self._instances, host, instances.get(host))
+        self._services = _with(self._services, hosts, services)
+        self._instances = _with(self._instances, hosts, instances)
 
     def _adopt(self, found: Found) -> None:
         services, instances = found
@@ -143,11 +141,12 @@ def _kept(before: T | None, now: T) -> T:
     return before if before is not None and before == now else now
 
 
-def _put(found: dict[str, T], host: str, value: T | None) -> None:
-    if value is None:
-        found.pop(host, None)
-    elif found.get(host) != value:
-        found[host] = value
+def _with(before: dict[str, T], hosts: Iterable[str], found: Mapping[str, T]) -> dict[str, T]:
+    """What is there once these hosts have been looked at again; the very same if that changes nothing."""
+    changed = {host: found.get(host) for host in hosts if before.get(host) != found.get(host)}
+    if not changed:
+        return before
+    return {h: v for h, v in {**before, **changed}.items() if v is not None}
 
 
 def _same_declarations(one: Kinds, other: Kinds) -> bool:

@@ -195,15 +195,33 @@ def _on_port(service: Service, port: SidecarPort) -> Service | None:
 
 def _imports(hosts: Iterable[str], client: str) -> Callable[[str, str], bool]:
     """Whether a host of a namespace is imported, and is not taken out again."""
-    taken = [_split(host[1:] if host[1] != "/" else ANY + host[1:], client) for host in hosts if host[0] == NONE]
-    named = [_split(host, client) for host in hosts if host[0] != NONE]
+    taken = _Patterns(
+        _split(host[1:] if host[1] != "/" else ANY + host[1:], client) for host in hosts if host[0] == NONE
+    )
+    named = _Patterns(_split(host, client) for host in hosts if host[0] != NONE)
+    return lambda namespace, name: named.overlap(namespace, name) and not taken.cover(namespace, name)
 
-    def imports(namespace: str, name: str) -> bool:
-        if any(where in (ANY, namespace) and (host == ANY or covers(host, name)) for where, host in taken):
-            return False
-        return any(where in (ANY, namespace) and _overlap(host, name) for where, host in named)
 
-    return imports
+class _Patterns:
+    """Hosts with their namespaces, either of which may be anything. Asked for every service of the mesh, so that names
+    without a wildcard cost one look-up, however many there are."""
+
+    def __init__(self, patterns: Iterable[tuple[str, str]]) -> None:
+        self._all = tuple(patterns)
+        self._exact = frozenset(pattern for pattern in self._all if not is_wildcard(pattern[1]))
+        self._wild = tuple(pattern for pattern in self._all if is_wildcard(pattern[1]))
+
+    def cover(self, namespace: str, name: str) -> bool:
+        """Whether one of them stands for all that `name` stands for."""
+        if (namespace, name) in self._exact or (ANY, name) in self._exact:
+            return True
+        return any(where in (ANY, namespace) and covers(host, name) for where, host in self._wild)
+
+    def overlap(self, namespace: str, name: str) -> bool:
+        """Whether one of them stands for anything that `name` stands for."""
+        if not is_wildcard(name):
+            return self.cover(namespace, name)
+        return any(where in (ANY, namespace) and _overlap(host, name) for where, host in self._all)
 
 
 def _split(host: str, client: str) -> tuple[str, str]:
