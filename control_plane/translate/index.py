@@ -58,6 +58,7 @@ class Index:
         self.stamp = 0  # another one after every change of resources, services or settings, but not of instances
         self._resources: Mapping[str, tuple[Resource, ...]] = {}
         self._by_host: dict[str, Service] = {}
+        self._known_services: Mapping[str, Service] = {}
         self._services: tuple[Service, ...] = ()
         self._hosts: tuple[str, ...] = ()
         self._instances: Mapping[str, tuple[Instance, ...]] = {}
@@ -97,8 +98,11 @@ class Index:
             self.memo.changed("gateways", world.resources.get("Gateway", ()))
 
     def _follow_services(self, services: Mapping[str, Service]) -> None:
+        if services is self._known_services:
+            return
+        self._known_services = services
         before, now = self._by_host, {service.host.lower(): service for service in services.values()}
-        changed = [host for host in before.keys() | now.keys() if before.get(host) is not now.get(host)]
+        changed = _not_the_same(before, now)
         if not changed:
             return
         self._by_host = now
@@ -114,10 +118,8 @@ class Index:
     def _follow_instances(self, instances: Mapping[str, tuple[Instance, ...]]) -> None:
         before, self._instances = self._instances, instances
         nodes: set[str] = set()
-        for host in before.keys() | instances.keys():
+        for host in _not_the_same(before, instances):
             old, new = before.get(host, ()), instances.get(host, ())
-            if old is new:
-                continue
             self.memo.changed(("instances", host), new)
             nodes |= _place_nodes(self._by_node, host, old, new)
         for node_id in nodes:
@@ -318,6 +320,12 @@ def _same(one: Mapping[str, tuple[Resource, ...]], other: Mapping[str, tuple[Res
     """Whether two worlds have the very same resources of a kind."""
     before, now = one.get(kind, ()), other.get(kind, ())
     return before is now or (len(before) == len(now) and all(map(is_, before, now)))
+
+
+def _not_the_same(before: Mapping[str, object], now: Mapping[str, object]) -> list[str]:
+    """Every name under which the two do not have the very same."""
+    found = [name for name, value in now.items() if before.get(name) is not value]
+    return [*found, *(before.keys() - now.keys())]
 
 
 def _place_nodes(
