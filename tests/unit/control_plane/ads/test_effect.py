@@ -17,7 +17,7 @@ from control_plane.translate.proxy import Translator
 from control_plane.world import World
 from mesh.istio.resource import Resource
 from mesh.node import Node
-from mesh.xds import CLUSTER, ENDPOINT, LISTENER, ROUTE
+from mesh.xds import CLUSTER, ENDPOINT, LISTENER, ROUTE, VIRTUAL_HOST
 from tests.simulation.worlds import gateway, instance, service, sidecar, world
 
 RULES = """\
@@ -81,7 +81,7 @@ class Stream:
         return self.node.id
 
     def ask(self) -> None:
-        for type_url in (CLUSTER, LISTENER):
+        for type_url in (CLUSTER, LISTENER, *([VIRTUAL_HOST] if self.node.takes_virtual_hosts else [])):
             self.core.receive(DeltaRequest(type_url), 0.0)
         for type_url in (ENDPOINT, ROUTE):
             names = tuple(self.core.target.of(type_url))
@@ -127,6 +127,19 @@ def test_what_everybody_has_is_in_effect() -> None:
     assert of(base, streams, "Gateway", "edge") == Effect(1, 1)
     assert of(base, streams, "Sidecar", "ratings") == Effect(1, 1)
     assert of(base, streams, "RateLimit", "reviews") == Effect(1, 1)
+
+
+def test_it_is_in_effect_where_its_virtual_hosts_are() -> None:
+    base, streams = made([replace(node, takes_virtual_hosts=True) for node in NODES[:2]])
+    streams[0].answer()
+    assert of(base, streams, "VirtualService", "reviews") == Effect(2, 1, waiting=(streams[1].id,))
+    streams[1].answer(refused=VIRTUAL_HOST, why="http_proxy/reviews.default.svc.cluster.local:9080: no such thing")
+    (nack,) = of(base, streams, "VirtualService", "reviews").rejected
+    assert (nack.proxy, nack.type, nack.resource) == (
+        streams[1].id,
+        "VHDS",
+        "http_proxy/reviews.default.svc.cluster.local:9080",
+    )
 
 
 def test_who_has_not_answered_is_waited_for() -> None:

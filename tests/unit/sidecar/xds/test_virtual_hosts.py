@@ -45,6 +45,13 @@ def test_one_that_has_its_hosts_in_itself_waits_for_nothing() -> None:
     assert not store.wanted
 
 
+def test_what_was_whole_stays_in_effect_until_the_hosts_are_there() -> None:
+    store = VirtualHosts()
+    store.set_bases([base("r", host("any", "*"), vhds=False)])
+    assert store.set_bases([base()]) == []
+    assert names(store.set_hosts({"r/a": host("r/a", "a")}, ())) == [("r", ["r/a"])]
+
+
 def test_only_the_configuration_of_a_host_is_different() -> None:
     store = VirtualHosts()
     store.set_bases([base("r"), base("s")])
