@@ -11,7 +11,7 @@ from control_plane.translate.providers import with_providers
 from control_plane.world import AccessLogEncoding, AddedHeaders, Exported, MeshConfig, OutboundPolicy, PathNormalization
 from mesh.istio.mesh_config import MeshConfig as Document
 from mesh.istio.mesh_config import MeshH2UpgradePolicy, PathNormalizationType
-from mesh.istio.proxy_headers import Disabled, ProxyHeaders
+from mesh.istio.proxy_headers import Disabled, MetadataExchangeMode, ProxyHeaders
 from mesh.istio.resource import Resource
 
 
@@ -64,6 +64,8 @@ def _headers(said: ProxyHeaders) -> AddedHeaders:
         forwarded_host=said.x_forwarded_host is not None and said.x_forwarded_host.enabled,
         forwarded_port=said.x_forwarded_port is not None and said.x_forwarded_port.enabled,
         keep_case=said.preserve_http1_header_case,
+        in_mesh=said.metadata_exchange_headers is not None
+        and said.metadata_exchange_headers.mode is MetadataExchangeMode.IN_MESH,
     )
 
 

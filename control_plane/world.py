@@ -139,7 +139,7 @@ Provider = FileLog | Collector | Metered
 @dataclass(frozen=True, slots=True)
 class AddedHeaders:
     """Which headers proxies add. `server` empty is the proxies' usual name, None the app's own; `envoys` are those that its
-    router makes (`x-envoy-upstream-service-time` and others)."""
+    router makes (`x-envoy-upstream-service-time` and others); with `in_mesh` services outside are not told who asks."""
 
     server: str | None = ""
     request_id: bool = True
@@ -148,6 +148,7 @@ class AddedHeaders:
     forwarded_host: bool = False
     forwarded_port: bool = False
     keep_case: bool = False
+    in_mesh: bool = False
 
 
 @dataclass(frozen=True, slots=True)

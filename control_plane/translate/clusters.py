@@ -154,6 +154,8 @@ def _metadata(index: Index, variant: _Variant) -> Any:
     if variant.rule is not None:
         key = variant.rule.resource.key
         values["config"] = config_path("destination-rule", key.namespace, key.name)
+    if service.external and index.mesh.headers.in_mesh:
+        values["external"] = True
     if variant.subset is not None:
         values["subset"] = variant.subset.name
     metadata = istio_metadata(values)

@@ -11,8 +11,10 @@ from envoy.extensions.filters.http.grpc_web.v3.grpc_web_pb2 import GrpcWeb
 from envoy.extensions.filters.http.router.v3.router_pb2 import Router
 from envoy.extensions.filters.network.http_connection_manager.v3.http_connection_manager_pb2 import (
     HttpConnectionManager,
+    HttpFilter,
 )
 from envoy.extensions.request_id.uuid.v3.uuid_pb2 import UuidRequestIdConfig
+from xds.type.v3.typed_struct_pb2 import TypedStruct
 
 from control_plane.translate.cluster_policy import keep_case
 from control_plane.translate.cors import CORS_FILTER
@@ -24,6 +26,13 @@ from control_plane.world import AddedHeaders, MeshConfig, PathNormalization
 from mesh.node import Node
 from mesh.xds import any_of
 
+
+def _peers() -> Any:
+    config = TypedStruct(type_url="type.googleapis.com/io.istio.http.peer_metadata.Config")
+    config.value.update({"upstream_propagation": [{"istio_headers": {"skip_external_clusters": True}}]})
+    return config
+
+
 SERVER_NAME: Final = "istio-envoy"
 USUAL_SERVER: Final = ""  # Envoy's own name, of what a sidecar's app asks
 WEBSOCKET: Final = "websocket"
@@ -32,6 +41,8 @@ CONNECT: Final = "CONNECT"
 # Whether a request is traced is not told by its id, which may be one of other proxies'.
 ANY_REQUEST_ID: Final = any_of(UuidRequestIdConfig(use_request_id_for_trace_sampling={"value": False}))
 ROUTER_FILTER: Final = http_filter("envoy.filters.http.router", Router())
+# Istio's filter of peers, which a plain Envoy does not have, and passes over: it tells nobody who asks.
+PEERS_IN_MESH: Final = HttpFilter(name="istio.peer_metadata", typed_config=any_of(_peers()), is_optional=True)
 QUIET_ROUTER_FILTER: Final = http_filter("envoy.filters.http.router", Router(suppress_envoy_headers=True))
 # In every chain whose routes come from VirtualServices, so that they can set them per route; in Istio's order.
 FAULT_FILTERS: Final = (http_filter(FAULT_FILTER, HTTPFault()), ROUTER_FILTER)  # for gRPC clients
@@ -83,6 +94,8 @@ def by_rds(manager: Any, name: str, filters: Iterable[Any] = (), *, headers: Add
     manager.rds.route_config_name = name
     manager.rds.config_source.CopyFrom(ads())
     manager.http_filters.extend(filters)
+    if headers.in_mesh:
+        manager.http_filters.append(PEERS_IN_MESH)
     manager.http_filters.extend(ROUTE_FILTERS[:-1])
     manager.http_filters.append(router(headers))
     return network_filter(HTTP_CONNECTION_MANAGER, manager)

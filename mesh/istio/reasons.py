@@ -131,7 +131,6 @@ WHY: Final[Mapping[str, Mapping[str, str]]] = {
     "ProxyHeaders": {
         "forwardedClientCert": _ZERO_TRUST,
         "setCurrentClientCertDetails": _ZERO_TRUST,
-        "metadataExchangeHeaders": "metrics on both sides are named by these headers",
     },
     "HttpService": {"headers": "the exporter adds none: let a collector beside the mesh add what a service wants"},
     "OutlierDetection": {

@@ -110,7 +110,7 @@ REFUSED: Final[Mapping[str, tuple[str, ...]]] = {
     ),
     "HttpService": ("headers",),
     "GrpcService": ("initialMetadata",),
-    "ProxyHeaders": ("forwardedClientCert", "setCurrentClientCertDetails", "metadataExchangeHeaders"),
+    "ProxyHeaders": ("forwardedClientCert", "setCurrentClientCertDetails"),
     "ProxyTracing": (
         "datadog",
         "lightstep",

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from sidecar.config.istio_stats import STATS_CONFIG, request_changes
 from sidecar.config.model import HttpFilter, MetricChange
+from sidecar.config.peer_metadata import PEER_CONFIG, keeps_to_mesh
 from sidecar.config.reader import Reader
 
 ROUTER: Final = "envoy.extensions.filters.http.router.v3.Router"
@@ -15,18 +16,32 @@ FILTER_CONFIG: Final = "envoy.config.route.v3.FilterConfig"
 DISABLED: Final = None
 
 
-def http_filters(reader: Reader) -> tuple[tuple[HttpFilter, ...], tuple[MetricChange, ...]]:
+class HttpFilters(NamedTuple):
+    """What requests pass through, and what is said of metrics and of peers by filters that they do not."""
+
+    filters: tuple[HttpFilter, ...]
+    metrics: tuple[MetricChange, ...] = ()
+    keeps_to_mesh: bool = False
+
+
+def http_filters(reader: Reader) -> HttpFilters:
     """The `http_filters` of a connection manager: known types only, unless optional; the router last and only last. What
-    Istio's statistics filter says is returned beside them: requests do not pass through it."""
+    Istio's filters of statistics and peers say is returned beside them: requests do not pass through those."""
     compiled: list[HttpFilter] = []
     kinds: list[str] = []
     readers = reader.children("http_filters")
     changes: tuple[MetricChange, ...] = ()
+    keeps = False
     for each in readers:
         if (stats := each.typed_struct(STATS_CONFIG)) is not None:
             each.text("name")
             each.flag("is_optional")
             changes = () if each.flag("disabled") else request_changes(each, stats)
+            continue
+        if (peers := each.typed_struct(PEER_CONFIG)) is not None:
+            each.text("name")
+            each.flag("is_optional")
+            keeps = not each.flag("disabled") and keeps_to_mesh(each, peers)
             continue
         kind, result = _http_filter(each)
         if result is not None:
@@ -38,7 +53,7 @@ def http_filters(reader: Reader) -> tuple[tuple[HttpFilter, ...], tuple[MetricCh
         reader.problem("the router filter must be the last one, and only there", "http_filters")
     elif compiled and compiled[-1].disabled:
         reader.problem("the router filter cannot be disabled", "http_filters")
-    return tuple(compiled), changes
+    return HttpFilters(tuple(compiled), changes, keeps)
 
 
 def _http_filter(reader: Reader) -> tuple[str, HttpFilter | None]:

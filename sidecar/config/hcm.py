@@ -38,11 +38,12 @@ def hcm(reader: Reader) -> Hcm:
     routes, rds, rds_timeout = _routes(reader)
     by_request_id = _by_request_id(reader)
     trace = reader.child("tracing")
-    filters, metrics = http_filters(reader)
+    filters, metrics, keeps_to_mesh = http_filters(reader)
     return Hcm(
         stat_prefix=reader.text("stat_prefix"),
         filters=filters,
         metrics=metrics,
+        keeps_to_mesh=keeps_to_mesh,
         suppress_envoy_headers=bool(filters) and getattr(filters[-1].config, "suppress_envoy_headers", False),
         routes=routes,
         rds=rds,

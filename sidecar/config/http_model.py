@@ -182,6 +182,7 @@ class Hcm:
     log_tunnels: bool = False  # … and when their tunnel stands
     metrics: tuple[MetricChange, ...] = ()
     suppress_envoy_headers: bool = False  # what its router says
+    keeps_to_mesh: bool = False  # services outside of the mesh are told nothing of the workload
 
 
 @dataclass(frozen=True, slots=True)

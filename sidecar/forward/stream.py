@@ -279,5 +279,6 @@ class Stream(Tunnels):
             rewrite_host(self, host, append_forwarded=route.appends_forwarded_host)
         for mutate in destination.request_ops:
             mutate(self, headers)
-        if self.manager.outbound:
-            headers += self.manager.peer_headers
+        manager = self.manager
+        if manager.outbound and not (manager.keeps_to_mesh and self.cluster.external):
+            headers += manager.peer_headers

@@ -116,6 +116,7 @@ class StreamContext:
         self.server_name = config.server_name.encode()
         self.overwrites_server = config.server_header == "OVERWRITE"
         self.adds_server = config.server_header != "PASS_THROUGH"
+        self.keeps_to_mesh = config.keeps_to_mesh
         self.quiet = config.suppress_envoy_headers
         self._date = b""
         self._date_second = 0

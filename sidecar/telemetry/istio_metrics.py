@@ -291,7 +291,7 @@ class IstioMetrics:
         return False
 
     def all_requests(self) -> list[RequestSeries]:
-        return [*self.request_series.values(), *(each for known in self._changed.values() for each in known.values())]
+        return [*self.request_series.values(), *[each for known in self._changed.values() for each in known.values()]]
 
     def _within_bounds(self, labels: tuple[str, ...]) -> tuple[str, ...]:
         """Labels for a new series: with all that the other side has a say in unknown, once there are too many."""
@@ -372,6 +372,12 @@ def service_of(cluster: str, metadata: Mapping[str, Any]) -> tuple[str, str] | N
         return None
     host = str(services[0].get("host", ""))
     return host, str(services[0].get("name", "")) or host.partition(".")[0]
+
+
+def is_external(cluster: str, metadata: Mapping[str, Any]) -> bool:
+    """Whether a cluster is of a service outside of the mesh, or of none."""
+    istio = metadata.get("istio")
+    return cluster in _NAMED_AFTER_CLUSTER or (isinstance(istio, Mapping) and istio.get("external") is True)
 
 
 def _request_says(exchange: Exchange, grpc: bool) -> Key:

@@ -21,7 +21,7 @@ from sidecar.config.cluster_model import HTTP2_RESPONSE_HEAD, RESPONSE_HEAD
 from sidecar.http.connections import PoolCallbacks, PooledConnection
 from sidecar.http.exchange import FOUND_ADDRESS
 from sidecar.process.timers import Deadlines
-from sidecar.telemetry.istio_metrics import service_of
+from sidecar.telemetry.istio_metrics import is_external, service_of
 from sidecar.telemetry.stats import CircuitStats, ClusterStats, HealthCheckStats, PoolStats, RemainingStats, Stats
 from sidecar.upstream.breaker import HostBreaker, StateListener
 from sidecar.upstream.checker import HealthChecker
@@ -151,6 +151,7 @@ class ClusterRuntime:
         self.config = config
         self.max_stream_duration = config.max_stream_duration
         self.service = service_of(config.name, config.metadata)
+        self.external = is_external(config.name, config.metadata)
         self.log_name = config.alt_stat_name or config.name
         self._configure_checks(config)
         self._configure_circuit(config)

@@ -106,7 +106,7 @@ MESH: Final = (
     fileFlushInterval: 1s
     proxyHeaders: {server: {value: shop}, requestId: {disabled: true}, attemptCount: {disabled: true},
       envoyDebugHeaders: {disabled: true}, xForwardedHost: {enabled: true}, xForwardedPort: {enabled: true},
-      preserveHttp1HeaderCase: true}
+      preserveHttp1HeaderCase: true, metadataExchangeHeaders: {mode: IN_MESH}}
 """,
     "accessLogEncoding: TEXT\n  enableTracing: false",
     "localityLbSetting: {failover: [{from: a, to: c}]}\n  h2UpgradePolicy: DO_NOT_UPGRADE\n"
@@ -117,7 +117,7 @@ MESH: Final = (
     "defaultServiceExportTo: ['.']",
     "defaultVirtualServiceExportTo: ['.']",
     "defaultDestinationRuleExportTo: ['.']",
-    "defaultConfig: {proxyHeaders: {server: {disabled: true}}}",
+    "defaultConfig: {proxyHeaders: {server: {disabled: true}, metadataExchangeHeaders: {mode: UNDEFINED}}}",
     *(
         f"pathNormalization: {{normalization: {each}}}"
         for each in ("NONE", "BASE", "DEFAULT", "DECODE_AND_MERGE_SLASHES")

@@ -282,6 +282,26 @@ def test_headers_that_are_added() -> None:
     assert appends("xForwardedHost: {enabled: true}") and not appends("")
 
 
+def test_who_is_told_what_a_workload_is() -> None:
+    entry = "apiVersion: networking.istio.io/v1\nkind: ServiceEntry\nmetadata: {name: e}\nspec: {hosts: [a.example], "
+    entry += (
+        "ports: [{number: 80, name: http, protocol: HTTP}], resolution: STATIC, endpoints: [{address: 10.0.0.9}]}\n"
+    )
+
+    def told(mode: str) -> tuple[bool, bool, bool]:
+        mesh = document(f"defaultConfig: {{proxyHeaders: {{metadataExchangeHeaders: {{mode: {mode}}}}}}}")
+        base = world(service("reviews"), yaml=f"{entry}---\n{mesh}")
+        services, _ = discover(base.resources, ())
+        built = build(replace(base, services={**base.services, **services}), sidecar("reviews"))
+        names = [each.name for each in manager(built).http_filters]
+        clusters = (built[CLUSTER]["outbound|80||a.example"], built[CLUSTER][REVIEWS])
+        external = [each.metadata.filter_metadata["istio"].fields["external"].bool_value for each in clusters]
+        return "istio.peer_metadata" in names, external[0], external[1]
+
+    assert told("UNDEFINED") == (False, False, False)
+    assert told("IN_MESH") == (True, True, False)
+
+
 def test_names_of_headers_go_on_as_they_came() -> None:
     kept = added("preserveHttp1HeaderCase: true")
     for each in (manager(kept), inbound(kept)):

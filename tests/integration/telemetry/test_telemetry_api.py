@@ -30,7 +30,13 @@ SERVICE = """apiVersion: networking.istio.io/v1
 kind: ServiceEntry
 metadata: {{name: web}}
 spec: {{hosts: [web.test], ports: [{{number: 80, name: http, protocol: HTTP}}], resolution: STATIC,
-  location: MESH_INTERNAL, endpoints: [{{address: {}, ports: {{http: {}}}}}]}}
+  location: MESH_INTERNAL, endpoints: [{{address: {0}, ports: {{http: {1}}}}}]}}
+---
+apiVersion: networking.istio.io/v1
+kind: ServiceEntry
+metadata: {{name: outside}}
+spec: {{hosts: [outside.test], ports: [{{number: 80, name: http, protocol: HTTP}}], resolution: STATIC,
+  endpoints: [{{address: {0}, ports: {{http: {1}}}}}]}}
 """
 
 
@@ -116,6 +122,7 @@ def test_metrics_have_other_tags(stage: Stage) -> None:
     counted = {s.labels["team"]: s for s in samples if s.name == "istio_requests_total"}
     assert set(counted) == {"shop", "nobody"}
     assert counted["shop"].value == 1
+    assert "x-envoy-peer-metadata" in seen(address, "http://outside.test/")[2]  # as Istio does, unless told otherwise
     assert counted["shop"].labels["request_host"] == "web.test"
     assert counted["shop"].labels["request_method"] == "GET"
     assert "response_flags" not in counted["shop"].labels
@@ -216,6 +223,9 @@ def test_the_settings_of_the_mesh(stage: Stage, providers: Path, whose: str) -> 
     assert not [name for name in gets if name.lower().startswith("x-envoy")]
     assert not {"x-request-id", "x-envoy-attempt-count", "x-envoy-expected-rq-timeout-ms"} & set(sends)
     assert seen(address, "http://nobody.test/")[0] == 502
+    # An Envoy without Istio's filter tells nobody.
+    assert ("x-envoy-peer-metadata" in sends) is (whose == "ours")
+    assert "x-envoy-peer-metadata" not in seen(address, "http://outside.test/")[2]
 
 
 def test_nobody_rejects_it(stage: Stage) -> None:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from sidecar.config.filters import ROUTER
-from sidecar.config.model import HttpFilter
+from sidecar.config.model import Hcm, HttpFilter
 from sidecar.config.types import import_type
 from sidecar.filters.registry import FILTERS, filter_type
 from sidecar.filters.router import RouterConfig
@@ -74,3 +76,27 @@ def test_discovered_filters_are_refused() -> None:
     source = {"config_source": {"ads": {}}, "type_urls": [FAULT]}
     given.hcm["http_filters"].insert(0, {"name": "f", "config_discovery": source})
     assert problems(given) == ["config_discovery: is not implemented"]
+
+
+PEERS = "io.istio.http.peer_metadata.Config"
+
+
+def with_peers(**config: Any) -> Any:
+    typed = {"@type": "type.googleapis.com/xds.type.v3.TypedStruct", "type_url": f"x/{PEERS}", "value": config}
+    given = parts()
+    given.hcm["http_filters"].insert(0, {"name": "istio.peer_metadata", "typed_config": typed, "is_optional": True})
+    return given
+
+
+def peers(**config: Any) -> Hcm:
+    return hcm_of(with_peers(**config))
+
+
+def test_who_is_told_what_a_workload_is() -> None:
+    told = {"upstream_propagation": [{"istio_headers": {"skip_external_clusters": True}}]}
+    assert peers(**told, upstream_discovery=[{"istio_headers": {}}]).keeps_to_mesh
+    assert not peers(upstream_propagation=[{"istio_headers": {}}]).keeps_to_mesh
+    assert not peers().keeps_to_mesh
+    assert problems(with_peers(shared_with_upstream=True)) == ["shared_with_upstream: is not implemented"]
+    (said,) = problems(with_peers(upstream_propagation="x"))
+    assert said == "upstream_propagation: must be a list of methods"
