@@ -83,7 +83,7 @@ TESTS: Final[Mapping[tuple[str, str], Mapping[str, str]]] = {
     ("Sidecar", "PortSelector"): {"*": f"{_EGRESS}test_unknown_hosts_go_to_the_egress_proxy"},
     ("Service", "ServiceSpec"): {"publishNotReadyAddresses": _ENDPOINTS, "type": _EXTERNAL},
     ("RateLimit", "HTTPMatchRequest"): dict.fromkeys(
-        ("name", "port", "sourceLabels", "sourceNamespace", "gateways"), _LIMITS
+        ("name", "port", "sourceLabels", "sourceNamespace", "gateways", "statPrefix"), _LIMITS
     ),
     ("MeshConfig", "ExtensionProvider"): {
         "prometheus": "tests/unit/control_plane/translate/test_providers.py::test_metrics_of_others"

@@ -18,6 +18,7 @@ from tests.simulation.validation import assert_envoy_accepts
 # What is refused in one kind only, or cannot be taken away by itself, and has a test of its own (`elsewhere.py`).
 ELSEWHERE = frozenset((
     ("RateLimit", "HTTPMatchRequest", "name"),
+    ("RateLimit", "HTTPMatchRequest", "statPrefix"),
     ("RateLimit", "HTTPMatchRequest", "port"),
     ("RateLimit", "HTTPMatchRequest", "sourceLabels"),
     ("RateLimit", "HTTPMatchRequest", "sourceNamespace"),

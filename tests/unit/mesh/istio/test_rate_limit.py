@@ -24,6 +24,7 @@ def refused(match: str) -> str:
         ("sourceLabels: {app: a}", "sourceLabels"),
         ("sourceNamespace: a", "sourceNamespace"),
         ("gateways: [a]", "gateways"),
+        ("statPrefix: a", "statPrefix"),
     ],
 )
 def test_what_only_the_callers_proxy_knows(match: str, field: str) -> None:
