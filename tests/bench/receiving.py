@@ -11,6 +11,7 @@ import argparse
 import asyncio
 import json
 import os
+import subprocess
 import sys
 import tempfile
 import time
@@ -142,7 +143,8 @@ async def sample(name: str, number: int, services: int, seconds: float, folder: 
     hub.publish(current)
     proxy = node(number, services)
     config = bootstrap(proxy, "127.0.0.1", server.port, Ports())
-    command = await asyncio.to_thread(started_from, name, config, folder / f"{name}.yaml")
+    kept = [] if name == ENVOY else ["--state-dir", str(folder / f"state of {services}")]  # nothing of before
+    command = await asyncio.to_thread(started_from, name, config, folder / f"{name}.yaml", *kept)
     if command is None:
         return None
     changes = TaskOwner("changes")
@@ -182,9 +184,10 @@ async def sample(name: str, number: int, services: int, seconds: float, folder: 
 async def under_load(proxy: Node, seconds: float, watched: Watched) -> tuple[Sequence[float], float, int]:
     """Latencies, the proxy's CPU seconds meanwhile, errors."""
     before = watched.cpu
-    async with child("--load", proxy.address, "--seconds", str(seconds)) as process:
-        output, _ = await process.communicate()
-    found = json.loads(output)
+    command = [sys.executable, "-m", "tests.bench.receiving", "--load", proxy.address, "--seconds", str(seconds)]
+    # Not by the loop: a process that it forks while threads of grpc are busy may not live to see its program.
+    done = await asyncio.to_thread(subprocess.run, command, stdout=subprocess.PIPE, check=True)
+    found = json.loads(done.stdout)
     return found["latencies"], watched.cpu - before, found["errors"]
 
 
