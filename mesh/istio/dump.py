@@ -8,7 +8,7 @@ from typing import Any
 import yaml
 
 from mesh.istio.schema import normalise
-from mesh.istio.yaml_nodes import reads_as_string
+from mesh.istio.yaml_scalars import reads_as_string
 
 
 class _Dumper(yaml.SafeDumper):

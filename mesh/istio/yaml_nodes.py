@@ -1,4 +1,4 @@
-"""YAML as Kubernetes reads it: JSON's scalars, no duplicate keys, every value with its place.
+"""YAML as Kubernetes reads it: its scalars, no duplicate keys, every value with its place.
 
 Receives text, yields one `Node` per document. Built on PyYAML's events, without recursion, so that hostile text cannot
 hurt: its length, its depth and the number of its values are capped, aliases counted as what they stand for.
@@ -6,7 +6,6 @@ hurt: its length, its depth and the number of its values are capped, aliases cou
 
 from __future__ import annotations
 
-import math
 import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
@@ -16,6 +15,7 @@ from typing import Any, Final
 import yaml
 
 from mesh.istio.yaml_flow import flow_events, worth_another_look
+from mesh.istio.yaml_scalars import OutOfRangeError, resolved
 
 try:
     from yaml import CSafeLoader as SafeLoader
@@ -28,15 +28,6 @@ MAX_VALUES: Final = 2_000_000
 
 _UNPRINTABLE = re.compile("[^\t\n\r\x20-\x7e\x85\xa0-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 _HALF_PAIR = re.compile("[\ud800-\udfff]")
-_INTEGER = re.compile(r"-?(0|[1-9][0-9]*)", re.ASCII)
-_FLOAT = re.compile(r"-?(0|[1-9][0-9]*)(\.[0-9]+)?([eE][-+]?[0-9]+)?", re.ASCII)
-_BEGINS_NUMBERS: Final = "-0123456789"
-_LONGEST_INTEGER = 100
-_WORDS: Final[dict[str, Any]] = {
-    **dict.fromkeys(("", "~", "null", "Null", "NULL")),
-    **dict.fromkeys(("true", "True", "TRUE"), True),
-    **dict.fromkeys(("false", "False", "FALSE"), False),
-}
 _TAG = "tag:yaml.org,2002:"
 _TAG_TYPES: Final[dict[str, type]] = {"int": int, "float": float, "bool": bool, "null": type(None)}
 _TEMPLATE: Final = "{{"
@@ -334,26 +325,10 @@ def _scalar(event: yaml.ScalarEvent) -> Node:
 
 
 def _resolved(text: str, place: int) -> Any:
-    """What an unquoted scalar is: JSON's null, true, false and numbers, else a string (`on`, `1e`, dates, `0755`)."""
-    if text in _WORDS:
-        return _WORDS[text]
-    if text[0] not in _BEGINS_NUMBERS:  # as most do
-        return text
-    if _INTEGER.fullmatch(text):
-        if len(text) > _LONGEST_INTEGER:
-            raise YamlError("a number out of range", place)
-        return int(text)
-    if _FLOAT.fullmatch(text):
-        number = float(text)
-        if math.isinf(number):
-            raise YamlError("a number out of range", place)
-        return number
-    return text
-
-
-def reads_as_string(text: str) -> bool:
-    """Whether a text without quotes is read as a string."""
-    return text not in _WORDS and not _FLOAT.fullmatch(text)
+    try:
+        return resolved(text)
+    except OutOfRangeError:
+        raise YamlError("a number out of range", place) from None
 
 
 def _short_tag(tag: str) -> str:

@@ -109,7 +109,7 @@ spec:
         'f.yaml:14:11: spec.http[0].route[0].destination.port.number: must be an integer, not "9080"; leave out the quotes',
         "f.yaml:16:7: spec.http[0].route[1].destination.host: is required",
         'f.yaml:17:9: spec.http[0].route[1].destination.hots: unknown field; did you mean "host"?',
-        'f.yaml:18:7: spec.http[0].route[1].weight: must be an integer, not "on"',
+        "f.yaml:18:7: spec.http[0].route[1].weight: must be an integer, not true",
         'f.yaml:19:5: spec.http[0].timeout: must be a duration such as "1.5s", "100ms" or "1h10m", not 5, '
         'did you mean "5s"?',
         'f.yaml:22:1: kind: unknown kind "VirtualServce" of networking.istio.io/v1; did you mean "VirtualService"?; '
