@@ -18,13 +18,13 @@ from mesh.istio.resource import Key
 from mesh.node import ROUTER, SIDECAR, Locality, Node, ServicePort
 from tests.harness.envoy import envoy_binary, envoy_command
 from tests.harness.ports import free_network
-from tests.harness.process import Process, http_get
+from tests.harness.process import Process, http_get, wait_until
 from tests.integration.cases.backends import Server, servers
 from tests.integration.control_plane.support import ControlPlane
 from tests.simulation.cases import BASE, VERSIONS, common, documents, of_world
 
 READY_SECONDS = 60
-SECONDS = 60  # a second or two, where nothing else runs
+SECONDS = 90  # a few, where nothing else runs
 PROXIES = ("ours", "envoy")
 NOTHING = "nothing"  # the world before any other
 FLUSH = ("--file-flush-interval-msec", "200")  # of their logs
@@ -73,8 +73,15 @@ class Stage:
         """Raises if it is refused, or does not reach all proxies."""
         answer = self.plane.apply("---\n".join(texts), "cases.yaml")
         assert answer.status == 200, answer.body
-        done = self.plane.call("GET", f"/api/v1/convergence/{answer.body['revision']}?timeout={SECONDS}").body
-        assert done["state"] == "converged", done
+        revision = answer.body["revision"]
+
+        def done() -> bool:
+            """Whether everybody has it; nobody may reject it."""
+            said = self.plane.call("GET", f"/api/v1/convergence/{revision}?timeout=5").body
+            assert said["state"] != "nacked", said
+            return bool(said["state"] == "converged")
+
+        wait_until(done, SECONDS, f"revision {revision} at all proxies")
 
 
 @pytest.fixture(scope="session")
