@@ -140,6 +140,7 @@ WHY: Final[Mapping[str, Mapping[str, str]]] = {
     "Port": {
         "targetPort": "it has no effect on a Gateway, in Istio either: the Service in front of it says where it listens"
     },
+    "IstioIngressListener": {"tls": _ZERO_TRUST},
     "SidecarPort": {"targetPort": "it has no effect on a Sidecar, in Istio either: leave it out"},
     "ServiceSpec": {"internalTrafficPolicy=Local": "nobody knows here which nodes endpoints are on"},
     "GrpcService": {
@@ -148,6 +149,10 @@ WHY: Final[Mapping[str, Mapping[str, str]]] = {
 }
 
 
+# Messages of which every row is refused for one reason.
+_ALL_OF_IT: Final[Mapping[str, str]] = {"ClientTLSSettings": _ZERO_TRUST, "ServerTLSSettings": _ZERO_TRUST}
+
+
 def reason(message: str, row: str) -> str:
     """Why a row of a message is refused; empty where there is no more to say than that it is."""
-    return WHY.get(message, {}).get(row, "")
+    return WHY.get(message, {}).get(row, "") or _ALL_OF_IT.get(message, "")

@@ -146,7 +146,7 @@ def test_values_and_defaults() -> None:
         (policy(outlierDetection={"consecutive5XxErrors": 5}), 'did you mean "consecutive5xxErrors"?'),
         (
             policy(tls={"mode": "SIMPLE"}),
-            "tls.mode: SIMPLE is known to Istio, not implemented yet; implemented: DISABLE",
+            "tls.mode: SIMPLE is known to Istio, not implemented yet: arrives with zero trust; implemented: DISABLE",
         ),
         (policy(tls={"mode": "DISABLE", "sni": "x"}), "tls.sni: known to Istio, not implemented yet"),
         (policy(portLevelSettings=[{"port": {"number": 80}}]), "portLevelSettings[0]: one of loadBalancer"),
