@@ -18,7 +18,6 @@ T = TypeVar("T")
 
 _NOTHING: Final = object()
 _PART: Final = "part"
-_NO_CELLS: Final[frozenset[Any]] = frozenset()
 FORGOTTEN_AFTER: Final = 3  # rounds in which nobody asked for a value from which nothing else is made
 
 
@@ -38,6 +37,12 @@ class Table(dict[str, Any]):
         return None if self._parent is None else self._parent()
 
 
+_Cells = (
+    tuple["_Cell", ...] | set["_Cell"]
+)  # nothing or one in a tuple, which takes a quarter of the room; more in a set
+_NO_CELLS: Final[tuple[_Cell, ...]] = ()
+
+
 class _Cell:
     """A value, or an input. `sources` are the cells that it was made from, with the values that they had; `dirty` are those
     of them that may have another one by now: as long as there are any, so may this."""
@@ -48,8 +53,8 @@ class _Cell:
         self.key = key
         self.value: Any = _NOTHING
         self.sources: dict[_Cell, Any] = {}
-        self.users: set[_Cell] | frozenset[_Cell] = _NO_CELLS
-        self.dirty: set[_Cell] | frozenset[_Cell] = _NO_CELLS
+        self.users: _Cells = _NO_CELLS
+        self.dirty: _Cells = _NO_CELLS
         self.round = 0
 
     def made_of(self, source: _Cell) -> None:
@@ -260,16 +265,16 @@ class Memo:
                 user.dirty = _with(user.dirty, source)
 
 
-def _with(cells: set[_Cell] | frozenset[_Cell], cell: _Cell) -> set[_Cell]:
-    if isinstance(cells, frozenset):
-        return {cell}
+def _with(cells: _Cells, cell: _Cell) -> _Cells:
+    if isinstance(cells, tuple):
+        return cells if cell in cells else {*cells, cell} if cells else (cell,)
     cells.add(cell)
     return cells
 
 
-def _without(cells: set[_Cell] | frozenset[_Cell], cell: _Cell) -> set[_Cell] | frozenset[_Cell]:
-    if isinstance(cells, frozenset):
-        return cells
+def _without(cells: _Cells, cell: _Cell) -> _Cells:
+    if isinstance(cells, tuple):
+        return _NO_CELLS if cell in cells else cells
     cells.discard(cell)
     return cells or _NO_CELLS
 
