@@ -43,7 +43,7 @@ def test_labels_pick_the_gateways() -> None:
     index = Index(
         world(
             yaml="---\n".join(
-                (edge(), edge(port=81, name="all", selector="{}"), edge(port=82, name="no", selector="{a: b}"))
+                (edge(), edge(port=81, name="all", selector="{}"), edge(port=82, name="none", selector="{a: b}"))
             )
         )
     )
