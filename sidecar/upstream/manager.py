@@ -30,6 +30,7 @@ class ClusterManager:
         self._place = place
         self.clusters: dict[str, ClusterRuntime] = {}
         self._assignments: dict[str, model.Assignment] = {}  # by EDS name
+        self._by_eds_name: dict[str, dict[str, ClusterRuntime]] = {}
         self._discoveries: dict[str, DnsCluster] = {}
         self._caches: dict[str, NameCache] = {}  # of dynamic forward proxies, by cluster
         self._resolvers: dict[model.DnsResolver, Resolver] = {}
@@ -45,10 +46,12 @@ class ClusterManager:
         if cluster is None:
             cluster = self._new(config)
         else:
+            self._forget(cluster)
             cluster.update(config)
+        self._by_eds_name.setdefault(_eds_name(config), {})[config.name] = cluster
         self._keep_names(cluster, config.dns_cache)
         if config.discovery is model.Discovery.EDS:
-            assignment = self._assignments.get(config.eds_name or config.name)
+            assignment = self._assignments.get(_eds_name(config))
             if assignment is not None:
                 cluster.set_assignment(assignment)
         elif needs_dns(config):
@@ -77,9 +80,8 @@ class ClusterManager:
 
     def set_assignment(self, assignment: model.Assignment) -> None:
         self._assignments[assignment.cluster] = assignment
-        for cluster in self.clusters.values():
-            config = cluster.config
-            if config.discovery is model.Discovery.EDS and (config.eds_name or config.name) == assignment.cluster:
+        for cluster in self._by_eds_name.get(assignment.cluster, {}).values():
+            if cluster.config.discovery is model.Discovery.EDS:
                 stats = cluster.stats
                 stats.update_attempt.value += 1
                 missing = not (assignment.source or assignment.localities)  # the control plane says that there is none
@@ -95,9 +97,17 @@ class ClusterManager:
         cluster.close()
         if name == self._local_cluster:
             self._local_changed()
-        eds_name = cluster.config.eds_name or name
-        if all((other.config.eds_name or other.name) != eds_name for other in self.clusters.values()):
-            self._assignments.pop(eds_name, None)
+        self._forget(cluster)
+        if _eds_name(cluster.config) not in self._by_eds_name:
+            self._assignments.pop(_eds_name(cluster.config), None)
+
+    def _forget(self, cluster: ClusterRuntime) -> None:
+        """That its configuration has this EDS name."""
+        eds_name = _eds_name(cluster.config)
+        named = self._by_eds_name[eds_name]
+        del named[cluster.name]
+        if not named:
+            del self._by_eds_name[eds_name]
 
     def _discover(self, cluster: ClusterRuntime, known: Known) -> None:
         config, context = cluster.config, self._context
@@ -138,3 +148,7 @@ class ClusterManager:
             discovery.close()
             self._release(discovery.resolver)
         return discovery
+
+
+def _eds_name(config: model.Cluster) -> str:
+    return config.eds_name or config.name

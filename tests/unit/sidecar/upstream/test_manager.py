@@ -150,3 +150,23 @@ async def test_a_host_that_comes_back_is_not_about_to_go(loop: ManualLoop) -> No
         assert host.pending_removal is (there is OTHER)
     stage.upstreams.remove_cluster("up")
     await stage.tasks.close()
+
+
+async def test_clusters_follow_the_endpoints_that_they_name(loop: ManualLoop) -> None:
+    """Two may name the same; one that names others has those, and who goes takes from nobody."""
+    stage = Stage(loop, clusters=[])
+    upstreams = stage.upstreams
+    upstreams.set_assignment(assignment(ONE, name="endpoints"))
+    upstreams.set_assignment(assignment(OTHER, name="others"))
+    upstreams.set_cluster(EDS)
+    upstreams.set_cluster(replace(EDS, name="twin"))
+    upstreams.set_cluster(replace(EDS, eds_name="others"))
+    assert addresses(stage) == [OTHER]
+    upstreams.set_assignment(assignment(THIRD, name="endpoints"))
+    assert addresses(stage) == [OTHER]
+    assert [host.address for host in upstreams.clusters["twin"].hosts] == [THIRD]
+    upstreams.remove_cluster("twin")
+    upstreams.set_assignment(assignment(ONE, name="others"))
+    assert addresses(stage) == [ONE]
+    upstreams.set_cluster(replace(EDS, name="late"))
+    assert not upstreams.clusters["late"].hosts
