@@ -75,6 +75,9 @@ MESHES: Final = (
          "attemptCount: {disabled: true}, envoyDebugHeaders: {disabled: true}, preserveHttp1HeaderCase: true, "
          "xForwardedHost: {enabled: true}, xForwardedPort: {enabled: true}}}", sees={"x-envoy-attempt-count": None}),
     mesh("a server's name", "defaultConfig: {proxyHeaders: {server: {value: mine}}}", gets={"server": "mine"}),
+    mesh("without effect", "inboundTrafficPolicy: {mode: PASSTHROUGH}, serviceSettings: [{settings: {clusterLocal: false}, "
+         "hosts: ['*.local']}], defaultConfig: {proxyStatsMatcher: {inclusionPrefixes: [b], inclusionSuffixes: [b], "
+         "inclusionRegexps: [b]}}"),
     mesh("shared out", "localityLbSetting: {distribute: [{from: a/*, to: {b: 100}}]}", SPREAD, to="", status=503),
     mesh("told", "h2UpgradePolicy: DO_NOT_UPGRADE, localityLbSetting: {failoverPriority: [app]}, "
          "defaultServiceExportTo: ['.'], defaultVirtualServiceExportTo: ['.'], defaultDestinationRuleExportTo: ['.'], "
