@@ -10,7 +10,7 @@ from typing import Final, Protocol
 
 from control_plane.ads.push import Progress
 from control_plane.ads.status import Convergence, Nack, RevisionState, short
-from control_plane.snapshot.resource import ASKED
+from control_plane.resource import ASKED
 from mesh.xds import PUSH_ORDER, ROUTE, VIRTUAL_HOST
 
 KEPT: Final = 256  # publications; a question about an older one is answered by the oldest that is kept

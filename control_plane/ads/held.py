@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, MutableMapping
 from typing import Final
 
-from control_plane.snapshot.resource import Versioned
+from control_plane.resource import Versioned
 
 _NONE: Final[Mapping[str, Versioned]] = {}
 _SHARED_NAMES: Final[dict[frozenset[str], frozenset[str]]] = {}

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Final
 
 from control_plane.ads.subscription import Subscription
-from control_plane.snapshot.resource import Versioned
+from control_plane.resource import Versioned
 from mesh.xds import CLUSTER, ENDPOINT, LISTENER, ROUTE, VIRTUAL_HOST
 
 # Envoy gives a resource 15 s to arrive; a proxy silent for 10 s is not going to be broken by our going on.

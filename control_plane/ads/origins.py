@@ -10,8 +10,8 @@ from collections.abc import Mapping
 from typing import Final
 from weakref import WeakKeyDictionary
 
+from control_plane.resource import Versioned
 from control_plane.snapshot.build import Resources
-from control_plane.snapshot.resource import Versioned
 from control_plane.translate.messages import CONFIG_API
 from mesh.istio.resource import Key
 

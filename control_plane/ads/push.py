@@ -22,8 +22,8 @@ from control_plane.ads.subscription import (
     interest_after,
     shrink,
 )
+from control_plane.resource import ASKED, Versioned
 from control_plane.snapshot.build import Snapshot, changed_names, set_version
-from control_plane.snapshot.resource import ASKED, Versioned
 from mesh.xds import CLUSTER, ENDPOINT, ROUTE, VIRTUAL_HOST, routes_of
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Final
 
-from control_plane.snapshot.resource import Versioned
+from control_plane.resource import Versioned
 from mesh.protobuf import delimited
 from mesh.xds import routes_of, with_virtual_hosts
 

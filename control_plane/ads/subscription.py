@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from control_plane.ads.held import Held, shared_names
-from control_plane.snapshot.resource import Versioned
+from control_plane.resource import Versioned
 from mesh.xds import CLUSTER, LISTENER, VIRTUAL_HOST
 
 WILDCARD: Final = "*"

@@ -11,7 +11,7 @@ from typing import Any, Final, Generic, TypeVar
 from weakref import WeakValueDictionary, ref
 
 from control_plane.layers import Layers
-from control_plane.snapshot.resource import ASKED, Versioned, versioned
+from control_plane.resource import ASKED, Versioned, versioned
 from control_plane.world import World
 from mesh.node import Node
 from mesh.xds import ENDPOINT
@@ -135,9 +135,10 @@ class _Recent(Generic[T]):
 
 
 class Snapshots:
-    """Makes the snapshots of one world after the other (`follow`). A message that `build` returns for several proxies is
-    serialised once, so it must not be changed afterwards, and no more than a mapping of them. `interned` may be shared
-    between several of these. About `held` messages are remembered at the most."""
+    """Makes the snapshots of one world after the other (`follow`). What `build` returns are messages, or resources that
+    are ready. A message that it returns for several proxies is serialised once, so it must not be changed afterwards, and
+    no more than a mapping of them. `interned` may be shared between several of these. About `held` messages are remembered
+    at the most."""
 
     def __init__(self, build: Build, world: World, interned: Interned | None = None, held: int = MESSAGES_HELD) -> None:
         self.world = world
@@ -248,6 +249,8 @@ class Snapshots:
         return Resources(_version(total), by_name, total, parent=ref(before), delta=messages.delta)
 
     def _serialise(self, type_url: str, name: str, message: Any) -> Versioned:
+        if isinstance(message, Versioned):
+            return self._intern(type_url, name, message)
         known = self._serialised.get(id(message))
         if known is None:
             resource = self._intern(type_url, name, versioned(type_url, name, message))

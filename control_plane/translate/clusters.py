@@ -9,6 +9,7 @@ from typing import Any
 
 from envoy.config.cluster.v3.cluster_pb2 import Cluster
 
+from control_plane.resource import Versioned, versioned
 from control_plane.translate.cluster_policy import apply_policy
 from control_plane.translate.dynamic import is_dynamic, make_dynamic
 from control_plane.translate.endpoints import assignment, dns_assignment, selected
@@ -26,6 +27,7 @@ from mesh.istio.destination_rule import Subset
 from mesh.istio.load_balancing import SimpleLB
 from mesh.naming import BLACKHOLE_CLUSTER, INBOUND_PASSTHROUGH_CLUSTER, PASSTHROUGH_CLUSTER, outbound_cluster
 from mesh.node import ServicePort
+from mesh.xds import CLUSTER, ENDPOINT
 
 EDS, STRICT_DNS, LOGICAL_DNS, ORIGINAL_DST, STATIC = (
     Cluster.EDS,
@@ -62,13 +64,13 @@ def _outbound(index: Index, viewer: Viewer) -> tuple[Table, ...]:
     return index.gather(("outbound", viewer), 2, partial(_clusters_of, index, viewer))
 
 
-def _clusters_of(index: Index, viewer: Viewer, host: str) -> tuple[dict[str, Any], dict[str, Any]]:
+def _clusters_of(index: Index, viewer: Viewer, host: str) -> tuple[dict[str, Versioned], dict[str, Versioned]]:
     return index.once(("clusters of", viewer, host), lambda: _of_service(index, viewer, host))
 
 
-def _of_service(index: Index, viewer: Viewer, host: str) -> tuple[dict[str, Any], dict[str, Any]]:
-    clusters: dict[str, Any] = {}
-    endpoints: dict[str, Any] = {}
+def _of_service(index: Index, viewer: Viewer, host: str) -> tuple[dict[str, Versioned], dict[str, Versioned]]:
+    clusters: dict[str, Versioned] = {}
+    endpoints: dict[str, Versioned] = {}
     service = index.service(host)
     if service is None:
         return clusters, endpoints
@@ -81,7 +83,7 @@ def _of_service(index: Index, viewer: Viewer, host: str) -> tuple[dict[str, Any]
             if (cluster := index.once(key, partial(_cluster, index, each, viewer.audience, wish))) is None:
                 continue
             clusters[each.name] = cluster
-            if cluster.type == EDS:
+            if cluster.asks:
                 endpoints[each.name] = _endpoints(index, each, wish)
     return clusters, endpoints
 
@@ -114,7 +116,7 @@ def _variants(index: Index, service: Service, port: ServicePort, rule: HostRule 
         yield _Variant(name, service, port, with_localities(own, localities), rule, subset)
 
 
-def _cluster(index: Index, variant: _Variant, audience: Audience, wish: Preference | None) -> Any:
+def _cluster(index: Index, variant: _Variant, audience: Audience, wish: Preference | None) -> Versioned | None:
     """The cluster, or None where nothing could be reached through one."""
     index.service(variant.service.host.lower())  # which is the variant's: read, so that this is made again with it
     cluster = Cluster(name=variant.name, metadata=_metadata(index, variant))
@@ -127,17 +129,20 @@ def _cluster(index: Index, variant: _Variant, audience: Audience, wish: Preferen
     if not is_dynamic(cluster) and cluster.type in (STRICT_DNS, LOGICAL_DNS):
         cluster.dns_refresh_rate.CopyFrom(duration(index.mesh.dns_refresh_rate))
     apply_policy(cluster, variant.policy, index.mesh, audience, variant.port)
-    return cluster
+    return versioned(CLUSTER, variant.name, cluster)
 
 
-def _endpoints(index: Index, variant: _Variant, wish: Preference | None) -> Any:
+def _endpoints(index: Index, variant: _Variant, wish: Preference | None) -> Versioned:
     """The assignment does not depend on who asks, unless namespaces have subsets of their own, or clients wishes."""
     service, port = variant.service, variant.port
     labels = variant.labels
     key = ("endpoints", variant.name, tuple(sorted(labels.items())), wish)
-    return index.once(
-        key, lambda: assignment(variant.name, selected(index.instances(service.host), labels), port.number, wish)
-    )
+
+    def make() -> Versioned:
+        instances = selected(index.instances(service.host), labels)
+        return versioned(ENDPOINT, variant.name, assignment(variant.name, instances, port.number, wish))
+
+    return index.once(key, make)
 
 
 def _inline(service: Service) -> bool:

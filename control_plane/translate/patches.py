@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from envoy.config.cluster.v3.cluster_pb2 import Cluster
 
+from control_plane.resource import message_of
 from control_plane.translate.patch import Named, copied, in_context, outbound
 from control_plane.translate.patch_listeners import patched_listeners
 from control_plane.translate.patch_routes import inline_routes, route_config
@@ -67,7 +68,7 @@ def _clusters(named: Named, patch: ConfigPatch, node: Node) -> Named:
         if not _cluster_matches(name, patch, node):
             found[name] = cluster
         elif patch.patch.merges:
-            found[name] = copied(cluster)
+            found[name] = copied(message_of(cluster))
             patch.patch.merge_into(found[name])
     return found
 

@@ -8,6 +8,7 @@ from functools import partial
 from typing import Any
 
 from control_plane.layers import Layers
+from control_plane.resource import messages_of
 from control_plane.translate import clusters, egress, gateway, grpc, inbound, listeners, sidecar_routes, telemetry
 from control_plane.translate.index import Index
 from control_plane.translate.indexes import Indexes, indexes_of
@@ -23,7 +24,8 @@ Resources = dict[str, Mapping[str, Any]]
 
 class Translator:
     """`build` for one World after the other, faster: what was made for one stays for the next, as far as it can. Its
-    results are equal to those of `build`, and the same objects as before where nothing has changed."""
+    results are those of `build`, and the same objects as before where nothing has changed. Resources that many proxies
+    have are kept ready to be sent (`Versioned`), not as messages."""
 
     def __init__(self) -> None:
         self._world: World | None = None
@@ -35,15 +37,15 @@ class Translator:
         elif self._world is not world:
             self._indexes.follow(world)
         self._world = world
-        return resources(self._indexes.of(world, node), node)
+        return _built(self._indexes.of(world, node), node)
 
 
 def build(world: World, node: Node) -> Resources:
-    """Resources by type URL and name. Messages are shared between proxies and must not be changed."""
-    return resources(indexes_of(world).of(world, node), node)
+    """Messages by type URL and name. Some are shared between proxies and must not be changed."""
+    return {type_url: messages_of(each) for type_url, each in _built(indexes_of(world).of(world, node), node).items()}
 
 
-def resources(index: Index, node: Node) -> Resources:
+def _built(index: Index, node: Node) -> Resources:
     patches = patches_for(index.envoy_filters, node, index.mesh.root_namespace) if index.envoy_filters else ()
     if not patches:
         return _resources(index, node, apart=node.takes_virtual_hosts)

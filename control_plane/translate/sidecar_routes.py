@@ -7,13 +7,14 @@ virtual host is a resource of its own, so that a change of one costs one.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
 from itertools import chain
 from typing import Any
 
 from control_plane.layers import Layers
+from control_plane.resource import Versioned, versioned
 from control_plane.translate import virtual_service
 from control_plane.translate.clusters import reachable
 from control_plane.translate.hosts import covers, is_wildcard, short_names
@@ -118,19 +119,23 @@ def _hosts(index: Index, viewer: Viewer) -> Mapping[str, Any]:
         del hosts[name]
         if domains:
             [entry] = (each for each in _entries_of(index, viewer, host)[routes] if each.claim == claim)
-            hosts[name] = virtual_host(name, domains, entry.routes, index.mesh.headers.attempt_count)
+            hosts[name] = _host(index, name, domains, entry)
     return hosts
 
 
-def _hosts_of(index: Index, viewer: Viewer, host: str) -> tuple[dict[str, Any]]:
-    attempts = index.mesh.headers.attempt_count
+def _hosts_of(index: Index, viewer: Viewer, host: str) -> tuple[dict[str, Versioned]]:
     return (
         {
-            (name := f"{routes}/{each.name}"): virtual_host(name, each.claim.wished, each.routes, attempts)
+            (name := f"{routes}/{each.name}"): _host(index, name, each.claim.wished, each)
             for routes, entries in _entries_of(index, viewer, host).items()
             for each in entries
         },
     )
+
+
+def _host(index: Index, name: str, domains: Iterable[str], entry: Entry) -> Versioned:
+    made = virtual_host(name, domains, entry.routes, index.mesh.headers.attempt_count)
+    return versioned(VIRTUAL_HOST, name, made)
 
 
 def _conflicts(index: Index, viewer: Viewer) -> Mapping[Asked, tuple[str, ...]]:

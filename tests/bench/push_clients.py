@@ -81,7 +81,7 @@ class Bare:
         from envoy.config.cluster.v3.cluster_pb2 import Cluster
         from envoy.config.listener.v3.listener_pb2 import Listener
 
-        from control_plane.snapshot.resource import asks_for
+        from control_plane.resource import asks_for
 
         if type_url not in ASKED:
             return []

@@ -42,7 +42,7 @@ def test_our_sidecar_accepts_it(scenario: str, node: str) -> None:
 @pytest.mark.parametrize("scenario", SCENARIOS)
 @pytest.mark.parametrize("node", NODES)
 def test_what_is_asked_for_is_there(scenario: str, node: str) -> None:
-    from control_plane.snapshot.resource import asks_for
+    from control_plane.resource import asks_for
 
     built = build(SCENARIOS[scenario], NODES[node])
     for asking, asked in ((CLUSTER, ENDPOINT), (LISTENER, ROUTE)):

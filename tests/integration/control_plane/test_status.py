@@ -17,7 +17,7 @@ from envoy.service.discovery.v3.discovery_pb2 import DiscoveryRequest, Discovery
 from google.protobuf.json_format import ParseDict
 from google.rpc.status_pb2 import Status
 
-from control_plane.snapshot.resource import ASKED, asks_for
+from control_plane.resource import ASKED, asks_for
 from mesh.node import Node
 from mesh.xds import CLUSTER, LISTENER, ROUTE
 from tests.harness.process import wait_until

@@ -13,8 +13,8 @@ from dataclasses import dataclass, field, replace
 
 from control_plane.ads.push import Push, Variant
 from control_plane.ads.subscription import DeltaRequest, Request, SotwRequest
+from control_plane.resource import Versioned
 from control_plane.snapshot.build import Resources, Snapshot, set_version
-from control_plane.snapshot.resource import Versioned
 from mesh.xds import CLUSTER, ENDPOINT, LISTENER, ROUTE, SHORT, VIRTUAL_HOST, routes_of
 
 WHOLE = (CLUSTER, LISTENER)

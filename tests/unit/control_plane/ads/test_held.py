@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
 from control_plane.ads.held import Held, shared_names
-from control_plane.snapshot.resource import Versioned
+from control_plane.resource import Versioned
 
 NAMES = "abcd"
 RESOURCES = {name: [Versioned(name, f"{n}") for n in range(3)] for name in NAMES}

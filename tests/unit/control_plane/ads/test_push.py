@@ -8,8 +8,8 @@ from control_plane.ads.ack_nack import Verdict
 from control_plane.ads.order import ACK_WAIT, ASK_WAIT
 from control_plane.ads.push import Progress, Push, PushCore, Variant
 from control_plane.ads.subscription import DeltaRequest, SotwRequest
+from control_plane.resource import Versioned
 from control_plane.snapshot.build import Snapshot
-from control_plane.snapshot.resource import Versioned
 from mesh.xds import CLUSTER, ENDPOINT, LISTENER, ROUTE, SHORT, VIRTUAL_HOST
 from tests.unit.control_plane.ads.simulated import (
     by_vhds,

@@ -7,7 +7,7 @@ from envoy.config.route.v3.route_pb2 import RouteConfiguration
 
 from control_plane.ads.hub import unpacked
 from control_plane.ads.shown import whole_routes
-from control_plane.snapshot.resource import versioned
+from control_plane.resource import versioned
 from mesh.xds import ROUTE, VIRTUAL_HOST
 
 

@@ -10,7 +10,7 @@ from control_plane.ads.subscription import (
     Subscription,
     interest_after,
 )
-from control_plane.snapshot.resource import Versioned
+from control_plane.resource import Versioned
 from mesh.xds import CLUSTER, ENDPOINT
 
 ONE, ONE_NEW, TWO = Versioned("one", "v1"), Versioned("one", "v2"), Versioned("two", "v1")

@@ -18,7 +18,7 @@ from control_plane.ads.admission import NodeError
 from control_plane.ads.push import Push, Variant
 from control_plane.ads.subscription import DeltaRequest, SotwRequest
 from control_plane.ads.wire import encode, read_node, read_request
-from control_plane.snapshot.resource import versioned
+from control_plane.resource import versioned
 from mesh.node import INTERCEPT_REDIRECT, Locality, Node, ServicePort
 from mesh.xds import CLUSTER, any_of
 from sidecar.xds.wire import AGENT

@@ -15,8 +15,8 @@ from google.protobuf.any_pb2 import Any as AnyMessage
 from hypothesis import given
 from hypothesis import strategies as st
 
+from control_plane.resource import versioned
 from control_plane.snapshot.build import Interned, Snapshot, Snapshots, differences, set_version
-from control_plane.snapshot.resource import versioned
 from control_plane.world import World
 from mesh.node import Node
 from mesh.xds import CLUSTER, ENDPOINT, LISTENER, ROUTE, SECRET, any_of

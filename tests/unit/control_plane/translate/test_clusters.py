@@ -5,6 +5,7 @@ from typing import Any, NamedTuple
 import pytest
 from envoy.config.cluster.v3.cluster_pb2 import Cluster
 
+from control_plane.resource import messages_of
 from control_plane.translate.clusters import outbound_clusters, outbound_endpoints, special, static_cluster
 from control_plane.translate.index import Index
 from control_plane.translate.viewer import Audience, Viewer
@@ -32,7 +33,7 @@ def outbound(index: Index, viewer: Viewer) -> Outbound:
 
 
 def translated(of: World, audience: Audience = Audience.EXPLICIT, namespace: str = "default") -> Outbound:
-    return outbound(Index(of), Viewer(namespace, audience))
+    return Outbound(*map(messages_of, outbound(Index(of), Viewer(namespace, audience))))
 
 
 def external(resolution: Resolution, host: str = "api.example.com", *endpoints: Instance) -> Service:

@@ -10,6 +10,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
+from control_plane.resource import messages_of
 from control_plane.snapshot.build import Snapshot, Snapshots, differences
 from control_plane.translate import Translator, build
 from control_plane.world import Instance, MeshConfig, OutboundPolicy, Resolution, Service, World
@@ -199,7 +200,7 @@ instances = st.lists(
 
 def packed(built: Mapping[str, Mapping[str, Any]]) -> dict[str, dict[str, bytes]]:
     return {
-        type_url: {name: message.SerializeToString(deterministic=True) for name, message in messages.items()}
+        type_url: {n: m.SerializeToString(deterministic=True) for n, m in messages_of(messages).items()}
         for type_url, messages in built.items()
     }
 
@@ -317,7 +318,7 @@ class Worlds(RuleBasedStateMachine):
             assert VIRTUAL_HOST not in whole
             assert apart[ROUTE].keys() == whole[ROUTE].keys()
             assert all(each.HasField("vhds") and not each.virtual_hosts for each in apart[ROUTE].values())
-            assert_same_hosts(apart[VIRTUAL_HOST], whole[ROUTE])
+            assert_same_hosts(messages_of(apart[VIRTUAL_HOST]), whole[ROUTE])
 
     @invariant()
     def incremental_equals_full(self) -> None:
@@ -325,7 +326,7 @@ class Worlds(RuleBasedStateMachine):
             full = build(self.world, node)
             assert packed(self.translator.build(self.world, node)) == packed(full)
             snapshot = self.snapshots.of(node)
-            anew = Snapshots(build, self.world).of(node)
+            anew = Snapshots(Translator().build, self.world).of(node)
             assert bytes_of(snapshot) == bytes_of(anew)
             assert all(snapshot.version(t) == anew.version(t) for t in anew.types)
             before = self.last.get(node.id, Snapshot())

@@ -1,6 +1,6 @@
 import time
 
-from control_plane.translate import build
+from control_plane.translate import Translator, build
 from control_plane.world import Instance, MeshConfig
 from mesh.node import Node
 from mesh.xds import CLUSTER, ENDPOINT, LISTENER, ROUTE
@@ -45,9 +45,10 @@ def test_the_cluster_of_the_collector() -> None:
 
 def test_proxies_share_what_is_the_same_for_them() -> None:
     where = world(service("reviews"), instances={"reviews": [instance("10.0.0.1")]})
-    one, other = build(where, sidecar("a")), build(where, sidecar("b", address="127.0.1.2"))
+    made = Translator().build
+    one, other = made(where, sidecar("a")), made(where, sidecar("b", address="127.0.1.2"))
     assert one[CLUSTER][REVIEWS] is other[CLUSTER][REVIEWS]
-    assert one[ENDPOINT][REVIEWS] is other[ENDPOINT][REVIEWS] is build(where, gateway())[ENDPOINT][REVIEWS]
+    assert one[ENDPOINT][REVIEWS] is other[ENDPOINT][REVIEWS] is made(where, gateway())[ENDPOINT][REVIEWS]
     assert one[ROUTE]["http_proxy"] is other[ROUTE]["http_proxy"]
     assert one[LISTENER]["virtualInbound"] is not other[LISTENER]["virtualInbound"]
 
@@ -56,7 +57,8 @@ def test_a_thousand_services_take_the_next_proxy_no_time() -> None:
     services = [service(f"s{number}") for number in range(1000)]
     instances = {f"s{number}": [Instance(f"10.0.{number // 250}.{number % 250}", {9080: 80})] for number in range(1000)}
     where = world(*services, instances=instances)
-    build(where, sidecar("s0"))
+    made = Translator().build
+    made(where, sidecar("s0"))
     began = time.process_time()
-    build(where, sidecar("s1"))
+    made(where, sidecar("s1"))
     assert time.process_time() - began < 0.1  # it takes 1 ms

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from control_plane.resource import messages_of
 from control_plane.translate.index import Index
 from control_plane.translate.routes import http_ports
 from control_plane.translate.sidecar_routes import kept_apart, route_configurations, sidecar_hosts, taken_apart
@@ -22,7 +23,7 @@ RULE = "{route: [{destination: {host: reviews}}]}"
 def both(index: Index, viewer: Viewer = EXPLICIT, *ports: int) -> tuple[dict[str, Any], dict[str, Any]]:
     """The domains of each virtual host, in either form."""
     whole = route_configurations(index, viewer, ports)
-    apart = sidecar_hosts(index, viewer)
+    apart = messages_of(sidecar_hosts(index, viewer))
     found = {f"{name}/{h.name}": list(h.domains) for name, config in whole.items() for h in config.virtual_hosts}
     return found, {name: list(h.domains) for name, h in apart.items()}
 
@@ -65,7 +66,7 @@ def test_a_patched_configuration_is_taken_apart() -> None:
     whole = route_configurations(index, TRANSPARENT, (80,))
     found = taken_apart({ROUTE: whole})
     assert found[ROUTE] == dict(route_configurations(index, TRANSPARENT, (80,), apart=True))
-    assert found[VIRTUAL_HOST] == dict(sidecar_hosts(index, TRANSPARENT))
+    assert found[VIRTUAL_HOST] == messages_of(sidecar_hosts(index, TRANSPARENT))
     assert taken_apart({ROUTE: {}}) == {ROUTE: {}, VIRTUAL_HOST: {}}
     assert kept_apart(index, whole["80"]).hosts is kept_apart(index, whole["80"]).hosts
 

@@ -3,8 +3,13 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
+
+from google.protobuf import descriptor_pool
+from google.protobuf.any_pb2 import Any as AnyMessage
+from google.protobuf.message_factory import GetMessageClass
 
 from mesh.protobuf import delimited, varint
 from mesh.xds import CLUSTER, ENDPOINT, LISTENER, ROUTE, VIRTUAL_HOST, version_of
@@ -27,7 +32,9 @@ class Versioned:
     variant, so that a response is assembled by joining. `asks` are the names of the resources that a client asks for
     once it has this one (a cluster's endpoints, a listener's routes), `binds` what no two may have: a listener's
     addresses, a virtual host's domains. `by_vhds`: a route configuration whose virtual hosts are resources. `mark` hashes
-    type, name and content, for sums over sets."""
+    type, name and content, for sums over sets.
+
+    It is what is kept of a message: its bytes are a tenth of what the message takes."""
 
     name: str
     version: str
@@ -44,6 +51,24 @@ class Versioned:
         """False for one that a client brought along from an earlier stream and that is not current: only its version
         is known."""
         return bool(self.packed)
+
+    @property
+    def message(self) -> Any:
+        """The message that this was made of: an equal one, which is another with each call."""
+        envelope = AnyMessage.FromString(self.packed)
+        made = GetMessageClass(descriptor_pool.Default().FindMessageTypeByName(envelope.TypeName()))()
+        envelope.Unpack(made)
+        return made
+
+
+def message_of(resource: Any) -> Any:
+    """The message of a resource that is ready to be sent, or is one still."""
+    return resource.message if isinstance(resource, Versioned) else resource
+
+
+def messages_of(resources: Mapping[str, Any]) -> dict[str, Any]:
+    """Those of all of these, by name."""
+    return {name: message_of(resource) for name, resource in resources.items()}
 
 
 def versioned(type_url: str, name: str, message: Any) -> Versioned:

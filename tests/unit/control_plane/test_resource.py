@@ -12,7 +12,7 @@ from envoy.extensions.filters.network.http_connection_manager.v3.http_connection
 from envoy.extensions.filters.network.tcp_proxy.v3.tcp_proxy_pb2 import TcpProxy
 from google.protobuf.any_pb2 import Any as AnyMessage
 
-from control_plane.snapshot.resource import Versioned, versioned
+from control_plane.resource import Versioned, messages_of, versioned
 from mesh.xds import CLUSTER, LISTENER, ROUTE, SECRET, any_of
 
 
@@ -29,6 +29,14 @@ def test_the_packed_bytes_are_an_any() -> None:
     cluster = Cluster(name="one")
     packed = AnyMessage.FromString(versioned(CLUSTER, "one", cluster).packed)
     assert packed == any_of(cluster)
+
+
+def test_the_message_is_equal_to_that_which_it_was_made_of() -> None:
+    cluster = Cluster(name="one", alt_stat_name="x")
+    made = versioned(CLUSTER, "one", cluster)
+    assert made.message == cluster
+    assert made.message is not made.message
+    assert messages_of({"one": made, "two": cluster}) == {"one": cluster, "two": cluster}
 
 
 def test_equal_content_has_equal_versions_and_marks_and_other_content_has_not() -> None:
