@@ -210,7 +210,12 @@ def _discover(cluster: Any, variant: _Variant, audience: Audience, wish: Prefere
     if audience is Audience.GRPC and not by_round:
         return False  # gRPC knows DNS with one name only
     cluster.type = LOGICAL_DNS if by_round else STRICT_DNS
-    _set_dns(cluster, instances[:1] if by_round else instances, variant.port.number, wish)
+    if by_round:
+        instances, wish = (
+            instances[:1],
+            None,
+        )  # one name is in one place, and has to be there: there is nothing to share out
+    _set_dns(cluster, instances, variant.port.number, wish)
     return True
 
 

@@ -58,7 +58,10 @@ def sni_filters(index: Index, cluster: str) -> tuple[Any, ...]:
 
 
 def _cache(refresh: float) -> Any:
-    """One for all of them: a proxy wants the same settings wherever the cache is named."""
-    cache = DnsCacheConfig(name=CACHE, dns_lookup_family=Cluster.V4_PREFERRED, dns_refresh_rate=duration(refresh))
+    """One for all of them. Envoy keeps a cache under its name as long as it runs and refuses any other settings of it:
+    what can change is in the name, so that with other settings it is another cache."""
+    rate = duration(refresh)
+    name = f"{CACHE}_{rate.ToJsonString()}"
+    cache = DnsCacheConfig(name=name, dns_lookup_family=Cluster.V4_PREFERRED, dns_refresh_rate=rate)
     cache.max_hosts.value = MAX_HOSTS
     return cache

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +17,7 @@ from envoy.extensions.filters.network.sni_dynamic_forward_proxy.v3.sni_dynamic_f
     FilterConfig as SniFilterConfig,
 )
 from envoy.extensions.filters.network.tcp_proxy.v3.tcp_proxy_pb2 import TcpProxy
+from google.protobuf.json_format import MessageToDict
 
 from control_plane.registry.services import discover
 from control_plane.translate import Resources, build
@@ -150,6 +153,29 @@ spec: {selector: {istio: ingressgateway}, servers: [{port: {number: 80, name: ht
             looks_up = any(each.name == "envoy.filters.http.dynamic_forward_proxy" for each in manager.http_filters)
             assert looks_up == (listener.name != "virtualInbound")
     assert_envoy_accepts(built, tmp_path)
+
+
+def test_a_cache_of_names_with_other_settings_is_another_one() -> None:
+    """An Envoy keeps a cache by its name while it runs, and refuses others of that name."""
+    tls = "{number: 443, name: tls, protocol: TLS}"
+    service = ANY_SHOP.replace("protocol: HTTP}", f"protocol: HTTP}}, {tls}")
+    caches: list[dict[str, str]] = []
+    for rate in (60.0, 9.0, 9.5):
+        built = made(entry(f"{{{service}}}"), node=transparent(), mesh=MeshConfig(dns_refresh_rate=rate))
+        resources = [MessageToDict(each) for url in (CLUSTER, LISTENER) for each in built[url].values()]
+        found = [json.dumps(cache, sort_keys=True) for each in resources for cache in named(each, "dnsCacheConfig")]
+        caches.append({json.loads(cache)["name"]: cache for cache in found})
+        assert len(found) > 2 and set(found) == set(caches[-1].values())  # in all places the same
+    assert len({name for each in caches for name in each}) == len(caches)
+
+
+def named(value: Any, name: str) -> Iterator[Any]:
+    """The values of this name, at any depth."""
+    inner = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
+    if isinstance(value, dict) and name in value:
+        yield value[name]
+    for each in inner:
+        yield from named(each, name)
 
 
 def test_a_host_of_a_wildcard_goes_to_its_cluster() -> None:

@@ -78,7 +78,7 @@ class Stage:
         def done() -> bool:
             """Whether everybody has it; nobody may reject it."""
             said = self.plane.call("GET", f"/api/v1/convergence/{revision}?timeout=5").body
-            assert said["state"] != "nacked", said
+            assert said["state"] != "nacked", said["nacks"]
             return bool(said["state"] == "converged")
 
         wait_until(done, SECONDS, f"revision {revision} at all proxies")

@@ -31,6 +31,15 @@ SPREAD: Final = (
              "{address: $A2, locality: b/b-1, labels: {app: client}}, {address: $A3, locality: c}]", "$NAME-spread")
     + "---\n" + document("DestinationRule", "host: spread.$HOST, trafficPolicy: {outlierDetection: {interval: 1s}}", "$NAME-spread")
 )  # fmt: skip
+# What changes with the settings of the mesh, and has to be taken by a proxy that has it with others.
+ANY: Final = document(
+    "ServiceEntry", "hosts: ['*.any.$HOST'], ports: [{number: 80, name: http, protocol: HTTP}], resolution: DYNAMIC_DNS",
+    "$NAME-any",
+)  # fmt: skip
+IN_TURNS: Final = document(
+    "ServiceEntry", "hosts: [turns.$HOST], ports: [{number: 80, name: http, protocol: HTTP}], resolution: DNS_ROUND_ROBIN, "
+    "endpoints: [{address: $A2, ports: {http: $P2}}]", "$NAME-turns",
+)  # fmt: skip
 OTHERS: Final = "---\n".join((
     document("ServiceEntry", "hosts: [others.$HOST], ports: [{number: 80, name: http, protocol: HTTP}], resolution: STATIC, "
              "endpoints: $ENDS", "$NAME, namespace: other"),
@@ -64,13 +73,13 @@ MESHES: Final = (
          f"defaultConfig: {{tracing: {{sampling: 12.5, customTags: {TAGS}, maxPathTagLength: 99}}, "
          "gatewayTopology: {numTrustedProxies: 2}, concurrency: 2, proxyMetadata: {A: b}, drainDuration: 20s, "
          "terminationDrainDuration: 9s}",
-         NAMED, UNTOLD, SPREAD, headers={"x-answer": "503"}, status=503, sees={"x-envoy-attempt-count": "3"},
+         NAMED, UNTOLD, SPREAD, ANY, headers={"x-answer": "503"}, status=503, sees={"x-envoy-attempt-count": "3"},
          logs='{"mine":"503 mesh settings, strict '),
     also("strict", "a host that nobody declared", authority="nobody.example.net", to="", status=502),
     mesh("upgraded", "h2UpgradePolicy: UPGRADE, outboundTrafficPolicy: {mode: ALLOW_ANY}, enableTracing: false, "
          "accessLogFile: /dev/stderr, accessLogEncoding: TEXT, "
          "accessLogFormat: '{\"its\": \"%RESPONSE_CODE% %REQ(X-CASE)%\"}\n'",
-         to="", status=502, logs='{"its": "502 mesh settings, upgraded '),
+         ANY, to="", status=502, logs='{"its": "502 mesh settings, upgraded '),
     mesh("headers", "defaultConfig: {fileFlushInterval: 2s, proxyHeaders: {server: {disabled: true}, requestId: {disabled: true}, "
          "attemptCount: {disabled: true}, envoyDebugHeaders: {disabled: true}, preserveHttp1HeaderCase: true, "
          "xForwardedHost: {enabled: true}, xForwardedPort: {enabled: true}}}", sees={"x-envoy-attempt-count": None}),
@@ -79,10 +88,11 @@ MESHES: Final = (
          "hosts: ['*.local']}], defaultConfig: {proxyStatsMatcher: {inclusionPrefixes: [b], inclusionSuffixes: [b], "
          "inclusionRegexps: [b]}}"),
     mesh("shared out", "localityLbSetting: {distribute: [{from: a/*, to: {b: 100}}]}", SPREAD, to="", status=503),
+    also("shared out", "a name that is looked up in turns", more=IN_TURNS, authority="turns.$HOST", to="v2"),
     mesh("told", "h2UpgradePolicy: DO_NOT_UPGRADE, localityLbSetting: {failoverPriority: [app]}, "
          "defaultServiceExportTo: ['.'], defaultVirtualServiceExportTo: ['.'], defaultDestinationRuleExportTo: ['.'], "
-         "defaultConfig: {tracing: {enableIstioTags: false}}", SPREAD, OTHERS),
-    also("told", "a host of another namespace", authority="others.$HOST", to="", status=502),
+         "defaultConfig: {tracing: {enableIstioTags: false}}", SPREAD),
+    also("told", "a host of another namespace", more=OTHERS, authority="others.$HOST", to="", status=502),
     mesh("rooted", "rootNamespace: roots, localityLbSetting: {enabled: false}, defaultDestinationRuleExportTo: ['.']", SPREAD, OTHERS,
          document("Telemetry", "accessLogging: [{disabled: true}]", "mesh, namespace: roots", "telemetry.istio.io/v1")),
     normalised("DEFAULT", "/a//c%2Fd"),

@@ -12,7 +12,7 @@ from control_plane.translate.viewer import Audience, Viewer
 from control_plane.world import Instance, Resolution, Service, World
 from mesh.istio.circuit_breaker import ANNOTATION
 from mesh.istio.load import load_documents
-from mesh.node import ServicePort
+from mesh.node import Locality, ServicePort
 from sidecar.config.clusters import compile_cluster
 from sidecar.config.model import CircuitBreaker
 from tests.simulation.scenarios import destination_rule
@@ -155,6 +155,21 @@ def test_names_that_are_looked_up() -> None:
     assert [names(cluster) for cluster in found] == [["a.example", "b.example"], ["a.example"], ["z.example"]]
     assert found[0].dns_lookup_family == Cluster.V4_PREFERRED
     assert (found[0].dns_refresh_rate.seconds, found[0].respect_dns_ttl) == (60, True)
+
+
+@pytest.mark.parametrize("audience", [Audience.EXPLICIT, Audience.GATEWAY, Audience.GRPC])
+@pytest.mark.parametrize("setting", ["distribute: [{from: eu, to: {us: 100}}]", "failoverPriority: [region]"])
+def test_the_one_name_of_a_cluster_stays_whatever_is_preferred(setting: str, audience: Audience) -> None:
+    """Without it the cluster is refused, and with it all else that a proxy is sent at that time."""
+    text = destination_rule(
+        "{host: api.example.com, trafficPolicy: {outlierDetection: {interval: 1s}, "
+        f"loadBalancer: {{localityLbSetting: {{{setting}}}}}}}}}"
+    )
+    service = external(Resolution.DNS_ROUND_ROBIN)
+    viewer = Viewer("default", audience, locality=Locality("eu"))
+    (cluster,) = messages_of(outbound_clusters(Index(world(service, yaml=text)), viewer)).values()
+    assert names(cluster) == ["api.example.com"]
+    assert len(cluster.load_assignment.endpoints) == 1
 
 
 def test_clusters_for_what_is_no_services() -> None:
