@@ -6,6 +6,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, Final
 
+from envoy.config.route.v3.route_components_pb2 import Route
+
 from control_plane.translate import virtual_service
 from control_plane.translate.bound import BoundService
 from control_plane.translate.hash_policy import consistent_hash
@@ -24,6 +26,8 @@ from control_plane.translate.virtual_hosts import (
     virtual_hosts,
 )
 from control_plane.world import OutboundPolicy, Service
+from mesh.istio.load_balancing import ConsistentHashLB
+from mesh.istio.virtual_service import HTTPRetry
 from mesh.naming import outbound_cluster
 
 HTTP_PORT: Final = 80  # where hosts that no service has are asked for
@@ -50,8 +54,15 @@ def service_routes(index: Index, viewer: Viewer, service: Service, port: int) ->
         return ruled
     hashing = consistent_hash(index, outbound_cluster(service.host, port), viewer.namespace) if index.hashes else None
     key = ("default route", service.host, port, grpc, hashing)
-    retries = index.mesh.http_retries
-    return [index.once(key, lambda: virtual_service.default_route(service.host, port, grpc, hashing, retries))]
+    kept = index.once(key, lambda: _default_route(service.host, port, grpc, hashing, index.mesh.http_retries))
+    return [Route.FromString(kept)]
+
+
+def _default_route(
+    host: str, port: int, grpc: bool, hashing: ConsistentHashLB | None, retries: HTTPRetry | None
+) -> bytes:
+    """Its bytes, of which there is one for every port of every service."""
+    return bytes(virtual_service.default_route(host, port, grpc, hashing, retries).SerializeToString())
 
 
 # ── captured ports ────────────────────────────────────────────────────────────────────────────────────────────────────

@@ -13,6 +13,8 @@ from functools import partial
 from itertools import chain
 from typing import Any
 
+from envoy.config.route.v3.route_components_pb2 import Route
+
 from control_plane.layers import Layers
 from control_plane.resource import Versioned, versioned
 from control_plane.translate import virtual_service
@@ -43,7 +45,6 @@ from control_plane.translate.virtual_hosts import (
     configuration,
     connect_route,
     renamed,
-    virtual_host,
     virtual_hosts,
 )
 from control_plane.world import Service
@@ -134,8 +135,7 @@ def _hosts_of(index: Index, viewer: Viewer, host: str) -> tuple[dict[str, Versio
 
 
 def _host(index: Index, name: str, domains: Iterable[str], entry: Entry) -> Versioned:
-    made = virtual_host(name, domains, entry.routes, index.mesh.headers.attempt_count)
-    return versioned(VIRTUAL_HOST, name, made)
+    return versioned(VIRTUAL_HOST, name, entry.virtual_host(name, domains, index.mesh.headers.attempt_count))
 
 
 def _conflicts(index: Index, viewer: Viewer) -> Mapping[Asked, tuple[str, ...]]:
@@ -300,7 +300,10 @@ def _connect_route(index: Index, viewer: Viewer, service: Service, port: Service
         named = (c for c in chains if not c.names or any(covers(name, host) for name in c.names))
         targets = next((chain.targets for chain in named), targets)
     http2 = may_be_http(port)
-    return index.once(("connect", targets, http2), lambda: connect_route(targets, http2=http2))
+    kept = index.once(
+        ("connect", targets, http2), lambda: bytes(connect_route(targets, http2=http2).SerializeToString())
+    )
+    return Route.FromString(kept)
 
 
 def _http_routes(index: Index, viewer: Viewer, service: Service, port: ServicePort) -> list[Any]:

@@ -48,24 +48,29 @@ class Claim:
 
 
 class Entry:
-    """A virtual host to be."""
+    """A virtual host to be. Of its routes only the bytes are kept, which are much smaller."""
 
-    __slots__ = ("claim", "routes")
+    __slots__ = ("_routes", "claim")
 
     def __init__(self, name: str, domains: Iterable[str], routes: Sequence[Any], short: Iterable[str] = ()) -> None:
         self.claim = Claim(name, tuple(map(str.lower, domains)), tuple(map(str.lower, short)))
-        self.routes = routes
+        self._routes: bytes = VirtualHost(routes=routes).SerializeToString()
 
     @property
     def name(self) -> str:
         return self.claim.name
+
+    def virtual_host(self, name: str, domains: Iterable[str], attempts: bool) -> Any:
+        made = virtual_host(name, domains, (), attempts)
+        made.MergeFromString(self._routes)
+        return made
 
 
 def virtual_hosts(entries: Iterable[Entry], attempts: bool = True) -> list[Any]:
     """In the order of their names, without those that nobody could ask for."""
     ordered = sorted(entries, key=lambda entry: entry.name)
     found = zip(ordered, assigned([entry.claim for entry in ordered]), strict=True)
-    return [virtual_host(entry.name, domains, entry.routes, attempts) for entry, domains in found if domains]
+    return [entry.virtual_host(entry.name, domains, attempts) for entry, domains in found if domains]
 
 
 def assigned(claims: Sequence[Claim]) -> list[tuple[str, ...]]:
