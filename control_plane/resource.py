@@ -25,6 +25,8 @@ _RESOURCE_VERSION: Final = b"\x0a"
 _RESOURCE_NAME: Final = b"\x1a"
 _RESOURCE_BODY: Final = b"\x12"
 
+_NOTHING: Final[frozenset[str]] = frozenset()  # of which Python makes another each time
+
 
 @dataclass(frozen=True, slots=True, weakref_slot=True, eq=False)
 class Versioned:
@@ -42,7 +44,7 @@ class Versioned:
     sotw_head: bytes = b""
     delta_head: bytes = b""
     asks: tuple[str, ...] = ()
-    binds: frozenset[str] = frozenset()
+    binds: frozenset[str] = _NOTHING
     by_vhds: bool = False
     mark: int = 0
 
@@ -128,7 +130,7 @@ def _rds_name(config: Any) -> str:
 def _binds(type_url: str, message: Any) -> frozenset[str]:
     if type_url == VIRTUAL_HOST:
         return frozenset(map(str.lower, message.domains))
-    return _addresses(message) if type_url == LISTENER else frozenset()
+    return _addresses(message) if type_url == LISTENER else _NOTHING
 
 
 def _addresses(listener: Any) -> frozenset[str]:

@@ -51,21 +51,21 @@ def outbound_endpoints(index: Index, viewer: Viewer) -> Table:
     return index.memo.fact(("endpoints", client), lambda: _outbound(index, client)[1])
 
 
-def reachable(index: Index, viewer: Viewer, host: str) -> frozenset[str]:
+def reachable(index: Index, viewer: Viewer, host: str) -> tuple[str, ...]:
     """The names of a service's clusters."""
     client = replace(viewer, labels=())
     return index.memo.fact(
         ("reachable", client, host),
-        lambda: frozenset(_clusters_of(index, client, host)[0]),
+        lambda: tuple(_clusters_of(index, client, host)[0]),
     )
 
 
 def _outbound(index: Index, viewer: Viewer) -> tuple[Table, ...]:
-    return index.gather(("outbound", viewer), 2, partial(_clusters_of, index, viewer))
+    return index.gather(("outbound", viewer), 2, partial(_of_service, index, viewer))
 
 
 def _clusters_of(index: Index, viewer: Viewer, host: str) -> tuple[dict[str, Versioned], dict[str, Versioned]]:
-    return index.once(("clusters of", viewer, host), lambda: _of_service(index, viewer, host))
+    return index.memo.part(("outbound", viewer), host, partial(_of_service, index, viewer))
 
 
 def _of_service(index: Index, viewer: Viewer, host: str) -> tuple[dict[str, Versioned], dict[str, Versioned]]:

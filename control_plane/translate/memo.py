@@ -41,6 +41,7 @@ _Cells = (
     tuple["_Cell", ...] | set["_Cell"]
 )  # nothing or one in a tuple, which takes a quarter of the room; more in a set
 _NO_CELLS: Final[tuple[_Cell, ...]] = ()
+_NO_SOURCES: Final[dict[_Cell, Any]] = {}  # of inputs, which are half of all: never changed
 
 
 class _Cell:
@@ -52,12 +53,14 @@ class _Cell:
     def __init__(self, key: Hashable) -> None:
         self.key = key
         self.value: Any = _NOTHING
-        self.sources: dict[_Cell, Any] = {}
+        self.sources = _NO_SOURCES
         self.users: _Cells = _NO_CELLS
         self.dirty: _Cells = _NO_CELLS
         self.round = 0
 
     def made_of(self, source: _Cell) -> None:
+        if self.sources is _NO_SOURCES:
+            self.sources = {}
         self.sources[source] = source.value
         source.users = _with(source.users, self)
 
@@ -107,15 +110,17 @@ class Memo:
         """What nobody has asked for in the last rounds, and nothing is made from, is forgotten: it was for somebody who is
         gone."""
         self._round += 1
-        for cell in list(self._loose):
+        loose, self._loose = self._loose, {}  # another dict: one that was large once stays so
+        for cell in loose:
             if cell.users:
-                del self._loose[cell]
-            elif self._round - cell.round > FORGOTTEN_AFTER:
-                del self._loose[cell]
-                self._detach(cell)
-                if self._cells.get(cell.key) is cell:
-                    del self._cells[cell.key]
-                    self._facts.pop(cell.key, None)
+                continue
+            if self._round - cell.round <= FORGOTTEN_AFTER:
+                self._loose[cell] = None
+                continue
+            self._detach(cell)
+            if self._cells.get(cell.key) is cell:
+                del self._cells[cell.key]
+                self._facts.pop(cell.key, None)
 
     def clear(self) -> None:
         self._cells.clear()
@@ -165,6 +170,10 @@ class Memo:
         gathered: _Gathered = self._used(cell)
         return gathered.tables
 
+    def part(self, key: Hashable, name: str, make: Callable[[str], T]) -> T:
+        """What `make` returns for a name: it is the part of that which is gathered under `key`."""
+        return self.once((_PART, key, name), partial(make, name))
+
     def _gathered(
         self, cell: _Cell, before: _Gathered, names: Sequence[str], part: Callable[[str], Sequence[Mapping[str, Any]]]
     ) -> _Gathered:
@@ -185,9 +194,8 @@ class Memo:
             source.users = _without(source.users, cell)
             self._loose[source] = None
         for name in again:
-            source_key = (_PART, cell.key, name)
-            made = self.once(source_key, partial(part, name))
-            before.cells.add(self._cells[source_key])
+            made = self.part(cell.key, name, part)
+            before.cells.add(self._cells[(_PART, cell.key, name)])
             if (known := parts.get(name)) is not None:
                 old.append(known)
             new.append(made)
@@ -209,7 +217,7 @@ class Memo:
             source.users = _without(source.users, cell)
             if not source.users:
                 self._loose[source] = None
-        cell.sources.clear()
+        cell.sources = _NO_SOURCES
         cell.dirty = _NO_CELLS
 
     def _used(self, cell: _Cell) -> Any:

@@ -270,7 +270,7 @@ def _served(index: Index, viewer: Viewer, host: str) -> Iterator[Entry]:
     if service is None:
         return
     bare = bare_port(service)
-    clusters = reachable(index, viewer, host)
+    clusters = frozenset(reachable(index, viewer, host))
     others = (*short_names(service.host, viewer.namespace),)
     addresses = virtual_addresses(service)
     for port in service.ports:
