@@ -14,6 +14,7 @@ from control_plane.ads.origins import Origins
 from control_plane.ads.pace import Pace
 from control_plane.ads.push import Variant
 from control_plane.ads.shown import whole_routes
+from control_plane.ads.spare import SpareMemory
 from control_plane.ads.status import Convergence, Metrics, NoMetrics, ProxyStatus, RevisionState, proxy_status, short
 from control_plane.ads.stream import ProxyStream, SendPlaces, Write
 from control_plane.ads.subscription import Request
@@ -73,6 +74,7 @@ class PushHub:
         self._news = asyncio.Event()
         self._closing = False
         self._origins = Origins()
+        self._spare = SpareMemory()
 
     # ── worlds in ─────────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -166,6 +168,7 @@ class PushHub:
 
     def received(self, stream: ProxyStream, request: Request) -> None:
         """A request of a joined proxy."""
+        self._spare.stir()
         if request.type_url == HEALTH:
             if self._registry is not None:
                 self._registry.reported(stream.node, request.error or "")
@@ -241,6 +244,7 @@ class PushHub:
         self._next = None
         if self._timer is not None:
             self._timer.cancel()
+        self._spare.close()
         await self._tasks.close()
 
     def _announce(self, publications: Iterable[Publication]) -> None:
