@@ -117,6 +117,7 @@ class PushCore:
             self.subscriptions[request.type_url] = subscription
             subscription.owes_reply = interest.wildcard
         before, subscription.interest = subscription.interest, interest.lasting()
+        refused = tuple(subscription.rejected) if request.type_url == CLUSTER else ()
         if verdict is Verdict.ACK:
             subscription.accept(request.nonce, now)
             self._share(subscription)
@@ -125,12 +126,21 @@ class PushCore:
             subscription.reject(request.nonce, message, self._partial(request.type_url))
             for name in subscription.rejected.keys() | subscription.suspects:  # for which it asks nothing
                 self._await_no_more(subscription, name)
+        self._try_again([n for n in refused if n in subscription.accepted and n not in subscription.rejected])
         if interest is not before:
             subscription.asked |= interest.asked
             self._doubt_interest(subscription, before, interest)
         if known is None and isinstance(request, DeltaRequest):
             self._remember(subscription, request.initial)
         return verdict
+
+    def _try_again(self, clusters: Iterable[str]) -> None:
+        """The client has these now, for want of which it may have refused what names them."""
+        for subscription in (self.subscriptions[url] for url in FRONT if clusters and url in self.subscriptions):
+            refused = [r for name in subscription.rejected if (r := subscription.told.get(name)) is not None]
+            names = {r.name for r in refused if any(each.encode() in r.packed for each in clusters)}
+            subscription.asked |= names
+            subscription.doubt(names)
 
     def _doubt_interest(self, subscription: Subscription, before: Interest, interest: Interest) -> None:
         if interest.wildcard != before.wildcard:
@@ -262,9 +272,8 @@ class PushCore:
 
     def _compare(self, subscription: Subscription) -> None:
         """Finds `due`, `absent` and `gone` anew where they may have changed."""
-        type_url = subscription.type_url
-        awaited = self._awaited.get(type_url, {})
-        subscription.compare(self.target.of(type_url), self._kept.get(type_url, {}), awaited.keys())
+        url = subscription.type_url
+        subscription.compare(self.target.of(url), self._kept.get(url, {}), self._awaited.get(url, {}).keys())
 
     def _await_asks(self, type_url: str, resource: Versioned, had: Versioned | None, now: float) -> None:
         """The client will ask for what a new resource refers to. A changed cluster needs its endpoints again in any

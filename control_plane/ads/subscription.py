@@ -142,10 +142,14 @@ class Subscription:
     ) -> Versioned | None:
         if not self.interest.wants(name):
             return None
-        forced = had is None or name in self.asked or name in self.suspects or name in awaited
+        forced = had is None or name in self.asked or name in awaited or self._to_be_tried(name)
         if resource is None:
             return kept.get(name) if forced else None
         return resource if forced or (had is not None and had.version != resource.version) else None
+
+    def _to_be_tried(self, name: str) -> bool:
+        """A suspect, unless it is on its way."""
+        return name in self.suspects and not any(name in flight.items for flight in self.flights.values())
 
     def sent(self, nonce: str, flight: Flight) -> None:
         """A response went out; what it held and removed is what the client knows from now on."""
@@ -159,7 +163,8 @@ class Subscription:
                 self.gone.discard(name)
             else:
                 self.told[name] = resource
-                self.due.pop(name, None)
+                if (due := self.due.get(name)) is not None and due.version == resource.version:
+                    del self.due[name]  # else it went along as the client has it: what is due is held back
         shrink(self.asked, self.due, self.gone)
 
     def forget(self, name: str) -> None:

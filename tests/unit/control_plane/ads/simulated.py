@@ -1,7 +1,8 @@
 """A client with Envoy's habits, without sockets, and small configurations for it.
 
 It asks for all clusters and listeners, then by name for what they refer to; a new or changed cluster serves only once
-its endpoints came after it, and clusters are acknowledged only once all of them serve. What is `BAD` it refuses.
+its endpoints came after it, and clusters are acknowledged only once all of them serve. What is `BAD` it refuses, and a
+listener with a cluster that it has not.
 """
 
 from __future__ import annotations
@@ -36,8 +37,10 @@ def endpoints(name: str, version: int = 1) -> Versioned:
     return resource(ENDPOINT, name, f"{version}")
 
 
-def listener(name: str, route: str, version: int = 1, bind: str = "") -> Versioned:
-    return resource(LISTENER, name, f"{version}/{route}", asks=(route,), binds=frozenset({bind or name}))
+def listener(name: str, route: str, version: int = 1, bind: str = "", to: str = "") -> Versioned:
+    """With `to` it insists on a cluster."""
+    full, binds = f"{version}/{route}{to and f'/{to}'}", frozenset({bind or name})
+    return resource(LISTENER, name, full, (route,), binds, f"<{to}>".encode())
 
 
 def route(name: str, to: str, version: int = 1) -> Versioned:
@@ -113,7 +116,7 @@ class Client:
     def read(self) -> None:
         """Deals with the oldest push and answers it."""
         push = self.inbox.popleft()
-        refused = [r.name for r in push.resources if is_bad(r)]
+        refused = [r.name for r in push.resources if is_bad(r) or self._dangles(push.type_url, r)]
         good = [r for r in push.resources if r.name not in refused]
         named = self.names_culprits or (self.variant is Variant.SOTW and push.type_url in WHOLE)
         if refused and not named:
@@ -132,6 +135,15 @@ class Client:
         for name, table in self._tables().items():
             if leads_to(table) in served - self.serving:
                 self.violations.append(f"route {name} lost {leads_to(table)}")
+
+    def _dangles(self, type_url: str, resource: Versioned) -> bool:
+        """Whether it insists on a cluster that is not there. That can only be one that was refused."""
+        target = leads_to(resource) if type_url == LISTENER else ""
+        if not target or target in self.has[CLUSTER]:
+            return False
+        if target not in self.refused:
+            self.violations.append(f"listener {resource.name} → {target}")
+        return True
 
     def lose_patience(self) -> None:
         """Clusters whose endpoints do not come serve without; Envoy waits 15 s."""

@@ -244,6 +244,56 @@ def test_a_rejected_cluster_holds_back_its_routes_and_nothing_else(variant: Vari
     assert d.core.progress(CLUSTER, "b") == (Progress.REJECTED, "cluster b: no")
 
 
+def needing_b(version: int, changed: int = 1) -> Snapshot:
+    """A new listener with a new cluster, beside one that may have changed for that cluster, too."""
+    old = listener("l", "r", changed, to="b" if changed > 1 else "")
+    return snapshot(
+        cds=[cluster("a"), cluster("b", version)], lds=[old, listener("m", "r", to="b")], rds=[route("r", "a")]
+    )
+
+
+@BOTH
+def test_what_was_refused_for_want_of_a_cluster_is_tried_again_with_it(variant: Variant) -> None:
+    d = running(variant, ONE)
+    lds, eds = (["LDS l m"], ("a", "b")) if variant is Variant.SOTW else (["LDS m"], ("b",))
+    d.target(needing_b(1))
+    assert d.ack("cds", error="cluster b: no") == lds
+    assert d.ack("lds", error="listener m: unknown cluster") == []
+    d.target(needing_b(2))
+    d.ask("eds", *eds)
+    d.ack("cds")
+    assert d.ack("eds", "a", "b") == lds
+    assert d.ack("lds") == []
+    assert d.core.progress(LISTENER, "m") == (Progress.DONE, "")
+
+
+@BOTH
+def test_a_change_that_is_held_back_is_not_forgotten_when_others_go(variant: Variant) -> None:
+    """In state-of-the-world the others bring along what the client has."""
+    d = running(variant, ONE)
+    d.target(needing_b(1, changed=2))
+    lds = ["LDS l m"] if variant is Variant.SOTW else ["LDS m"]
+    assert d.ack("cds", error="cluster b: no") == lds
+    assert "b" not in {r.packed.decode().strip("<>") for r in d.sent["lds"].resources if r.name == "l"}
+    d.ack("lds", error="listener m: unknown cluster")
+    d.target(needing_b(2, changed=2))
+    d.ask("eds", *(("a", "b") if variant is Variant.SOTW else ("b",)))
+    d.ack("cds")
+    assert d.ack("eds", "a", "b") == ["LDS l m"]
+
+
+@BOTH
+def test_a_suspect_on_its_way_is_not_due(variant: Variant) -> None:
+    d = running(variant, snapshot(cds=[cluster("a"), cluster("b")]))
+    d.target(snapshot(cds=[cluster("a"), cluster("b")], eds=[endpoints("a", 2), endpoints("b", 2)]))
+    d.ack("eds", "a", "b", error="something is wrong")
+    subscription = d.core.subscriptions[ENDPOINT]
+    (tried,) = d.sent["eds"].resources
+    subscription.unsure = None  # to be compared as a whole
+    assert d.says() == []
+    assert set(subscription.due) == {"a", "b"} - {tried.name}
+
+
 @BOTH
 def test_a_cluster_that_a_rejected_route_needs_stays(variant: Variant) -> None:
     d = running(variant, ONE)

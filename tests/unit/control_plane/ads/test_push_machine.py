@@ -39,7 +39,8 @@ def snapshots(draw: st.DrawFn, bad: bool) -> Snapshot:
     listeners = []
     for table in tables:
         name, bind = draw(st.sampled_from([(f"l-{table}", "a"), (f"m-{table}", "a"), (f"l-{table}", "b")]))
-        listeners.append(listener(name, table, draw(version), f"{bind}-{table}"))
+        to = draw(st.sampled_from(["", *chosen]))
+        listeners.append(listener(name, table, draw(version), f"{bind}-{table}", to))
     return snapshot(
         cds=[cluster(name, draw(version)) for name in chosen],
         eds=[endpoints(name, draw(version)) for name in chosen if draw(st.booleans())],
@@ -135,7 +136,7 @@ class PushMachine(RuleBasedStateMachine):
     def at_rest(self) -> None:
         assert not self.client.warming
         targets = {url: self.target.of(url) for url in ALL}
-        if any(is_bad(r) for resources in targets.values() for r in resources.values()):
+        if any(is_bad(r) for url in (*ALL, VIRTUAL_HOST) for r in self.target.of(url).values()):
             return
         for url in ALL:
             wanted = (
