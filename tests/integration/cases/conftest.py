@@ -84,7 +84,7 @@ class Stage:
         wait_until(done, SECONDS, f"revision {revision} at all proxies")
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def stage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
     folder = tmp_path_factory.mktemp("cases")
     network = free_network()

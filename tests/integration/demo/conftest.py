@@ -16,7 +16,7 @@ from tests.integration.demo.stack import Demo, descendants, running_demo
 STOPS_WITHIN = 15.0
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def the_demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Demo]:
     """It has to end on Ctrl-C with 0, and to leave neither processes nor files."""
     if sys.platform != "linux":

@@ -10,7 +10,7 @@ import pytest
 from tests.integration.experiments.stage import Stage
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def the_stage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
     if sys.platform != "linux":
         pytest.skip("needs the loopback addresses of a whole network")

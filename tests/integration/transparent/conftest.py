@@ -84,7 +84,7 @@ def admin(namespace: Namespace, path: str) -> str:
     return namespace.run(sys.executable, "-c", program, f"http://127.0.0.1:15000{path}")
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def pair(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pair]:
     if reason := no_namespaces():
         pytest.skip(f"no network namespaces with iptables here: {reason}")
@@ -94,7 +94,7 @@ def pair(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pair]:
         yield pair
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def world(pair: Pair, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pair]:
     """With the control plane and the servers outside, and the app inside."""
     folder = tmp_path_factory.mktemp("world")
