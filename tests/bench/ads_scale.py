@@ -2,7 +2,8 @@
 
 Proxies with a connection each, in other processes; the real translation of a World of `--services` services over real
 sockets. A line for each event: seconds until half, 99 in 100 and all of the proxies have acknowledged it (without the
-debounce), CPU seconds of the control plane, bytes sent, the longest time that its loop did not come round, and its memory.
+debounce), CPU seconds of the control plane, bytes sent, the longest time that its loop did not come round, and its memory:
+once it has been quiet for `--quiet` seconds, and at most until then.
 `--matrix` runs the shapes that docs/pushes.md shows, each in a process of its own; `--write FILE` makes that page.
 """
 
@@ -50,7 +51,7 @@ A_SECOND: Final = 10  # changes of an endpoint, when they follow one another
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One event. Seconds, CPU seconds, bytes, and megabytes of memory: at its end, and at most."""
+    """One event. Seconds, CPU seconds, bytes, and megabytes of memory: after it, and at most."""
 
     event: str
     p50: float
@@ -161,20 +162,16 @@ class Bench:
             async with self._event("first push"):
                 await self._in_sync(options.proxies)
             for name, change in CHANGES:
-                await asyncio.sleep(options.quiet)  # nobody makes two changes at once
                 async with self._event(name):
                     self.current = replace(change(self.current), revision=self.current.revision + 1)
                     self._hub.publish(self.current)
                     await self._hub.convergence(self.current.revision, WAIT_SECONDS)
             for name, share in (("a fifth lose their stream", 5), ("all lose their stream", 1)):
-                await asyncio.sleep(options.quiet)
                 async with self._event(name):
                     await self._in_sync(await self._drop(share))
-            await asyncio.sleep(options.quiet)
             async with self._event("control plane restarts"):
                 await self._restart()
                 await self._in_sync(options.proxies)
-            await asyncio.sleep(options.quiet)
             if options.seconds:
                 await self._steady()
 
@@ -187,10 +184,11 @@ class Bench:
         yield
         seconds = time.monotonic() - began
         spent, answered = time.process_time() - cpu, self._hub.answered()
-        memory = status("VmRSS"), status("VmHWM")
-        bytes_sent = self._sent.bytes - sent
+        bytes_sent, turn = self._sent.bytes - sent, self._lag.take()
         half, most = quantile(answered, 0.5), quantile(answered, 0.99)
-        row = Row(name, half, most, seconds, spent, bytes_sent, self._lag.take(), *memory, len(answered))
+        await asyncio.sleep(self.options.quiet)  # nobody makes two changes at once
+        memory = status("VmRSS"), status("VmHWM")
+        row = Row(name, half, most, seconds, spent, bytes_sent, turn, *memory, len(answered))
         self.rows.append(row)
         print(row.line(), flush=True)
 
@@ -285,7 +283,7 @@ def arguments(given: Sequence[str] | None = None) -> Any:
     parser.add_argument(
         "--seconds", type=float, default=0, help=f"of {A_SECOND} changes a second, at the end (default 0)"
     )
-    parser.add_argument("--quiet", type=float, default=3, help="seconds between two events (default 3)")
+    parser.add_argument("--quiet", type=float, default=5, help="seconds between two events (default 5)")
     parser.add_argument("--processes", type=int, default=2, help="that the proxies are in (default 2)")
     parser.add_argument("--results", type=Path, help="a JSON file for the rows")
     parser.add_argument("--matrix", action="store_true", help="all shapes, one after the other")

@@ -75,7 +75,8 @@ def matrix(options: argparse.Namespace) -> None:
 
 _HOW: Final = """\
 Real sockets, the proxies in two other processes on the same cores. Seconds are from when the change is published, without
-the debounce, until a proxy has acknowledged it; CPU seconds and memory are the control plane's alone.
+the debounce, until a proxy has acknowledged it; CPU seconds and memory are the control plane's alone. RSS is that after
+five quiet seconds, and at most until then.
 
 ```sh
 .venv/bin/python -m tests.bench.ads_scale --matrix --write docs/pushes.md
