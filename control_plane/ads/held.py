@@ -5,12 +5,22 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, MutableMapping
 from typing import Final
+from weakref import WeakValueDictionary
 
 from control_plane.resource import Versioned
 
 _NONE: Final[Mapping[str, Versioned]] = {}
 _SHARED_NAMES: Final[dict[frozenset[str], frozenset[str]]] = {}
 _MOST_SHARED: Final = 256
+
+
+class _Brought(dict[str, Versioned]):
+    """Versions that a client brought along from an earlier stream."""
+
+    __slots__ = ("__weakref__",)
+
+
+_BROUGHT: Final[WeakValueDictionary[str, _Brought]] = WeakValueDictionary()
 
 
 class Held(MutableMapping[str, Versioned]):
@@ -102,6 +112,19 @@ class Held(MutableMapping[str, Versioned]):
 
     def __len__(self) -> int:
         return self._length
+
+
+def brought_along(type_url: str, versions: Mapping[str, str]) -> Mapping[str, Versioned]:
+    """What somebody brought along lately, if most of it is what this client brings, else what this one does: a base for a
+    client that comes back with others, all of them with much the same, and has to wait for its turn. It is there as long
+    as one of them waits."""
+    known = _BROUGHT.get(type_url)
+    if known is not None:
+        alike = sum((here := known.get(n)) is not None and here.version == version for n, version in versions.items())
+        if 2 * alike > max(len(known), len(versions)):
+            return known
+    brought = _BROUGHT[type_url] = _Brought((name, Versioned(name, version)) for name, version in versions.items())
+    return brought
 
 
 def shared_names(names: frozenset[str]) -> frozenset[str]:

@@ -12,6 +12,7 @@ from enum import Enum
 
 from control_plane.ads.ack_nack import Verdict, judge
 from control_plane.ads.admission import check_count, check_types
+from control_plane.ads.held import brought_along
 from control_plane.ads.order import ACK_WAIT, ASK_WAIT, BACK, FRONT, REMOVALS, WHOLE_TYPES, in_the_way
 from control_plane.ads.subscription import (
     DeltaRequest,
@@ -81,8 +82,10 @@ class PushCore:
                 changed = list(changed_names(old, new))
                 subscription.doubt(changed)
                 for held in (subscription.told, subscription.accepted):
-                    if held.base is old.by_name and held:
+                    if held and held.base is old.by_name:
                         held.rebase(new.by_name, changed)
+                    elif held and not old.by_name:
+                        held.rebase(new.by_name)  # from what others brought along as well
         for asking, asked in ASKED.items():
             self._keep_what_is_asked_for(asking, asked, snapshot)
         self.target = snapshot
@@ -165,17 +168,17 @@ class PushCore:
         may have ended after a changed cluster and before its endpoints, which Envoy then still waits for."""
         if not initial:
             return
-        target = self.target.of(subscription.type_url)
+        base = self.target.of(subscription.type_url) or brought_along(subscription.type_url, initial)
         had: dict[str, Versioned] = {}
         for name, version in initial.items():
             if subscription.interest.wants(name):
-                current = target.get(name)
+                current = base.get(name)
                 same = current is not None and current.version == version
                 had[name] = current if same and current is not None else Versioned(name, version)
         if subscription.type_url != ENDPOINT:
             subscription.asked.difference_update(had)
-        subscription.told.adopt(had, target)
-        subscription.accepted.adopt(had, target)
+        subscription.told.adopt(had, base)
+        subscription.accepted.adopt(had, base)
 
     # ── what to send ──────────────────────────────────────────────────────────────────────────────────────────────────
 

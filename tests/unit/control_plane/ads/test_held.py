@@ -6,8 +6,13 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
-from control_plane.ads.held import Held, shared_names
+from control_plane.ads.held import Held, brought_along, shared_names
+from control_plane.ads.push import PushCore, Variant
+from control_plane.ads.subscription import DeltaRequest
 from control_plane.resource import Versioned
+from control_plane.snapshot.build import Resources, Snapshot
+from mesh.xds import CLUSTER
+from tests.unit.control_plane.ads.simulated import resource
 
 NAMES = "abcd"
 RESOURCES = {name: [Versioned(name, f"{n}") for n in range(3)] for name in NAMES}
@@ -59,3 +64,38 @@ def test_names_that_many_ask_for_are_one_set() -> None:
     one, other = (frozenset(f"name-{n}" for n in range(20)) for _ in range(2))
     assert one is not other
     assert shared_names(one) is shared_names(other)
+
+
+def test_clients_that_come_back_with_much_the_same_share_it() -> None:
+    """Until the last of them has gone, or has what it is to have."""
+    versions = dict.fromkeys(NAMES, "1")
+    first = brought_along("test", versions)
+    assert {name: (each.version, each.known) for name, each in first.items()} == dict.fromkeys(NAMES, ("1", False))
+    assert brought_along("test", {**versions, "a": "2"}) is first
+    assert brought_along("test", {**versions, "more": "2"}) is first
+    assert brought_along("other", versions) is not first
+    another = brought_along("test", dict.fromkeys("cdef", "1"))
+    assert another.keys() == set("cdef")
+    assert brought_along("test", dict.fromkeys("cdef", "1")) is another
+
+
+def test_who_waits_for_a_turn_with_what_others_have_costs_what_is_different() -> None:
+    """And is sent what is not current, whatever the others had."""
+    names = [f"c{n}" for n in range(20)]
+    resources = {name: resource(CLUSTER, name, "1") for name in names}
+    cores = []
+    for own in ("x", "y"):
+        core = PushCore(Variant.DELTA)
+        has = {**dict.fromkeys(names, "1"), "c0": "0", own: "1"}
+        core.receive(DeltaRequest(CLUSTER, subscribe=("*",), initial=has), 0.0)
+        told = core.subscriptions[CLUSTER].told
+        assert {name: each.version for name, each in told.items()} == has
+        cores.append(core)
+    assert [core.subscriptions[CLUSTER].told.different for core in cores] == [0, 2]
+    target = Snapshot({CLUSTER: Resources("v", resources)})
+    for core in cores:
+        core.retarget(target)
+        assert core.subscriptions[CLUSTER].told.base is resources
+        assert core.subscriptions[CLUSTER].told.different == 2
+        [push] = core.step(0.0)
+        assert [each.name for each in push.resources] == ["c0"]
