@@ -186,6 +186,7 @@ def test_cpu_time_counts_up() -> None:
     assert measure.cpu_ns(os.getpid()) - before > 1_000_000
 
 
+@pytest.mark.long
 def test_what_seeing_costs_is_measured_and_written(tmp_path: Path) -> None:
     kept = tmp_path / "costs.md"
     few = ["--built-in", "--rounds", "1", "--seconds", "0.2", "--divisor", "50", "--proxies", "mesh-sidecar"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import cache
+from typing import Any
 
 import pytest
 
@@ -41,7 +42,15 @@ REQUESTS = {
 }
 
 
-@pytest.mark.parametrize("host", REQUESTS, ids=[case.name for case in REQUESTS.values()])
+def every_fourth() -> list[Any]:
+    """All cases; three of four where there is time for them."""
+    return [
+        pytest.param(host, id=case.name, marks=[pytest.mark.long] if number % 4 else [])
+        for number, (host, case) in enumerate(REQUESTS.items())
+    ]
+
+
+@pytest.mark.parametrize("host", every_fourth())
 def test_a_case(host: str) -> None:
     case = CASES[host].on(host)
     made = built(BASE, case.via)
